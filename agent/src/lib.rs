@@ -1,0 +1,1 @@
+//! The agent: samples its host's ports, spools them, and streams them to the controller.

@@ -1,0 +1,1 @@
+//! Trend, forecast and churn of a port space: pure and deterministic.

@@ -1,0 +1,1 @@
+//! Series, segment codec, tiers and the query engine: everything about history but SQL.

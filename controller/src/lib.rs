@@ -1,0 +1,1 @@
+//! The controller: gateway, ingest, history, forecasts, API and pages.

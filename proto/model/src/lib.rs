@@ -1,0 +1,29 @@
+//! The words of Tidemark as types: ids, units, states, samples, metrics and the error taxonomy.
+//!
+//! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
+
+pub mod entity;
+pub mod error_code;
+pub mod forecast;
+pub mod host;
+pub mod ids;
+pub mod metric;
+pub mod notice;
+pub mod port;
+pub mod sample;
+pub mod secret;
+pub mod tcp;
+pub mod time;
+pub mod token;
+pub mod watch;
+
+pub use entity::Entity;
+pub use error_code::ErrorCode;
+pub use host::{HostFacts, HostState};
+pub use ids::{Epoch, HostId, Seq, SessionId};
+pub use metric::Metric;
+pub use port::{PortRange, PortSpaceKey, Protocol};
+pub use sample::Sample;
+pub use secret::Secret;
+pub use time::Timestamp;
+pub use token::JoinToken;

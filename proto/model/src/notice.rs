@@ -1,0 +1,77 @@
+//! Notices: what happened, for operators' lists and live views. `tidemark get events` shows them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HostId, Timestamp};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Position in the controller's list, ascending; 0 before it is stored.
+    pub id: i64,
+    /// When, on the controller's clock.
+    pub at: Timestamp,
+    /// Which host; `None` for the controller itself.
+    pub host: Option<HostId>,
+    /// What kind of thing.
+    pub kind: NoticeKind,
+    /// One sentence for people.
+    pub text: Arc<str>,
+}
+
+macro_rules! notice_kinds {
+    ($($(#[$meta:meta])* $variant:ident = $name:literal,)*) => {
+        /// What kind of thing happened. Stored by name: never rename one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum NoticeKind { $($(#[$meta])* $variant,)* }
+
+        impl NoticeKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stored name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The kind of that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+            }
+        }
+    };
+}
+
+notice_kinds! {
+    /// A host enrolled with a join token.
+    HostEnrolled = "host_enrolled",
+    /// An agent connected.
+    HostConnected = "host_connected",
+    /// An agent's session ended.
+    HostDisconnected = "host_disconnected",
+    /// A host's boot id changed.
+    HostRebooted = "host_rebooted",
+    /// Two holders of one identity were seen.
+    HostQuarantined = "host_quarantined",
+    /// A host was shut out.
+    HostRevoked = "host_revoked",
+    /// An enrolment or renewal was refused.
+    EnrolmentRefused = "enrolment_refused",
+    /// Samples are missing, counted by the agent.
+    SamplesDropped = "samples_dropped",
+    /// An agent sent what the controller refuses.
+    FrameRefused = "frame_refused",
+    /// A port space's forecast appeared, changed its road, or went away.
+    ForecastChanged = "forecast_changed",
+    /// The host's event log or a replay reported something.
+    HostEvent = "host_event",
+    /// A join token or an API token was made.
+    TokenCreated = "token_created",
+    /// The controller started or stopped.
+    Controller = "controller",
+}
