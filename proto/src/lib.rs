@@ -5,7 +5,14 @@ pub mod convert;
 
 /// Generated types and services of `tidemark.v1`.
 pub mod v1 {
-    #![expect(missing_docs, unused_qualifications, clippy::all, reason = "generated; the .proto files hold the documentation")]
+    #![expect(
+        missing_docs,
+        unused_qualifications,
+        clippy::all,
+        clippy::allow_attributes,
+        clippy::too_many_lines,
+        reason = "generated; the .proto files hold the documentation"
+    )]
     tonic::include_proto!("tidemark.v1");
 }
 

@@ -140,10 +140,16 @@ impl Entity {
             Self::Host => kind.to_owned(),
             Self::Probe(probe) => format!("{kind}|{}", probe.as_str()),
             Self::PortSpace(space) | Self::OtherProcesses(space) => with_space(kind, space),
-            Self::Process { space, name } | Self::Service { space, name } | Self::WatchGroup { space, name } => {
+            Self::Process { space, name }
+            | Self::Service { space, name }
+            | Self::WatchGroup { space, name } => {
                 format!("{}|{name}", with_space(kind, space))
             }
-            Self::Destination { space, address, port } => {
+            Self::Destination {
+                space,
+                address,
+                port,
+            } => {
                 format!("{}|{}", with_space(kind, space), Endpoint(*address, *port))
             }
         }
@@ -152,24 +158,46 @@ impl Entity {
     /// The entity that a text from [`Entity::to_text`] names; `None` for any other text.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        let (kind, rest) = text.split_once('|').map_or((text, ""), |(kind, rest)| (kind, rest));
+        let (kind, rest) = text
+            .split_once('|')
+            .map_or((text, ""), |(kind, rest)| (kind, rest));
         match EntityKind::from_name(kind)? {
             EntityKind::Host => rest.is_empty().then_some(Self::Host),
-            EntityKind::Probe => {
-                ProbeKind::ALL.into_iter().find(|probe| probe.as_str() == rest).map(Self::Probe)
-            }
-            EntityKind::PortSpace => space_of(rest).filter(|(_, name)| name.is_empty()).map(|(s, _)| Self::PortSpace(s)),
-            EntityKind::OtherProcesses => {
-                space_of(rest).filter(|(_, name)| name.is_empty()).map(|(s, _)| Self::OtherProcesses(s))
-            }
-            EntityKind::Process => space_of(rest).map(|(space, name)| Self::Process { space, name: name.into() }),
-            EntityKind::Service => space_of(rest).map(|(space, name)| Self::Service { space, name: name.into() }),
-            EntityKind::WatchGroup => space_of(rest).map(|(space, name)| Self::WatchGroup { space, name: name.into() }),
+            EntityKind::Probe => ProbeKind::ALL
+                .into_iter()
+                .find(|probe| probe.as_str() == rest)
+                .map(Self::Probe),
+            EntityKind::PortSpace => space_of(rest)
+                .filter(|(_, name)| name.is_empty())
+                .map(|(s, _)| Self::PortSpace(s)),
+            EntityKind::OtherProcesses => space_of(rest)
+                .filter(|(_, name)| name.is_empty())
+                .map(|(s, _)| Self::OtherProcesses(s)),
+            EntityKind::Process => space_of(rest).map(|(space, name)| Self::Process {
+                space,
+                name: name.into(),
+            }),
+            EntityKind::Service => space_of(rest).map(|(space, name)| Self::Service {
+                space,
+                name: name.into(),
+            }),
+            EntityKind::WatchGroup => space_of(rest).map(|(space, name)| Self::WatchGroup {
+                space,
+                name: name.into(),
+            }),
             EntityKind::Destination => {
                 let (space, endpoint) = space_of(rest)?;
                 let (address, port) = endpoint.rsplit_once(':')?;
-                let address = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
-                Some(Self::Destination { space, address, port: port.parse().ok()? })
+                let address = address
+                    .trim_start_matches('[')
+                    .trim_end_matches(']')
+                    .parse()
+                    .ok()?;
+                Some(Self::Destination {
+                    space,
+                    address,
+                    port: port.parse().ok()?,
+                })
             }
         }
     }
@@ -182,7 +210,9 @@ impl fmt::Display for Entity {
             Self::Host => f.write_str("host"),
             Self::PortSpace(space) => write!(f, "{space}"),
             Self::OtherProcesses(_) => f.write_str("other processes"),
-            Self::Process { name, .. } | Self::Service { name, .. } | Self::WatchGroup { name, .. } => f.write_str(name),
+            Self::Process { name, .. }
+            | Self::Service { name, .. }
+            | Self::WatchGroup { name, .. } => f.write_str(name),
             Self::Destination { address, port, .. } => Endpoint(*address, *port).fmt(f),
             Self::Probe(probe) => f.write_str(probe.as_str()),
         }
@@ -208,7 +238,13 @@ fn space_of(rest: &str) -> Option<(PortSpaceKey, &str)> {
     let mut parts = rest.splitn(3, '|');
     let protocol: Protocol = parts.next()?.parse().ok()?;
     let namespace = parts.next()?;
-    Some((PortSpaceKey { protocol, namespace: namespace.into() }, parts.next().unwrap_or("")))
+    Some((
+        PortSpaceKey {
+            protocol,
+            namespace: namespace.into(),
+        },
+        parts.next().unwrap_or(""),
+    ))
 }
 
 #[cfg(test)]
@@ -216,16 +252,36 @@ mod tests {
     use super::*;
 
     fn one_of_each() -> Vec<Entity> {
-        let space = PortSpaceKey { protocol: Protocol::Udp, namespace: "blue".into() };
+        let space = PortSpaceKey {
+            protocol: Protocol::Udp,
+            namespace: "blue".into(),
+        };
         vec![
             Entity::Host,
             Entity::PortSpace(space.clone()),
             Entity::OtherProcesses(space.clone()),
-            Entity::Process { space: space.clone(), name: "odd|name: [x]".into() },
-            Entity::Service { space: space.clone(), name: "ssh.service".into() },
-            Entity::Destination { space: space.clone(), address: "10.0.0.1".parse().unwrap(), port: 443 },
-            Entity::Destination { space: space.clone(), address: "fe80::1".parse().unwrap(), port: 1 },
-            Entity::WatchGroup { space, name: "sql".into() },
+            Entity::Process {
+                space: space.clone(),
+                name: "odd|name: [x]".into(),
+            },
+            Entity::Service {
+                space: space.clone(),
+                name: "ssh.service".into(),
+            },
+            Entity::Destination {
+                space: space.clone(),
+                address: "10.0.0.1".parse().unwrap(),
+                port: 443,
+            },
+            Entity::Destination {
+                space: space.clone(),
+                address: "fe80::1".parse().unwrap(),
+                port: 1,
+            },
+            Entity::WatchGroup {
+                space,
+                name: "sql".into(),
+            },
             Entity::Probe(ProbeKind::BindBurst),
         ]
     }
@@ -239,7 +295,13 @@ mod tests {
 
     #[test]
     fn texts_of_no_entity_are_refused() {
-        for text in ["", "host|x", "port_space|icmp|default", "destination|tcp|default|nonsense", "probe|none"] {
+        for text in [
+            "",
+            "host|x",
+            "port_space|icmp|default",
+            "destination|tcp|default|nonsense",
+            "probe|none",
+        ] {
             assert_eq!(Entity::from_text(text), None, "{text}");
         }
     }

@@ -62,6 +62,13 @@ impl Forecast {
     /// Nothing is known yet; `explanation` says why.
     #[must_use]
     pub const fn unknown(explanation: String) -> Self {
-        Self { level: None, floor_ports_per_hour: None, eta: None, road: None, culprit: None, explanation }
+        Self {
+            level: None,
+            floor_ports_per_hour: None,
+            eta: None,
+            road: None,
+            culprit: None,
+            explanation,
+        }
     }
 }

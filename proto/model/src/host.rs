@@ -38,7 +38,12 @@ pub enum Capability {
 
 impl Capability {
     /// Every capability; its position is its bit on the wire.
-    pub const ALL: [Self; 4] = [Self::BoundSockets, Self::AllOwners, Self::AllNamespaces, Self::Events];
+    pub const ALL: [Self; 4] = [
+        Self::BoundSockets,
+        Self::AllOwners,
+        Self::AllNamespaces,
+        Self::Events,
+    ];
 
     /// The lower-case name used everywhere.
     #[must_use]
@@ -106,7 +111,10 @@ impl HostState {
     pub fn quarantine(self) -> Result<Self, InvalidTransition> {
         match self {
             Self::Enrolled | Self::Quarantined => Ok(Self::Quarantined),
-            from @ Self::Revoked => Err(InvalidTransition { from, action: "quarantined" }),
+            from @ Self::Revoked => Err(InvalidTransition {
+                from,
+                action: "quarantined",
+            }),
         }
     }
 
@@ -117,7 +125,10 @@ impl HostState {
     pub fn release(self) -> Result<Self, InvalidTransition> {
         match self {
             Self::Quarantined => Ok(Self::Enrolled),
-            from @ (Self::Enrolled | Self::Revoked) => Err(InvalidTransition { from, action: "released" }),
+            from @ (Self::Enrolled | Self::Revoked) => Err(InvalidTransition {
+                from,
+                action: "released",
+            }),
         }
     }
 
@@ -128,7 +139,10 @@ impl HostState {
     pub fn revoke(self) -> Result<Self, InvalidTransition> {
         match self {
             Self::Enrolled | Self::Quarantined => Ok(Self::Revoked),
-            from @ Self::Revoked => Err(InvalidTransition { from, action: "revoked" }),
+            from @ Self::Revoked => Err(InvalidTransition {
+                from,
+                action: "revoked",
+            }),
         }
     }
 }
@@ -141,7 +155,12 @@ mod tests {
     fn the_legal_steps_are_exactly_these() {
         let table = [
             (Enrolled, Some(Quarantined), None, Some(Revoked)),
-            (Quarantined, Some(Quarantined), Some(Enrolled), Some(Revoked)),
+            (
+                Quarantined,
+                Some(Quarantined),
+                Some(Enrolled),
+                Some(Revoked),
+            ),
             (Revoked, None, None, None),
         ];
         for (from, quarantine, release, revoke) in table {

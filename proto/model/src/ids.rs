@@ -53,11 +53,15 @@ impl FromStr for HostId {
     type Err = InvalidHostId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidHostId { length: text.chars().count() };
+        let invalid = || InvalidHostId {
+            length: text.chars().count(),
+        };
         if text.len() != Self::TEXT_LENGTH || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(invalid());
         }
-        let bytes = BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).map_err(|_| invalid())?;
+        let bytes = BASE32_NOPAD
+            .decode(text.to_ascii_uppercase().as_bytes())
+            .map_err(|_| invalid())?;
         bytes.try_into().map(Self).map_err(|_| invalid())
     }
 }

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod tcp;
 pub mod time;
 pub mod token;
+pub mod view;
 pub mod watch;
 
 pub use entity::Entity;

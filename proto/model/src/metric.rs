@@ -219,15 +219,24 @@ pub struct UnknownMetric {
 }
 
 fn names() -> String {
-    Metric::ALL.iter().map(|metric| metric.as_str()).collect::<Vec<_>>().join(", ")
+    Metric::ALL
+        .iter()
+        .map(|metric| metric.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl FromStr for Metric {
     type Err = UnknownMetric;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.iter().copied().find(|metric| metric.as_str() == text);
-        found.ok_or_else(|| UnknownMetric { name: text.to_owned() })
+        let found = Self::ALL
+            .iter()
+            .copied()
+            .find(|metric| metric.as_str() == text);
+        found.ok_or_else(|| UnknownMetric {
+            name: text.to_owned(),
+        })
     }
 }
 
@@ -249,6 +258,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = "inuse".parse::<Metric>().unwrap_err().to_string();
-        assert!(message.contains("`inuse`") && message.contains("in_use"), "{message}");
+        assert!(
+            message.contains("`inuse`") && message.contains("in_use"),
+            "{message}"
+        );
     }
 }

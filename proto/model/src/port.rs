@@ -69,7 +69,10 @@ impl PortSpaceKey {
     /// The port space of `protocol` in the agent's own namespace.
     #[must_use]
     pub fn own(protocol: Protocol) -> Self {
-        Self { protocol, namespace: Arc::from(OWN_NAMESPACE) }
+        Self {
+            protocol,
+            namespace: Arc::from(OWN_NAMESPACE),
+        }
     }
 }
 
@@ -92,7 +95,11 @@ impl PortRange {
     /// The range from `first` to `last`, both included; `None` when they are the wrong way round.
     #[must_use]
     pub const fn new(first: u16, last: u16) -> Option<Self> {
-        if first <= last { Some(Self { first, last }) } else { None }
+        if first <= last {
+            Some(Self { first, last })
+        } else {
+            None
+        }
     }
 
     /// How many ports it holds, 1 to 65,536.

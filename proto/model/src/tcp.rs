@@ -88,11 +88,16 @@ impl StateCounts {
     /// Sockets in any state.
     #[must_use]
     pub fn total(&self) -> u32 {
-        self.0.iter().fold(0, |sum, sockets| sum.saturating_add(*sockets))
+        self.0
+            .iter()
+            .fold(0, |sum, sockets| sum.saturating_add(*sockets))
     }
 
     /// The states that hold sockets, with how many.
     pub fn occupied(&self) -> impl Iterator<Item = (TcpState, u32)> + '_ {
-        TcpState::ALL.into_iter().map(|state| (state, self.get(state))).filter(|(_, sockets)| *sockets > 0)
+        TcpState::ALL
+            .into_iter()
+            .map(|state| (state, self.get(state)))
+            .filter(|(_, sockets)| *sockets > 0)
     }
 }

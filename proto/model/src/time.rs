@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, UTC. Negative values are legal (clocks of sick hosts go anywhere).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
@@ -66,9 +68,18 @@ mod tests {
 
     #[test]
     fn buckets_are_aligned_to_the_epoch_on_both_sides_of_it() {
-        assert_eq!(Timestamp::from_unix_ms(61_500).floor_to(60_000).unix_ms(), 60_000);
-        assert_eq!(Timestamp::from_unix_ms(-1).floor_to(60_000).unix_ms(), -60_000);
-        assert_eq!(Timestamp::from_unix_ms(60_000).floor_to(60_000).unix_ms(), 60_000);
+        assert_eq!(
+            Timestamp::from_unix_ms(61_500).floor_to(60_000).unix_ms(),
+            60_000
+        );
+        assert_eq!(
+            Timestamp::from_unix_ms(-1).floor_to(60_000).unix_ms(),
+            -60_000
+        );
+        assert_eq!(
+            Timestamp::from_unix_ms(60_000).floor_to(60_000).unix_ms(),
+            60_000
+        );
     }
 
     #[test]

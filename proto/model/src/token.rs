@@ -76,7 +76,9 @@ impl FromStr for TokenId {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidJoinToken {
     /// Not four parts.
-    #[error("a join token has 4 parts separated by dots, as in tm1.<id>.<secret>.<ca pin>; this has {parts}")]
+    #[error(
+        "a join token has 4 parts separated by dots, as in tm1.<id>.<secret>.<ca pin>; this has {parts}"
+    )]
     Parts {
         /// Parts found.
         parts: usize,
@@ -85,7 +87,9 @@ pub enum InvalidJoinToken {
     #[error("this join token is not of version tm1: make a new one with `tidemark token create`")]
     Version,
     /// A part is damaged.
-    #[error("the {part} of this join token is damaged (wrong length or characters): copy it again in full")]
+    #[error(
+        "the {part} of this join token is damaged (wrong length or characters): copy it again in full"
+    )]
     Damaged {
         /// Which part.
         part: &'static str,
@@ -96,7 +100,12 @@ impl JoinToken {
     /// The whole token as text, secret included.
     #[must_use]
     pub fn expose_text(&self) -> String {
-        format!("{VERSION}.{}.{}.{}", self.id, encode(self.secret.expose()), self.ca_pin)
+        format!(
+            "{VERSION}.{}.{}.{}",
+            self.id,
+            encode(self.secret.expose()),
+            self.ca_pin
+        )
     }
 
     /// What the controller stores instead of the secret.
@@ -131,7 +140,9 @@ fn encode(bytes: &[u8]) -> String {
 
 fn decode<const N: usize>(part: &'static str, text: &str) -> Result<[u8; N], InvalidJoinToken> {
     let damaged = || InvalidJoinToken::Damaged { part };
-    let bytes = BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).map_err(|_| damaged())?;
+    let bytes = BASE32_NOPAD
+        .decode(text.to_ascii_uppercase().as_bytes())
+        .map_err(|_| damaged())?;
     bytes.try_into().map_err(|_| damaged())
 }
 
@@ -140,7 +151,11 @@ mod tests {
     use super::*;
 
     fn token() -> JoinToken {
-        JoinToken { id: TokenId([1; 10]), secret: Secret::new([2; 32]), ca_pin: CaPin([3; 32]) }
+        JoinToken {
+            id: TokenId([1; 10]),
+            secret: Secret::new([2; 32]),
+            ca_pin: CaPin([3; 32]),
+        }
     }
 
     #[test]
@@ -151,10 +166,19 @@ mod tests {
     #[test]
     fn each_damage_is_named() {
         let text = token().expose_text();
-        assert_eq!("tm1.a.b".parse::<JoinToken>(), Err(InvalidJoinToken::Parts { parts: 3 }));
-        assert_eq!(text.replace("tm1", "tm0").parse::<JoinToken>(), Err(InvalidJoinToken::Version));
+        assert_eq!(
+            "tm1.a.b".parse::<JoinToken>(),
+            Err(InvalidJoinToken::Parts { parts: 3 })
+        );
+        assert_eq!(
+            text.replace("tm1", "tm0").parse::<JoinToken>(),
+            Err(InvalidJoinToken::Version)
+        );
         let cut: String = text.chars().take(text.len() - 1).collect();
-        assert_eq!(cut.parse::<JoinToken>(), Err(InvalidJoinToken::Damaged { part: "CA pin" }));
+        assert_eq!(
+            cut.parse::<JoinToken>(),
+            Err(InvalidJoinToken::Damaged { part: "CA pin" })
+        );
     }
 
     #[test]

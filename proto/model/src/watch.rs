@@ -18,7 +18,10 @@ impl WatchGroup {
     /// The groups that ship: SMTP, SQL (SQL Server, MySQL, PostgreSQL), LDAP with the global catalogue, HTTP(S).
     #[must_use]
     pub fn shipped() -> Vec<Self> {
-        let group = |name: &str, ports: &[u16]| Self { name: Arc::from(name), remote_ports: ports.to_vec() };
+        let group = |name: &str, ports: &[u16]| Self {
+            name: Arc::from(name),
+            remote_ports: ports.to_vec(),
+        };
         vec![
             group("smtp", &[25, 465, 587]),
             group("sql", &[1433, 3306, 5432]),
