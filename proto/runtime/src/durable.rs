@@ -1,0 +1,118 @@
+//! State files that survive a crash: written beside the old one, synced, renamed over it, and the folder synced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner alone: keys, tokens.
+    Owner,
+    /// Whoever may enter the folder.
+    Folder,
+}
+
+/// Replaces the file at `path` so that after a crash either the old or the new content is there, whole.
+///
+/// # Errors
+/// What the file system says; the old content stays then.
+pub fn replace_file(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path names no file"))?;
+    let mut temporary_name = name.to_owned();
+    temporary_name.push(".new");
+    let temporary = folder.join(temporary_name);
+    let written =
+        write_synced(&temporary, content, access).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // The leftover holds nothing that anybody reads; failing to remove it must not hide the first error.
+        drop(fs::remove_file(&temporary));
+        return Err(error);
+    }
+    sync_folder(folder)
+}
+
+/// Makes a folder, and those above it, that only its owner may enter.
+///
+/// # Errors
+/// What the file system says.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+fn write_synced(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(match access {
+            Access::Owner => 0o600,
+            Access::Folder => 0o644,
+        });
+    }
+    #[cfg(not(unix))]
+    let _: Access = access;
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    // NTFS journals the rename; a folder cannot be opened for syncing.
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_for_its_owner_and_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        replace_file(&path, b"first, longer", Access::Owner).unwrap();
+        replace_file(&path, b"second", Access::Owner).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        replace_file(&path, b"old", Access::Folder).unwrap();
+        fs::create_dir(folder.path().join("state.new")).unwrap();
+        replace_file(&path, b"new", Access::Folder).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+}
