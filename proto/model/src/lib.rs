@@ -3,6 +3,7 @@
 //! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
 
 pub mod duration;
+pub mod delivery;
 pub mod entity;
 pub mod error_code;
 pub mod forecast;
@@ -19,6 +20,7 @@ pub mod token;
 pub mod view;
 pub mod watch;
 
+pub use delivery::{GapReason, RecordGap, SpoolCounts};
 pub use entity::Entity;
 pub use error_code::ErrorCode;
 pub use host::{HostFacts, HostState};
