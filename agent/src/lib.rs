@@ -1,4 +1,10 @@
 //! The agent: samples its host's ports, spools them, and streams them to the controller.
 
 pub mod collect;
+pub mod enroll;
 pub mod facts;
+pub mod identity;
+pub mod link;
+pub mod outbox;
+pub mod renew;
+pub mod state_file;

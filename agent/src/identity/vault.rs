@@ -1,0 +1,309 @@
+//! Where the identity and its certificates are kept: on disk for an agent, in memory for simulated hosts.
+//!
+//! Three state files: `identity` (key and CA pin, two equal copies), `credentials` (two generations) and `pending` (the key
+//! of a request whose answer has not come). The highest certificate generation is kept beside the pin, so that a host
+//! whose newest certificate is damaged is not mistaken for its own clone.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rcgen::KeyPair;
+use tidemark_model::token::CaPin;
+use tidemark_proto::v1;
+use tidemark_runtime::durable;
+use zeroize::Zeroizing;
+
+use super::credentials::{Credentials, InvalidCredentials};
+use super::{IdentityKey, KeyError, generate_key, key_from_pkcs8};
+use crate::state_file::StateFile;
+
+/// The identity of a host, its current certificate, and the request in flight.
+#[derive(Debug)]
+pub struct Vault {
+    identity: IdentityKey,
+    ca_pin: CaPin,
+    keep: Keep,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+enum Keep {
+    Disk(Files),
+    Memory,
+}
+
+#[derive(Debug)]
+struct Files {
+    folder: PathBuf,
+    identity: StateFile,
+    credentials: StateFile,
+    generation: StateFile,
+    pending: StateFile,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    current: Option<Arc<Credentials>>,
+    generation: u64,
+    pending: Option<Arc<KeyPair>>,
+}
+
+/// Why the identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Both copies of the identity are lost.
+    #[error(
+        "the identity in {} is damaged in both copies; run `tidemark-agent reset-identity`, then enrol with a new token",
+        folder.display()
+    )]
+    IdentityLost {
+        /// Where it was kept.
+        folder: PathBuf,
+    },
+    /// The file system refuses.
+    #[error("the state folder {} cannot be written", folder.display())]
+    Storage {
+        /// Which folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Cryptography failed.
+    #[error("no key could be made")]
+    Key(#[from] KeyError),
+    /// The controller issued what this host cannot use.
+    #[error("the controller's answer cannot be used")]
+    Credentials(#[from] InvalidCredentials),
+}
+
+impl Vault {
+    /// A new identity that lives as long as the process.
+    ///
+    /// # Errors
+    /// [`VaultError::Key`] when no key can be made.
+    pub fn in_memory(ca_pin: CaPin) -> Result<Self, VaultError> {
+        Ok(Self {
+            identity: IdentityKey::generate()?,
+            ca_pin,
+            keep: Keep::Memory,
+            held: Mutex::default(),
+        })
+    }
+
+    /// Opens the identity in `folder`; `None` when there has never been one.
+    ///
+    /// # Errors
+    /// [`VaultError::IdentityLost`] when there was one and neither copy can be read.
+    pub fn open(folder: &Path) -> Result<Option<Self>, VaultError> {
+        let files = Files::in_folder(folder);
+        let found = files.identity.read();
+        if found.is_absent() {
+            return Ok(None);
+        }
+        for slot in &found.lost {
+            tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a copy of the identity is lost; the other is used");
+        }
+        let (identity, ca_pin) = found
+            .whole
+            .iter()
+            .find_map(|stored| parse_identity(&stored.payload))
+            .ok_or_else(|| VaultError::IdentityLost {
+                folder: folder.to_owned(),
+            })?;
+        let held = files.read_held(&ca_pin);
+        Ok(Some(Self {
+            identity,
+            ca_pin,
+            keep: Keep::Disk(files),
+            held: Mutex::new(held),
+        }))
+    }
+
+    /// Opens the identity in `folder`, or makes one that trusts the CA of `ca_pin`. An identity that trusts another
+    /// CA is moved to this one: its certificates are dropped and its key stays.
+    ///
+    /// # Errors
+    /// As [`Vault::open`]; [`VaultError::Storage`] when it cannot be written.
+    pub fn open_or_create(folder: &Path, ca_pin: CaPin) -> Result<Self, VaultError> {
+        let existing = Self::open(folder)?;
+        let identity = match existing {
+            Some(vault) if vault.ca_pin == ca_pin => return Ok(vault),
+            Some(vault) => vault.identity,
+            None => IdentityKey::generate()?,
+        };
+        let files = Files::in_folder(folder);
+        files
+            .start_anew(&identity, &ca_pin)
+            .map_err(|source| files.storage_error(source))?;
+        Ok(Self {
+            identity,
+            ca_pin,
+            keep: Keep::Disk(files),
+            held: Mutex::default(),
+        })
+    }
+
+    /// Forgets the identity in `folder` and everything that hangs on it.
+    ///
+    /// # Errors
+    /// [`VaultError::Storage`] when a file cannot be removed.
+    pub fn reset(folder: &Path) -> Result<(), VaultError> {
+        let files = Files::in_folder(folder);
+        [
+            &files.pending,
+            &files.credentials,
+            &files.generation,
+            &files.identity,
+        ]
+        .into_iter()
+        .try_for_each(StateFile::remove)
+        .map_err(|source| files.storage_error(source))
+    }
+
+    /// The long-lived key.
+    #[must_use]
+    pub const fn identity(&self) -> &IdentityKey {
+        &self.identity
+    }
+
+    /// The root CA that this host trusts.
+    #[must_use]
+    pub const fn ca_pin(&self) -> &CaPin {
+        &self.ca_pin
+    }
+
+    /// The newest usable certificate; `None` before enrolment and after the loss of both generations.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Credentials>> {
+        self.held().current.clone()
+    }
+
+    /// Generation of the newest certificate that this host ever held, usable or not; 0 before enrolment.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.held().generation
+    }
+
+    /// Whether the host was enrolled, even if its certificate is lost or over.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        self.generation() > 0
+    }
+
+    /// The key for the next certificate. Until an answer is accepted it stays the same, across restarts too, so that a
+    /// request whose answer was lost can be asked again.
+    ///
+    /// # Errors
+    /// [`VaultError`] when it can be neither read nor made and kept.
+    pub fn pending_key(&self) -> Result<Arc<KeyPair>, VaultError> {
+        let mut held = self.held();
+        if let Some(key) = &held.pending {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(generate_key()?);
+        if let Keep::Disk(files) = &self.keep {
+            let pkcs8 = Zeroizing::new(key.serialize_der());
+            files
+                .pending
+                .write(&pkcs8)
+                .map_err(|source| files.storage_error(source))?;
+        }
+        held.pending = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// Takes the answer to the request made with [`Vault::pending_key`].
+    ///
+    /// # Errors
+    /// [`VaultError::Credentials`] when it does not fit; [`VaultError::Storage`] when it cannot be kept: the pending
+    /// key stays then, and asking again is safe.
+    pub fn accept(&self, issued: v1::Credentials) -> Result<Arc<Credentials>, VaultError> {
+        let key = self.pending_key()?;
+        let credentials = Arc::new(Credentials::accept(&key, issued, &self.ca_pin)?);
+        let mut held = self.held();
+        if let Keep::Disk(files) = &self.keep {
+            files
+                .keep(&credentials)
+                .map_err(|source| files.storage_error(source))?;
+        }
+        held.generation = held.generation.max(credentials.generation());
+        held.current = Some(Arc::clone(&credentials));
+        held.pending = None;
+        Ok(credentials)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn in_folder(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            identity: StateFile::new(folder, "identity"),
+            credentials: StateFile::new(folder, "credentials"),
+            generation: StateFile::new(folder, "generation"),
+            pending: StateFile::new(folder, "pending"),
+        }
+    }
+
+    fn storage_error(&self, source: io::Error) -> VaultError {
+        VaultError::Storage {
+            folder: self.folder.clone(),
+            source,
+        }
+    }
+
+    fn start_anew(&self, identity: &IdentityKey, ca_pin: &CaPin) -> io::Result<()> {
+        durable::make_private_folder(&self.folder)?;
+        self.credentials.remove()?;
+        self.generation.remove()?;
+        self.pending.remove()?;
+        let mut stored = Zeroizing::new(ca_pin.as_bytes().to_vec());
+        stored.extend_from_slice(&identity.to_pkcs8());
+        self.identity.write_both(&stored)
+    }
+
+    /// The generation goes first: a crash in between leaves a host that renews with the right number.
+    fn keep(&self, credentials: &Credentials) -> io::Result<()> {
+        self.generation
+            .write_both(&credentials.generation().to_be_bytes())?;
+        self.credentials.write(&credentials.to_stored())?;
+        self.pending.remove()
+    }
+
+    fn read_held(&self, ca_pin: &CaPin) -> Held {
+        let found = self.credentials.read();
+        for slot in &found.lost {
+            tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a generation of the credentials is lost");
+        }
+        let current = found.whole.iter().find_map(|stored| {
+            Credentials::from_stored(&stored.payload, ca_pin)
+                .inspect_err(|error| tracing::warn!(%error, "a generation of the credentials cannot be used"))
+                .ok()
+        });
+        let marked = self.generation.read().newest().and_then(|stored| {
+            let bytes = stored.payload.as_slice().try_into().ok()?;
+            Some(u64::from_be_bytes(bytes))
+        });
+        let shown = current.as_ref().map_or(0, Credentials::generation);
+        Held {
+            generation: marked.unwrap_or(0).max(shown),
+            current: current.map(Arc::new),
+            pending: self.read_pending().map(Arc::new),
+        }
+    }
+
+    fn read_pending(&self) -> Option<KeyPair> {
+        let found = self.pending.read();
+        key_from_pkcs8(&found.newest()?.payload).ok()
+    }
+}
+
+fn parse_identity(stored: &[u8]) -> Option<(IdentityKey, CaPin)> {
+    let (pin, key) = stored.split_first_chunk()?;
+    let identity = IdentityKey::from_pkcs8(key).ok()?;
+    Some((identity, CaPin::from_bytes(*pin)))
+}
