@@ -1,5 +1,10 @@
 //! Wire <-> model, once, at the edge.
 
+use tidemark_model::ErrorCode;
+use tidemark_model::error_code::ApiError;
+
+mod budget;
+pub mod delivery;
 pub mod facts;
 pub mod names;
 pub mod record;
@@ -24,6 +29,14 @@ pub enum ConvertError {
         /// What is allowed.
         limit: u64,
     },
+    /// A time lies outside the years 1 to 9999.
+    #[error("{field} is {unix_ms} ms; times lie in the years 1 to 9999")]
+    TimeOutOfRange {
+        /// Path of the field.
+        field: &'static str,
+        /// What was sent.
+        unix_ms: i64,
+    },
     /// A value is malformed.
     #[error("{field} is malformed: {reason}")]
     Malformed {
@@ -32,4 +45,35 @@ pub enum ConvertError {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+impl ApiError for ConvertError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidArgument
+    }
+}
+
+/// Refuses `value` above `limit`.
+fn at_most(field: &'static str, value: u64, limit: u64) -> Result<(), ConvertError> {
+    if value > limit {
+        return Err(ConvertError::OutOfRange {
+            field,
+            value,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a list of more than `limit` elements.
+fn list_at_most(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
+    at_most(field, length as u64, limit as u64)
+}
+
+/// Cuts a text to its first `chars_max` characters.
+fn cut_chars(text: &str, chars_max: usize) -> &str {
+    text.char_indices()
+        .nth(chars_max)
+        .and_then(|(end, _)| text.get(..end))
+        .unwrap_or(text)
 }
