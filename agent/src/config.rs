@@ -1,0 +1,189 @@
+//! The agent's configuration: one TOML file, `TIDEMARK_*` and flags, merged, checked, every problem reported at once.
+//!
+//! Limits and defaults stand here and in `deploy/linux/agent.toml`; what a setting does is its user's business.
+
+pub mod flags;
+mod raw;
+
+pub use flags::ConfigFlags;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tidemark_model::JoinToken;
+use tidemark_runtime::config::{self, ConfigError, Sources};
+use tidemark_runtime::telemetry::TelemetrySettings;
+
+use crate::collect::CollectSettings;
+use crate::link::ControllerAddress;
+use raw::Raw;
+
+/// Where the configuration is when nobody says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/tidemark/agent.toml";
+/// Where the state is when nobody says otherwise.
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/tidemark";
+
+/// Every key of the file, dotted; `.*` stands for free names.
+pub const KEYS: &[&str] = &[
+    "controller",
+    "token",
+    "token_file",
+    "data_dir",
+    "interval",
+    "light_interval",
+    "namespaces",
+    "labels",
+    "labels.*",
+    "watch_groups",
+    "top_owners",
+    "top_destinations",
+    "probes",
+    "probe_interval",
+    "drain_timeout",
+    "spool.bytes_max",
+    "spool.age_max",
+    "spool.disk_percent_max",
+    "log",
+    "log_format",
+];
+
+/// Variables with the prefix of settings that are something else.
+const NOT_SETTINGS: &[&str] = &["TIDEMARK_CONFIG", "TIDEMARK_CONTEXT"];
+
+/// The agent's settings, every one within its limits.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Where the controller is; `None` when no command that needs it can run.
+    pub controller: Option<ControllerAddress>,
+    /// Where the join token comes from.
+    pub token: Option<TokenSource>,
+    /// Folder of identity, spool and status.
+    pub data_dir: PathBuf,
+    /// What is collected and how often.
+    pub collect: CollectSettings,
+    /// Time between light counts, 1 to 5 s; `None` leaves it to the collector.
+    pub light_interval: Option<Duration>,
+    /// Labels of this host.
+    pub labels: BTreeMap<String, String>,
+    /// Limits of the disk spool.
+    pub spool: SpoolSettings,
+    /// How long a stop may take, 1 to 60 s.
+    pub drain_timeout: Duration,
+    /// How to log.
+    pub telemetry: TelemetrySettings,
+}
+
+/// Where the join token comes from.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// Written in the configuration.
+    Given(Box<JoinToken>),
+    /// In a file of its own, which is read when it is needed.
+    File(PathBuf),
+}
+
+/// How much the disk spool may hold; the oldest samples go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// Most bytes on disk, 1 MiB to 64 GiB.
+    pub bytes_max: u64,
+    /// Oldest sample that is kept, 1 h to 90 d.
+    pub age_max: Duration,
+    /// Most percent of the file system, 1 to 50.
+    pub disk_percent_max: u8,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            bytes_max: 256 * 1024 * 1024,
+            age_max: Duration::from_secs(7 * 86_400),
+            disk_percent_max: 5,
+        }
+    }
+}
+
+/// Why the join token cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("the join token file {} cannot be read", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is no token.
+    #[error(transparent)]
+    Invalid(#[from] tidemark_model::token::InvalidJoinToken),
+}
+
+impl TokenSource {
+    /// The token.
+    ///
+    /// # Errors
+    /// [`TokenError`] when the file cannot be read or holds no token.
+    pub fn read(&self) -> Result<JoinToken, TokenError> {
+        match self {
+            Self::Given(token) => Ok((**token).clone()),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|source| TokenError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                Ok(text.parse()?)
+            }
+        }
+    }
+}
+
+impl AgentConfig {
+    /// Loads and checks the configuration. Without `file` the one at [`DEFAULT_FILE`] is read if it is there.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with every problem that the failing stage found.
+    pub fn load(file: Option<&Path>, flags: &ConfigFlags) -> Result<Self, ConfigError> {
+        let default_file = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default_file.is_file().then_some(default_file));
+        let raw: Raw = config::load(
+            &Sources {
+                file,
+                environment: config::process_environment(),
+                flags: flags.to_table(),
+                not_settings: NOT_SETTINGS,
+            },
+            KEYS,
+        )?;
+        raw.check()
+    }
+
+    /// The controller's address, for the commands that cannot do without.
+    ///
+    /// # Errors
+    /// [`ConfigError::Rules`], saying how to set it.
+    pub fn require_controller(&self) -> Result<&ControllerAddress, ConfigError> {
+        self.controller.as_ref().ok_or_else(|| {
+            ConfigError::Rules(vec![
+                "controller is missing: set `controller = \"host:7443\"` in the file, TIDEMARK_CONTROLLER or --controller"
+                    .to_owned(),
+            ])
+        })
+    }
+
+    /// Folder of the identity.
+    #[must_use]
+    pub fn identity_dir(&self) -> PathBuf {
+        self.data_dir.join("identity")
+    }
+
+    /// Folder of the spool.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+}
+
+#[cfg(test)]
+mod tests;
