@@ -1,0 +1,143 @@
+//! The kernel's protocol counters of a network namespace, and its totals of sockets.
+
+use super::procfile;
+use crate::ReadError;
+
+/// Counters since the namespace was made; `None` where this kernel has no such counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "RFC 4022, RFC 4113 and Linux TcpExt name them")]
+pub struct ProtocolCounters {
+    pub tcp_active_opens: Option<u64>,
+    pub tcp_passive_opens: Option<u64>,
+    pub tcp_attempt_fails: Option<u64>,
+    pub tcp_estab_resets: Option<u64>,
+    pub tcp_in_segs: Option<u64>,
+    pub tcp_out_segs: Option<u64>,
+    pub tcp_retrans_segs: Option<u64>,
+    pub tcp_out_rsts: Option<u64>,
+    pub tcp_time_wait_overflow: Option<u64>,
+    pub udp_in_datagrams: Option<u64>,
+    pub udp_out_datagrams: Option<u64>,
+    pub udp_in_errors: Option<u64>,
+}
+
+impl ProtocolCounters {
+    /// Reads the counters of the calling thread's network namespace. TCP's cover both families; UDP's are summed.
+    ///
+    /// # Errors
+    /// When `/proc/net/snmp` is not readable; files that only some kernels have may be missing.
+    pub fn read() -> Result<Self, ReadError> {
+        let snmp = procfile::text("/proc/thread-self/net/snmp")?;
+        let netstat = procfile::text("/proc/thread-self/net/netstat").unwrap_or_default();
+        let snmp6 = procfile::text("/proc/thread-self/net/snmp6").unwrap_or_default();
+        Ok(Self::parse(&snmp, &netstat, &snmp6))
+    }
+
+    fn parse(snmp: &str, netstat: &str, snmp6: &str) -> Self {
+        let tcp = |name| column(snmp, "Tcp:", name);
+        let udp = |name, name6| {
+            let v4 = column(snmp, "Udp:", name)?;
+            Some(v4.wrapping_add(line_value(snmp6, name6).unwrap_or(0)))
+        };
+        Self {
+            tcp_active_opens: tcp("ActiveOpens"),
+            tcp_passive_opens: tcp("PassiveOpens"),
+            tcp_attempt_fails: tcp("AttemptFails"),
+            tcp_estab_resets: tcp("EstabResets"),
+            tcp_in_segs: tcp("InSegs"),
+            tcp_out_segs: tcp("OutSegs"),
+            tcp_retrans_segs: tcp("RetransSegs"),
+            tcp_out_rsts: tcp("OutRsts"),
+            tcp_time_wait_overflow: column(netstat, "TcpExt:", "TCPTimeWaitOverflow"),
+            udp_in_datagrams: udp("InDatagrams", "Udp6InDatagrams"),
+            udp_out_datagrams: udp("OutDatagrams", "Udp6OutDatagrams"),
+            udp_in_errors: udp("InErrors", "Udp6InErrors"),
+        }
+    }
+}
+
+/// How many TCP sockets exist beyond those in the tables: what hides on kernels that do not list bound sockets.
+///
+/// `alloc` counts the whole host, the tables one namespace, and a socket that is not bound yet counts too, so this is
+/// an upper bound of the ports that hidden sockets hold.
+///
+/// # Errors
+/// When `/proc/net/sockstat` is not readable.
+pub fn hidden_tcp_sockets() -> Result<u32, ReadError> {
+    let v4 = procfile::text("/proc/thread-self/net/sockstat")?;
+    let v6 = procfile::text("/proc/thread-self/net/sockstat6").unwrap_or_default();
+    Ok(hidden_in(&v4, &v6))
+}
+
+fn hidden_in(sockstat: &str, sockstat6: &str) -> u32 {
+    let field = |text: &str, line: &str, name: &str| {
+        let fields = text.lines().find_map(|l| l.strip_prefix(line))?;
+        let mut fields = fields.split_whitespace();
+        fields.find(|field| *field == name)?;
+        fields.next()?.parse::<u32>().ok()
+    };
+    let listed = field(sockstat, "TCP:", "inuse")
+        .unwrap_or(0)
+        .saturating_add(field(sockstat6, "TCP6:", "inuse").unwrap_or(0));
+    field(sockstat, "TCP:", "alloc")
+        .unwrap_or(0)
+        .saturating_sub(listed)
+}
+
+/// The value under `name` in a file that has a line of names and a line of values for each `prefix`.
+fn column(text: &str, prefix: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
+    let position = lines.next()?.split_whitespace().position(|n| n == name)?;
+    lines.next()?.split_whitespace().nth(position)?.parse().ok()
+}
+
+/// The value of `name` in a file of `name value` lines.
+fn line_value(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| {
+        line.strip_prefix(name)
+            .filter(|rest| rest.starts_with([' ', '\t']))
+    });
+    value?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SNMP: &str = "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens RetransSegs\n\
+        Tcp: 1 -1 17 4 9\nUdp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 100 0 2 50\nUdpLite: InDatagrams\nUdpLite: 7\n";
+
+    #[test]
+    fn counters_are_found_by_name_and_udp_covers_both_families() {
+        let counters = ProtocolCounters::parse(
+            SNMP,
+            "TcpExt: TW TCPTimeWaitOverflow\nTcpExt: 5 3\n",
+            "Udp6InDatagrams                 \t11\nUdp6OutDatagrams \t1\n",
+        );
+        assert_eq!(counters.tcp_active_opens, Some(17));
+        assert_eq!(counters.tcp_retrans_segs, Some(9));
+        assert_eq!(counters.tcp_time_wait_overflow, Some(3));
+        assert_eq!(counters.udp_in_datagrams, Some(111));
+        assert_eq!(counters.udp_out_datagrams, Some(51));
+        assert_eq!(counters.udp_in_errors, Some(2));
+    }
+
+    #[test]
+    fn a_counter_the_kernel_lacks_is_unknown() {
+        let counters = ProtocolCounters::parse("", "", "");
+        assert_eq!(counters, ProtocolCounters::default());
+    }
+
+    #[test]
+    fn hidden_sockets_are_those_beyond_the_tables() {
+        let sockstat =
+            "sockets: used 30\nTCP: inuse 6 orphan 0 tw 3 alloc 113 mem 1\nUDP: inuse 9 mem 0\n";
+        assert_eq!(hidden_in(sockstat, "TCP6: inuse 2\n"), 105);
+        assert_eq!(hidden_in("", ""), 0);
+    }
+
+    #[test]
+    fn this_kernel_has_the_counters() {
+        assert!(ProtocolCounters::read().unwrap().tcp_active_opens.is_some());
+    }
+}

@@ -1,0 +1,135 @@
+//! Facts and totals of the whole host.
+
+use std::time::Duration;
+
+use rustix::system::uname;
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::procfile::{self, unexpected};
+use crate::ReadError;
+
+/// The host's name, as the kernel has it.
+#[must_use]
+pub fn name() -> String {
+    uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The operating system, as in `Linux 6.18 (Debian 12)`.
+#[must_use]
+pub fn os() -> String {
+    let release = uname().release().to_string_lossy().into_owned();
+    let kernel = match parse_version(&release) {
+        Some((major, minor)) => format!("Linux {major}.{minor}"),
+        None => format!("Linux {release}"),
+    };
+    match procfile::text("/etc/os-release")
+        .ok()
+        .and_then(|text| distribution(&text))
+    {
+        Some(distribution) => format!("{kernel} ({distribution})"),
+        None => kernel,
+    }
+}
+
+/// Major and minor version of the kernel; `None` when it does not begin with two numbers.
+#[must_use]
+pub fn kernel_version() -> Option<(u32, u32)> {
+    parse_version(&uname().release().to_string_lossy())
+}
+
+/// Random text that changes with each boot.
+///
+/// # Errors
+/// When `/proc` is not readable.
+pub fn boot_id() -> Result<String, ReadError> {
+    Ok(procfile::text("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// When the host booted, in whole seconds since the Unix epoch by the host's clock as it is set at the moment.
+///
+/// # Errors
+/// When `/proc/stat` is not readable or has no boot time.
+pub fn boot_time() -> Result<Duration, ReadError> {
+    const PATH: &str = "/proc/stat";
+    let text = procfile::text(PATH)?;
+    let seconds = text.lines().find_map(|line| line.strip_prefix("btime "));
+    seconds
+        .and_then(|seconds| seconds.trim().parse().ok())
+        .map(Duration::from_secs)
+        .ok_or_else(|| unexpected(PATH, "a boot time"))
+}
+
+/// Open file handles of the whole host.
+///
+/// # Errors
+/// When `/proc/sys/fs/file-nr` is not readable.
+pub fn open_files() -> Result<u64, ReadError> {
+    const PATH: &str = "/proc/sys/fs/file-nr";
+    let text = procfile::text(PATH)?;
+    let allocated = text.split_whitespace().next();
+    allocated
+        .and_then(|files| files.parse().ok())
+        .ok_or_else(|| unexpected(PATH, "a number of files"))
+}
+
+/// Whether this process may look into processes of other users.
+#[must_use]
+pub fn sees_all_processes() -> bool {
+    holds(CapabilitySet::SYS_PTRACE)
+}
+
+/// Whether this process may enter other network namespaces.
+#[must_use]
+pub fn enters_namespaces() -> bool {
+    holds(CapabilitySet::SYS_ADMIN)
+}
+
+fn holds(capability: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
+}
+
+fn parse_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Name and version from an os-release file (freedesktop.org, `os-release(5)`).
+fn distribution(text: &str) -> Option<String> {
+    let value = |key: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim_matches(['"', '\'']))
+    };
+    let name = value("NAME")?
+        .trim_end_matches(" GNU/Linux")
+        .trim_end_matches(" Linux");
+    Some(match value("VERSION_ID") {
+        Some(version) => format!("{name} {version}"),
+        None => name.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_named_as_people_say_it() {
+        let debian = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n";
+        assert_eq!(distribution(debian).as_deref(), Some("Debian 12"));
+        assert_eq!(distribution("NAME='Arch Linux'\n").as_deref(), Some("Arch"));
+        assert_eq!(distribution("ID=x\n"), None);
+        assert_eq!(parse_version("6.18.44-fc"), Some((6, 18)));
+        assert_eq!(parse_version("next"), None);
+    }
+
+    #[test]
+    fn this_host_has_booted_once() {
+        assert_eq!(boot_id().unwrap(), boot_id().unwrap());
+        assert!(boot_time().unwrap() > Duration::from_secs(1_500_000_000));
+        assert!(open_files().unwrap() > 0);
+    }
+}

@@ -1,0 +1,249 @@
+//! Processes and the sockets among their file descriptors, from `/proc`.
+
+use std::fs;
+use std::mem::MaybeUninit;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::param::clock_ticks_per_second;
+use rustix::path::DecInt;
+
+use super::procfile::{self, unexpected};
+use crate::ReadError;
+
+/// Entries of a folder are read this many bytes at a time: about 1,300 descriptors.
+const LISTING_BYTES: usize = 32 * 1024;
+
+/// Reads processes. Holds the buffers, so that a pass over thousands of descriptors allocates nothing.
+#[derive(Debug)]
+pub struct Processes {
+    root: OwnedFd,
+    listing: Box<[MaybeUninit<u8>]>,
+}
+
+/// What a process is called and where it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessDescription {
+    /// Short name (`comm`), at most 15 bytes on Linux; hostile text.
+    pub name: String,
+    /// Absolute path of its executable; `None` when it may not be read (other users, kernel threads).
+    pub executable: Option<String>,
+    /// Its systemd unit, as in `postgresql.service`; `None` when it belongs to none.
+    pub service: Option<String>,
+}
+
+/// What is behind a file descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descriptor {
+    /// A socket, by its inode.
+    Socket(u32),
+    /// Something else.
+    Other,
+}
+
+/// Decides which descriptors are worth a look, which costs about 1 us each.
+pub trait DescriptorVisitor {
+    /// Whether to look behind this descriptor.
+    fn wants(&mut self, descriptor: u32) -> bool;
+
+    /// What is behind a descriptor that was wanted.
+    fn found(&mut self, descriptor: u32, behind: Descriptor);
+}
+
+impl Processes {
+    /// Opens `/proc`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open() -> Result<Self, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, "/proc", flags, Mode::empty()).map_err(|errno| ReadError::Io {
+            path: "/proc".into(),
+            source: errno.into(),
+        })?;
+        Ok(Self {
+            root,
+            listing: vec![MaybeUninit::uninit(); LISTING_BYTES].into_boxed_slice(),
+        })
+    }
+
+    /// Hands the number of every process to `on_process`, in ascending order.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be listed.
+    pub fn list(&mut self, mut on_process: impl FnMut(u32)) -> Result<(), ReadError> {
+        let failed = |errno: rustix::io::Errno| ReadError::Io {
+            path: "/proc".into(),
+            source: errno.into(),
+        };
+        // A listing has a position of its own, so the folder is opened anew for each.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(&self.root, ".", flags, Mode::empty()).map_err(failed)?;
+        let mut entries = RawDir::new(folder, &mut self.listing);
+        while let Some(entry) = entries.next() {
+            if let Some(number) = number_in(entry.map_err(failed)?.file_name().to_bytes()) {
+                on_process(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many file descriptors a process has open; `None` when it is gone or may not be looked at.
+    ///
+    /// Kernels before 6.2 say 0 for every process, which comes out as `Some(0)`.
+    #[must_use]
+    pub fn descriptor_count(&self, process: u32) -> Option<u32> {
+        let path = ProcessPath::new(process, "/fd");
+        let stat = statat(&self.root, path.as_bytes(), AtFlags::empty()).ok()?;
+        u32::try_from(stat.st_size).ok()
+    }
+
+    /// When a process started, in clock ticks since boot; `None` when it is gone. With its number it names one
+    /// process for good.
+    #[must_use]
+    pub fn start_ticks(&self, process: u32) -> Option<u64> {
+        let path = ProcessPath::new(process, "/stat");
+        let file = openat(
+            &self.root,
+            path.as_bytes(),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        let mut buffer = [0; 1024];
+        let bytes = rustix::io::read(file.ok()?, &mut buffer[..]).ok()?;
+        start_ticks_in(buffer.get(..bytes)?)
+    }
+
+    /// Offers every descriptor of a process to `visitor`, and looks behind those it wants. Descriptors that close
+    /// meanwhile are skipped.
+    ///
+    /// # Errors
+    /// When the process is gone or may not be looked at.
+    pub fn descriptors(
+        &mut self,
+        process: u32,
+        visitor: &mut impl DescriptorVisitor,
+    ) -> Result<(), ReadError> {
+        let path = ProcessPath::new(process, "/fd");
+        let failed = |errno: rustix::io::Errno| ReadError::Io {
+            path: format!("/proc/{process}/fd").into(),
+            source: errno.into(),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(&self.root, path.as_bytes(), flags, Mode::empty()).map_err(failed)?;
+        let mut entries = RawDir::new(&folder, &mut self.listing);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(failed)?;
+            let Some(number) = number_in(entry.file_name().to_bytes()) else {
+                continue;
+            };
+            if !visitor.wants(number) {
+                continue;
+            }
+            let mut target = [MaybeUninit::uninit(); 40];
+            if let Ok((target, _)) = readlinkat_raw(&folder, DecInt::new(number), &mut target[..]) {
+                visitor.found(number, descriptor_behind(target));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a process is called; `None` when it is gone.
+    #[must_use]
+    pub fn describe(&self, process: u32) -> Option<ProcessDescription> {
+        let name = self.short_name(process)?;
+        let executable = fs::read_link(format!("/proc/{process}/exe")).ok();
+        let cgroup = procfile::text(&format!("/proc/{process}/cgroup")).unwrap_or_default();
+        Some(ProcessDescription {
+            name,
+            executable: executable.map(|path| path.to_string_lossy().into_owned()),
+            service: unit_in(&cgroup).map(str::to_owned),
+        })
+    }
+
+    /// The short name of a process, which changes when it executes another program; `None` when it is gone.
+    #[must_use]
+    pub fn short_name(&self, process: u32) -> Option<String> {
+        let name = procfile::text(&format!("/proc/{process}/comm")).ok()?;
+        Some(name.trim_end_matches('\n').to_owned())
+    }
+}
+
+/// Clock ticks since boot as milliseconds.
+///
+/// # Errors
+/// When the kernel does not say how long a tick is.
+pub fn ticks_to_ms(ticks: u64) -> Result<u64, ReadError> {
+    let milliseconds = ticks
+        .checked_mul(1000)
+        .and_then(|t| t.checked_div(clock_ticks_per_second()));
+    milliseconds.ok_or_else(|| unexpected("/proc/self/auxv", "the length of a tick"))
+}
+
+/// A path like `4194304/stat`, without allocation.
+struct ProcessPath {
+    bytes: [u8; 16],
+    length: usize,
+}
+
+impl ProcessPath {
+    fn new(process: u32, suffix: &'static str) -> Self {
+        let number = DecInt::new(process);
+        let mut bytes = [0; 16];
+        let text = number.as_bytes().iter().chain(suffix.as_bytes());
+        let length = bytes
+            .iter_mut()
+            .zip(text)
+            .map(|(to, from)| *to = *from)
+            .count();
+        Self { bytes, length }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+fn number_in(name: &[u8]) -> Option<u32> {
+    if name.is_empty() || name.len() > 9 {
+        return None;
+    }
+    name.iter().try_fold(0_u32, |number, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u32::from(digit - b'0'))
+    })
+}
+
+/// `socket:[inode]`, or something else.
+fn descriptor_behind(target: &[u8]) -> Descriptor {
+    let inode = target
+        .strip_prefix(b"socket:[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .and_then(|inode| std::str::from_utf8(inode).ok())
+        .and_then(|inode| inode.parse().ok());
+    inode.map_or(Descriptor::Other, Descriptor::Socket)
+}
+
+/// Field 22 of `/proc/PID/stat`. The name in field 2 may hold anything, parentheses and spaces included, so the
+/// fields are counted from the last parenthesis (`proc_pid_stat(5)`).
+fn start_ticks_in(stat: &[u8]) -> Option<u64> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The innermost systemd unit in `/proc/PID/cgroup`: the last part of the unified or systemd hierarchy's path that
+/// ends in `.service` or `.scope`.
+fn unit_in(cgroup: &str) -> Option<&str> {
+    let path = cgroup.lines().find_map(|line| {
+        line.strip_prefix("0::")
+            .filter(|path| *path != "/")
+            .or_else(|| Some(line.split_once(":name=systemd:")?.1))
+    })?;
+    path.rsplit('/')
+        .find(|part| part.ends_with(".service") || part.ends_with(".scope"))
+}
+
+#[cfg(test)]
+mod tests;
