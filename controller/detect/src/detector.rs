@@ -1,0 +1,296 @@
+//! One port space: takes readings, weighs them at every scale, and says when its ports run out and why.
+//!
+//! Pure: the caller brings the time. Knows no host, no store and no wire.
+
+use std::sync::Arc;
+
+use tidemark_model::Sample;
+use tidemark_model::Timestamp;
+use tidemark_model::forecast::{Eta, Forecast, Road};
+use tidemark_model::sample::PortSpaceSample;
+
+use crate::churn::Churn;
+use crate::explain;
+use crate::leak::Leak;
+use crate::memory::Memory;
+use crate::observation::{DetectorSettings, Observation, Rollup, SampleReadings};
+use crate::owners::Owners;
+use crate::saturation::Saturation;
+
+/// The newest reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latest {
+    pub at: Timestamp,
+    pub capacity: u32,
+    pub in_use: u32,
+    pub strong: u32,
+}
+
+/// Watches one port space.
+///
+/// Readings may be repeated, late and disordered. The memory of extremes does not depend on their order as long as
+/// they reach into it (4 minutes at the finest scale, ten days at the coarsest). Verdicts are weighed when a reading
+/// newer than all before it arrives, with what is known by then: a late reading changes the next verdict, not past ones.
+#[derive(Clone, Debug)]
+pub struct SpaceDetector {
+    settings: DetectorSettings,
+    latest: Option<Latest>,
+    memory: Memory,
+    owners: Owners,
+    leak: Leak,
+    churn: Churn,
+    saturation: Saturation,
+}
+
+impl SpaceDetector {
+    /// A detector that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: DetectorSettings) -> Self {
+        Self {
+            settings,
+            latest: None,
+            memory: Memory::new(),
+            owners: Owners::new(settings.owners_max),
+            leak: Leak::new(),
+            churn: Churn::new(settings.lifetime_ms(), settings.destinations_max),
+            saturation: Saturation::default(),
+        }
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub const fn settings(&self) -> &DetectorSettings {
+        &self.settings
+    }
+
+    /// Takes one port space of a sample, read at `at` on the controller's clock.
+    pub fn observe_sample(
+        &mut self,
+        at: Timestamp,
+        sample: &Sample,
+        space: &PortSpaceSample,
+        exhaustion_events: u32,
+    ) {
+        let readings = SampleReadings::new(sample, space);
+        self.observe(&readings.observation(at, exhaustion_events));
+    }
+
+    /// Takes a reading.
+    pub fn observe(&mut self, observation: &Observation<'_>) {
+        self.memory.take(observation);
+        self.churn.take(observation);
+        self.owners.take(
+            observation.at,
+            observation.owners,
+            observation.unlisted_ports_max,
+        );
+        let latest = Latest {
+            at: observation.at,
+            capacity: observation.capacity,
+            in_use: observation.in_use,
+            strong: observation.strong,
+        };
+        if self.is_newer(observation.at) {
+            self.churn.take_destinations(observation.destinations);
+            self.weigh(latest, observation.exhaustion_events);
+            self.weigh_churn(latest);
+        }
+    }
+
+    /// Takes a stretch of stored history, in time order, before live readings.
+    pub fn observe_rollup(&mut self, rollup: &Rollup<'_>) {
+        self.memory.take_rollup(rollup);
+        self.owners
+            .take(rollup.from, rollup.owners, rollup.unlisted_ports_max);
+        let end = rollup
+            .to
+            .saturating_sub(std::time::Duration::from_millis(1));
+        let latest = Latest {
+            at: end.max(rollup.from),
+            capacity: rollup.capacity,
+            in_use: rollup.in_use.last,
+            strong: rollup.strong.last,
+        };
+        if self.is_newer(latest.at) {
+            self.weigh(latest, rollup.exhaustion_events);
+        }
+    }
+
+    fn is_newer(&self, at: Timestamp) -> bool {
+        self.latest.is_none_or(|latest| at > latest.at)
+    }
+
+    fn weigh(&mut self, latest: Latest, refused: u32) {
+        let before = self.latest.replace(latest);
+        let has_rebooted = before.is_some_and(|before| {
+            self.memory
+                .booted_before(latest.at)
+                .is_some_and(|boot| boot > before.at)
+        });
+        if has_rebooted {
+            self.saturation.clear();
+            self.churn.restart();
+        }
+        if latest.capacity == 0 {
+            return;
+        }
+        self.saturation
+            .check(latest.at, latest.in_use, latest.capacity, refused);
+        self.leak
+            .check(&mut self.memory, latest.at, f64::from(latest.capacity));
+    }
+
+    fn weigh_churn(&mut self, latest: Latest) {
+        let time_wait = latest.in_use.saturating_sub(latest.strong);
+        if latest.capacity > 0 {
+            self.churn.check(
+                latest.at,
+                f64::from(latest.strong),
+                f64::from(time_wait),
+                f64::from(latest.capacity),
+            );
+        }
+    }
+
+    /// What is known at `now` on the controller's clock.
+    #[must_use]
+    pub fn forecast(&self, now: Timestamp) -> Forecast {
+        let Some(latest) = self.latest else {
+            return Forecast::unknown("no sample has arrived yet".to_owned());
+        };
+        if latest.capacity == 0 {
+            return Forecast::unknown("the size of the dynamic port range is unknown".to_owned());
+        }
+        let now = now.max(latest.at);
+        let mut candidates = [
+            self.churn_forecast(&latest, now),
+            self.leak_forecast(&latest, now),
+        ];
+        candidates.sort_by_key(|candidate| {
+            candidate
+                .as_ref()
+                .and_then(|forecast| forecast.eta)
+                .map_or(i64::MAX, |eta| eta.at.unix_ms())
+        });
+        let [soonest, _] = candidates;
+        if self.saturation.began().is_some() {
+            return self.saturated(&latest, now, soonest);
+        }
+        soonest.unwrap_or_else(|| self.calm(&latest))
+    }
+
+    fn calm(&self, latest: &Latest) -> Forecast {
+        let trend = self.memory.floor_trend();
+        Forecast {
+            level: Some(level(latest)),
+            floor_ports_per_hour: trend.map(|trend| trend.ports_per_hour),
+            eta: None,
+            road: None,
+            culprit: None,
+            explanation: explain::calm(latest, trend.as_ref()),
+        }
+    }
+
+    fn saturated(&self, latest: &Latest, now: Timestamp, cause: Option<Forecast>) -> Forecast {
+        let largest = self.owners.largest();
+        let began = self.saturation.began().unwrap_or(now);
+        let explanation = explain::saturated(
+            latest,
+            now.ms_since(began),
+            self.saturation.refused(),
+            largest.as_ref(),
+        );
+        let cause = cause.unwrap_or_else(|| self.calm(latest));
+        Forecast {
+            eta: Some(Eta {
+                at: now,
+                earliest: now,
+                latest: Some(now),
+            }),
+            road: Some(Road::Saturated),
+            culprit: cause.culprit.or_else(|| largest.map(|(name, _)| name)),
+            explanation,
+            ..cause
+        }
+    }
+
+    fn leak_forecast(&self, latest: &Latest, now: Timestamp) -> Option<Forecast> {
+        let raised = self.leak.raised()?;
+        let rise = raised.rise;
+        let capacity = f64::from(latest.capacity);
+        let remaining = raised.remaining_ms(now.unix_ms() as f64, capacity);
+        let culprit = self.owners.explain(
+            Timestamp::from_unix_ms(rise.from as i64),
+            latest.at,
+            rise.gain(),
+        );
+        Some(Forecast {
+            level: Some(level(latest)),
+            floor_ports_per_hour: Some(rise.slope * 3_600_000.0),
+            eta: Some(eta(now, remaining)),
+            road: Some(Road::Leak),
+            culprit: culprit.as_ref().map(|culprit| Arc::clone(&culprit.name)),
+            explanation: explain::leak(&rise, culprit.as_ref(), latest.capacity, remaining[1]),
+        })
+    }
+
+    fn churn_forecast(&self, latest: &Latest, now: Timestamp) -> Option<Forecast> {
+        let growth = self.churn.raised()?;
+        let in_use = f64::from(latest.in_use);
+        let room =
+            f64::from(latest.capacity) - in_use - growth.slope * now.ms_since(latest.at) as f64;
+        let time_wait = f64::from(latest.in_use.saturating_sub(latest.strong));
+        let spread = 1.28 * (growth.relative_error.powi(2) + 0.01).sqrt().min(0.5);
+        let remaining = [1.0 + spread, 1.0, 1.0 - spread]
+            .map(|factor| (room.max(0.0)) / (growth.slope * factor));
+        let destination = self.churn.busiest(time_wait);
+        let lifetime = self.churn.lifetime_ms();
+        Some(Forecast {
+            level: Some(level(latest)),
+            floor_ports_per_hour: self.memory.floor_trend().map(|trend| trend.ports_per_hour),
+            eta: Some(eta(now, remaining)),
+            road: Some(Road::Churn),
+            culprit: destination.map(|destination| Arc::from(destination.remote.to_string())),
+            explanation: explain::churn(
+                growth,
+                destination.as_ref(),
+                latest,
+                (lifetime, remaining[1]),
+            ),
+        })
+    }
+
+    /// Readings that came too late for any scale; they changed nothing.
+    #[must_use]
+    pub const fn readings_too_late(&self) -> u64 {
+        self.memory.too_late
+    }
+
+    /// Bytes held, on the heap and in place.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.memory.heap_bytes()
+            + self.owners.heap_bytes()
+            + self.churn.heap_bytes()
+    }
+}
+
+fn level(latest: &Latest) -> f64 {
+    f64::from(latest.in_use) / f64::from(latest.capacity.max(1))
+}
+
+/// The longest time ahead that is given as a date: a hundred years.
+const FAR_MS: f64 = 100.0 * 365.25 * 86_400_000.0;
+
+fn eta(now: Timestamp, [soonest, middle, latest]: [f64; 3]) -> Eta {
+    let after = |milliseconds: f64| {
+        let ahead = milliseconds.clamp(0.0, FAR_MS) as i64;
+        Timestamp::from_unix_ms(now.unix_ms().saturating_add(ahead))
+    };
+    Eta {
+        at: after(middle),
+        earliest: after(soonest.min(middle)),
+        latest: (latest < FAR_MS).then(|| after(latest.max(middle))),
+    }
+}

@@ -1,0 +1,323 @@
+//! Which process a rise belongs to: ports and handles of the largest holders over time.
+//!
+//! Knows nothing of verdicts. Bounded by the number of processes; the smallest holder makes room.
+
+use std::sync::Arc;
+
+use tidemark_model::Timestamp;
+
+use crate::observation::OwnerReading;
+use crate::ring::{Keep, Ring};
+
+const PORTS: usize = 0;
+const HANDLES: usize = 1;
+static KEEP: [Keep; 2] = [Keep::Least, Keep::Least];
+
+/// Width and number of the blocks kept of each process, finest first.
+const LEVELS: [(i64, usize); 5] = [
+    (10_000, 24),
+    (60_000, 48),
+    (300_000, 48),
+    (1_800_000, 96),
+    (10_800_000, 88),
+];
+/// Handles are stored in fours, so that 262,140 of them fit into a block.
+const HANDLES_UNIT: u32 = 4;
+/// How many restarts are remembered of a process.
+const RESTARTS_MAX: usize = 8;
+/// Longest process name kept, in characters.
+const NAME_CHARS_MAX: usize = 128;
+const DAY_MS: i64 = 86_400_000;
+
+/// What is remembered of one process name.
+#[derive(Clone, Debug)]
+struct Track {
+    name: Arc<str>,
+    levels: [Ring<2>; 5],
+    incarnation: i64,
+    restarts: Vec<Timestamp>,
+    last_ports: u32,
+    last_at: Timestamp,
+    /// When it was first listed, and the most that it can have held before.
+    listed_at: Timestamp,
+    before_ports: Option<u32>,
+}
+
+/// The process that explains a rise.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Culprit {
+    pub name: Arc<str>,
+    /// Ports (or handles) that it gained.
+    pub gain: f64,
+    /// Its share of the rise, 0 to 1.
+    pub share: f64,
+    pub evidence: Evidence,
+}
+
+/// How a process was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// Its ports rose.
+    Ports,
+    /// Its handles rose as the floor did, where bound sockets have no visible owner.
+    Handles,
+}
+
+/// The largest holders of one port space.
+#[derive(Clone, Debug)]
+pub(crate) struct Owners {
+    tracks: Vec<Track>,
+    tracks_max: usize,
+    /// Bound of what an unlisted process held at the newest reading.
+    unlisted_max: Option<u32>,
+}
+
+impl Owners {
+    pub(crate) const fn new(tracks_max: usize) -> Self {
+        Self {
+            tracks: Vec::new(),
+            tracks_max,
+            unlisted_max: None,
+        }
+    }
+
+    /// Takes what the processes hold at `at`; one name's processes are added up.
+    pub(crate) fn take(&mut self, at: Timestamp, readings: &[OwnerReading<'_>], unlisted_max: u32) {
+        for track in &mut self.tracks {
+            match sum_of(readings, &track.name) {
+                Some(reading) => track.take(at, &reading),
+                None => track.take_unlisted(at, unlisted_max),
+            }
+        }
+        for (position, reading) in readings.iter().enumerate() {
+            let is_repeated = readings
+                .iter()
+                .take(position)
+                .any(|earlier| earlier.name == reading.name);
+            if is_repeated
+                || self
+                    .tracks
+                    .iter()
+                    .any(|track| is_named(&track.name, reading.name))
+            {
+                continue;
+            }
+            if let Some(whole) = sum_of(readings, reading.name) {
+                self.admit(at, &whole);
+            }
+        }
+        self.unlisted_max = Some(unlisted_max);
+    }
+
+    fn admit(&mut self, at: Timestamp, reading: &OwnerReading<'_>) {
+        if self.tracks.len() >= self.tracks_max {
+            let smallest = self
+                .tracks
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, track)| (track.last_ports, track.last_at))
+                .map(|(position, track)| (position, track.last_ports));
+            let Some((position, ports)) = smallest else {
+                return;
+            };
+            // Some slack keeps two processes of like size from replacing each other at every reading.
+            if reading.ports <= ports.saturating_add(ports / 4).saturating_add(2) {
+                return;
+            }
+            self.tracks.swap_remove(position);
+        }
+        let mut track = Track::new(at, reading, self.unlisted_max);
+        track.take(at, reading);
+        self.tracks.push(track);
+    }
+
+    /// The process with the largest share of a rise of `gain` ports from `from` to `to`; by handles where ports do not
+    /// tell. `None` when none explains a third of it.
+    pub(crate) fn explain(&self, from: Timestamp, to: Timestamp, gain: f64) -> Option<Culprit> {
+        let gain = gain.max(1.0);
+        let by_ports = self
+            .tracks
+            .iter()
+            .map(|track| (track, track.gain(PORTS, from, to).unwrap_or(0.0)))
+            .max_by(|one, other| one.1.total_cmp(&other.1));
+        if let Some((track, own)) = by_ports
+            && own / gain >= 0.35
+        {
+            return Some(track.culprit(own, (own / gain).min(1.0), Evidence::Ports));
+        }
+        self.tracks
+            .iter()
+            .filter_map(|track| {
+                Some((
+                    track,
+                    track.gain(HANDLES, from, to)? * f64::from(HANDLES_UNIT),
+                ))
+            })
+            .filter(|(_, own)| (0.6..1.6).contains(&(own / gain)))
+            .min_by(|one, other| {
+                (one.1 / gain - 1.0)
+                    .abs()
+                    .total_cmp(&(other.1 / gain - 1.0).abs())
+            })
+            .map(|(track, own)| {
+                track.culprit(own, 1.0 - (own / gain - 1.0).abs(), Evidence::Handles)
+            })
+    }
+
+    /// The process that holds the most ports, and how many.
+    pub(crate) fn largest(&self) -> Option<(Arc<str>, u32)> {
+        let newest = self.tracks.iter().map(|track| track.last_at).max()?;
+        self.tracks
+            .iter()
+            .filter(|track| track.last_at == newest)
+            .max_by_key(|track| track.last_ports)
+            .map(|track| (Arc::clone(&track.name), track.last_ports))
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let inside: usize = self.tracks.iter().map(Track::heap_bytes).sum();
+        inside + self.tracks.capacity() * size_of::<Track>()
+    }
+}
+
+fn is_named(kept: &str, given: &str) -> bool {
+    kept == given
+        || (given.len() > kept.len()
+            && kept.chars().count() == NAME_CHARS_MAX
+            && given.starts_with(kept))
+}
+
+/// What all processes of that name hold; the incarnation is the largest one's.
+fn sum_of<'a>(readings: &[OwnerReading<'a>], name: &str) -> Option<OwnerReading<'a>> {
+    let mut named = readings
+        .iter()
+        .filter(|reading| is_named(name, reading.name));
+    let mut whole = *named.next()?;
+    let mut largest = whole.ports;
+    for reading in named {
+        if reading.ports > largest {
+            largest = reading.ports;
+            whole.incarnation = reading.incarnation;
+        }
+        whole.ports = whole.ports.saturating_add(reading.ports);
+        whole.handles = whole
+            .handles
+            .zip(reading.handles)
+            .map(|(one, other)| one.saturating_add(other));
+    }
+    Some(whole)
+}
+
+impl Track {
+    fn new(at: Timestamp, reading: &OwnerReading<'_>, before_ports: Option<u32>) -> Self {
+        let name: String = reading.name.chars().take(NAME_CHARS_MAX).collect();
+        Self {
+            name: Arc::from(name),
+            levels: LEVELS.map(|(width, slots)| Ring::new(width, slots, &KEEP)),
+            incarnation: reading.incarnation,
+            restarts: Vec::new(),
+            last_ports: reading.ports,
+            last_at: at,
+            listed_at: at,
+            before_ports,
+        }
+    }
+
+    fn take(&mut self, at: Timestamp, reading: &OwnerReading<'_>) {
+        let handles = reading.handles.map(|handles| handles / HANDLES_UNIT);
+        self.merge(at, Some(reading.ports), handles);
+        if at < self.last_at {
+            return;
+        }
+        if reading.incarnation != self.incarnation {
+            if self.restarts.len() >= RESTARTS_MAX {
+                self.restarts.remove(0);
+            }
+            self.restarts.push(at);
+            self.incarnation = reading.incarnation;
+        }
+        self.last_ports = reading.ports;
+        self.last_at = at;
+    }
+
+    /// It is not listed, so it holds no more than the bound.
+    fn take_unlisted(&mut self, at: Timestamp, unlisted_max: u32) {
+        self.merge(at, Some(unlisted_max), None);
+        if at >= self.last_at {
+            self.last_ports = self.last_ports.min(unlisted_max);
+        }
+    }
+
+    fn merge(&mut self, at: Timestamp, ports: Option<u32>, handles: Option<u32>) {
+        for level in &mut self.levels {
+            level.merge(at, [ports, handles]);
+        }
+    }
+
+    /// By how much `field` rose from `from` to `to`; at the same time of day when that is days.
+    fn gain(&self, field: usize, from: Timestamp, to: Timestamp) -> Option<f64> {
+        let length = to.ms_since(from).max(0);
+        let level = self
+            .levels
+            .iter()
+            .find(|level| {
+                level.width_ms().saturating_mul(slots_of(level.width_ms()))
+                    >= length.saturating_mul(5) / 4
+            })
+            .or(self.levels.last())?;
+        let end = level.block_of(to);
+        let whole_days = length / DAY_MS * DAY_MS;
+        if whole_days > 0 {
+            let lag = whole_days / level.width_ms();
+            let part = (length / level.width_ms() / 6).clamp(1, 8);
+            let now = level.least(end - part + 1, end, field)?;
+            let then = level.least(end - lag - part + 1, end - lag, field);
+            let then = then.or_else(|| self.held_before(field, from))?;
+            return Some((now - then) * length as f64 / whole_days as f64);
+        }
+        let begin = level.block_of(from);
+        let now = level.over(end - 1, end, field).last()?;
+        let then = level.over(begin, begin + 1, field).next();
+        let then = then
+            .or_else(|| self.held_before(field, from))
+            .or_else(|| level.over(begin, end, field).next())?;
+        Some(now - then)
+    }
+
+    /// The most that it can have held at `from`, when it was listed only later.
+    fn held_before(&self, field: usize, from: Timestamp) -> Option<f64> {
+        let before = self
+            .before_ports
+            .filter(|_| field == PORTS && self.listed_at > from)?;
+        Some(f64::from(before.min(self.least_ever(PORTS))))
+    }
+
+    fn least_ever(&self, field: usize) -> u32 {
+        self.levels
+            .last()
+            .and_then(|level| level.least(level.oldest()?, level.newest()?, field))
+            .map_or(0, |least| least as u32)
+    }
+
+    fn culprit(&self, gain: f64, share: f64, evidence: Evidence) -> Culprit {
+        Culprit {
+            name: Arc::clone(&self.name),
+            gain,
+            share,
+            evidence,
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let rings: usize = self.levels.iter().map(Ring::heap_bytes).sum();
+        rings + self.restarts.capacity() * size_of::<Timestamp>() + self.name.len()
+    }
+}
+
+fn slots_of(width_ms: i64) -> i64 {
+    LEVELS
+        .iter()
+        .find(|(width, _)| *width == width_ms)
+        .map_or(0, |(_, slots)| i64::try_from(*slots).unwrap_or(0))
+}

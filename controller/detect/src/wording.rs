@@ -1,0 +1,76 @@
+//! Numbers and stretches of time as an operator reads them. Knows nothing of what they mean.
+
+/// `10800` as `10,800`.
+pub(crate) fn count(value: f64) -> String {
+    let rounded = value.round();
+    let digits = format!("{:.0}", rounded.abs());
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if rounded < 0.0 {
+        text.push('-');
+    }
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count of ports with its noun.
+pub(crate) fn ports(value: f64) -> String {
+    let noun = if (value.round() - 1.0).abs() < f64::EPSILON {
+        "port"
+    } else {
+        "ports"
+    };
+    format!("{} {noun}", count(value))
+}
+
+/// A stretch of time in its two greatest units: `98 s`, `2 min 44 s`, `3 h 10 min`, `4 d 3 h`.
+pub(crate) fn duration(milliseconds: f64) -> String {
+    let seconds = (milliseconds / 1_000.0).max(0.0).round();
+    let whole = seconds as u64;
+    let (large, large_name, small, small_name) = match whole {
+        0..120 => return format!("{whole} s"),
+        120..7_200 => (whole / 60, "min", whole % 60, "s"),
+        7_200..172_800 => (whole / 3_600, "h", whole % 3_600 / 60, "min"),
+        _ => (whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
+    };
+    if small > 0 {
+        format!("{large} {large_name} {small} {small_name}")
+    } else {
+        format!("{large} {large_name}")
+    }
+}
+
+/// A rate in the unit that reads best, with its hourly form where that differs: `+3.0 a second, 10,800 an hour`.
+pub(crate) fn rate(per_ms: f64) -> String {
+    let per_hour = per_ms * 3_600_000.0;
+    let per_second = per_ms * 1_000.0;
+    if per_second >= 0.1 {
+        format!("+{per_second:.1} a second, {} an hour", count(per_hour))
+    } else if per_hour >= 10.0 {
+        format!("+{} an hour", count(per_hour))
+    } else {
+        format!("+{per_hour:.1} an hour, {} a day", count(per_hour * 24.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(count(10_800.4), "10,800");
+        assert_eq!(count(-1_234_567.0), "-1,234,567");
+        assert_eq!(ports(1.0), "1 port");
+        assert_eq!(duration(98_000.0), "98 s");
+        assert_eq!(duration(164_000.0), "2 min 44 s");
+        assert_eq!(duration(7_200_000.0), "2 h");
+        assert_eq!(duration(356_400_000.0), "4 d 3 h");
+        assert_eq!(rate(0.003), "+3.0 a second, 10,800 an hour");
+        assert_eq!(rate(2.0 / 3_600_000.0), "+2.0 an hour, 48 a day");
+    }
+}

@@ -1,0 +1,6 @@
+//! The detector against simulated hosts whose end is known.
+
+mod churn;
+mod hygiene;
+mod minutes;
+mod simulation;
