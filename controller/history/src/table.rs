@@ -1,0 +1,294 @@
+//! Decoded history of one host: the times of its samples, and for each series which of them it has a value at.
+//!
+//! Generic over what a cell is: a raw value, or a bucket of a coarser tier.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use tidemark_model::Timestamp;
+
+use crate::{Row, SeriesKey, Window};
+
+/// Times and series of one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table<V> {
+    times: Vec<i64>,
+    series: BTreeMap<SeriesKey, Cells<V>>,
+}
+
+/// The cells of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cells<V> {
+    /// Positions in the table's times, strictly ascending.
+    pub(crate) rows: Vec<u32>,
+    /// A value for each of them.
+    pub(crate) values: Vec<V>,
+}
+
+impl<V> Default for Cells<V> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
+impl<V> Default for Table<V> {
+    fn default() -> Self {
+        Self {
+            times: Vec::new(),
+            series: BTreeMap::new(),
+        }
+    }
+}
+
+impl<V: Copy> Table<V> {
+    /// From parts that fit together: ascending times, and rows of each series that are positions in them.
+    pub(crate) const fn from_parts(times: Vec<i64>, series: BTreeMap<SeriesKey, Cells<V>>) -> Self {
+        Self { times, series }
+    }
+
+    /// The times in Unix milliseconds, strictly ascending.
+    #[must_use]
+    pub fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    /// The series with their cells, by key.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = (SeriesKey, &Cells<V>)> {
+        self.series.iter().map(|(key, cells)| (*key, cells))
+    }
+
+    /// Whether it holds neither a time nor a series.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// How many cells hold a value.
+    #[must_use]
+    pub fn cells(&self) -> u64 {
+        let lengths = self.series.values().map(|cells| cells.values.len() as u64);
+        lengths.sum()
+    }
+
+    /// Time and value of each cell of `key`, in order of time; empty when there is no such series.
+    pub fn points(&self, key: SeriesKey) -> impl Iterator<Item = (i64, V)> + '_ {
+        let cells = self.series.get(&key);
+        cells
+            .into_iter()
+            .flat_map(move |cells| self.cells_at(cells))
+    }
+
+    /// Time and value of each cell of `cells`, which must be of this table.
+    pub(crate) fn cells_at<'a>(
+        &'a self,
+        cells: &'a Cells<V>,
+    ) -> impl Iterator<Item = (i64, V)> + 'a {
+        let places = cells.rows.iter().zip(&cells.values);
+        places.filter_map(|(row, value)| Some((*self.times.get(*row as usize)?, *value)))
+    }
+
+    /// Joins `newer` into this one: where both have a cell of a series at a time, the newer one stays.
+    pub fn merge(&mut self, newer: Self) {
+        match (self.times.last(), newer.times.first()) {
+            (_, None) => {}
+            (None, Some(_)) => *self = newer,
+            (Some(last), Some(first)) if last < first => self.append(newer),
+            (Some(_), Some(_)) => self.interleave(newer),
+        }
+    }
+
+    /// The part of it whose times lie in `window`; `self` keeps the rest.
+    #[must_use]
+    pub fn split_off(&mut self, window: Window) -> Self {
+        let (mut inside, mut outside) = (TableBuilder::default(), TableBuilder::default());
+        for time in &self.times {
+            let at = Timestamp::from_unix_ms(*time);
+            if window.contains(at) {
+                inside.time(at);
+            } else {
+                outside.time(at);
+            }
+        }
+        for (key, cells) in &self.series {
+            for (time, value) in self.cells_at(cells) {
+                let at = Timestamp::from_unix_ms(time);
+                if window.contains(at) {
+                    inside.cell(at, *key, value);
+                } else {
+                    outside.cell(at, *key, value);
+                }
+            }
+        }
+        *self = outside.build();
+        inside.build()
+    }
+
+    /// The common case of windows that follow each other.
+    fn append(&mut self, newer: Self) {
+        let offset = row_number(self.times.len());
+        self.times.extend(newer.times);
+        for (key, cells) in newer.series {
+            let target = self.series.entry(key).or_default();
+            target
+                .rows
+                .extend(cells.rows.iter().map(|row| row.saturating_add(offset)));
+            target.values.extend(cells.values);
+        }
+    }
+
+    fn interleave(&mut self, newer: Self) {
+        let (times, own_rows, newer_rows) = union(&self.times, &newer.times);
+        for cells in self.series.values_mut() {
+            renumber(&mut cells.rows, &own_rows);
+        }
+        for (key, mut cells) in newer.series {
+            renumber(&mut cells.rows, &newer_rows);
+            let target = self.series.entry(key).or_default();
+            *target = interleave_cells(std::mem::take(target), cells);
+        }
+        self.times = times;
+    }
+}
+
+fn row_number(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+/// The union of two ascending lists, and where each element of either ends up in it.
+fn union(left: &[i64], right: &[i64]) -> (Vec<i64>, Vec<u32>, Vec<u32>) {
+    let mut times = Vec::with_capacity(left.len() + right.len());
+    let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    while let Some(next) = match (left.peek(), right.peek()) {
+        (Some(a), Some(b)) => Some(**a.min(b)),
+        (Some(one), None) | (None, Some(one)) => Some(**one),
+        (None, None) => None,
+    } {
+        let row = row_number(times.len());
+        if left.next_if(|time| **time == next).is_some() {
+            left_rows.push(row);
+        }
+        if right.next_if(|time| **time == next).is_some() {
+            right_rows.push(row);
+        }
+        times.push(next);
+    }
+    (times, left_rows, right_rows)
+}
+
+fn renumber(rows: &mut [u32], new_rows: &[u32]) {
+    for row in rows {
+        *row = new_rows.get(*row as usize).copied().unwrap_or(u32::MAX);
+    }
+}
+
+fn interleave_cells<V: Copy>(older: Cells<V>, newer: Cells<V>) -> Cells<V> {
+    let mut joined = Cells {
+        rows: Vec::with_capacity(older.rows.len() + newer.rows.len()),
+        values: Vec::with_capacity(older.rows.len() + newer.rows.len()),
+    };
+    let mut older = older.rows.into_iter().zip(older.values).peekable();
+    for (row, value) in newer.rows.into_iter().zip(newer.values) {
+        while let Some((older_row, older_value)) = older.next_if(|(older, _)| *older <= row) {
+            if older_row < row {
+                joined.rows.push(older_row);
+                joined.values.push(older_value);
+            }
+        }
+        joined.rows.push(row);
+        joined.values.push(value);
+    }
+    for (row, value) in older {
+        joined.rows.push(row);
+        joined.values.push(value);
+    }
+    joined
+}
+
+/// Collects cells in any order.
+#[derive(Debug)]
+pub struct TableBuilder<V> {
+    times: Vec<i64>,
+    series: HashMap<SeriesKey, Vec<(i64, V)>>,
+}
+
+impl<V> Default for TableBuilder<V> {
+    fn default() -> Self {
+        Self {
+            times: Vec::new(),
+            series: HashMap::new(),
+        }
+    }
+}
+
+impl<V: Copy> TableBuilder<V> {
+    /// Adds a time, so that it stays known even if no series has a cell at it.
+    pub fn time(&mut self, at: Timestamp) {
+        self.times.push(at.unix_ms());
+    }
+
+    /// Adds a cell, whose time must have been added. The last of several cells of one series and time counts.
+    pub fn cell(&mut self, at: Timestamp, key: SeriesKey, value: V) {
+        self.series
+            .entry(key)
+            .or_default()
+            .push((at.unix_ms(), value));
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn build(mut self) -> Table<V> {
+        self.times.sort_unstable();
+        self.times.dedup();
+        let times = self.times;
+        let series = self.series.into_iter().map(|(key, mut points)| {
+            if !points.is_sorted_by(|(left, _), (right, _)| left < right) {
+                points.sort_by_key(|(at, _)| *at);
+            }
+            (key, to_cells(&points, &times))
+        });
+        Table {
+            series: series.collect(),
+            times,
+        }
+    }
+}
+
+impl TableBuilder<i64> {
+    /// Adds a sample's points.
+    pub fn row(&mut self, row: &Row) {
+        self.time(row.at);
+        for point in &row.points {
+            self.cell(row.at, point.key, point.value);
+        }
+    }
+}
+
+/// `points` ascending by time, with repetitions of which the last counts; each time is in `times`.
+fn to_cells<V: Copy>(points: &[(i64, V)], times: &[i64]) -> Cells<V> {
+    let mut cells = Cells {
+        rows: Vec::with_capacity(points.len()),
+        values: Vec::with_capacity(points.len()),
+    };
+    let mut row = 0usize;
+    for same_time in points.chunk_by(|(left, _), (right, _)| left == right) {
+        let Some((at, value)) = same_time.last() else {
+            continue;
+        };
+        while times.get(row).is_some_and(|time| time < at) {
+            row += 1;
+        }
+        if times.get(row) == Some(at) {
+            cells.rows.push(row_number(row));
+            cells.values.push(*value);
+        }
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests;
