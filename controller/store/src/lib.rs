@@ -1,1 +1,42 @@
-//! The controller's database: one Store over SQLite and Postgres, one file an aggregate.
+//! The controller's database: one [`Store`] over SQLite and Postgres, one file an aggregate.
+//!
+//! All SQL of the controller is in this crate, and no business rule is. Bodies of `recent` and `segments` are opaque
+//! here. Every query runs in a [`Tx`]: a write transaction from [`Store::begin`], a snapshot from [`Store::read`].
+
+mod api_tokens;
+mod batch;
+mod columns;
+mod cursors;
+mod database_url;
+mod entities;
+mod error;
+mod host_hourly;
+mod hosts;
+mod join_tokens;
+mod notices;
+mod open;
+mod recent;
+mod segments;
+mod settings;
+mod span;
+mod store;
+mod tx;
+
+pub use api_tokens::{ApiToken, NewApiToken};
+pub use cursors::Cursor;
+pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use entities::EntityRow;
+pub use error::StoreError;
+pub use host_hourly::HourlyRow;
+pub use hosts::{Host, HostCertificate, NewHost};
+pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
+pub use notices::{NewNotice, NoticeQuery, NoticeStart};
+pub use open::OpenError;
+pub use recent::{NewRecent, Recent, RecentId};
+pub use segments::{
+    MergeScan, Mergeable, NewSegment, Replacement, Segment, SegmentId, Tier, TierTotals,
+};
+pub use settings::Setting;
+pub use span::Span;
+pub use store::{Backend, Store};
+pub use tx::Tx;

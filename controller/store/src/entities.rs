@@ -1,0 +1,134 @@
+//! The dictionary of what a host's series are about: numbers for texts.
+
+use sqlx::FromRow;
+use tidemark_model::HostId;
+use tidemark_model::entity::EntityKind;
+
+use crate::batch::all_rows;
+use crate::columns::{self, Table};
+use crate::tx::{on_conn, statements};
+use crate::{StoreError, Tx};
+
+/// One entry of a host's dictionary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityRow {
+    /// The host.
+    pub host: HostId,
+    /// Its number, unique within the host.
+    pub number: u32,
+    /// Its kind.
+    pub kind: EntityKind,
+    /// Its text, unique within the host.
+    pub text: String,
+}
+
+const TABLE: Table = Table("entities");
+
+statements! {
+    ENTITIES_OF = "SELECT host, number, kind, text FROM entities WHERE host = $1 AND number > $2 \
+        ORDER BY number LIMIT $3";
+    ENTITIES_ADD = "INSERT INTO entities (host, number, kind, text) VALUES ($1, $2, $3, $4)",
+        postgres "INSERT INTO entities (host, number, kind, text) \
+        SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[])";
+}
+
+#[derive(FromRow)]
+struct Row {
+    host: String,
+    number: i64,
+    kind: String,
+    text: String,
+}
+
+impl TryFrom<Row> for EntityRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let Row {
+            host,
+            number,
+            kind,
+            text,
+        } = row;
+        Ok(Self {
+            host: TABLE.host("host", &host)?,
+            number: TABLE.unsigned_32("number", number)?,
+            kind: EntityKind::from_name(&kind).ok_or_else(|| TABLE.unreadable("kind", kind))?,
+            text,
+        })
+    }
+}
+
+/// Entries of a dictionary read at a time.
+const PAGE_ROWS: i64 = 10_000;
+
+impl Tx {
+    /// The whole dictionary of a host, by number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn entities_of(&mut self, host: HostId) -> Result<Vec<EntityRow>, StoreError> {
+        let mut entries: Vec<EntityRow> = Vec::new();
+        loop {
+            let after = entries.last().map_or(-1, |entry| i64::from(entry.number));
+            let page: Vec<Row> = on_conn!(self, conn => sqlx::query_as(ENTITIES_OF)
+                .bind(host.to_string()).bind(after).bind(PAGE_ROWS).fetch_all(conn).await?);
+            if page.is_empty() {
+                return Ok(entries);
+            }
+            for row in page {
+                entries.push(row.try_into()?);
+            }
+        }
+    }
+
+    /// Adds entries to hosts' dictionaries.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when a number or text of a host is taken: read its dictionary again.
+    /// [`StoreError::MissingOwner`] when there is no such host.
+    pub async fn entities_add(&mut self, entries: &[EntityRow]) -> Result<(), StoreError> {
+        const EXISTS: StoreError = StoreError::AlreadyExists {
+            what: "entity of the host",
+        };
+        for entry in entries {
+            columns::text("text of an entity", &entry.text)?;
+        }
+        let added = match self {
+            Self::Sqlite(tx) => {
+                let mut added = 0;
+                for entry in entries {
+                    let done = sqlx::query(ENTITIES_ADD.sqlite)
+                        .bind(entry.host.to_string())
+                        .bind(i64::from(entry.number))
+                        .bind(entry.kind.as_str())
+                        .bind(entry.text.as_str())
+                        .execute(&mut **tx)
+                        .await
+                        .map_err(StoreError::unless_exists("entity of the host"))?;
+                    added += done.rows_affected();
+                }
+                added
+            }
+            Self::Postgres(tx) => {
+                let hosts: Vec<_> = entries.iter().map(|entry| entry.host.to_string()).collect();
+                let numbers: Vec<_> = entries
+                    .iter()
+                    .map(|entry| i64::from(entry.number))
+                    .collect();
+                let kinds: Vec<_> = entries.iter().map(|entry| entry.kind.as_str()).collect();
+                let texts: Vec<_> = entries.iter().map(|entry| entry.text.as_str()).collect();
+                sqlx::query(ENTITIES_ADD.postgres)
+                    .bind(hosts)
+                    .bind(numbers)
+                    .bind(kinds)
+                    .bind(texts)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(StoreError::unless_exists("entity of the host"))?
+                    .rows_affected()
+            }
+        };
+        all_rows(added, entries.len(), EXISTS)
+    }
+}

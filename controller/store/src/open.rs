@@ -1,0 +1,112 @@
+//! Opening a database: refuse what is damaged, foreign or newer; create what is not there; migrate what is older.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::migrate::MigrateError;
+
+use crate::database_url::Place;
+use crate::store::Pools;
+use crate::{DatabaseUrl, StoreError};
+
+mod header;
+mod postgres;
+mod sqlite;
+
+/// Why a database was not opened. It is left as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The SQLite file is damaged.
+    #[error(
+        "{} is damaged ({found}) and was left as it is; to restore it: stop every controller, move it aside together \
+         with {}-wal and {}-shm, put the newest backup in its place, and start again",
+        .path.display(), .path.display(), .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// The database belongs to another program.
+    #[error("{place} is not Tidemark's ({found}); name another one, or an empty one")]
+    Foreign {
+        /// Where.
+        place: String,
+        /// How that shows.
+        found: String,
+    },
+    /// A newer release has changed the tables.
+    #[error(
+        "{place} was changed by a newer release (migration {version}): run that one, or restore an older backup"
+    )]
+    Newer {
+        /// Where.
+        place: String,
+        /// The migration that this release does not know.
+        version: i64,
+    },
+    /// A migration failed; it is undone.
+    #[error("the tables of {place} could not be brought up to date")]
+    Migration {
+        /// Where.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<MigrateError>,
+    },
+    /// The file cannot be read or written.
+    #[error("{} cannot be opened", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database does not answer as it should.
+    #[error("{place} cannot be opened")]
+    Database {
+        /// Where.
+        place: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+}
+
+pub(crate) async fn open(url: &DatabaseUrl) -> Result<Pools, OpenError> {
+    match &url.0 {
+        Place::Sqlite(path) => sqlite::open(path).await,
+        Place::Postgres(options) => postgres::open(url, options).await,
+    }
+}
+
+/// The file that SQLite keeps beside the database, as `-wal`.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Says what a failed migration means for whoever starts the controller.
+fn migration_failed(place: String, source: MigrateError) -> OpenError {
+    if let MigrateError::VersionMissing(version) = source {
+        return OpenError::Newer { place, version };
+    }
+    if let MigrateError::VersionMismatch(version) = source {
+        let found = format!("its migration {version} is not the one of this release");
+        return OpenError::Foreign { place, found };
+    }
+    OpenError::Migration {
+        place,
+        source: Box::new(source),
+    }
+}
+
+/// Tells [`sqlx`]'s error about a database from others, with the place it happened at.
+fn database_failed(place: String) -> impl FnOnce(sqlx::Error) -> OpenError {
+    move |error| OpenError::Database {
+        place,
+        source: error.into(),
+    }
+}

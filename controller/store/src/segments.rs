@@ -1,0 +1,420 @@
+//! Segments: compressed series of one host over a stretch of time, in tiers of coarseness.
+
+use std::ops::ControlFlow;
+
+use futures::TryStreamExt;
+use sqlx::FromRow;
+use tidemark_model::{HostId, Timestamp};
+
+use crate::batch::all_rows;
+use crate::columns::{self, Table};
+use crate::error::one_row;
+use crate::tx::{on_conn, statements};
+use crate::{RecentId, Span, StoreError, Tx};
+
+/// How coarse a segment's points are. Stored by number: never change one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// As sampled.
+    Raw,
+    /// Five minutes: min, avg, max, last.
+    FiveMinutes,
+    /// One hour: min, avg, max, last.
+    Hour,
+}
+
+impl Tier {
+    /// Every tier, finest first.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::FiveMinutes, Self::Hour];
+
+    /// Its stored number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Raw => 0,
+            Self::FiveMinutes => 1,
+            Self::Hour => 2,
+        }
+    }
+
+    /// The tier of that number.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.number() == number)
+    }
+}
+
+/// Names one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub(crate) i64);
+
+/// A segment to be stored.
+#[derive(Clone, Debug)]
+pub struct NewSegment<B = Vec<u8>> {
+    /// The host.
+    pub host: HostId,
+    /// How coarse its points are.
+    pub tier: Tier,
+    /// From its first point, to after its last one. Segments of one tier may overlap: late records make their own.
+    pub span: Span,
+    /// Points in it.
+    pub points: u64,
+    /// The points, encoded by the history crate.
+    pub body: B,
+}
+
+/// A segment as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Names the row.
+    pub id: SegmentId,
+    /// The host.
+    pub host: HostId,
+    /// How coarse its points are.
+    pub tier: Tier,
+    /// From its first point, to after its last one.
+    pub span: Span,
+    /// Points in it.
+    pub points: u64,
+    /// The points, encoded by the history crate.
+    pub body: Vec<u8>,
+}
+
+/// What replaces what, for one host, at once.
+#[derive(Clone, Debug)]
+pub struct Replacement<'r> {
+    /// The host.
+    pub host: HostId,
+    /// Batches that are in `put`.
+    pub recent: &'r [RecentId],
+    /// Segments that are in `put`.
+    pub segments: &'r [SegmentId],
+    /// What takes their place.
+    pub put: &'r [NewSegment],
+}
+
+/// A bucket of one host that holds several segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mergeable {
+    /// The host.
+    pub host: HostId,
+    /// The bucket.
+    pub bucket: Span,
+    /// Segments that begin in it, at least 2.
+    pub segments: u64,
+}
+
+/// What one tier holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierTotals {
+    /// The tier.
+    pub tier: Tier,
+    /// Its segments.
+    pub segments: u64,
+    /// Points in them.
+    pub points: u64,
+    /// Bytes of their bodies.
+    pub size_bytes: u64,
+}
+
+const TABLE: Table = Table("segments");
+
+macro_rules! select_segments {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, host, tier, from_at, to_at, points, body FROM segments ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    PUT = "INSERT INTO segments (host, tier, from_at, to_at, points, size_bytes, body) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    OF_HOST = select_segments!("WHERE host = $1 AND tier = $2 AND to_at > $3 AND from_at < $4 ORDER BY to_at, id");
+    DELETE = "DELETE FROM segments WHERE host = $1 AND id IN (SELECT value FROM json_each($2))",
+        postgres "DELETE FROM segments WHERE host = $1 AND id = ANY($2::bigint[])";
+    DELETE_BEFORE = "DELETE FROM segments WHERE id IN \
+        (SELECT id FROM segments WHERE tier = $1 AND to_at <= $2 ORDER BY to_at LIMIT $3)",
+        postgres "DELETE FROM segments USING \
+        (SELECT host, to_at, id FROM segments WHERE tier = $1 AND to_at <= $2 ORDER BY to_at LIMIT $3) AS old \
+        WHERE segments.host = old.host AND segments.tier = $1 AND segments.to_at = old.to_at AND segments.id = old.id";
+    // Division truncates alike on both, and buckets before 1970 do not occur.
+    MERGEABLE = "SELECT host, from_at / $2 * $2 AS bucket_at, count(*) AS segments FROM segments \
+        WHERE tier = $1 AND from_at >= $3 AND to_at <= $4 AND host > $5 \
+        GROUP BY host, bucket_at HAVING count(*) > 1 ORDER BY host, bucket_at LIMIT $6",
+        postgres "SELECT host, from_at / $2 * $2 AS bucket_at, count(*) AS segments FROM segments \
+        WHERE tier = $1 AND from_at >= $3 AND to_at <= $4 AND host > $5 \
+        GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 1, 2 LIMIT $6";
+    TOTALS = "SELECT tier, count(*) AS segments, CAST(sum(points) AS BIGINT) AS points, \
+        CAST(sum(size_bytes) AS BIGINT) AS size_bytes FROM segments GROUP BY tier ORDER BY tier";
+}
+
+#[derive(FromRow)]
+struct SegmentRow {
+    id: i64,
+    host: String,
+    tier: i64,
+    from_at: i64,
+    to_at: i64,
+    points: i64,
+    body: Vec<u8>,
+}
+
+impl TryFrom<SegmentRow> for Segment {
+    type Error = StoreError;
+
+    fn try_from(row: SegmentRow) -> Result<Self, StoreError> {
+        let SegmentRow {
+            id,
+            host,
+            tier,
+            from_at,
+            to_at,
+            points,
+            body,
+        } = row;
+        Ok(Self {
+            id: SegmentId(id),
+            host: TABLE.host("host", &host)?,
+            tier: Tier::from_number(tier).ok_or_else(|| TABLE.unreadable("tier", tier))?,
+            span: Span {
+                from: Timestamp::from_unix_ms(from_at),
+                to: Timestamp::from_unix_ms(to_at),
+            },
+            points: TABLE.unsigned("points", points)?,
+            body,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct TotalsRow {
+    tier: i64,
+    segments: i64,
+    points: i64,
+    size_bytes: i64,
+}
+
+impl TryFrom<TotalsRow> for TierTotals {
+    type Error = StoreError;
+
+    fn try_from(row: TotalsRow) -> Result<Self, StoreError> {
+        let TotalsRow {
+            tier,
+            segments,
+            points,
+            size_bytes,
+        } = row;
+        Ok(Self {
+            tier: Tier::from_number(tier).ok_or_else(|| TABLE.unreadable("tier", tier))?,
+            segments: TABLE.unsigned("count(*)", segments)?,
+            points: TABLE.unsigned("points", points)?,
+            size_bytes: TABLE.unsigned("size_bytes", size_bytes)?,
+        })
+    }
+}
+
+/// Which buckets to look for, for [`Tx::segments_mergeable`].
+#[derive(Clone, Copy, Debug)]
+pub struct MergeScan {
+    /// The tier.
+    pub tier: Tier,
+    /// Width of a bucket in milliseconds, positive; buckets are aligned to the Unix epoch.
+    pub bucket_ms: i64,
+    /// Only segments that lie in here; align it to buckets.
+    pub within: Span,
+    /// Only hosts after this one.
+    pub after: Option<HostId>,
+    /// At most this many buckets.
+    pub limit: u32,
+}
+
+impl Tx {
+    /// Adds segments.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidValue`] when a segment's span is empty.
+    pub async fn segments_put<B>(&mut self, segments: &[NewSegment<B>]) -> Result<(), StoreError>
+    where
+        B: AsRef<[u8]> + Sync,
+    {
+        for segment in segments {
+            self.segment_put(segment).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds one segment.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidValue`] when its span is empty.
+    pub async fn segment_put<B>(&mut self, segment: &NewSegment<B>) -> Result<(), StoreError>
+    where
+        B: AsRef<[u8]> + Sync,
+    {
+        if segment.span.to <= segment.span.from {
+            return Err(StoreError::InvalidValue {
+                field: "end of a segment",
+                limit: "after its begin",
+            });
+        }
+        let body = segment.body.as_ref();
+        let points = columns::signed("points of a segment", segment.points)?;
+        let size_bytes = columns::signed("size of a segment", body.len() as u64)?;
+        let put = on_conn!(self, conn => sqlx::query(PUT)
+            .bind(segment.host.to_string())
+            .bind(segment.tier.number())
+            .bind(segment.span.from.unix_ms())
+            .bind(segment.span.to.unix_ms())
+            .bind(points)
+            .bind(size_bytes)
+            .bind(body)
+            .execute(conn).await?
+            .rows_affected());
+        one_row(put, StoreError::Stale { what: "segment" })
+    }
+
+    /// Shows the segments of one host and tier that overlap `span` to `visit`, by their end, until it breaks. One
+    /// segment is in memory at a time.
+    ///
+    /// # Errors
+    /// When the database fails; some segments were then shown.
+    pub async fn segments_each(
+        &mut self,
+        host: HostId,
+        tier: Tier,
+        span: Span,
+        mut visit: impl FnMut(Segment) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        on_conn!(self, conn => {
+            let mut rows = sqlx::query_as::<_, SegmentRow>(OF_HOST)
+                .bind(host.to_string())
+                .bind(tier.number())
+                .bind(span.from.unix_ms())
+                .bind(span.to.unix_ms())
+                .fetch(conn);
+            while let Some(row) = rows.try_next().await? {
+                if visit(row.try_into()?).is_break() {
+                    break;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The buckets that hold more than one segment, by host and time: what the compactor merges.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidValue`] when the bucket's width is not positive.
+    pub async fn segments_mergeable(
+        &mut self,
+        scan: &MergeScan,
+    ) -> Result<Vec<Mergeable>, StoreError> {
+        if scan.bucket_ms <= 0 {
+            return Err(StoreError::InvalidValue {
+                field: "width of a bucket",
+                limit: "positive",
+            });
+        }
+        let after = scan.after.map(|id| id.to_string()).unwrap_or_default();
+        let text = match self {
+            Self::Sqlite(_) => MERGEABLE.sqlite,
+            Self::Postgres(_) => MERGEABLE.postgres,
+        };
+        let rows: Vec<(String, i64, i64)> = on_conn!(self, conn => sqlx::query_as(text)
+            .bind(scan.tier.number())
+            .bind(scan.bucket_ms)
+            .bind(scan.within.from.unix_ms())
+            .bind(scan.within.to.unix_ms())
+            .bind(after)
+            .bind(i64::from(scan.limit))
+            .fetch_all(conn).await?);
+        let mergeable = |(host, bucket_at, segments): (String, i64, i64)| {
+            Ok(Mergeable {
+                host: TABLE.host("host", &host)?,
+                bucket: Span {
+                    from: Timestamp::from_unix_ms(bucket_at),
+                    to: Timestamp::from_unix_ms(bucket_at.saturating_add(scan.bucket_ms)),
+                },
+                segments: TABLE.unsigned("count(*)", segments)?,
+            })
+        };
+        rows.into_iter().map(mergeable).collect()
+    }
+
+    /// Puts segments in the place of batches and segments of one host.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when one of the replaced rows is gone: another compactor was there, and this transaction
+    /// must be given up. [`StoreError::InvalidValue`] when a segment is of another host.
+    pub async fn segments_replace(&mut self, change: &Replacement<'_>) -> Result<(), StoreError> {
+        if change.put.iter().any(|segment| segment.host != change.host) {
+            return Err(StoreError::InvalidValue {
+                field: "host of a segment",
+                limit: "the host whose rows it replaces",
+            });
+        }
+        self.recent_delete(change.host, change.recent).await?;
+        self.segments_delete(change.host, change.segments).await?;
+        self.segments_put(change.put).await
+    }
+
+    /// Deletes at most `limit` segments of a tier that end at `cutoff` or before, oldest first. Answers how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn segments_delete_before(
+        &mut self,
+        tier: Tier,
+        cutoff: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let text = match self {
+            Self::Sqlite(_) => DELETE_BEFORE.sqlite,
+            Self::Postgres(_) => DELETE_BEFORE.postgres,
+        };
+        Ok(on_conn!(self, conn => sqlx::query(text)
+            .bind(tier.number()).bind(cutoff.unix_ms()).bind(i64::from(limit))
+            .execute(conn).await?
+            .rows_affected()))
+    }
+
+    /// What each tier holds; tiers without segments are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tier_totals(&mut self) -> Result<Vec<TierTotals>, StoreError> {
+        let rows: Vec<TotalsRow> =
+            on_conn!(self, conn => sqlx::query_as(TOTALS).fetch_all(conn).await?);
+        rows.into_iter().map(TierTotals::try_from).collect()
+    }
+
+    async fn segments_delete(
+        &mut self,
+        host: HostId,
+        segments: &[SegmentId],
+    ) -> Result<(), StoreError> {
+        let ids = segments.iter().map(|SegmentId(id)| *id);
+        let deleted = match self {
+            Self::Sqlite(tx) => {
+                let ids = serde_json::Value::from_iter(ids).to_string();
+                let query = sqlx::query(DELETE.sqlite).bind(host.to_string()).bind(ids);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+            Self::Postgres(tx) => {
+                let query = sqlx::query(DELETE.postgres)
+                    .bind(host.to_string())
+                    .bind(ids.collect::<Vec<_>>());
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+        };
+        all_rows(
+            deleted,
+            segments.len(),
+            StoreError::Stale {
+                what: "host's segment",
+            },
+        )
+    }
+}
