@@ -145,6 +145,7 @@ fn refused(failure: LinkFailure, token: &JoinToken) -> EnrollError {
         LinkFailure::Answer {
             code: Code::Unauthenticated | Code::NotFound | Code::FailedPrecondition,
             message,
+            ..
         } => EnrollError::Token {
             token_id: token.id.to_string(),
             reason: message,
@@ -152,6 +153,7 @@ fn refused(failure: LinkFailure, token: &JoinToken) -> EnrollError {
         LinkFailure::Answer {
             code: Code::PermissionDenied,
             message,
+            ..
         } => EnrollError::Forbidden { reason: message },
         other => EnrollError::Link(other),
     }

@@ -8,4 +8,5 @@ pub mod identity;
 pub mod link;
 pub mod outbox;
 pub mod renew;
+pub mod session;
 pub mod state_file;

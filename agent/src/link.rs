@@ -58,7 +58,7 @@ pub struct Dialer {
 /// A connection that answers calls as long as [`Link::drive`] polls it.
 pub struct Link {
     service: LinkService,
-    connection: Pin<Box<dyn Future<Output = ()> + Send>>,
+    connection: Driver,
     local: SocketAddr,
 }
 
@@ -145,7 +145,8 @@ impl Dialer {
     }
 }
 
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Moves the bytes of a connection for as long as it is polled.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn open_http2(
     stream: TcpStream,
@@ -195,6 +196,11 @@ impl Link {
             // Open calls end with an error of their own when the connection does.
             () = &mut connection => calls.await,
         }
+    }
+
+    /// The calling side, and what must be polled beside every call.
+    pub(crate) fn into_parts(self) -> (LinkService, Driver) {
+        (self.service, self.connection)
     }
 
     /// The local end of the connection.

@@ -22,7 +22,8 @@ pub trait Outbox: Send {
     /// [`OutboxError`] when the record was dropped at once; it is counted already.
     fn append(&mut self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError>;
 
-    /// What stands at `from`: records without holes, or a gap, or nothing yet.
+    /// What stands at `from`: records without holes, or a gap that begins there, or nothing yet. What was acked before is
+    /// a gap as well: the controller asks for it again only when it lost it.
     ///
     /// # Errors
     /// [`OutboxError`] when the storage cannot be read; trying later is safe.
@@ -34,14 +35,19 @@ pub trait Outbox: Send {
     /// [`OutboxError`] when the storage cannot be trimmed; the ack counts all the same.
     fn ack(&mut self, through: Seq) -> Result<(), OutboxError>;
 
-    /// The controller refuses the records from `first` to `last`: they become a gap and count as dropped.
+    /// The records of `gap` can never be delivered: they become that gap and count as dropped.
     ///
     /// # Errors
     /// [`OutboxError`] when the storage cannot note it.
-    fn refuse(&mut self, first: Seq, last: Seq) -> Result<(), OutboxError>;
+    fn give_up(&mut self, gap: RecordGap) -> Result<(), OutboxError>;
 
-    /// The first seq that is not acked, and the last one that was given out; the first is one above the last when
-    /// nothing waits.
+    /// Begins a new epoch with what is held, renumbered from 1; the counts begin anew with it.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the storage cannot do it; the old epoch goes on.
+    fn restart_epoch(&mut self, epoch: Epoch) -> Result<(), OutboxError>;
+
+    /// The first seq that is not acked, and the last one that may be sent.
     fn bounds(&self) -> Bounds;
 
     /// What became of all records so far.
@@ -79,7 +85,8 @@ pub enum Reading {
 pub struct Bounds {
     /// First seq that is not acked.
     pub oldest: Seq,
-    /// Last seq that was given out; 0 before the first.
+    /// Last seq that may be sent, being as durable as this outbox makes it; 0 before the first. One below `oldest` when
+    /// nothing waits.
     pub newest: Seq,
 }
 

@@ -1,15 +1,14 @@
 //! The certificate that a host shows: its short-lived TLS key, the chain, the root it trusts, and the generation.
 
 use std::fmt;
-use std::time::Duration;
 
 use prost::Message as _;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tidemark_agent_core::CertificatePlan;
 use tidemark_model::Timestamp;
 use tidemark_model::token::CaPin;
 use tidemark_proto::v1;
-use tidemark_runtime::Entropy;
 use tidemark_runtime::tls::{TlsIdentity, Trust};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -127,21 +126,10 @@ impl Credentials {
         Timestamp::from_unix_ms(self.issued.not_after_ms)
     }
 
-    /// Whether the certificate has ended.
+    /// When to renew it; `draw` is 64 random bits that spread hosts that enrolled together.
     #[must_use]
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        now >= self.not_after()
-    }
-
-    /// When to renew: after 45 to 55 % of its life, so that hosts enrolled together do not renew together (SPIRE and
-    /// the kubelet do the same).
-    #[must_use]
-    pub fn renew_at(&self, entropy: &Entropy) -> Timestamp {
-        let life_ms = u64::try_from(self.not_after().ms_since(self.not_before())).unwrap_or(0);
-        let percent = 45 + entropy.below(11);
-        let wait_ms = life_ms.saturating_mul(percent) / 100;
-        self.not_before()
-            .saturating_add(Duration::from_millis(wait_ms))
+    pub fn plan(&self, draw: u64) -> CertificatePlan {
+        CertificatePlan::new(self.not_before(), self.not_after(), draw)
     }
 
     /// What this host trusts.

@@ -9,6 +9,8 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 use tidemark_runtime::tls::{PinMismatch, TlsError};
 use tonic::{Code, Status};
 
+use crate::identity::VaultError;
+
 /// Longest text of a controller that is shown, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 /// How deep a chain of causes is searched.
@@ -57,6 +59,9 @@ pub enum LinkFailure {
     /// The certificates of this host cannot be used.
     #[error("this host's certificate cannot be used for TLS")]
     OwnCertificate(#[from] TlsError),
+    /// The identity of this host cannot be used.
+    #[error("this host's identity cannot be used")]
+    Identity(#[source] Box<VaultError>),
     /// Another CA than the pinned one.
     #[error(transparent)]
     ForeignCa(PinMismatch),
@@ -91,6 +96,8 @@ pub enum LinkFailure {
         code: Code,
         /// The controller's words, cut and without control characters.
         message: String,
+        /// How long it asks to stay away.
+        retry_after: Option<Duration>,
     },
     /// The connection ended while an answer was awaited.
     #[error("the connection to the controller was lost")]
@@ -109,6 +116,7 @@ impl LinkFailure {
             Self::PortsExhausted(_) => "ports_exhausted",
             Self::Connect(_) => "connect_failed",
             Self::OwnCertificate(_) => "own_certificate",
+            Self::Identity(_) => "identity",
             Self::ForeignCa(_) | Self::ForeignController(_) => "foreign_controller",
             Self::Clock(_) => "clock",
             Self::CertificateRefused { .. } => "certificate_refused",
@@ -180,6 +188,7 @@ impl LinkFailure {
         Self::Answer {
             code: status.code(),
             message: shown(status.message()),
+            retry_after: retry_after(&status),
         }
     }
 
@@ -209,6 +218,12 @@ impl LinkFailure {
             Self::ForeignController(error.clone())
         })
     }
+}
+
+/// How long the controller asks to stay away, by gRPC's own convention (gRFC A6).
+fn retry_after(status: &Status) -> Option<Duration> {
+    let text = status.metadata().get("grpc-retry-pushback-ms")?;
+    text.to_str().ok()?.parse().ok().map(Duration::from_millis)
 }
 
 const fn answer_kind(code: Code) -> &'static str {

@@ -182,7 +182,13 @@ impl Outbox for MemoryOutbox {
     }
 
     fn read(&mut self, from: Seq, limits: ReadLimits) -> Result<Reading, OutboxError> {
-        let from = from.max(self.done.next());
+        if from <= self.done {
+            return Ok(Reading::Gap(RecordGap {
+                first: from,
+                last: self.done,
+                reason: GapReason::LostAfterAck,
+            }));
+        }
         let Some((position, first)) = self.find(from) else {
             return Ok(Reading::End);
         };
@@ -225,18 +231,31 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
-    fn refuse(&mut self, first: Seq, last: Seq) -> Result<(), OutboxError> {
-        let mut seq = first.max(self.done.next());
-        let last = last.min(self.bounds().newest);
+    fn give_up(&mut self, gap: RecordGap) -> Result<(), OutboxError> {
+        let mut seq = gap.first.max(self.done.next());
+        let last = gap.last.min(self.bounds().newest);
         while seq <= last {
             let Some((position, item_first)) = self.find(seq) else {
                 break;
             };
             let records = self.items.get(position).map_or(1, Item::records);
             seq = Seq::new(item_first.get().saturating_add(records));
-            self.turn_into_gap(position, GapReason::Refused);
+            self.turn_into_gap(position, gap.reason);
             self.join_gaps_at(position);
         }
+        Ok(())
+    }
+
+    fn restart_epoch(&mut self, epoch: Epoch) -> Result<(), OutboxError> {
+        self.items.retain(|item| matches!(item, Item::Record(_)));
+        self.epoch = epoch;
+        self.done = Seq::ZERO;
+        self.counts = SpoolCounts {
+            produced: self.counts.held,
+            acked: 0,
+            dropped: 0,
+            ..self.counts
+        };
         Ok(())
     }
 
@@ -340,7 +359,7 @@ mod tests {
         for record in 1..=3_u8 {
             outbox.append(&[record], NOW).unwrap();
         }
-        outbox.refuse(seq(2), seq(2)).unwrap();
+        outbox.give_up(refused(2, 2)).unwrap();
         assert_eq!(
             outbox.read(seq(1), ALL).unwrap(),
             Reading::Records(vec![vec![1]])
@@ -353,11 +372,35 @@ mod tests {
         assert_eq!((counts.acked, counts.dropped, counts.held), (2, 1, 0));
     }
 
+    fn refused(first: u64, last: u64) -> RecordGap {
+        RecordGap {
+            first: seq(first),
+            last: seq(last),
+            reason: GapReason::Refused,
+        }
+    }
+
+    #[test]
+    fn what_was_acked_is_a_gap_for_a_controller_that_lost_it() {
+        let mut outbox = outbox(10, 1_000);
+        for record in 1..=3_u8 {
+            outbox.append(&[record], NOW).unwrap();
+        }
+        outbox.ack(seq(2)).unwrap();
+        let lost = RecordGap {
+            first: seq(1),
+            last: seq(2),
+            reason: GapReason::LostAfterAck,
+        };
+        assert_eq!(outbox.read(seq(1), ALL).unwrap(), Reading::Gap(lost));
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Append(usize),
         Ack(u64),
         Refuse(u64, u64),
+        RestartEpoch,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -365,6 +408,7 @@ mod tests {
             (0..40_usize).prop_map(Step::Append),
             (0..60_u64).prop_map(Step::Ack),
             (0..60_u64, 0..5_u64).prop_map(|(first, more)| Step::Refuse(first, first + more)),
+            Just(Step::RestartEpoch),
         ];
         proptest::collection::vec(step, 0..80)
     }
@@ -377,7 +421,8 @@ mod tests {
                 match step {
                     Step::Append(size) => drop(outbox.append(&vec![7; size], NOW)),
                     Step::Ack(through) => outbox.ack(seq(through)).unwrap(),
-                    Step::Refuse(first, last) => outbox.refuse(seq(first), seq(last)).unwrap(),
+                    Step::Refuse(first, last) => outbox.give_up(refused(first, last)).unwrap(),
+                    Step::RestartEpoch => outbox.restart_epoch(Epoch::new(2)).unwrap(),
                 }
                 let counts = outbox.counts();
                 prop_assert!(counts.balances(), "{counts:?}");

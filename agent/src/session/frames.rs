@@ -1,0 +1,129 @@
+//! Wire frames <-> the core's words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_agent_core::{Incoming, OutboxView, SessionConfig, Settings, Welcome};
+use tidemark_model::{HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp};
+use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, seq_range};
+use tidemark_proto::convert::facts::facts_to_wire;
+use tidemark_proto::v1::{self, agent_frame, controller_frame};
+
+use crate::link::failure::shown;
+
+/// What a hello says beside the core's view of the outbox.
+pub(super) struct Greeting<'a> {
+    pub(super) config: &'a SessionConfig,
+    pub(super) facts: &'a HostFacts,
+    pub(super) now: Timestamp,
+    pub(super) certificate_generation: u64,
+    pub(super) counts: SpoolCounts,
+}
+
+pub(super) fn hello(view: OutboxView, greeting: &Greeting<'_>) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Hello(v1::Hello {
+        protocol_min: greeting.config.protocol_min,
+        protocol_max: greeting.config.protocol_max,
+        facts: Some(facts_to_wire(greeting.facts)),
+        epoch: view.epoch.get(),
+        oldest_seq: view.oldest.get(),
+        newest_seq: view.newest.get(),
+        clock_ms: greeting.now.unix_ms(),
+        certificate_generation: greeting.certificate_generation,
+        spool: Some(counts_to_wire(greeting.counts)),
+    }))
+}
+
+pub(super) const fn records(batch: v1::RecordBatch) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Records(batch))
+}
+
+pub(super) fn gap(gap: RecordGap) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Gap(gap_to_wire(gap)))
+}
+
+pub(super) const fn status(counts: SpoolCounts) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Spool(counts_to_wire(counts)))
+}
+
+const fn frame(kind: agent_frame::Kind) -> v1::AgentFrame {
+    v1::AgentFrame { kind: Some(kind) }
+}
+
+/// A frame for the core; `None` for a kind that this build does not know, which newer controllers may send.
+///
+/// # Errors
+/// When a known frame is malformed.
+pub(super) fn incoming(frame: v1::ControllerFrame) -> Result<Option<Incoming>, ConvertError> {
+    let Some(kind) = frame.kind else {
+        return Ok(None);
+    };
+    Ok(Some(match kind {
+        controller_frame::Kind::Welcome(welcome) => Incoming::Welcome(Welcome {
+            protocol: welcome.protocol,
+            session: SessionId::new(welcome.session_id),
+            acked: seq("welcome.acked_seq", welcome.acked_seq)?,
+            credit: welcome.credit,
+            batch_records_max: welcome.batch_records_max,
+            batch_bytes_max: welcome.batch_bytes_max,
+            settings: welcome.settings.map(settings),
+        }),
+        controller_frame::Kind::Ack(ack) => Incoming::Ack {
+            through: seq("ack.through_seq", ack.through_seq)?,
+            credit: ack.credit,
+        },
+        controller_frame::Kind::Settings(wish) => Incoming::Settings(settings(wish)),
+        controller_frame::Kind::Drain(drain) => Incoming::Drain {
+            spread: Duration::from_millis(drain.spread_ms.into()),
+        },
+        controller_frame::Kind::Refused(refused) => {
+            let (first, last) = seq_range("refused", refused.first_seq, refused.last_seq)?;
+            Incoming::Refused {
+                first,
+                last,
+                reason: Arc::from(shown(&refused.reason)),
+            }
+        }
+    }))
+}
+
+const fn settings(wish: v1::Settings) -> Settings {
+    Settings {
+        sample_interval_ms: wish.sample_interval_ms,
+    }
+}
+
+const fn seq(field: &'static str, number: u64) -> Result<Seq, ConvertError> {
+    if number > SEQ_MAX {
+        return Err(ConvertError::OutOfRange {
+            field,
+            value: number,
+            limit: SEQ_MAX,
+        });
+    }
+    Ok(Seq::new(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn hostile_frames_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(frame) = v1::ControllerFrame::decode(bytes.as_slice()) {
+                drop(incoming(frame));
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_of_an_unknown_kind_is_passed_over() {
+        let unknown = v1::ControllerFrame::decode([0xfa, 0x01, 0x00].as_slice()).unwrap();
+        assert_eq!(incoming(unknown), Ok(None));
+    }
+}

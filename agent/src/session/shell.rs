@@ -1,0 +1,503 @@
+//! Does what the core's session asks for and tells it what came of it: one loop, one task, no state of its own beyond
+//! the connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_agent_core::{
+    Action, CertificateStep, DisconnectCause, DisconnectReason, Incoming, OutboxView, Sent,
+    Session, SessionState,
+};
+use tidemark_model::{Epoch, GapReason, RecordGap, Seq};
+use tidemark_proto::convert::record::{BatchEncoder, BatchLimits, EncodeError};
+use tidemark_proto::v1;
+use tidemark_runtime::tls;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::failures::{FailureLog, chain};
+use super::frames::{self, Greeting};
+use super::renewal::Renewal;
+use super::wire::{Connecting, Wire, WireEvent};
+use super::{SessionEnd, SessionEvent, SessionParts};
+use crate::identity::{Credentials, Vault};
+use crate::link::{Dialer, Link, LinkFailure};
+use crate::outbox::{Bounds, OutboxHandle, ReadLimits, Reading};
+use crate::renew::{RenewError, renew};
+
+/// Most bytes of records that are read for one batch, so that a generous controller does not cost this host memory.
+const READ_BYTES_MAX: usize = 256 * 1024;
+/// A host that is shut out asks again this often: somebody may let it in.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// A refused certificate is replaced at most this often.
+const FORCED_RENEWAL_PAUSE: Duration = Duration::from_secs(300);
+/// From this difference on the host's clock is worth a word.
+const CLOCK_SKEW_WARNED_MS: i64 = 30_000;
+
+/// The running session.
+pub(super) struct Shell {
+    parts: SessionParts,
+    core: Session,
+    wire: Wire,
+    encoder: BatchEncoder,
+    renewal: Renewal,
+    failures: FailureLog,
+    began: Instant,
+    drain_until: Option<Instant>,
+    /// The controller refused the certificate: the next connect renews it first.
+    replace_certificate: bool,
+    replaced_at: Option<Instant>,
+    sessions: u64,
+}
+
+/// What the loop woke up for.
+enum Wake {
+    Stop,
+    Time,
+    Appended,
+    Wire(WireEvent),
+    Renewed(Result<Arc<Credentials>, RenewError>),
+}
+
+impl Shell {
+    pub(super) fn new(parts: SessionParts) -> Self {
+        let entropy = parts.entropy.clone();
+        let view = view_of(&parts.outbox);
+        let renewal = Renewal::new(
+            Arc::clone(&parts.dialer),
+            Arc::clone(&parts.vault),
+            parts.clock.clone(),
+            parts.entropy.clone(),
+        );
+        let draw = Box::new(move || entropy.u64());
+        Self {
+            core: Session::new(parts.settings.core, view, draw, Duration::ZERO),
+            wire: Wire::Idle,
+            encoder: BatchEncoder::default(),
+            renewal,
+            failures: FailureLog::default(),
+            began: Instant::now(),
+            drain_until: None,
+            replace_certificate: false,
+            replaced_at: None,
+            sessions: 0,
+            parts,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) -> SessionEnd {
+        loop {
+            while let Some(action) = self.core.poll_action() {
+                self.perform(action);
+            }
+            if self.is_over() {
+                break;
+            }
+            match self.wake(&stop).await {
+                Wake::Stop => {
+                    self.drain_until = Some(Instant::now() + self.parts.settings.drain_timeout);
+                }
+                Wake::Time => self.core.handle_timeout(self.now()),
+                Wake::Appended => {
+                    let newest = self.parts.outbox.lock().bounds().newest;
+                    self.core.handle_appended(newest);
+                }
+                Wake::Wire(event) => self.handle_wire(event),
+                Wake::Renewed(renewed) => self.handle_renewed(renewed),
+            }
+        }
+        self.wire.close().await;
+        SessionEnd {
+            counts: self.parts.outbox.counts(),
+            sessions: self.sessions,
+        }
+    }
+
+    async fn wake(&mut self, stop: &CancellationToken) -> Wake {
+        let core_timeout = self.core.poll_timeout().map(|after| self.began + after);
+        let deadline = match (core_timeout, self.drain_until) {
+            (Some(core), Some(drain)) => Some(core.min(drain)),
+            (one, other) => one.or(other),
+        };
+        tokio::select! {
+            () = stop.cancelled(), if self.drain_until.is_none() => Wake::Stop,
+            () = sleep_until(deadline) => Wake::Time,
+            () = self.parts.outbox.appended() => Wake::Appended,
+            event = self.wire.next() => Wake::Wire(event),
+            renewed = self.renewal.next() => Wake::Renewed(renewed),
+        }
+    }
+
+    /// Time on the core's clock.
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Whether a stop has nothing more to wait for.
+    fn is_over(&self) -> bool {
+        let Some(drain_until) = self.drain_until else {
+            return false;
+        };
+        let comes_back_too_late = matches!(
+            self.core.state(),
+            SessionState::Waiting { until } if self.began + until >= drain_until
+        );
+        let bounds = self.parts.outbox.lock().bounds();
+        Instant::now() >= drain_until || comes_back_too_late || bounds.oldest > bounds.newest
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Connect => self.wire = Wire::Connecting(self.connect()),
+            Action::SendHello(view) => self.send_hello(view),
+            Action::SendRecords {
+                from,
+                records_max,
+                bytes_max,
+            } => {
+                let limits = BatchLimits {
+                    records_max,
+                    bytes_max,
+                };
+                self.send_records(from, limits);
+            }
+            Action::SendGap(gap) => self.wire.send(frames::gap(gap), None),
+            Action::SendStatus => {
+                let counts = self.parts.outbox.counts();
+                self.wire.send(frames::status(counts), None);
+            }
+            Action::Trim { through } => self.trim(through),
+            Action::GiveUp(gap) => self.give_up(gap),
+            Action::ApplySettings(settings) => {
+                let wish_ms = u64::from(settings.sample_interval_ms);
+                let interval = (wish_ms > 0).then(|| Duration::from_millis(wish_ms));
+                self.tell(SessionEvent::SampleInterval(interval));
+            }
+            Action::RestartEpoch => self.restart_epoch(),
+            Action::Disconnect(cause) => self.disconnect(cause),
+        }
+    }
+
+    fn tell(&mut self, event: SessionEvent) {
+        (self.parts.events)(event);
+    }
+
+    fn connect(&mut self) -> Connecting {
+        let replaced_lately = self
+            .replaced_at
+            .is_some_and(|at| at.elapsed() < FORCED_RENEWAL_PAUSE);
+        let replace = std::mem::take(&mut self.replace_certificate) && !replaced_lately;
+        if replace {
+            self.replaced_at = Some(Instant::now());
+        }
+        let (dialer, vault) = (
+            Arc::clone(&self.parts.dialer),
+            Arc::clone(&self.parts.vault),
+        );
+        let now = self.parts.clock.now();
+        let usable = vault
+            .current()
+            .filter(|held| !replace && held.plan(0).step(now) != CertificateStep::ProveIdentity);
+        Box::pin(connect(dialer, vault, usable))
+    }
+
+    fn send_hello(&mut self, view: OutboxView) {
+        self.encoder = BatchEncoder::default();
+        let hello = frames::hello(
+            view,
+            &Greeting {
+                config: &self.parts.settings.core,
+                facts: &self.parts.settings.facts,
+                now: self.parts.clock.now(),
+                certificate_generation: self.wire.certificate_generation().unwrap_or(0),
+                counts: self.parts.outbox.counts(),
+            },
+        );
+        self.wire.send(hello, None);
+    }
+
+    /// The core hears of the frame once it is on its way; of nothing to send, at once.
+    fn send_records(&mut self, from: Seq, limits: BatchLimits) {
+        match self.next_frame(from, limits) {
+            Some((frame, sent)) => self.wire.send(frame, Some(sent)),
+            None => {
+                let now = self.now();
+                self.core.handle_sent(now, Sent::Nothing);
+            }
+        }
+    }
+
+    fn next_frame(&mut self, from: Seq, limits: BatchLimits) -> Option<(v1::AgentFrame, Sent)> {
+        let read_limits = ReadLimits {
+            records_max: usize::try_from(limits.records_max).unwrap_or(usize::MAX),
+            bytes_max: READ_BYTES_MAX,
+        };
+        let reading = self.parts.outbox.lock().read(from, read_limits);
+        let records = match reading {
+            Ok(Reading::Records(records)) => records,
+            Ok(Reading::Gap(gap)) => return Some(gap_frame(gap)),
+            Ok(Reading::End) => return None,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "spool cannot be read");
+                return None;
+            }
+        };
+        match self.encoder.encode(from, &records, limits) {
+            Ok(encoded) => {
+                let taken = u64::try_from(encoded.taken).unwrap_or(u64::MAX);
+                let last = Seq::new(from.get().saturating_add(taken).saturating_sub(1));
+                let sent = Sent::Records { first: from, last };
+                Some((frames::records(encoded.batch), sent))
+            }
+            Err(error) => self.unsendable(from, &error),
+        }
+    }
+
+    /// A record that can never be sent becomes a gap; without memory for zstd the next append tries again.
+    fn unsendable(&mut self, seq: Seq, error: &EncodeError) -> Option<(v1::AgentFrame, Sent)> {
+        tracing::warn!(seq = seq.get(), error = %chain(error), "record cannot be sent");
+        let reason = match error {
+            EncodeError::TooLarge { .. } => GapReason::WriteFailed,
+            EncodeError::Damaged(_) => GapReason::Damaged,
+            EncodeError::Empty | EncodeError::Compression(_) => return None,
+        };
+        let gap = RecordGap {
+            first: seq,
+            last: seq,
+            reason,
+        };
+        self.give_up(gap);
+        Some(gap_frame(gap))
+    }
+
+    fn trim(&mut self, through: Seq) {
+        let acked = self.parts.outbox.lock().ack(through);
+        if let Err(error) = acked {
+            tracing::warn!(error = %chain(&error), "spool cannot be trimmed; what is acked stays until it can");
+        }
+        self.tell(SessionEvent::Acked { through });
+    }
+
+    fn give_up(&mut self, gap: RecordGap) {
+        tracing::warn!(
+            first = gap.first.get(),
+            last = gap.last.get(),
+            reason = gap.reason.as_str(),
+            "records given up"
+        );
+        let noted = self.parts.outbox.lock().give_up(gap);
+        if let Err(error) = noted {
+            tracing::warn!(error = %chain(&error), "spool cannot note what was given up");
+        }
+        self.tell(SessionEvent::GaveUp(gap));
+    }
+
+    fn restart_epoch(&mut self) {
+        let epoch = Epoch::from_random(self.parts.entropy.u64());
+        tracing::warn!(
+            epoch = epoch.get(),
+            "the controller knows records that this spool does not: a new epoch begins"
+        );
+        let restarted = self.parts.outbox.lock().restart_epoch(epoch);
+        if let Err(error) = restarted {
+            tracing::error!(error = %chain(&error), "spool cannot begin a new epoch; trying again");
+        }
+        let (now, view) = (self.now(), view_of(&self.parts.outbox));
+        self.core.handle_epoch_restarted(now, view);
+    }
+
+    fn disconnect(&mut self, cause: DisconnectCause) {
+        self.wire = Wire::Idle;
+        let (kind, text): (_, String) = match cause {
+            DisconnectCause::Drained => ("drained", "the controller is about to close".into()),
+            DisconnectCause::ConnectTimeout => (
+                "timeout",
+                "no connection in time: check the network and firewalls on the way".into(),
+            ),
+            DisconnectCause::WelcomeTimeout => (
+                "silent",
+                "the controller took the connection but did not answer: check its load and log"
+                    .into(),
+            ),
+            DisconnectCause::AckTimeout => (
+                "silent",
+                "the controller stopped acknowledging: check its database, load and log".into(),
+            ),
+            DisconnectCause::EpochRestart => ("epoch", "the spool begins a new epoch".into()),
+            DisconnectCause::Protocol(reason) => (
+                "protocol",
+                format!(
+                    "the controller broke the protocol ({reason}): compare the versions of both"
+                ),
+            ),
+            DisconnectCause::Disagreement => (
+                "protocol",
+                "session and spool disagree about what was sent: this is a bug".into(),
+            ),
+        };
+        self.report_disconnect(kind, &text);
+    }
+
+    fn report_disconnect(&mut self, kind: &'static str, text: &str) {
+        if kind == "drained" {
+            tracing::info!("controller drains; coming back later");
+        } else {
+            self.failures.failed(kind, text);
+        }
+        self.tell(SessionEvent::Disconnected {
+            kind,
+            text: Arc::from(text),
+        });
+    }
+
+    fn handle_wire(&mut self, event: WireEvent) {
+        let now = self.now();
+        match event {
+            WireEvent::Connected => self.core.handle_connected(now),
+            WireEvent::Sent(Some(sent)) => self.core.handle_sent(now, sent),
+            WireEvent::Sent(None) => {}
+            WireEvent::Frame(frame) => self.handle_frame(frame),
+            WireEvent::Ended(failure) => self.handle_ended(&failure),
+            WireEvent::Closed => {
+                self.wire = Wire::Idle;
+                self.report_disconnect("closed", "the controller closed the session");
+                self.core.handle_disconnected(now, DisconnectReason::Lost);
+            }
+        }
+    }
+
+    fn handle_ended(&mut self, failure: &LinkFailure) {
+        self.wire = Wire::Idle;
+        self.replace_certificate |= failure.needs_new_certificate();
+        self.report_disconnect(failure.kind(), &chain(failure));
+        let reason = match failure {
+            LinkFailure::Answer {
+                retry_after: Some(pause),
+                ..
+            } => DisconnectReason::RetryAfter(*pause),
+            LinkFailure::Answer {
+                code: Code::PermissionDenied,
+                ..
+            } => DisconnectReason::RetryAfter(FORBIDDEN_PAUSE),
+            _ => DisconnectReason::Lost,
+        };
+        let now = self.now();
+        self.core.handle_disconnected(now, reason);
+    }
+
+    fn handle_frame(&mut self, frame: v1::ControllerFrame) {
+        let now = self.now();
+        let controller_clock_ms = match &frame.kind {
+            Some(v1::controller_frame::Kind::Welcome(welcome)) => Some(welcome.clock_ms),
+            Some(_) | None => None,
+        };
+        match frames::incoming(frame) {
+            Ok(Some(incoming)) => {
+                if let Incoming::Refused { reason, .. } = &incoming {
+                    tracing::warn!(%reason, "controller refuses records");
+                }
+                self.core.handle_incoming(now, incoming);
+            }
+            Ok(None) => tracing::debug!("frame of an unknown kind passed over"),
+            Err(error) => {
+                self.wire = Wire::Idle;
+                self.report_disconnect("protocol", &chain(&error));
+                self.core.handle_disconnected(now, DisconnectReason::Lost);
+            }
+        }
+        if let Some(clock_ms) = controller_clock_ms {
+            self.welcomed(clock_ms);
+        }
+    }
+
+    fn welcomed(&mut self, controller_clock_ms: i64) {
+        let SessionState::Open { session } = self.core.state() else {
+            return;
+        };
+        self.sessions = self.sessions.saturating_add(1);
+        self.failures.recovered();
+        let own_ms = self.parts.clock.now().unix_ms();
+        let clock_skew_ms = own_ms.saturating_sub(controller_clock_ms);
+        tracing::info!(session.id = session.get(), clock_skew_ms, "session opened");
+        if clock_skew_ms.saturating_abs() > CLOCK_SKEW_WARNED_MS {
+            tracing::warn!(
+                clock_skew_ms,
+                "this host's clock differs from the controller's: check time synchronisation on both"
+            );
+        }
+        self.tell(SessionEvent::Connected {
+            session,
+            clock_skew_ms,
+        });
+    }
+
+    /// A new certificate is put to use at once: the controller looks at the old one's end during a session, too.
+    fn handle_renewed(&mut self, renewed: Result<Arc<Credentials>, RenewError>) {
+        match renewed {
+            Ok(credentials) => {
+                self.tell(SessionEvent::Renewed {
+                    generation: credentials.generation(),
+                    not_after: credentials.not_after(),
+                });
+                if self.wire.certificate_generation().is_some() {
+                    self.wire = Wire::Idle;
+                    let now = self.now();
+                    self.core.handle_disconnected(now, DisconnectReason::Lost);
+                }
+            }
+            Err(error) => {
+                let kind = match &error {
+                    RenewError::Link(failure) => failure.kind(),
+                    RenewError::Vault(_) => "identity",
+                };
+                let text = chain(&error);
+                tracing::warn!(kind, error = %text, "certificate not renewed; trying again");
+                self.tell(SessionEvent::RenewalFailed { kind, text });
+            }
+        }
+    }
+}
+
+/// Connects with a usable certificate, or gets one first by the identity key.
+async fn connect(
+    dialer: Arc<Dialer>,
+    vault: Arc<Vault>,
+    usable: Option<Arc<Credentials>>,
+) -> Result<(Link, u64), LinkFailure> {
+    let credentials = match usable {
+        Some(credentials) => credentials,
+        None => renew(&dialer, &vault).await.map_err(|error| match error {
+            RenewError::Link(failure) => failure,
+            RenewError::Vault(error) => LinkFailure::Identity(Box::new(error)),
+        })?,
+    };
+    let config = tls::client_config(credentials.trust(), Some(credentials.tls_identity()))?;
+    let link = dialer.dial(config).await?;
+    Ok((link, credentials.generation()))
+}
+
+fn gap_frame(gap: RecordGap) -> (v1::AgentFrame, Sent) {
+    let sent = Sent::Gap {
+        first: gap.first,
+        last: gap.last,
+    };
+    (frames::gap(gap), sent)
+}
+
+fn view_of(outbox: &OutboxHandle) -> OutboxView {
+    let outbox = outbox.lock();
+    let Bounds { oldest, newest } = outbox.bounds();
+    OutboxView {
+        epoch: outbox.epoch(),
+        oldest,
+        newest,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

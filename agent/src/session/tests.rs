@@ -1,0 +1,1 @@
+//! What operators notice of a session: delivery, gaps, reconnects, certificates.
