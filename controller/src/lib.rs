@@ -1,1 +1,17 @@
-//! The controller: gateway, ingest, history, forecasts, API and pages.
+//! The controller: agents come in at `gateway`, their samples go through `ingest` into history and live state, and out
+//! again through `api` and `web`. `boot` wires it all; `up` is the quick start.
+
+pub mod access;
+pub mod api;
+pub mod app;
+pub mod boot;
+pub mod gateway;
+pub mod ingest;
+pub mod live;
+pub mod metrics;
+pub mod pki;
+pub mod settings;
+pub mod tasks;
+pub mod tokens;
+pub mod up;
+pub mod web;

@@ -1,0 +1,150 @@
+//! Who may use the operators' API: API tokens now, users later. Deny by default.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::BASE32_NOPAD;
+use subtle::ConstantTimeEq as _;
+use tidemark_model::role::Role;
+use tidemark_model::token::{JoinToken, TokenId};
+use tidemark_model::{Secret, Timestamp};
+use tidemark_store::{NewApiToken, StoreError};
+
+use crate::app::App;
+
+const PREFIX: &str = "tma1";
+
+/// An API token as an operator holds it: `tma1.<id>.<secret>`.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its public id.
+    pub id: TokenId,
+    /// 256 random bits; the store keeps only a hash.
+    pub secret: Secret<[u8; 32]>,
+}
+
+/// A text that is not an API token. Never repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an API token has the form {PREFIX}.<id>.<secret>")]
+pub struct InvalidApiKey;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Name of the token or of the browser's session.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl ApiKey {
+    /// The whole token, secret included.
+    #[must_use]
+    pub fn expose_text(&self) -> String {
+        let secret = BASE32_NOPAD
+            .encode(self.secret.expose())
+            .to_ascii_lowercase();
+        format!("{PREFIX}.{}.{secret}", self.id)
+    }
+}
+
+impl fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "API token {}", self.id)
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = InvalidApiKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidApiKey> {
+        let mut parts = text.trim().split('.');
+        let (Some(PREFIX), Some(id), Some(secret), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidApiKey);
+        };
+        let secret = BASE32_NOPAD
+            .decode(secret.to_ascii_uppercase().as_bytes())
+            .map_err(|_| InvalidApiKey)?;
+        Ok(Self {
+            id: id.parse().map_err(|_| InvalidApiKey)?,
+            secret: Secret::new(secret.try_into().map_err(|_| InvalidApiKey)?),
+        })
+    }
+}
+
+impl App {
+    /// Makes an API token.
+    ///
+    /// # Errors
+    /// What the database says; no token exists then.
+    pub async fn make_api_key(
+        &self,
+        name: &str,
+        role: Role,
+        expires_at: Option<Timestamp>,
+    ) -> Result<ApiKey, StoreError> {
+        let key = ApiKey {
+            id: TokenId::from_bytes(self.entropy.bytes()),
+            secret: Secret::new(self.entropy.bytes()),
+        };
+        let mut tx = self.store.begin().await?;
+        tx.api_token_insert(&NewApiToken {
+            id: key.id,
+            secret_hash: JoinToken::secret_hash(key.secret.expose()),
+            name: name.to_owned(),
+            role,
+            created_at: self.clock.now(),
+            expires_at,
+        })
+        .await?;
+        tx.commit().await?;
+        Ok(key)
+    }
+
+    /// Who holds that token; `None` when it is unknown, wrong, expired or revoked. Asks the store each time, so that a
+    /// revoked token is out at once.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn caller_of(&self, key: &ApiKey) -> Result<Option<Caller>, StoreError> {
+        let mut tx = self.store.read().await?;
+        let Some(stored) = tx.api_token_find(key.id).await? else {
+            return Ok(None);
+        };
+        let shown = JoinToken::secret_hash(key.secret.expose());
+        let is_right = bool::from(stored.secret_hash[..].ct_eq(&shown[..]));
+        let is_over = stored.revoked_at.is_some()
+            || stored.expires_at.is_some_and(|end| end <= self.clock.now());
+        Ok((is_right && !is_over).then_some(Caller {
+            name: stored.name,
+            role: stored.role,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_text_form_and_hides_its_secret() {
+        let key = ApiKey {
+            id: TokenId::from_bytes([1; 10]),
+            secret: Secret::new([2; 32]),
+        };
+        let again: ApiKey = key.expose_text().parse().unwrap();
+        assert_eq!(again.secret.expose(), key.secret.expose());
+        assert!(!format!("{key:?} {key}").contains("eaqcaia"));
+        for text in [
+            "",
+            "tma1",
+            "tma1.x.y",
+            "tm1.a.b",
+            &format!("{}.x", key.expose_text()),
+        ] {
+            assert!(text.parse::<ApiKey>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What every part of the controller shares: the store, the clock, live state, the authority, and the way to say that
+//! something happened.
+
+pub mod identities;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidemark_model::notice::{Notice, NoticeKind};
+use tidemark_model::{HostId, Timestamp};
+use tidemark_runtime::{Clock, Entropy, Lifecycle};
+use tidemark_store::Store;
+use tokio::sync::mpsc;
+
+use crate::ingest::IngestHandle;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::pki::Authority;
+
+/// The controller's shared parts.
+pub struct App {
+    /// Everything durable.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Who owns the tasks.
+    pub life: Lifecycle,
+    /// Each host at this moment.
+    pub live: Live,
+    /// Who signs certificates.
+    pub authority: Authority,
+    /// The way into history.
+    pub ingest: IngestHandle,
+    /// Figures about the controller.
+    pub metrics: Arc<Metrics>,
+    /// Sessions that are open.
+    pub sessions_open: OpenCount,
+    /// When this controller started.
+    pub started_at: Timestamp,
+    /// Address that agents are told to connect to, `host:port`.
+    pub agents_address: String,
+    /// Notices on their way to the next commit.
+    pub notices: mpsc::Sender<Notice>,
+}
+
+impl App {
+    /// Says that something happened: stored with the next group commit, shown to live views then.
+    pub fn note(&self, host: Option<HostId>, kind: NoticeKind, text: String) {
+        let notice = Notice {
+            id: 0,
+            at: self.clock.now(),
+            host,
+            kind,
+            text: text.into(),
+        };
+        if self.notices.try_send(notice).is_err() {
+            self.metrics.notices_dropped.add(1);
+        }
+    }
+}
+
+/// How many of something are open.
+#[derive(Debug, Default)]
+pub struct OpenCount(AtomicU64);
+
+impl OpenCount {
+    /// One more; the count with it.
+    pub fn add(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::AcqRel).saturating_add(1)
+    }
+
+    /// One less; the count without it.
+    pub fn remove(&self) -> u64 {
+        self.0.fetch_sub(1, Ordering::AcqRel).saturating_sub(1)
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}

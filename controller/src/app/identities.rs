@@ -1,0 +1,257 @@
+//! Hosts' identities in the store: enrolling, renewing, facts, and telling a clone from a retry.
+
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::{HostFacts, HostId, HostState};
+use tidemark_store::{BurnOutcome, Host, HostCertificate, JoinTokenUse, NewHost, StoreError, Tx};
+use tonic::Status;
+
+use super::App;
+use crate::gateway::enrolment::{EnrolmentError, Issued, TokenClaim};
+use crate::gateway::outcome::status_of;
+use crate::live::HostProfile;
+
+impl App {
+    /// Burns the token and records the host and its certificate, in one transaction; says the certificate's
+    /// generation. A host that asks again with the same identity gets the same id.
+    ///
+    /// # Errors
+    /// [`EnrolmentError`]; nothing is stored then.
+    pub async fn enrol(
+        &self,
+        claim: &TokenClaim,
+        identity_spki: &[u8],
+        facts: &HostFacts,
+        issued: &Issued<'_>,
+    ) -> Result<u64, EnrolmentError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let token = tx
+            .join_token_find(claim.token)
+            .await?
+            .ok_or(EnrolmentError::TokenUnknown)?;
+        if !bool::from(subtle::ConstantTimeEq::ct_eq(
+            &token.secret_hash[..],
+            &claim.secret_hash[..],
+        )) {
+            return Err(EnrolmentError::TokenUnknown);
+        }
+        let wish = JoinTokenUse {
+            token: claim.token,
+            identity_hash: tidemark_model::JoinToken::secret_hash(identity_spki),
+            host: claim.host,
+            at: now,
+        };
+        match tx.join_token_burn(&wish).await? {
+            BurnOutcome::Burned | BurnOutcome::BurnedBefore { .. } => {}
+            BurnOutcome::Unknown | BurnOutcome::Revoked => {
+                return Err(EnrolmentError::TokenUnknown);
+            }
+            BurnOutcome::Expired => return Err(EnrolmentError::TokenExpired),
+            BurnOutcome::UsedUp => return Err(EnrolmentError::TokenUsedUp),
+        }
+        let generation = match tx.host_find(claim.host).await? {
+            Some(host) => readmit(&mut tx, &host, facts, issued).await?,
+            None => {
+                let host = NewHost {
+                    id: claim.host,
+                    identity_spki: identity_spki.to_vec(),
+                    facts: facts.clone(),
+                    token_labels: token.labels,
+                    enrolled_at: now,
+                    certificate: HostCertificate {
+                        generation: 1,
+                        not_after: issued.certificate.not_after,
+                        spki_hash: issued.key_hash,
+                    },
+                };
+                tx.host_insert(&host).await?;
+                1
+            }
+        };
+        let host = tx
+            .host_find(claim.host)
+            .await?
+            .ok_or(StoreError::NotFound { what: "host" })?;
+        tx.commit().await?;
+        self.live.put(profile_of(&host));
+        self.note(
+            Some(claim.host),
+            NoticeKind::HostEnrolled,
+            format!("{} enrolled with join token {}", facts.name, claim.token),
+        );
+        Ok(generation)
+    }
+
+    /// Records a renewed certificate; says its generation.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Clone`] when a later certificate was issued to another key since: the host is quarantined.
+    pub async fn renew(
+        &self,
+        id: HostId,
+        presented: u64,
+        issued: &Issued<'_>,
+    ) -> Result<u64, EnrolmentError> {
+        let mut tx = self.store.begin().await?;
+        let host = tx.host_find(id).await?.ok_or(EnrolmentError::HostUnknown)?;
+        if host.state == HostState::Revoked {
+            return Err(EnrolmentError::HostRevoked);
+        }
+        let current = host.certificate.generation;
+        // Asking again with the newest key is a lost answer; anything else with an old generation is a second holder.
+        if presented != current && host.certificate.spki_hash != issued.key_hash {
+            drop(tx);
+            self.quarantine(&host, presented).await?;
+            return Err(EnrolmentError::Clone { presented, current });
+        }
+        let generation = if presented == current {
+            tx.host_advance_generation(id, current, issued.certificate.not_after, &issued.key_hash)
+                .await?;
+            current.saturating_add(1)
+        } else {
+            current
+        };
+        tx.commit().await?;
+        let not_after = issued.certificate.not_after;
+        self.live.update(id, |host| {
+            host.profile.certificate_expires_at = Some(not_after)
+        });
+        Ok(generation)
+    }
+
+    /// Compares what a session's certificate claims with what was issued; a holder of an older one than the last is a
+    /// clone once the newer one has been seen in use.
+    ///
+    /// # Errors
+    /// A status for the agent when the generation was never issued.
+    pub async fn check_generation(&self, id: HostId, presented: u64) -> Result<(), Status> {
+        let found = async {
+            let mut tx = self.store.read().await?;
+            tx.host_find(id).await
+        };
+        let host = found
+            .await
+            .map_err(|error| status_of(&error))?
+            .ok_or_else(|| {
+                Status::permission_denied(
+                    "this host is unknown to this controller; enrol it with a new token",
+                )
+            })?;
+        let current = host.certificate.generation;
+        if presented > current {
+            return Err(Status::failed_precondition(format!(
+                "the agent holds certificate {presented} but this controller issued only {current}: was the controller restored \
+                 from a backup? The agent renews by itself"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Takes what the agent says of its host; says whether the host has booted since it last did.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn take_facts(&self, id: HostId, facts: &HostFacts) -> Result<bool, StoreError> {
+        let mut tx = self.store.read().await?;
+        let host = tx
+            .host_find(id)
+            .await?
+            .ok_or(StoreError::NotFound { what: "host" })?;
+        drop(tx);
+        let rebooted = host.facts.boot_id != facts.boot_id && !host.facts.boot_id.is_empty();
+        if host.facts != *facts {
+            let mut tx = self.store.begin().await?;
+            tx.host_update_facts(id, facts).await?;
+            tx.commit().await?;
+        }
+        self.live.put(profile_of(&Host {
+            facts: facts.clone(),
+            ..host
+        }));
+        Ok(rebooted)
+    }
+
+    /// Shuts a host out for good; its session ends at once.
+    ///
+    /// # Errors
+    /// What the database says; [`StoreError::NotFound`] for an unknown host.
+    pub async fn revoke(&self, id: HostId) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        let host = tx
+            .host_find(id)
+            .await?
+            .ok_or(StoreError::NotFound { what: "host" })?;
+        if let Ok(revoked) = host.state.revoke() {
+            tx.host_set_state(id, host.state_generation, revoked)
+                .await?;
+            tx.commit().await?;
+            self.note(
+                Some(id),
+                NoticeKind::HostRevoked,
+                format!("{} was revoked", host.facts.name),
+            );
+        }
+        self.live.set_standing(id, HostState::Revoked);
+        Ok(())
+    }
+
+    async fn quarantine(&self, host: &Host, presented: u64) -> Result<(), StoreError> {
+        let Ok(quarantined) = host.state.quarantine() else {
+            return Ok(());
+        };
+        let mut tx = self.store.begin().await?;
+        tx.host_set_state(host.id, host.state_generation, quarantined)
+            .await?;
+        tx.commit().await?;
+        self.live.set_standing(host.id, quarantined);
+        let text = format!(
+            "{} is quarantined: certificate {presented} was renewed although {} was issued since, so two machines share its identity",
+            host.facts.name, host.certificate.generation
+        );
+        self.note(Some(host.id), NoticeKind::HostQuarantined, text);
+        Ok(())
+    }
+}
+
+/// A host that is enrolled already and shows a valid token: a retry, or a reinstalled agent that kept its identity.
+async fn readmit(
+    tx: &mut Tx,
+    host: &Host,
+    facts: &HostFacts,
+    issued: &Issued<'_>,
+) -> Result<u64, EnrolmentError> {
+    if host.state == HostState::Revoked {
+        return Err(EnrolmentError::HostRevoked);
+    }
+    let current = host.certificate.generation;
+    tx.host_update_facts(host.id, facts).await?;
+    if host.certificate.spki_hash == issued.key_hash {
+        return Ok(current);
+    }
+    tx.host_advance_generation(
+        host.id,
+        current,
+        issued.certificate.not_after,
+        &issued.key_hash,
+    )
+    .await?;
+    Ok(current.saturating_add(1))
+}
+
+/// The live profile of a stored host; labels of the join token win over the agent's own.
+#[must_use]
+pub fn profile_of(host: &Host) -> HostProfile {
+    let mut labels = host.facts.labels.clone();
+    labels.extend(host.token_labels.clone());
+    HostProfile {
+        id: host.id,
+        name: host.facts.name.clone(),
+        os: host.facts.os.clone(),
+        agent_version: host.facts.agent_version.clone(),
+        capabilities: host.facts.capabilities.clone(),
+        labels,
+        standing: host.state,
+        enrolled_at: host.enrolled_at,
+        certificate_expires_at: Some(host.certificate.not_after),
+    }
+}

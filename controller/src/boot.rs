@@ -1,0 +1,187 @@
+//! Starts a controller: reads top to bottom as the architecture. Everything is bound and opened before anything runs.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tidemark_model::Timestamp;
+use tidemark_model::notice::NoticeKind;
+use tidemark_runtime::{Clock, Entropy, Lifecycle, durable, tls};
+use tidemark_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::app::identities::profile_of;
+use crate::app::{App, OpenCount};
+use crate::gateway::{self, listener::Listener};
+use crate::ingest::{self, Writer, WriterParts};
+use crate::live::{Delivery, Live};
+use crate::metrics::Metrics;
+use crate::pki::Authority;
+use crate::settings::Settings;
+use crate::{api, tasks};
+
+/// Notices on their way to a commit; more at once than a database outage of some minutes makes.
+const NOTICES_MAX: usize = 4_096;
+
+/// A controller that serves.
+pub struct Started {
+    /// Its shared parts.
+    pub app: Arc<App>,
+    /// Where the API and the pages are.
+    pub http: SocketAddr,
+    /// Where agents come in.
+    pub grpc: SocketAddr,
+    /// Held until the process ends: one controller a data folder.
+    _lock: File,
+}
+
+/// Opens everything and starts serving; the tasks belong to `life`.
+///
+/// # Errors
+/// What could not be opened or bound, and what to do about it; nothing serves then.
+pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Started> {
+    let (clock, entropy) = (Clock::System, Entropy::System);
+    durable::make_private_folder(&settings.data_dir)
+        .with_context(|| format!("cannot create {}", settings.data_dir.display()))?;
+    let lock = lock_folder(&settings.data_dir)?;
+    let store = Store::open(&settings.database).await?;
+    let authority = Authority::open(&settings.data_dir.join("pki"), clock.now(), &entropy)?;
+    let grpc = bind("grpc", settings.grpc).await?;
+    let http = bind("http", settings.http).await?;
+    let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
+    let (ingest_handle, queue) = ingest::queue();
+    let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
+    let app = Arc::new(App {
+        live: restore_live(&store, clock.now()).await?,
+        started_at: clock.now(),
+        metrics: Arc::new(Metrics::default()),
+        sessions_open: OpenCount::default(),
+        agents_address: settings
+            .agents_address
+            .clone()
+            .unwrap_or_else(|| reachable(grpc_address).to_string()),
+        ingest: ingest_handle,
+        notices: notices_tx.clone(),
+        life: life.clone(),
+        store,
+        clock,
+        entropy,
+        authority,
+    });
+    app.metrics.database_ready.set(1);
+    let parts = WriterParts {
+        store: app.store.clone(),
+        clock: app.clock.clone(),
+        live: app.live.clone(),
+        metrics: Arc::clone(&app.metrics),
+        notices: notices_rx,
+        notices_tx,
+    };
+    life.spawn_critical("ingest", Writer::new(parts, queue).run(life.clone()));
+    let tls = server_tls(&app)?;
+    let listener = Listener {
+        tcp: grpc,
+        tls: Arc::clone(&tls),
+        connections_max: settings.connections_max,
+        metrics: Arc::clone(&app.metrics),
+    };
+    life.spawn_critical(
+        "gateway",
+        gateway::serve(Arc::clone(&app), listener, life.stop_token()),
+    );
+    life.spawn_critical(
+        "http",
+        api::serve(Arc::clone(&app), http, life.stop_token()),
+    );
+    tasks::start(&app, settings, tls);
+    app.note(
+        None,
+        NoticeKind::Controller,
+        format!("controller {} started", env!("CARGO_PKG_VERSION")),
+    );
+    Ok(Started {
+        app,
+        http: http_address,
+        grpc: grpc_address,
+        _lock: lock,
+    })
+}
+
+/// The TLS side of the gateway, to be replaced before its certificate ends.
+///
+/// # Errors
+/// When no certificate can be issued.
+pub fn server_config(app: &App) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let identity = app.authority.issue_server(app.clock.now(), &app.entropy)?;
+    Ok(tls::server_config(identity, app.authority.root())?)
+}
+
+fn server_tls(app: &App) -> anyhow::Result<Arc<ArcSwap<rustls::ServerConfig>>> {
+    Ok(Arc::new(ArcSwap::new(server_config(app)?)))
+}
+
+async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!("{address} is in use: another controller may be running; choose another address with --{what}"),
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (--{what})")),
+    })
+}
+
+fn lock_folder(folder: &Path) -> anyhow::Result<File> {
+    let path: PathBuf = folder.join("controller.lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "another controller uses {}: stop it first, or choose another --data-dir",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+/// An address that this machine itself can connect to, for one that is bound to all of its own.
+#[must_use]
+pub fn reachable(bound: SocketAddr) -> SocketAddr {
+    match bound {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from(([127, 0, 0, 1], v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port()))
+        }
+        bound => bound,
+    }
+}
+
+async fn restore_live(store: &Store, now: Timestamp) -> anyhow::Result<Live> {
+    let live = Live::default();
+    let mut tx = store.read().await?;
+    tx.hosts_each(|host| {
+        live.put(profile_of(&host));
+        live.update(host.id, |live| live.last_seen = host.last_seen_at);
+    })
+    .await?;
+    let mut newest = std::collections::HashMap::new();
+    tx.cursors_each(|cursor| {
+        let is_newest = newest
+            .get(&cursor.host)
+            .is_none_or(|at| *at <= cursor.updated_at);
+        if is_newest {
+            newest.insert(cursor.host, cursor.updated_at);
+            live.update(cursor.host, |host| {
+                host.delivery = Delivery::of_cursor(&cursor)
+            });
+        }
+    })
+    .await?;
+    tracing::info!(hosts = newest.len(), now = now.unix_ms(), "hosts restored");
+    Ok(live)
+}

@@ -1,0 +1,337 @@
+//! Enrolment and renewal: a join token or the identity key against a certificate.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use sha2::{Digest as _, Sha256};
+use tidemark_model::error_code::ApiError;
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::token::{JoinToken, TokenId};
+use tidemark_model::{ErrorCode, HostId};
+use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::facts::facts_from_wire;
+use tidemark_proto::v1::enrollment_server::Enrollment;
+use tidemark_proto::v1::{Credentials, EnrollRequest, EnrollResponse, RenewRequest, RenewResponse};
+use tonic::{Request, Response, Status};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::outcome::status_of;
+use crate::app::App;
+use crate::pki::issue::{AgentCertificate, IssueError, request_key_hash};
+
+/// Enrolments and renewals a second over all agents; each costs two signatures and a durable write.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("200 is not 0");
+
+/// Largest identity key that is looked at, in bytes; a P-256 one has 91.
+const SPKI_BYTES_MAX: usize = 512;
+
+const ENROLL_CONTEXT: &[u8] = b"tidemark/enroll/v1\0";
+const RENEW_CONTEXT: &[u8] = b"tidemark/renew/v1\0";
+
+/// The service that gives hosts their identity.
+pub struct Enrolment {
+    app: Arc<App>,
+    limiter: DefaultDirectRateLimiter,
+}
+
+/// Why an enrolment or renewal was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    /// Too many at once.
+    #[error(
+        "too many enrolments at once (limit {REQUESTS_PER_SECOND} a second); try again in a moment"
+    )]
+    Busy,
+    /// The token's id is malformed.
+    #[error("token_id is malformed: copy the join token again in full")]
+    TokenId,
+    /// Unknown, revoked, or with a wrong secret: which of them is nobody's business.
+    #[error(
+        "this join token is not valid here: it is unknown, revoked or damaged; make a new one with `tidemark token create`"
+    )]
+    TokenUnknown,
+    /// Its time is over.
+    #[error("this join token expired; make a new one with `tidemark token create`")]
+    TokenExpired,
+    /// Every use is used.
+    #[error(
+        "this join token is used up; make a new one with `tidemark token create`, with more --uses for more hosts"
+    )]
+    TokenUsedUp,
+    /// The identity key is malformed.
+    #[error("identity_spki_der is not the SubjectPublicKeyInfo of an ECDSA P-256 key")]
+    IdentityKey,
+    /// The signature does not belong to the key.
+    #[error(
+        "identity_signature is wrong: the request was not made by the holder of the identity key"
+    )]
+    Signature,
+    /// The host is not enrolled here.
+    #[error("this host is unknown to this controller; enrol it with a new token")]
+    HostUnknown,
+    /// The host was shut out.
+    #[error("this host is revoked; reset its identity and enrol it with a new token")]
+    HostRevoked,
+    /// A second holder of the identity.
+    #[error(
+        "this identity renewed certificate {presented} but {current} was issued since: two machines share it (a cloned \
+         disk?); the host is quarantined. On the clone run `tidemark-agent reset-identity` and enrol it with a new token"
+    )]
+    Clone {
+        /// What the agent holds.
+        presented: u64,
+        /// What was issued last.
+        current: u64,
+    },
+    /// The facts are malformed.
+    #[error(transparent)]
+    Facts(#[from] ConvertError),
+    /// No certificate could be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// The database did not answer.
+    #[error("the enrolment could not be stored")]
+    Store(#[from] tidemark_store::StoreError),
+}
+
+impl ApiError for EnrolmentError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Busy => ErrorCode::Exhausted,
+            Self::TokenId | Self::IdentityKey => ErrorCode::InvalidArgument,
+            Self::TokenUnknown | Self::TokenExpired | Self::TokenUsedUp | Self::Signature => {
+                ErrorCode::Unauthenticated
+            }
+            Self::HostUnknown => ErrorCode::NotFound,
+            Self::HostRevoked => ErrorCode::Forbidden,
+            Self::Clone { .. } => ErrorCode::Precondition,
+            Self::Facts(error) => error.code(),
+            Self::Issue(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl Enrolment {
+    /// The service over `app`.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            limiter: RateLimiter::direct(Quota::per_second(REQUESTS_PER_SECOND)),
+        }
+    }
+
+    fn admit(&self) -> Result<(), EnrolmentError> {
+        self.limiter.check().map_err(|_| EnrolmentError::Busy)
+    }
+
+    fn refuse(&self, what: &str, error: &EnrolmentError) -> Status {
+        self.app.metrics.enrolments_refused.add(1);
+        self.app.note(
+            None,
+            NoticeKind::EnrolmentRefused,
+            format!("{what} refused: {error}"),
+        );
+        status_of(error)
+    }
+}
+
+#[tonic::async_trait]
+impl Enrollment for Enrolment {
+    async fn enroll(
+        &self,
+        request: Request<EnrollRequest>,
+    ) -> Result<Response<EnrollResponse>, Status> {
+        match self.enroll_host(request.into_inner()).await {
+            Ok(response) => Ok(Response::new(response)),
+            Err(error) => Err(self.refuse("an enrolment was", &error)),
+        }
+    }
+
+    async fn renew(
+        &self,
+        request: Request<RenewRequest>,
+    ) -> Result<Response<RenewResponse>, Status> {
+        match self.renew_certificate(request.into_inner()).await {
+            Ok(response) => Ok(Response::new(response)),
+            Err(error) => Err(self.refuse("a renewal was", &error)),
+        }
+    }
+}
+
+impl Enrolment {
+    async fn enroll_host(&self, request: EnrollRequest) -> Result<EnrollResponse, EnrolmentError> {
+        self.admit()?;
+        let token: TokenId = request
+            .token_id
+            .parse()
+            .map_err(|_| EnrolmentError::TokenId)?;
+        verify_identity(
+            ENROLL_CONTEXT,
+            &request.csr_der,
+            &[],
+            &request.identity_spki_der,
+            &request.identity_signature,
+        )?;
+        let facts = facts_from_wire(
+            request
+                .facts
+                .ok_or(ConvertError::Missing { field: "facts" })?,
+        )?;
+        let claim = TokenClaim {
+            token,
+            secret_hash: JoinToken::secret_hash(&request.token_secret),
+            host: HostId::of_identity_spki(&request.identity_spki_der),
+        };
+        let now = self.app.clock.now();
+        let certificate =
+            self.app
+                .authority
+                .issue_agent(&request.csr_der, claim.host, now, &self.app.entropy)?;
+        let key_hash = request_key_hash(&request.csr_der)?;
+        let generation = self
+            .app
+            .enrol(
+                &claim,
+                &request.identity_spki_der,
+                &facts,
+                &Issued {
+                    key_hash,
+                    certificate: &certificate,
+                },
+            )
+            .await?;
+        self.app.metrics.enrolments.add(1);
+        Ok(EnrollResponse {
+            host_id: claim.host.to_string(),
+            credentials: Some(self.credentials(certificate, generation)),
+        })
+    }
+
+    async fn renew_certificate(
+        &self,
+        request: RenewRequest,
+    ) -> Result<RenewResponse, EnrolmentError> {
+        self.admit()?;
+        verify_identity(
+            RENEW_CONTEXT,
+            &request.csr_der,
+            &request.generation.to_be_bytes(),
+            &request.identity_spki_der,
+            &request.identity_signature,
+        )?;
+        let host = HostId::of_identity_spki(&request.identity_spki_der);
+        let now = self.app.clock.now();
+        let certificate =
+            self.app
+                .authority
+                .issue_agent(&request.csr_der, host, now, &self.app.entropy)?;
+        let key_hash = request_key_hash(&request.csr_der)?;
+        let generation = self
+            .app
+            .renew(
+                host,
+                request.generation,
+                &Issued {
+                    key_hash,
+                    certificate: &certificate,
+                },
+            )
+            .await?;
+        self.app.metrics.renewals.add(1);
+        Ok(RenewResponse {
+            credentials: Some(self.credentials(certificate, generation)),
+        })
+    }
+
+    fn credentials(&self, certificate: AgentCertificate, generation: u64) -> Credentials {
+        Credentials {
+            chain_der: certificate.chain.iter().map(|der| der.to_vec()).collect(),
+            root_der: self.app.authority.root().to_vec(),
+            not_before_ms: certificate.not_before.unix_ms(),
+            not_after_ms: certificate.not_after.unix_ms(),
+            generation,
+        }
+    }
+}
+
+/// Who asks to be enrolled, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenClaim {
+    /// The token.
+    pub token: TokenId,
+    /// Hash of the secret that was shown.
+    pub secret_hash: [u8; 32],
+    /// The host, by its identity key.
+    pub host: HostId,
+}
+
+/// A certificate that is to be recorded before it is handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct Issued<'a> {
+    /// Hash of the request's public key.
+    pub key_hash: [u8; 32],
+    /// The certificate.
+    pub certificate: &'a AgentCertificate,
+}
+
+fn verify_identity(
+    context: &[u8],
+    csr_der: &[u8],
+    suffix: &[u8],
+    spki_der: &[u8],
+    signature: &[u8],
+) -> Result<(), EnrolmentError> {
+    if spki_der.len() > SPKI_BYTES_MAX {
+        return Err(EnrolmentError::IdentityKey);
+    }
+    let (rest, spki) =
+        SubjectPublicKeyInfo::from_der(spki_der).map_err(|_| EnrolmentError::IdentityKey)?;
+    if !rest.is_empty() {
+        // Bytes after the key would give one key many host ids.
+        return Err(EnrolmentError::IdentityKey);
+    }
+    let message = [context, &Sha256::digest(csr_der), suffix].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &spki.subject_public_key.data)
+        .verify(&message, signature)
+        .map_err(|_| EnrolmentError::Signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
+
+    use super::*;
+
+    #[test]
+    fn only_the_holder_of_the_identity_key_is_believed() {
+        let key = KeyPair::generate().unwrap();
+        let spki = key.subject_public_key_info();
+        let message = [ENROLL_CONTEXT, &Sha256::digest(b"csr")].concat();
+        let signature = key.sign(&message).unwrap();
+        verify_identity(ENROLL_CONTEXT, b"csr", &[], &spki, &signature).unwrap();
+
+        let other = KeyPair::generate().unwrap().subject_public_key_info();
+        for (context, csr, key) in [
+            (ENROLL_CONTEXT, &b"csr"[..], &other),
+            (ENROLL_CONTEXT, b"other", &spki),
+            (RENEW_CONTEXT, b"csr", &spki),
+        ] {
+            let error = verify_identity(context, csr, &[], key, &signature).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Unauthenticated);
+        }
+    }
+
+    #[test]
+    fn one_key_has_one_host_id() {
+        let key = KeyPair::generate().unwrap();
+        let mut spki = key.subject_public_key_info();
+        spki.push(0);
+        let error = verify_identity(ENROLL_CONTEXT, b"csr", &[], &spki, &[]).unwrap_err();
+        assert!(matches!(error, EnrolmentError::IdentityKey));
+    }
+}

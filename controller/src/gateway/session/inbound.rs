@@ -1,0 +1,229 @@
+//! The running session: frames in, acks and heartbeats out, and the drain at the end.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tidemark_model::Seq;
+use tidemark_model::notice::NoticeKind;
+use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
+use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
+use tidemark_proto::v1::{
+    Ack, AgentFrame, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
+};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tonic::{Status, Streaming};
+
+use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS, DRAIN_PATIENCE, Session};
+use crate::gateway::outcome::status_of;
+use crate::ingest::Delivered;
+
+/// An ack that says nothing new tells the agent that the controller lives, also while the database does not.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Frames a second that an agent may send over time, and at once after a pause. Beyond it the controller reads slower.
+const FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+const FRAMES_AT_ONCE: NonZeroU32 = NonZeroU32::new(400).expect("400 is not 0");
+
+/// Runs the session until the agent ends it, it is cut, or it drained.
+pub(super) async fn run(
+    session: Session,
+    mut frames: Streaming<AgentFrame>,
+    acked: Seq,
+) -> Result<(), Status> {
+    let mut running = Running {
+        decoder: BatchDecoder::default(),
+        limiter: RateLimiter::direct(
+            Quota::per_second(FRAMES_PER_SECOND).allow_burst(FRAMES_AT_ONCE),
+        ),
+        acked,
+        expected: acked.next().get(),
+        session,
+    };
+    let stop = running.session.app.life.stop_token();
+    let cut = running.session.cut.clone();
+    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut leave_by: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = cut.cancelled() => return Err(running.why_cut()),
+            () = stop.cancelled(), if leave_by.is_none() => {
+                running.session.drain().await?;
+                leave_by = Some(Instant::now() + DRAIN_PATIENCE);
+            }
+            () = tokio::time::sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Ok(()),
+            through = running.session.lane.acked() => running.send_ack(through).await?,
+            _ = heartbeat.tick() => running.send_ack(running.acked).await?,
+            frame = frames.message() => match frame? {
+                Some(frame) => running.take(frame, &mut heartbeat).await?,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+struct Running {
+    session: Session,
+    decoder: BatchDecoder,
+    limiter: DefaultDirectRateLimiter,
+    acked: Seq,
+    /// The first seq that was not delivered yet.
+    expected: u64,
+}
+
+impl Running {
+    fn why_cut(&self) -> Status {
+        let now = self.session.app.clock.now();
+        let revoked = self
+            .session
+            .app
+            .live
+            .read(self.session.host, |host| host.state(now) == "revoked");
+        if revoked == Some(true) {
+            Status::permission_denied(
+                "this host is revoked; reset its identity and enrol it with a new token",
+            )
+        } else {
+            Status::aborted("another session of this host took over")
+        }
+    }
+
+    async fn send_ack(&mut self, through: Seq) -> Result<(), Status> {
+        self.acked = through;
+        let ack = Ack {
+            through_seq: through.get(),
+            credit: CREDIT_RECORDS,
+        };
+        self.session.send(controller_frame::Kind::Ack(ack)).await
+    }
+
+    async fn take(&mut self, frame: AgentFrame, heartbeat: &mut Interval) -> Result<(), Status> {
+        self.limiter.until_ready().await;
+        match frame.kind {
+            Some(agent_frame::Kind::Records(batch)) => match self.decode(&batch) {
+                Ok(decoded) => {
+                    self.expect(
+                        batch.first_seq,
+                        batch.first_seq.saturating_add(u64::from(batch.count)),
+                    )?;
+                    self.tell_refused(&decoded).await?;
+                    self.deliver(Delivered::Records(decoded), heartbeat).await
+                }
+                Err(error) => self.refuse(&batch, &error).await,
+            },
+            Some(agent_frame::Kind::Gap(gap)) => {
+                let gap = gap_from_wire(&gap).map_err(|error| self.refused(&error))?;
+                self.expect(gap.first.get(), gap.last.next().get())?;
+                self.deliver(Delivered::Gap(gap), heartbeat).await
+            }
+            Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
+            Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
+                "hello must be the first frame, and only the first",
+            )),
+            None => Err(Status::invalid_argument(
+                "an empty frame, or one of a newer protocol",
+            )),
+        }
+    }
+
+    /// Holds the agent to ascending seqs without holes: what is missing must be said in a gap.
+    fn expect(&mut self, first: u64, next: u64) -> Result<(), Status> {
+        if first > self.expected {
+            return Err(Status::invalid_argument(format!(
+                "records {} to {} are missing; an agent that lost them must say so in a gap",
+                self.expected,
+                first.saturating_sub(1)
+            )));
+        }
+        self.expected = self.expected.max(next);
+        Ok(())
+    }
+
+    async fn tell_refused(&self, decoded: &DecodedBatch) -> Result<(), Status> {
+        for (seq, error) in &decoded.refused {
+            let _: Status = self.refused(error);
+            let refused = Refused {
+                first_seq: seq.get(),
+                last_seq: seq.get(),
+                reason: error.to_string(),
+            };
+            self.session
+                .send(controller_frame::Kind::Refused(refused))
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, batch: &RecordBatch) -> Result<DecodedBatch, ConvertError> {
+        let limits = BatchLimits {
+            records_max: BATCH_RECORDS_MAX,
+            bytes_max: BATCH_BYTES_MAX,
+        };
+        self.decoder.decode(batch, limits)
+    }
+
+    /// Hands records to ingest; while ingest is busy, heartbeats go on.
+    async fn deliver(
+        &mut self,
+        delivered: Delivered,
+        heartbeat: &mut Interval,
+    ) -> Result<(), Status> {
+        let cut = self.session.cut.clone();
+        let place = loop {
+            tokio::select! {
+                () = cut.cancelled() => return Err(self.why_cut()),
+                place = self.session.lane.reserve() => break place.map_err(|error| status_of(&error))?,
+                _ = heartbeat.tick() => {
+                    let ack = Ack { through_seq: self.acked.get(), credit: CREDIT_RECORDS };
+                    self.session.send(controller_frame::Kind::Ack(ack)).await?;
+                }
+            }
+        };
+        place.send(delivered);
+        Ok(())
+    }
+
+    /// Tells the agent which records cannot be taken, and ends the session: its name table may be half read.
+    async fn refuse(&mut self, batch: &RecordBatch, error: &ConvertError) -> Result<(), Status> {
+        let status = self.refused(error);
+        let last = batch
+            .first_seq
+            .saturating_add(u64::from(batch.count.max(1)))
+            .saturating_sub(1);
+        let refused = Refused {
+            first_seq: batch.first_seq,
+            last_seq: last,
+            reason: error.to_string(),
+        };
+        self.session
+            .send(controller_frame::Kind::Refused(refused))
+            .await?;
+        Err(status)
+    }
+
+    fn refused(&self, error: &ConvertError) -> Status {
+        let app = &self.session.app;
+        app.metrics.frames_refused.add(1);
+        app.note(
+            Some(self.session.host),
+            NoticeKind::FrameRefused,
+            format!("a frame was refused: {error}"),
+        );
+        status_of(error)
+    }
+}
+
+impl Session {
+    pub(super) fn take_spool_status(&self, status: &SpoolStatus) -> Result<(), Status> {
+        let counts = counts_from_wire(status).map_err(|error| status_of(&error))?;
+        let now = self.app.clock.now();
+        self.app.live.update(self.host, |host| {
+            host.delivery.spool = Some(counts);
+            host.last_seen = Some(now);
+        });
+        Ok(())
+    }
+}

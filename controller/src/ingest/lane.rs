@@ -1,0 +1,172 @@
+//! One host's place in history: which seqs are accounted for, and the numbers of its entities.
+
+use std::collections::BTreeMap;
+
+use tidemark_history::EntityInterner;
+use tidemark_model::delivery::{GapReason, RecordGap};
+use tidemark_model::{Epoch, HostId, Seq, Timestamp};
+use tidemark_store::Cursor;
+use tokio::sync::watch;
+
+/// A host's cursor and dictionary, ahead of the store by at most the open batch.
+#[derive(Debug)]
+pub(super) struct HostLane {
+    pub(super) cursor: Cursor,
+    pub(super) interner: EntityInterner,
+    /// Where the session that opened the lane last hears of acks.
+    pub(super) acked: watch::Sender<Seq>,
+    /// Taken time of the newest record, so that two samples never share a millisecond.
+    pub(super) newest_at: Timestamp,
+}
+
+/// What the cursor says of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The next one: take it.
+    Next,
+    /// It is durable or counted already.
+    Duplicate,
+    /// Records before it never came.
+    Ahead,
+}
+
+impl HostLane {
+    pub(super) fn new(cursor: Cursor, interner: EntityInterner) -> Self {
+        let (acked, _) = watch::channel(cursor.through_seq);
+        Self {
+            cursor,
+            interner,
+            acked,
+            newest_at: Timestamp::EPOCH,
+        }
+    }
+
+    /// The cursor of an epoch that delivered nothing yet.
+    pub(super) const fn fresh_cursor(host: HostId, epoch: Epoch, now: Timestamp) -> Cursor {
+        Cursor {
+            host,
+            epoch,
+            through_seq: Seq::ZERO,
+            stored: 0,
+            duplicates: 0,
+            dropped: BTreeMap::new(),
+            updated_at: now,
+        }
+    }
+
+    /// Advances over a record if it is the next one, and counts it.
+    pub(super) fn admit(&mut self, seq: Seq) -> Place {
+        let next = self.cursor.through_seq.next();
+        if seq < next {
+            self.cursor.duplicates = self.cursor.duplicates.saturating_add(1);
+            return Place::Duplicate;
+        }
+        if seq > next {
+            return Place::Ahead;
+        }
+        self.cursor.through_seq = seq;
+        self.cursor.stored = self.cursor.stored.saturating_add(1);
+        Place::Next
+    }
+
+    /// Advances over a gap; says how many of its records are counted for the first time, `None` when it lies ahead.
+    pub(super) fn skip(&mut self, gap: RecordGap) -> Option<u64> {
+        let next = self.cursor.through_seq.next();
+        if gap.first > next {
+            return None;
+        }
+        if gap.last < next {
+            return Some(0);
+        }
+        let counted = gap.last.records_since(self.cursor.through_seq);
+        self.cursor.through_seq = gap.last;
+        let sum = self.cursor.dropped.entry(gap.reason).or_default();
+        *sum = sum.saturating_add(counted);
+        Some(counted)
+    }
+
+    /// Counts records that were admitted but cannot be kept.
+    pub(super) fn refuse_admitted(&mut self, records: u64) {
+        self.cursor.stored = self.cursor.stored.saturating_sub(records);
+        let sum = self.cursor.dropped.entry(GapReason::Refused).or_default();
+        *sum = sum.saturating_add(records);
+    }
+
+    /// The instant on the controller's clock that a record of the host is kept under.
+    ///
+    /// A host whose clock is wrong is corrected by its skew; a time that is still in the future becomes `now`; and a
+    /// sample never shares its millisecond with the one before, which would replace it.
+    pub(super) fn taken_at(
+        &mut self,
+        by_host: Timestamp,
+        skew_ms: i64,
+        now: Timestamp,
+    ) -> Timestamp {
+        let skew_ms = if skew_ms.abs() > SKEW_TOLERATED_MS {
+            skew_ms
+        } else {
+            0
+        };
+        let corrected = Timestamp::from_unix_ms(by_host.unix_ms().saturating_sub(skew_ms));
+        let mut at = corrected.min(now);
+        if at == self.newest_at {
+            at = Timestamp::from_unix_ms(at.unix_ms().saturating_add(1));
+        }
+        self.newest_at = at;
+        at
+    }
+}
+
+/// Skew up to this is the network's delay or the wobble of a disciplined clock; correcting it would add noise.
+const SKEW_TOLERATED_MS: i64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane() -> HostLane {
+        let cursor = HostLane::fresh_cursor(
+            HostId::of_identity_spki(b"x"),
+            Epoch::new(1),
+            Timestamp::EPOCH,
+        );
+        HostLane::new(cursor, EntityInterner::new())
+    }
+
+    fn gap(first: u64, last: u64) -> RecordGap {
+        RecordGap {
+            first: Seq::new(first),
+            last: Seq::new(last),
+            reason: GapReason::SpoolFull,
+        }
+    }
+
+    #[test]
+    fn every_record_is_stored_or_dropped_once() {
+        let mut lane = lane();
+        assert_eq!(lane.admit(Seq::new(1)), Place::Next);
+        assert_eq!(lane.admit(Seq::new(1)), Place::Duplicate);
+        assert_eq!(lane.admit(Seq::new(3)), Place::Ahead);
+        assert_eq!(lane.skip(gap(1, 4)), Some(3));
+        assert_eq!(lane.skip(gap(2, 3)), Some(0));
+        assert_eq!(lane.skip(gap(9, 9)), None);
+        assert_eq!(lane.admit(Seq::new(5)), Place::Next);
+        let cursor = &lane.cursor;
+        assert_eq!(
+            (cursor.through_seq.get(), cursor.stored, cursor.duplicates),
+            (5, 2, 1)
+        );
+        assert_eq!(cursor.dropped.values().sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_or_jumps_is_put_right() {
+        let now = Timestamp::from_unix_ms(1_000_000);
+        let mut lane = lane();
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        assert_eq!(lane.taken_at(at(999_900), 300, now), at(999_900));
+        assert_eq!(lane.taken_at(at(4_599_000), 3_600_000, now), at(999_000));
+        assert_eq!(lane.taken_at(at(999_999_999), 0, now), now);
+        assert_eq!(lane.taken_at(at(999_999_999), 0, now), at(1_000_001));
+    }
+}

@@ -1,0 +1,189 @@
+//! What the controller knows of each host at this moment: standing, session, newest sample, forecast. Rebuilt from the
+//! store at the start; nothing here is worth saving.
+
+mod host;
+mod space;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tidemark_model::notice::Notice;
+use tidemark_model::{HostId, HostState, SessionId, Timestamp};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+pub use host::{Delivery, HostLive, HostProfile};
+pub use space::{Level, SpaceLive};
+
+/// Changes that a live view may lag behind before it must start over.
+const CHANGES_MAX: usize = 4_096;
+
+/// Something that live views show.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A host's view changed.
+    Host(HostId),
+    /// Something happened.
+    Notice(Arc<Notice>),
+}
+
+/// Every host, by id. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    hosts: Arc<RwLock<HashMap<HostId, Arc<Mutex<HostLive>>>>>,
+    changes: broadcast::Sender<Change>,
+}
+
+/// A session's claim to its host. A later session of the same host takes it over and stops the former.
+#[derive(Debug)]
+pub struct SessionClaim {
+    /// Names the session.
+    pub id: SessionId,
+    /// Cancelled when the session must end at once: revoked, or taken over.
+    pub stop: CancellationToken,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            hosts: Arc::default(),
+            changes: broadcast::Sender::new(CHANGES_MAX),
+        }
+    }
+}
+
+impl Live {
+    /// Adds a host, or brings an existing one's profile up to date.
+    pub fn put(&self, profile: HostProfile) {
+        let id = profile.id;
+        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        match hosts.get(&id) {
+            Some(host) => lock(host).profile = profile,
+            None => {
+                hosts.insert(id, Arc::new(Mutex::new(HostLive::new(profile))));
+            }
+        }
+        drop(hosts);
+        self.changed(id);
+    }
+
+    /// Looks at one host; `None` when it is unknown.
+    pub fn read<R>(&self, id: HostId, look: impl FnOnce(&HostLive) -> R) -> Option<R> {
+        let host = self.find(id)?;
+        let guard = lock(&host);
+        Some(look(&guard))
+    }
+
+    /// Changes one host and tells live views; `None` when it is unknown.
+    pub fn update<R>(&self, id: HostId, change: impl FnOnce(&mut HostLive) -> R) -> Option<R> {
+        let host = self.find(id)?;
+        let result = change(&mut lock(&host));
+        self.changed(id);
+        Some(result)
+    }
+
+    /// All hosts, in the order of their ids.
+    #[must_use]
+    pub fn ids(&self) -> Vec<HostId> {
+        let mut ids: Vec<HostId> = self
+            .hosts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .copied()
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Hosts with that name; more than one when hosts share it.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<HostId> {
+        let mut ids = self.ids();
+        ids.retain(|id| {
+            self.read(*id, |host| &*host.profile.name == name)
+                .unwrap_or(false)
+        });
+        ids
+    }
+
+    /// Subscribes to changes from here on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Tells live views that something happened.
+    pub fn announce(&self, notice: Arc<Notice>) {
+        // An error says that nobody watches.
+        self.changes.send(Change::Notice(notice)).ok();
+    }
+
+    /// Makes `claim` the host's session and stops the one before it; `false` when the host is unknown or shut out.
+    pub fn open_session(&self, id: HostId, claim: SessionClaim, now: Timestamp) -> bool {
+        self.update(id, |host| {
+            if host.profile.standing == HostState::Revoked {
+                return false;
+            }
+            host.last_seen = Some(now);
+            if let Some(former) = host.session.replace(claim) {
+                former.stop.cancel();
+            }
+            true
+        })
+        .unwrap_or(false)
+    }
+
+    /// Ends the host's session if it still is `session`; says whether it was.
+    pub fn close_session(&self, id: HostId, session: SessionId) -> bool {
+        self.update(id, |host| {
+            let is_current = host
+                .session
+                .as_ref()
+                .is_some_and(|claim| claim.id == session);
+            if is_current {
+                host.session = None;
+            }
+            is_current
+        })
+        .unwrap_or(false)
+    }
+
+    /// Ends the host's session, if it has one; its agent comes back by itself.
+    pub fn cut_session(&self, id: HostId) {
+        self.update(id, |host| {
+            if let Some(claim) = host.session.take() {
+                claim.stop.cancel();
+            }
+        });
+    }
+
+    /// Sets the host's standing and, when it is shut out, ends its session at once.
+    pub fn set_standing(&self, id: HostId, standing: HostState) {
+        self.update(id, |host| {
+            host.profile.standing = standing;
+            if standing == HostState::Revoked
+                && let Some(claim) = host.session.take()
+            {
+                claim.stop.cancel();
+            }
+        });
+    }
+
+    fn find(&self, id: HostId) -> Option<Arc<Mutex<HostLive>>> {
+        self.hosts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    fn changed(&self, id: HostId) {
+        self.changes.send(Change::Host(id)).ok();
+    }
+}
+
+fn lock(host: &Mutex<HostLive>) -> MutexGuard<'_, HostLive> {
+    // Every change leaves the state legal at each step, so a panic in one does not spoil it.
+    host.lock().unwrap_or_else(PoisonError::into_inner)
+}

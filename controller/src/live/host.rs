@@ -1,0 +1,259 @@
+//! One host's live state and how lists and pages show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidemark_detect::{DetectorSettings, SampleReadings, SpaceDetector};
+use tidemark_model::delivery::SpoolCounts;
+use tidemark_model::forecast::Forecast;
+use tidemark_model::host::Capability;
+use tidemark_model::port::OWN_NAMESPACE;
+use tidemark_model::view::{DeliveryView, HostDetail, HostView};
+use tidemark_model::{HostId, HostState, PortSpaceKey, Sample, Timestamp};
+
+use tidemark_store::Cursor;
+
+use super::SessionClaim;
+use super::space::{Level, SpaceLive};
+
+/// A connected host is stale when its newest sample is older than this many of its own intervals.
+const STALE_INTERVALS: i64 = 3;
+
+/// But never before this, in milliseconds: a controller's group commit and a slow link take their time.
+const STALE_AFTER_MS_MIN: i64 = 10_000;
+
+/// What is stored of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostProfile {
+    /// Its id.
+    pub id: HostId,
+    /// Its name; hostile text.
+    pub name: Arc<str>,
+    /// Its operating system.
+    pub os: Arc<str>,
+    /// Version of its agent.
+    pub agent_version: Arc<str>,
+    /// What its agent can see.
+    pub capabilities: Vec<Capability>,
+    /// Labels from its configuration and its join token.
+    pub labels: BTreeMap<String, String>,
+    /// Standing of its identity.
+    pub standing: HostState,
+    /// When it enrolled.
+    pub enrolled_at: Timestamp,
+    /// When its certificate ends.
+    pub certificate_expires_at: Option<Timestamp>,
+}
+
+/// What became of a host's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Durable here.
+    pub stored: u64,
+    /// Lost for good, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Came again.
+    pub duplicates: u64,
+    /// What the agent said of its spool.
+    pub spool: Option<SpoolCounts>,
+}
+
+/// One host at this moment.
+#[derive(Debug)]
+pub struct HostLive {
+    /// What is stored of it.
+    pub profile: HostProfile,
+    /// Its open session.
+    pub session: Option<SessionClaim>,
+    /// When the controller last heard from it.
+    pub last_seen: Option<Timestamp>,
+    /// Its clock less the controller's, in milliseconds.
+    pub clock_skew_ms: Option<i64>,
+    /// Its newest sample and when that was taken, on the controller's clock.
+    pub newest: Option<(Timestamp, Arc<Sample>)>,
+    /// Its port spaces.
+    pub spaces: BTreeMap<PortSpaceKey, SpaceLive>,
+    /// What became of its records.
+    pub delivery: Delivery,
+}
+
+impl HostLive {
+    /// A host that has said nothing yet.
+    #[must_use]
+    pub const fn new(profile: HostProfile) -> Self {
+        Self {
+            profile,
+            session: None,
+            last_seen: None,
+            clock_skew_ms: None,
+            newest: None,
+            spaces: BTreeMap::new(),
+            delivery: Delivery {
+                stored: 0,
+                dropped: BTreeMap::new(),
+                duplicates: 0,
+                spool: None,
+            },
+        }
+    }
+
+    /// `online`, `stale`, `offline`, `quarantined` or `revoked`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        match self.profile.standing {
+            HostState::Quarantined => "quarantined",
+            HostState::Revoked => "revoked",
+            HostState::Enrolled if self.session.is_none() => "offline",
+            HostState::Enrolled if self.is_stale(now) => "stale",
+            HostState::Enrolled => "online",
+        }
+    }
+
+    fn is_stale(&self, now: Timestamp) -> bool {
+        match &self.newest {
+            Some((at, sample)) => {
+                let patience = i64::from(sample.interval_ms).saturating_mul(STALE_INTERVALS);
+                now.ms_since(*at) > patience.max(STALE_AFTER_MS_MIN)
+            }
+            // Connected, and its first sample is still to come: nothing is stale yet.
+            None => false,
+        }
+    }
+
+    /// Lets the detectors see a sample; says which port spaces' forecasts took another road.
+    pub fn observe(
+        &mut self,
+        at: Timestamp,
+        sample: &Sample,
+        exhaustion_events: u32,
+    ) -> Vec<(PortSpaceKey, Forecast)> {
+        let settings = self.detector_settings();
+        let mut changed = Vec::new();
+        for space in &sample.port_spaces {
+            let level = Level::of_sample(at, space);
+            let live = self
+                .spaces
+                .entry(space.key.clone())
+                .or_insert_with(|| SpaceLive::new(level, SpaceDetector::new(settings)));
+            let readings = SampleReadings::new(sample, space);
+            // The system's events name the protocol's pool, which is the host's own namespace.
+            let events = if &*space.key.namespace == OWN_NAMESPACE {
+                exhaustion_events
+            } else {
+                0
+            };
+            if live.observe(at, &readings, level, events) {
+                changed.push((space.key.clone(), live.forecast.clone()));
+            }
+        }
+        changed
+    }
+
+    /// What the detectors must know of this host's system.
+    #[must_use]
+    pub fn detector_settings(&self) -> DetectorSettings {
+        if self.profile.os.starts_with("Windows") {
+            DetectorSettings::windows()
+        } else {
+            DetectorSettings::linux()
+        }
+    }
+
+    /// As lists show it.
+    #[must_use]
+    pub fn view(&self, now: Timestamp) -> HostView {
+        HostView {
+            id: self.profile.id.to_string(),
+            name: self.profile.name.to_string(),
+            os: self.profile.os.to_string(),
+            state: self.state(now).to_owned(),
+            last_seen_ms: self.last_seen.map(Timestamp::unix_ms),
+            sampled_ms: self
+                .newest
+                .as_ref()
+                .map(|(at, _)| at.unix_ms())
+                .or_else(|| {
+                    self.spaces
+                        .values()
+                        .map(|space| space.level.at.unix_ms())
+                        .max()
+                }),
+            agent_version: self.profile.agent_version.to_string(),
+            labels: self.profile.labels.clone(),
+            port_spaces: self
+                .spaces
+                .iter()
+                .map(|(key, space)| space.view(key))
+                .collect(),
+        }
+    }
+
+    /// Everything there is to say of it.
+    #[must_use]
+    pub fn detail(&self, now: Timestamp) -> HostDetail {
+        let sample = self.newest.as_ref().map(|(_, sample)| sample);
+        HostDetail {
+            host: self.view(now),
+            enrolled_ms: self.profile.enrolled_at.unix_ms(),
+            booted_ms: sample.map(|sample| sample.booted_at.unix_ms()),
+            clock_skew_ms: self.clock_skew_ms,
+            capabilities: self
+                .profile
+                .capabilities
+                .iter()
+                .map(|capability| capability.as_str().to_owned())
+                .collect(),
+            certificate_expires_ms: self.profile.certificate_expires_at.map(Timestamp::unix_ms),
+            delivery: self.delivery.view(),
+            sample: sample.map(|sample| Sample::clone(sample)),
+        }
+    }
+}
+
+impl Delivery {
+    /// What the store knows of it.
+    #[must_use]
+    pub fn of_cursor(cursor: &Cursor) -> Self {
+        Self {
+            stored: cursor.stored,
+            dropped: cursor
+                .dropped
+                .iter()
+                .map(|(reason, records)| (reason.as_str(), *records))
+                .collect(),
+            duplicates: cursor.duplicates,
+            spool: None,
+        }
+    }
+
+    /// As the API shows it.
+    #[must_use]
+    pub fn view(&self) -> DeliveryView {
+        DeliveryView {
+            stored: self.stored,
+            dropped: self
+                .dropped
+                .iter()
+                .map(|(reason, records)| ((*reason).to_owned(), *records))
+                .collect(),
+            duplicates: self.duplicates,
+            in_spool: self.spool.map(|counts| counts.held),
+            in_spool_bytes: self.spool.map(|counts| counts.held_bytes),
+        }
+    }
+
+    /// Adds another host's.
+    pub fn add(&mut self, other: &Self) {
+        self.stored = self.stored.saturating_add(other.stored);
+        self.duplicates = self.duplicates.saturating_add(other.duplicates);
+        for (reason, records) in &other.dropped {
+            let sum = self.dropped.entry(reason).or_default();
+            *sum = sum.saturating_add(*records);
+        }
+        if let Some(other) = other.spool {
+            let sum = self.spool.get_or_insert_default();
+            sum.held = sum.held.saturating_add(other.held);
+            sum.held_bytes = sum.held_bytes.saturating_add(other.held_bytes);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The controller's figures about itself, as `/metrics` shows them.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])* $kind:ident $field:ident = $name:literal;)*) => {
+        /// Every figure, by its name in the exposition.
+        #[derive(Debug, Default)]
+        pub struct Metrics { $($(#[doc = $help])* pub $field: $kind,)* }
+
+        impl Metrics {
+            /// The exposition in Prometheus' text format.
+            #[must_use]
+            pub fn exposition(&self) -> String {
+                let mut text = String::new();
+                $(write_metric(&mut text, $name, concat!($($help),*).trim(), $kind::TYPE, self.$field.get());)*
+                text
+            }
+        }
+    };
+}
+
+impl Counter {
+    const TYPE: &'static str = "counter";
+}
+
+impl Gauge {
+    const TYPE: &'static str = "gauge";
+}
+
+fn write_metric(text: &mut String, name: &str, help: &str, kind: &str, value: u64) {
+    // Writing to a String cannot fail.
+    writeln!(
+        text,
+        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
+    )
+    .ok();
+}
+
+metrics! {
+    /// Agents' connections refused because the limit of connections was reached.
+    Counter connections_refused = "tidemark_connections_refused_total";
+    /// TLS handshakes that failed or took too long.
+    Counter handshakes_failed = "tidemark_tls_handshakes_failed_total";
+    /// Enrolments granted.
+    Counter enrolments = "tidemark_enrolments_total";
+    /// Enrolments and renewals refused.
+    Counter enrolments_refused = "tidemark_enrolments_refused_total";
+    /// Certificates renewed.
+    Counter renewals = "tidemark_certificate_renewals_total";
+    /// Sessions opened.
+    Counter sessions_opened = "tidemark_sessions_opened_total";
+    /// Sessions open.
+    Gauge sessions = "tidemark_sessions";
+    /// Frames refused because they were malformed or out of limits.
+    Counter frames_refused = "tidemark_frames_refused_total";
+    /// Records durable.
+    Counter records_stored = "tidemark_records_stored_total";
+    /// Records that came again and were not stored twice.
+    Counter records_duplicate = "tidemark_records_duplicate_total";
+    /// Records lost for good, as agents or gaps in their sequence say.
+    Counter records_dropped = "tidemark_records_dropped_total";
+    /// Points durable.
+    Counter points_stored = "tidemark_points_stored_total";
+    /// Group commits.
+    Counter commits = "tidemark_commits_total";
+    /// Group commits that failed and were tried again.
+    Counter commits_failed = "tidemark_commits_failed_total";
+    /// Time of the last group commit in microseconds.
+    Gauge commit_us = "tidemark_commit_last_microseconds";
+    /// Whether the database took the last commit (1) or not (0).
+    Gauge database_ready = "tidemark_database_ready";
+    /// Names of processes, services and destinations that did not fit a host's dictionary.
+    Counter entities_refused = "tidemark_entities_refused_total";
+    /// Notices lost because too many came at once.
+    Counter notices_dropped = "tidemark_notices_dropped_total";
+    /// Live views that were too slow and had to start over.
+    Counter live_views_lagged = "tidemark_live_views_lagged_total";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_figure_is_shown_with_its_help_and_type() {
+        let metrics = Metrics::default();
+        metrics.enrolments.add(3);
+        metrics.sessions.set(2);
+        let text = metrics.exposition();
+        assert!(text.contains("# HELP tidemark_enrolments_total Enrolments granted.\n# TYPE tidemark_enrolments_total counter\ntidemark_enrolments_total 3\n"), "{text}");
+        assert!(
+            text.contains("# TYPE tidemark_sessions gauge\ntidemark_sessions 2\n"),
+            "{text}"
+        );
+    }
+}
