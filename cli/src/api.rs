@@ -1,0 +1,435 @@
+//! The controller's HTTP API as typed calls. What the answers are for, and how they look, is not here.
+
+mod live;
+mod sse;
+mod target;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidemark_model::Secret;
+use tidemark_model::view::{
+    EventView, HistoryView, HostDetail, HostView, JoinTokenCreated, JoinTokenRequest,
+    JoinTokenView, Page, Problem, StatusView,
+};
+
+pub use self::live::{Heard, Live};
+pub use self::target::{Target, read_token};
+use crate::failure::{Failure, TokenSent};
+
+/// Parameters of a query, in any order; a name may come more than once.
+pub type Query = Vec<(&'static str, String)>;
+
+/// Rows asked for in one page.
+const PAGE_ROWS: usize = 1_000;
+
+/// Largest answer that is read, in bytes: a page of 1,000 hosts with 100 port spaces each has about 50 MB.
+const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Most rows of one list: ten times the largest fleet that a controller is made for.
+const LIST_ROWS_MAX: usize = 1_000_000;
+
+/// How alike a name must be to be suggested (Jaro-Winkler, 0 to 1).
+const NEARNESS_MIN: f64 = 0.75;
+
+/// Most names that are suggested.
+const SUGGESTIONS_MAX: usize = 3;
+
+/// A controller to ask.
+#[derive(Debug)]
+pub struct Api {
+    client: Client,
+    base: Url,
+    server: String,
+    token: Option<Secret<String>>,
+    timeout: Duration,
+}
+
+impl Api {
+    /// Prepares to ask `target`; nothing is sent.
+    pub fn new(target: Target, timeout: Duration) -> Result<Self, Failure> {
+        let Target {
+            server,
+            token,
+            ca_file,
+        } = target;
+        let base = base_url(&server)?;
+        let client = client(&server, ca_file)?;
+        Ok(Self {
+            client,
+            base,
+            server,
+            token,
+            timeout,
+        })
+    }
+
+    /// The address that is asked.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// All hosts that `query` selects, in the controller's order.
+    pub async fn hosts(&self, query: Query) -> Result<Vec<HostView>, Failure> {
+        self.list(&["hosts"], query, LIST_ROWS_MAX).await
+    }
+
+    /// One host by name or id.
+    pub async fn host(&self, name: &str) -> Result<HostDetail, Failure> {
+        let request = self.request(Method::GET, &["hosts", name])?;
+        let answer = self.json(request).await;
+        self.name_the_host(answer, &[name.to_owned()]).await
+    }
+
+    /// Shuts a host out for good.
+    pub async fn revoke_host(&self, id: &str) -> Result<HostView, Failure> {
+        let request = self.request(Method::POST, &["hosts", id, "revoke"])?;
+        let answer = self.json(request).await;
+        self.name_the_host(answer, &[id.to_owned()]).await
+    }
+
+    /// A history query over `hosts`, names or ids; none means all.
+    pub async fn history(&self, hosts: &[String], query: Query) -> Result<HistoryView, Failure> {
+        self.series("history", hosts, query).await
+    }
+
+    /// A comparison over `hosts` with an earlier period.
+    pub async fn compare(&self, hosts: &[String], query: Query) -> Result<HistoryView, Failure> {
+        self.series("compare", hosts, query).await
+    }
+
+    /// Hosts by when their ports run out, soonest first; no names means all hosts.
+    pub async fn forecast(&self, hosts: &[String]) -> Result<Vec<HostView>, Failure> {
+        let answer = self
+            .list(&["forecast"], of_hosts(hosts), LIST_ROWS_MAX)
+            .await;
+        self.name_the_host(answer, hosts).await
+    }
+
+    /// At most `rows` events, newest first.
+    pub async fn events(&self, query: Query, rows: usize) -> Result<Vec<EventView>, Failure> {
+        self.list(&["events"], query, rows).await
+    }
+
+    /// Changes as they happen.
+    pub fn live(&self) -> Result<Live, Failure> {
+        // The stream lasts; only silence ends it, which the client's read timeout notices.
+        let request = self
+            .request(Method::GET, &["live"])?
+            .header("accept", "text/event-stream");
+        Ok(Live::new(request, self.server.clone(), self.token_sent()))
+    }
+
+    /// Makes a join token.
+    pub async fn create_token(
+        &self,
+        wanted: &JoinTokenRequest,
+    ) -> Result<JoinTokenCreated, Failure> {
+        let request = self.request(Method::POST, &["tokens"])?;
+        self.json(with_body(request, wanted)).await
+    }
+
+    /// All join tokens.
+    pub async fn tokens(&self) -> Result<Vec<JoinTokenView>, Failure> {
+        self.list(&["tokens"], Query::new(), LIST_ROWS_MAX).await
+    }
+
+    /// Ends a join token.
+    pub async fn revoke_token(&self, id: &str) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, &["tokens", id])?;
+        self.bytes(request).await.map(drop)
+    }
+
+    /// How the controller is.
+    pub async fn status(&self) -> Result<StatusView, Failure> {
+        let request = self.request(Method::GET, &["status"])?;
+        self.json(request).await
+    }
+
+    async fn series(
+        &self,
+        kind: &str,
+        hosts: &[String],
+        mut query: Query,
+    ) -> Result<HistoryView, Failure> {
+        query.extend(of_hosts(hosts));
+        let request = self.request(Method::GET, &[kind])?.query(&query);
+        let answer = self.json(request).await;
+        self.name_the_host(answer, hosts).await
+    }
+
+    /// Follows a list's pages up to `rows` rows. A cursor that comes twice would never end and is refused.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: Query,
+        rows: usize,
+    ) -> Result<Vec<T>, Failure> {
+        let mut items: Vec<T> = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let wanted = rows.saturating_sub(items.len()).min(PAGE_ROWS);
+            let mut page_query = query.clone();
+            page_query.push(("limit", wanted.to_string()));
+            page_query.extend(cursor.clone().map(|cursor| ("cursor", cursor)));
+            let page: Page<T> = self
+                .json(self.request(Method::GET, path)?.query(&page_query))
+                .await?;
+            items.extend(page.items);
+            match page.next_cursor {
+                None => return Ok(items),
+                Some(_) if items.len() >= rows => {
+                    items.truncate(rows);
+                    return Ok(items);
+                }
+                next if next == cursor => {
+                    return Err(self.not_understood("a list leads back to the same page"));
+                }
+                next => cursor = next,
+            }
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
+        let mut url = self.base.clone();
+        // A segment of dots would be resolved away and ask for something else.
+        if let Some(name) = path
+            .iter()
+            .find(|segment| segment.is_empty() || segment.chars().all(|c| c == '.'))
+        {
+            return Err(Failure::usage(format!("`{name}` is not a name")));
+        }
+        url.path_segments_mut()
+            .map_err(|()| self.not_understood("its address cannot have a path"))?
+            .pop_if_empty()
+            .extend(["api", "v1"])
+            .extend(path);
+        let request = self.client.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        })
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let bytes = self.bytes(request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.not_understood(&error.to_string()))
+    }
+
+    async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let response = request
+            .timeout(self.timeout)
+            .send()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        let status = response.status();
+        let body = self.body(response).await?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(refusal(status, &body, &self.server, self.token_sent()))
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.no_answer(error))?
+        {
+            if body.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
+                return Err(self.not_understood("the answer is larger than any real one"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Failure {
+        let server = self.server.clone();
+        if error.is_timeout() {
+            let seconds = self.timeout.as_secs();
+            Failure::TimedOut { server, seconds }
+        } else {
+            Failure::Unreachable {
+                server,
+                source: error.without_url(),
+            }
+        }
+    }
+
+    fn not_understood(&self, detail: &str) -> Failure {
+        Failure::NotUnderstood {
+            server: self.server.clone(),
+            detail: detail.to_owned(),
+        }
+    }
+
+    const fn token_sent(&self) -> TokenSent {
+        if self.token.is_some() {
+            TokenSent::Yes
+        } else {
+            TokenSent::No
+        }
+    }
+
+    /// Turns a plain "not found" into the host that is unknown, with the names that it is like.
+    async fn name_the_host<T>(
+        &self,
+        answer: Result<T, Failure>,
+        asked: &[String],
+    ) -> Result<T, Failure> {
+        match answer {
+            Err(Failure::Problem(problem)) if problem.status == 404 && !asked.is_empty() => {
+                let Ok(hosts) = self.hosts(Query::new()).await else {
+                    return Err(Failure::Problem(problem));
+                };
+                let is_known = |name: &&String| {
+                    hosts
+                        .iter()
+                        .any(|host| host.name == **name || host.id == **name)
+                };
+                let unknown = asked.iter().find(|name| !is_known(name));
+                Err(
+                    unknown.map_or(Failure::Problem(problem), |name| Failure::UnknownHost {
+                        name: name.clone(),
+                        nearest: nearest(name, hosts.iter().map(|host| host.name.as_str())),
+                    }),
+                )
+            }
+            other => other,
+        }
+    }
+}
+
+fn of_hosts(hosts: &[String]) -> Query {
+    hosts.iter().map(|host| ("host", host.clone())).collect()
+}
+
+fn with_body(request: RequestBuilder, body: &impl Serialize) -> RequestBuilder {
+    request.json(body)
+}
+
+/// The failure that an answer other than success means.
+fn refusal(status: StatusCode, body: &[u8], server: &str, sent: TokenSent) -> Failure {
+    let problem = serde_json::from_slice::<Problem>(body).unwrap_or_else(|_| Problem {
+        kind: "about:blank".to_owned(),
+        status: status.as_u16(),
+        title: format!("{server} answers with HTTP {status}"),
+        correlation_id: None,
+    });
+    match status {
+        StatusCode::UNAUTHORIZED => Failure::Unauthenticated {
+            server: server.to_owned(),
+            sent,
+        },
+        StatusCode::FORBIDDEN => Failure::Refused(problem),
+        _ => Failure::Problem(problem),
+    }
+}
+
+/// The known names that `name` is like, most alike first.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let name = name.to_lowercase();
+    let mut alike: Vec<(f64, &str)> = known
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&name, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(nearness, _)| *nearness >= NEARNESS_MIN)
+        .collect();
+    alike.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
+    alike.dedup_by_key(|(_, candidate)| *candidate);
+    alike
+        .into_iter()
+        .take(SUGGESTIONS_MAX)
+        .map(|(_, candidate)| candidate.to_owned())
+        .collect()
+}
+
+/// Reads an address; one without a scheme is `http` on this machine and `https` elsewhere.
+fn base_url(server: &str) -> Result<Url, Failure> {
+    let unusable = |reason: &str| {
+        Failure::usage(format!(
+            "`{server}` is no address of a controller: {reason}; write it as https://HOST:7080"
+        ))
+    };
+    let url = Url::parse(server).map_err(|error| unusable(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(unusable("it must begin with http:// or https://"));
+    }
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(unusable("it must have no user, query or fragment"));
+    }
+    Ok(url)
+}
+
+/// Silence after which a connection is taken for dead; live views send a comment every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+fn client(server: &str, ca_file: Option<PathBuf>) -> Result<Client, Failure> {
+    let unusable = |source: reqwest::Error| Failure::Unusable {
+        server: server.to_owned(),
+        source: Box::new(source),
+    };
+    // Another part of the process may have installed the same provider; either way there is one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut builder = Client::builder()
+        .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(SILENCE_MAX)
+        // A redirect would take the token to another place than the operator named.
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(path) = ca_file {
+        let pem = std::fs::read(&path).map_err(|source| Failure::File {
+            what: "authorities",
+            path,
+            source,
+        })?;
+        builder =
+            builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).map_err(unusable)?);
+    }
+    builder.build().map_err(unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_like_a_misspelt_one_are_suggested_nearest_first() {
+        let known = ["web-1", "web-2", "db-1", "WEB-10"];
+        assert_eq!(
+            nearest("wbe-1", known.into_iter()),
+            ["web-1", "WEB-10", "web-2"]
+        );
+        assert_eq!(nearest("zzz", known.into_iter()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn addresses_that_would_leak_or_mislead_are_refused() {
+        for server in [
+            "",
+            "localhost:7080",
+            "ftp://x",
+            "http://user:pass@x",
+            "http://x?a=b",
+            "http://x#f",
+        ] {
+            assert!(
+                matches!(base_url(server), Err(Failure::Usage { .. })),
+                "{server}"
+            );
+        }
+        base_url("https://tidemark.example:7080/behind/a/proxy").unwrap();
+    }
+}

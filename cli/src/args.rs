@@ -1,0 +1,414 @@
+//! The command line's grammar. What the commands do is not here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tidemark_model::duration::parse_duration;
+use tidemark_model::entity::EntityKind;
+use tidemark_model::{Metric, Protocol};
+
+use crate::since::Moment;
+
+/// Watches the high-water mark of every server's TCP and UDP ports.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidemark",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 refused by policy."
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Controller to ask, by the name it was logged in with
+    #[arg(long, global = true, env = "TIDEMARK_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// Controller to ask, by address, as in https://HOST:7080
+    #[arg(long, global = true, env = "TIDEMARK_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// File with the API token; `-` reads it from standard input
+    #[arg(long, global = true, env = "TIDEMARK_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the only authorities to trust for an https server
+    #[arg(long, global = true, env = "TIDEMARK_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+    /// Print again as it changes, until Ctrl-C
+    #[arg(short, long, global = true)]
+    pub watch: bool,
+    /// No colours, also with NO_COLOR
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// How long to wait for an answer
+    #[arg(long, global = true, default_value = "30s", value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Duration,
+    /// Take this as the time, in unix milliseconds
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        env = "TIDEMARK_NOW_MS",
+        value_name = "MS"
+    )]
+    pub now_ms: Option<i64>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    Table,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+    /// Comma-separated values, safe to open in a spreadsheet
+    Csv,
+    /// A chart drawn with characters (history, forecast, compare)
+    Chart,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List hosts, events or join tokens
+    #[command(subcommand)]
+    Get(Get),
+    /// Show everything known of something
+    #[command(subcommand)]
+    Describe(Describe),
+    /// Watch all hosts live, what needs attention first
+    Top(TopArgs),
+    /// Show a metric over time
+    History(HistoryArgs),
+    /// Show when ports run out, soonest first
+    Forecast(ForecastArgs),
+    /// Compare a metric with the same time before
+    Compare(CompareArgs),
+    /// Make, list and revoke join tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Shut a host out for good
+    #[command(subcommand)]
+    Revoke(Revoke),
+    /// Show how the controller is
+    Status,
+    /// Remember a controller and a token for it
+    Login(LoginArgs),
+    /// Show and choose among remembered controllers
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Print a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version, and the controller's when it answers
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Get {
+    /// Hosts with their headroom and when their ports run out
+    #[command(visible_alias = "host")]
+    Hosts(HostsArgs),
+    /// What happened, newest first
+    #[command(visible_alias = "event")]
+    Events(EventsArgs),
+    /// Join tokens, without their secrets
+    #[command(visible_alias = "token")]
+    Tokens,
+}
+
+/// Which hosts to list.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct HostsArgs {
+    /// Only hosts whose name contains this
+    #[arg(value_name = "TEXT")]
+    pub text: Option<String>,
+    /// Only hosts in this state
+    #[arg(long, value_enum)]
+    pub state: Option<State>,
+    /// Only hosts with this label; repeat it for more
+    #[arg(short, long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub labels: Vec<Label>,
+    /// Order of the list
+    #[arg(long, value_enum, default_value_t = Order::Name)]
+    pub sort: Order,
+    /// A row for every port space instead of the worst of each host
+    #[arg(long)]
+    pub all_spaces: bool,
+}
+
+/// States of a host, as the API names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    Online,
+    Stale,
+    Offline,
+    Quarantined,
+    Revoked,
+}
+
+impl State {
+    /// The API's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Stale => "stale",
+            Self::Offline => "offline",
+            Self::Quarantined => "quarantined",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// In which order hosts are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Ports run out soonest, then least headroom
+    #[default]
+    Eta,
+    /// Least headroom, as a share, first
+    Headroom,
+    /// By name
+    Name,
+}
+
+/// A label to filter by or to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    pub key: String,
+    pub value: String,
+}
+
+fn parse_label(text: &str) -> Result<Label, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok(Label {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }),
+        Some(_) | None => Err("a label is written KEY=VALUE".to_owned()),
+    }
+}
+
+/// Which events to list.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EventsArgs {
+    /// Only of this host, by name or id
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only of this kind, as in host_rebooted
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only since: 14d, 1h or 2026-11-20T10:00
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Moment>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Describe {
+    /// A host: identity, delivery, port spaces, who holds the ports
+    Host {
+        /// Names or ids
+        #[arg(required = true, value_name = "HOST")]
+        hosts: Vec<String>,
+    },
+}
+
+/// How `top` starts.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TopArgs {
+    /// Order of the rows
+    #[arg(long, value_enum, default_value_t = Order::Eta)]
+    pub sort: Order,
+    /// Only hosts whose name, label, culprit or state contains this
+    #[arg(long, default_value = "")]
+    pub filter: String,
+}
+
+/// What to read from the history.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SeriesArgs {
+    /// What was measured
+    #[arg(short, long, default_value = "in_use", value_parser = parse_metric(), value_name = "METRIC")]
+    pub metric: Metric,
+    /// Since: 14d, 1h or 2026-11-20T10:00
+    #[arg(long, default_value = "1h", value_name = "WHEN")]
+    pub since: Moment,
+    /// Until: 1h (ago) or 2026-11-20T10:00
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<Moment>,
+    /// Width of a step; without it, one that gives about a hundred
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub step: Option<Duration>,
+    /// How a step's points become one: min, max, avg, last, sum, p50, p95, ...
+    #[arg(long, default_value = "max")]
+    pub agg: String,
+    /// One series for each host, entity or label:KEY, or none for one in all
+    #[arg(long, value_name = "none|host|entity|label:KEY")]
+    pub group_by: Option<String>,
+    /// Only the largest so many series
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub top: Option<u32>,
+    /// Only entities whose text contains this: a process, service, address or watch group
+    #[arg(long, value_name = "TEXT")]
+    pub entity: Option<String>,
+    /// Only entities of this kind: process, service, destination, ...
+    #[arg(long, value_parser = parse_kind(), value_name = "KIND")]
+    pub kind: Option<EntityKind>,
+    /// Protocol of the port space
+    #[arg(long, value_enum, default_value_t = ProtocolChoice::Tcp)]
+    pub protocol: ProtocolChoice,
+    /// Only this network namespace
+    #[arg(long)]
+    pub namespace: Option<String>,
+    /// Only hosts with this label; repeat it for more
+    #[arg(short, long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub labels: Vec<Label>,
+}
+
+/// Which protocol's port spaces are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolChoice {
+    Tcp,
+    Udp,
+    /// Both
+    All,
+}
+
+impl ProtocolChoice {
+    /// The one that is meant; `None` for both.
+    pub const fn one(self) -> Option<Protocol> {
+        match self {
+            Self::Tcp => Some(Protocol::Tcp),
+            Self::Udp => Some(Protocol::Udp),
+            Self::All => None,
+        }
+    }
+}
+
+fn parse_metric() -> impl clap::builder::TypedValueParser<Value = Metric> {
+    use clap::builder::TypedValueParser as _;
+    let names = Metric::ALL
+        .iter()
+        .map(|metric| clap::builder::PossibleValue::new(metric.as_str()));
+    // The list is long: `--help` stays readable without it, an unknown name is answered with the ones like it.
+    clap::builder::PossibleValuesParser::new(names.map(|name| name.hide(true)))
+        .try_map(|name| name.parse::<Metric>())
+}
+
+fn parse_kind() -> impl clap::builder::TypedValueParser<Value = EntityKind> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::PossibleValuesParser::new(EntityKind::ALL.map(EntityKind::as_str))
+        .try_map(|name| EntityKind::from_name(&name).ok_or("there is no such kind"))
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct HistoryArgs {
+    /// Names or ids; none means all hosts
+    #[arg(value_name = "HOST")]
+    pub hosts: Vec<String>,
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct CompareArgs {
+    #[command(flatten)]
+    pub history: HistoryArgs,
+    /// How long before: 7d compares with the same time a week ago
+    #[arg(long, default_value = "7d", value_parser = parse_duration, value_name = "DURATION")]
+    pub with: Duration,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ForecastArgs {
+    /// Names or ids; none means all hosts
+    #[arg(value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// How much history a single host's chart shows; without it, as much as it looks ahead
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Moment>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a join token and print how to install an agent with it
+    Create(TokenCreateArgs),
+    /// List join tokens, without their secrets
+    List,
+    /// End join tokens before their time
+    Revoke {
+        /// Public ids, as listed
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct TokenCreateArgs {
+    /// How long it may be used, 1m to 30d
+    #[arg(long, default_value = "1h", value_parser = parse_duration, value_name = "DURATION")]
+    pub ttl: Duration,
+    /// How many hosts may enrol with it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub uses: u32,
+    /// Label for the hosts that enrol with it; repeat it for more
+    #[arg(short, long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub labels: Vec<Label>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Revoke {
+    /// Shut hosts out: their agents cannot come back without a new identity
+    Host {
+        /// Names or ids
+        #[arg(required = true, value_name = "HOST")]
+        hosts: Vec<String>,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// `login` takes its server, token and name from the global options.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Example: tidemark login --server https://tidemark.example:7080 --token-file token.txt --context prod\n\
+                        Without --token-file the token is asked for, or read from standard input."
+)]
+pub struct LoginArgs {
+    /// Remember it without asking the controller whether it accepts the token
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContextCommand {
+    /// List the remembered controllers
+    List,
+    /// Choose the controller for commands to come
+    Use {
+        /// Name, as listed
+        name: String,
+    },
+    /// Show which controller would be asked
+    Show,
+}

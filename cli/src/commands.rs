@@ -1,0 +1,87 @@
+//! One module a command: ask the API, make a report, show it.
+
+mod context;
+mod describe;
+mod events;
+mod forecast;
+mod history;
+mod hosts;
+mod login;
+mod revoke;
+mod show;
+mod status;
+mod tokens;
+mod top;
+mod version;
+
+use clap::CommandFactory as _;
+use tidemark_model::Timestamp;
+use tidemark_runtime::Clock;
+
+use crate::api::{Api, Target};
+use crate::args::{Args, Command, Describe, Get, Global, Revoke, Token};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::render::Screen;
+
+/// What every command works with.
+struct Ctx<'a> {
+    console: &'a Console,
+    global: Global,
+    clock: Clock,
+}
+
+impl Ctx<'_> {
+    /// The controller that is meant.
+    fn api(&self) -> Result<Api, Failure> {
+        Api::new(Target::find(&self.global)?, self.global.timeout)
+    }
+
+    /// What there is to draw on, at this moment.
+    fn screen(&self) -> Screen {
+        self.console.screen(self.clock.now())
+    }
+}
+
+/// Does what `args` ask for.
+pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
+    let clock = args.global.now_ms.map_or(Clock::System, |ms| {
+        Clock::manual(Timestamp::from_unix_ms(ms))
+    });
+    let ctx = Ctx {
+        console,
+        global: args.global,
+        clock,
+    };
+    match args.command {
+        Command::Get(Get::Hosts(wanted)) => hosts::list(&ctx, &wanted).await,
+        Command::Get(Get::Events(wanted)) => events::list(&ctx, &wanted).await,
+        Command::Get(Get::Tokens) | Command::Token(Token::List) => tokens::list(&ctx).await,
+        Command::Token(Token::Create(wanted)) => tokens::create(&ctx, &wanted).await,
+        Command::Token(Token::Revoke { ids }) => revoke::tokens(&ctx, &ids).await,
+        Command::Describe(Describe::Host { hosts }) => describe::hosts(&ctx, &hosts).await,
+        Command::Top(wanted) => top::watch(&ctx, &wanted).await,
+        Command::History(wanted) => history::history(&ctx, &wanted).await,
+        Command::Compare(wanted) => history::compare(&ctx, &wanted).await,
+        Command::Forecast(wanted) => forecast::forecast(&ctx, &wanted).await,
+        Command::Revoke(Revoke::Host { hosts, yes }) => {
+            let consent = if yes {
+                revoke::Consent::Given
+            } else {
+                revoke::Consent::Ask
+            };
+            revoke::hosts(&ctx, &hosts, consent).await
+        }
+        Command::Status => status::status(&ctx).await,
+        Command::Login(wanted) => login::login(&ctx, &wanted).await,
+        Command::Context(wanted) => context::context(&ctx, &wanted),
+        Command::Completion { shell } => completion(&ctx, shell),
+        Command::Version => version::version(&ctx).await,
+    }
+}
+
+fn completion(ctx: &Ctx<'_>, shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "tidemark", &mut script);
+    ctx.console.write(&String::from_utf8_lossy(&script))
+}
