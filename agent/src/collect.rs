@@ -2,11 +2,38 @@
 //!
 //! Blocking by design; the caller gives it a thread of its own. Knows nothing of the spool, the session or the wire.
 
+mod boot;
+mod capacity;
+mod census;
+mod destinations;
+mod holdings;
+mod light;
+mod owners;
+mod port_set;
+mod rates;
+mod survey;
+mod targets;
+mod top;
+mod watch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_model::sample::{AgentCost, CounterRates};
 use tidemark_model::watch::WatchGroup;
-use tidemark_model::{Sample, Timestamp};
+use tidemark_model::{PortSpaceKey, Sample, Timestamp};
+use tidemark_platform::counters::ProtocolCounters;
+use tidemark_platform::tables::bound_visibility;
+use tidemark_platform::{NamespaceError, ReadError, TableError, host, own};
+
+use self::boot::BootClock;
+use self::light::LightCounts;
+use self::owners::OwnerCache;
+use self::rates::Reading;
+use self::survey::{Place, Sources, Survey, Surveyor};
+use self::targets::{Target, Targets};
+use self::watch::WatchGroups;
+use crate::probe::Probes;
 
 /// What to collect, and how much of it to report.
 #[derive(Clone, Debug)]
@@ -67,47 +94,273 @@ pub enum CollectError {
         /// What it may be.
         limits: &'static str,
     },
+    /// The socket tables could not be read.
+    #[error("cannot read the socket tables")]
+    Tables(#[from] TableError),
+    /// A setting or counter of the system could not be read.
+    #[error("cannot read the system's settings")]
+    System(#[from] ReadError),
+    /// A network namespace could not be entered.
+    #[error("cannot sample a network namespace")]
+    Namespace(#[from] NamespaceError),
 }
 
 /// Takes samples of one host.
 #[derive(Debug)]
 pub struct Collector {
-    settings: CollectSettings,
+    surveyor: Surveyor,
+    own: Option<Sources>,
+    targets: Targets,
+    boot: BootClock,
+    light: LightCounts,
+    probes: Option<Probes>,
+    before: Before,
+}
+
+/// What the sample before left behind.
+#[derive(Debug)]
+struct Before {
+    /// Time since boot at the start of that sample; `None` before the first.
+    started: Option<Duration>,
+    cpu_time: Duration,
+    counters: Option<Reading>,
 }
 
 impl Collector {
-    /// Opens the socket tables and checks what this kernel can tell.
+    /// Opens the socket tables and finds out what this kernel can tell.
     ///
     /// # Errors
     /// When a setting is out of range or the tables cannot be opened.
     pub fn new(settings: CollectSettings) -> Result<Self, CollectError> {
-        Ok(Self { settings })
-    }
-
-    /// Takes one sample. Blocks for as long as the tables take to read, about 1 us a socket.
-    ///
-    /// # Errors
-    /// When the tables of the agent's own namespace cannot be read.
-    pub fn sample(&mut self, now: Timestamp) -> Result<Sample, CollectError> {
-        let _unused = (&self.settings, now);
-        Err(CollectError::Setting {
-            field: "collector",
-            value: "absent".to_owned(),
-            limits: "a built collector",
+        settings.check()?;
+        let mut own_sources = Sources::open()?;
+        let bound = bound_visibility(&mut own_sources.tables)?;
+        let surveyor = Surveyor::new(
+            bound,
+            WatchGroups::new(&settings.watch_groups),
+            OwnerCache::open()?,
+            (settings.top_owners, settings.top_destinations),
+        );
+        Ok(Self {
+            surveyor,
+            own: Some(own_sources),
+            targets: Targets::new(settings.namespaces)?,
+            boot: BootClock::read(Timestamp::EPOCH)?,
+            light: LightCounts::default(),
+            probes: settings.probe_interval.map(Probes::new),
+            before: Before {
+                started: None,
+                cpu_time: own::cpu_time(),
+                counters: None,
+            },
         })
     }
 
-    /// Counts ports in use without owners; its lowest, highest and last value go into the next sample.
+    /// Takes one sample. Blocks for as long as the tables take to read, about 1 us a socket, and runs the probes that
+    /// are due.
     ///
     /// # Errors
-    /// When the tables cannot be read.
+    /// When the tables of the agent's own namespace cannot be read; the next call tries anew.
+    pub fn sample(&mut self, now: Timestamp) -> Result<Sample, CollectError> {
+        let started = own::time_since_boot();
+        if self.boot.was_set(now, started) {
+            self.boot = BootClock::read(now)?;
+        }
+        self.surveyor.owners.begin();
+        let surveyed = self.survey_all(started);
+        self.surveyor.owners.finish();
+        let mut survey = surveyed?;
+        let mut light = self.light.take();
+        for space in &mut survey.port_spaces {
+            space.light = light.remove(&space.key);
+        }
+        survey.port_spaces.sort_by(|a, b| a.key.cmp(&b.key));
+        let rates = self.rates();
+        let host_handles = host::open_files().ok();
+        let collected = own::time_since_boot();
+        let interval = self
+            .before
+            .started
+            .map(|before| started.saturating_sub(before));
+        self.before.started = Some(started);
+        let probes = self.probes.as_mut().map(|probes| probes.run_due(collected));
+        Ok(Sample {
+            at: now,
+            booted_at: self.boot.booted_at(),
+            interval_ms: interval.map_or(0, saturating_ms),
+            rates,
+            host_handles,
+            probes: probes.unwrap_or_default(),
+            cost: self.cost(&survey, collected.saturating_sub(started)),
+            port_spaces: survey.port_spaces,
+        })
+    }
+
+    /// Counts ports in use without owners; the lowest, highest and last count go into the next sample. Costs about
+    /// as much as the kernel takes to list the sockets of the dynamic range.
+    ///
+    /// # Errors
+    /// When the tables of the agent's own namespace cannot be read.
     pub fn light_count(&mut self, _now: Timestamp) -> Result<(), CollectError> {
+        let cpu_before = own::cpu_time();
+        let started = own::time_since_boot();
+        for target in self.targets.current(started)?.to_vec() {
+            let counted = match &target {
+                Target::Own(_) => self.in_own(Surveyor::count_in_use)?,
+                Target::Foreign(_, namespace) => {
+                    let surveyor = &mut self.surveyor;
+                    let counted = namespace.run(|| surveyor.count_in_use(&mut Sources::open()?));
+                    // It may have ended; the next sample lists anew and says so if not.
+                    let Ok(Ok(counted)) = counted else { continue };
+                    counted
+                }
+            };
+            let label = target.label();
+            for (protocol, in_use) in counted {
+                let namespace = label.clone();
+                self.light.add(
+                    PortSpaceKey {
+                        protocol,
+                        namespace,
+                    },
+                    in_use,
+                );
+            }
+        }
+        self.light
+            .note_cost(own::cpu_time().saturating_sub(cpu_before));
         Ok(())
     }
 
     /// How long to wait between light counts so that they cost about 1 % of a core: 1 to 5 s.
     #[must_use]
     pub fn light_interval(&self) -> Duration {
-        Duration::from_secs(5)
+        self.light.interval()
+    }
+
+    fn survey_all(&mut self, started: Duration) -> Result<Survey, CollectError> {
+        let booted_at = self.boot.booted_at();
+        let mut all = Survey::default();
+        for target in self.targets.current(started)?.to_vec() {
+            let place = Place {
+                label: target.label(),
+                estimates_hidden: matches!(target, Target::Own(_)),
+                booted_at,
+            };
+            let found = match &target {
+                Target::Own(_) => {
+                    self.in_own(|surveyor, sources| surveyor.survey(sources, place))?
+                }
+                Target::Foreign(_, namespace) => {
+                    let surveyor = &mut self.surveyor;
+                    let entered = namespace.run(|| surveyor.survey(&mut Sources::open()?, place));
+                    match entered.map_err(CollectError::from).flatten() {
+                        Ok(found) => found,
+                        Err(error) => {
+                            tracing::warn!(namespace = %place.label, %error, "a namespace is not sampled");
+                            self.targets.expire();
+                            continue;
+                        }
+                    }
+                }
+            };
+            all.add(found);
+        }
+        if all.inconsistent_dumps > 0 {
+            tracing::warn!(
+                dumps = all.inconsistent_dumps,
+                "socket tables changed while they were read"
+            );
+        }
+        Ok(all)
+    }
+
+    /// Works on the tables of the agent's own namespace, which are opened anew after an error.
+    fn in_own<R>(
+        &mut self,
+        work: impl FnOnce(&mut Surveyor, &mut Sources) -> Result<R, CollectError>,
+    ) -> Result<R, CollectError> {
+        let mut sources = match self.own.take() {
+            Some(sources) => sources,
+            None => Sources::open()?,
+        };
+        let result = work(&mut self.surveyor, &mut sources)?;
+        self.own = Some(sources);
+        Ok(result)
+    }
+
+    fn rates(&mut self) -> CounterRates {
+        let Ok(counters) = ProtocolCounters::read() else {
+            self.before.counters = None;
+            return CounterRates::default();
+        };
+        let reading = Reading {
+            counters,
+            since_boot: own::time_since_boot(),
+        };
+        let before = self.before.counters.replace(reading);
+        before.map_or_else(CounterRates::default, |before| {
+            rates::rates(&before, &reading)
+        })
+    }
+
+    fn cost(&mut self, survey: &Survey, collecting: Duration) -> AgentCost {
+        let cpu_time = own::cpu_time();
+        let used = cpu_time.saturating_sub(self.before.cpu_time);
+        self.before.cpu_time = cpu_time;
+        AgentCost {
+            cpu_us: u64::try_from(used.as_micros()).unwrap_or(u64::MAX),
+            resident_bytes: own::resident_bytes().unwrap_or(0),
+            collect_us: u32::try_from(collecting.as_micros()).unwrap_or(u32::MAX),
+            own_ports: survey.own_ports,
+            own_sockets: survey.own_sockets,
+        }
     }
 }
+
+impl CollectSettings {
+    fn check(&self) -> Result<(), CollectError> {
+        let setting = |field, value: String, limits| {
+            Err(CollectError::Setting {
+                field,
+                value,
+                limits,
+            })
+        };
+        let seconds = Duration::from_secs(1)..=Duration::from_mins(5);
+        let tops = 1..=64;
+        if !seconds.contains(&self.interval) {
+            return setting("interval", format!("{:?}", self.interval), "1 s to 300 s");
+        }
+        if self.watch_groups.len() > watch::GROUPS_MAX {
+            return setting(
+                "watch_groups",
+                self.watch_groups.len().to_string(),
+                "0 to 32",
+            );
+        }
+        if !tops.contains(&self.top_owners) {
+            return setting("top_owners", self.top_owners.to_string(), "1 to 64");
+        }
+        if !tops.contains(&self.top_destinations) {
+            return setting(
+                "top_destinations",
+                self.top_destinations.to_string(),
+                "1 to 64",
+            );
+        }
+        match self.probe_interval {
+            Some(interval) if interval < Duration::from_secs(15) => {
+                setting("probe_interval", format!("{interval:?}"), "15 s and more")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn saturating_ms(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

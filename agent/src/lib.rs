@@ -7,6 +7,7 @@ pub mod facts;
 pub mod identity;
 pub mod link;
 pub mod outbox;
+pub mod probe;
 pub mod renew;
 pub mod session;
 pub mod state_file;

@@ -43,6 +43,11 @@ pub enum Descriptor {
 
 /// Decides which descriptors are worth a look, which costs about 1 us each.
 pub trait DescriptorVisitor {
+    /// Whether the rest of the process can be skipped.
+    fn is_done(&self) -> bool {
+        false
+    }
+
     /// Whether to look behind this descriptor.
     fn wants(&mut self, descriptor: u32) -> bool;
 
@@ -132,7 +137,8 @@ impl Processes {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(&self.root, path.as_bytes(), flags, Mode::empty()).map_err(failed)?;
         let mut entries = RawDir::new(&folder, &mut self.listing);
-        while let Some(entry) = entries.next() {
+        while !visitor.is_done() {
+            let Some(entry) = entries.next() else { break };
             let entry = entry.map_err(failed)?;
             let Some(number) = number_in(entry.file_name().to_bytes()) else {
                 continue;

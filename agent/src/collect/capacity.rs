@@ -1,0 +1,73 @@
+//! The ports that a namespace can hand out: its dynamic range less reserved ports.
+
+use tidemark_model::PortRange;
+use tidemark_platform::ReadError;
+use tidemark_platform::ports::PortSettings;
+
+use super::port_set::PortSet;
+
+/// The dynamic ports of one network namespace.
+#[derive(Clone, Debug)]
+pub(super) struct DynamicPorts {
+    /// The range before reservations.
+    pub(super) range: PortRange,
+    /// How many of its ports can be handed out.
+    pub(super) capacity: u32,
+    ports: PortSet,
+}
+
+impl DynamicPorts {
+    /// Reads the settings as they stand: both may change at any time.
+    pub(super) fn read(settings: &mut PortSettings) -> Result<Self, ReadError> {
+        let range = settings.range()?;
+        let mut reserved = Vec::new();
+        settings.reserved(|range| reserved.push(range))?;
+        Ok(Self::new(range, &reserved))
+    }
+
+    pub(super) fn new(range: PortRange, reserved: &[PortRange]) -> Self {
+        let mut ports = PortSet::new();
+        for port in range.first..=range.last {
+            ports.insert(port);
+        }
+        for reserved in reserved {
+            for port in reserved.first..=reserved.last {
+                ports.remove(port);
+            }
+        }
+        Self {
+            range,
+            capacity: ports.len(),
+            ports,
+        }
+    }
+
+    /// Whether the port is one of those that can be handed out.
+    pub(super) fn contains(&self, port: u16) -> bool {
+        self.ports.contains(port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_ports_are_no_capacity_wherever_they_overlap_the_range() {
+        let range = |first, last| PortRange::new(first, last).unwrap();
+        let ports = DynamicPorts::new(
+            range(40_000, 40_099),
+            &[range(39_990, 40_009), range(40_050, 40_050), range(80, 80)],
+        );
+        assert_eq!(ports.capacity, 89);
+        assert!(!ports.contains(40_009) && !ports.contains(40_050) && !ports.contains(80));
+        assert!(ports.contains(40_010) && ports.contains(40_099) && !ports.contains(40_100));
+    }
+
+    #[test]
+    fn the_whole_range_of_numbers_can_be_dynamic() {
+        let all = PortRange::new(0, u16::MAX).unwrap();
+        assert_eq!(DynamicPorts::new(all, &[]).capacity, 65_536);
+        assert_eq!(DynamicPorts::new(all, &[all]).capacity, 0);
+    }
+}

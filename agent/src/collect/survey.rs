@@ -1,0 +1,288 @@
+//! The port spaces of one network namespace: reads its tables and settings on a thread that is in it.
+
+use std::sync::Arc;
+
+use tidemark_model::sample::{CountQuality, OwnerCounts, OwnerSample, PortSpaceSample};
+use tidemark_model::{PortSpaceKey, Protocol, Timestamp};
+use tidemark_platform::ports::PortSettings;
+use tidemark_platform::tables::{BoundVisibility, SocketTables, TableQuery};
+use tidemark_platform::{TableError, counters};
+
+use super::CollectError;
+use super::capacity::DynamicPorts;
+use super::census::{Census, Counting};
+use super::owners::{OwnerCache, OwnerIndex};
+use super::port_set::PortSet;
+use super::top::greatest;
+use super::watch::WatchGroups;
+
+/// A dump that the kernel calls inconsistent is taken again this often.
+const DUMPS_MAX: u32 = 3;
+
+/// What is kept open between samples of one namespace. The tables keep the namespace alive, so this is kept for the
+/// agent's own alone and opened anew for the others.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) tables: SocketTables,
+    settings: PortSettings,
+}
+
+impl Sources {
+    /// Opens the sources of the calling thread's network namespace.
+    pub(super) fn open() -> Result<Self, CollectError> {
+        Ok(Self {
+            tables: SocketTables::open()?,
+            settings: PortSettings::open()?,
+        })
+    }
+}
+
+/// What a survey needs beside the sources; lent to the thread inside the namespace.
+#[derive(Debug)]
+pub(super) struct Surveyor {
+    pub(super) bound: BoundVisibility,
+    pub(super) groups: WatchGroups,
+    pub(super) top_owners: usize,
+    pub(super) top_destinations: usize,
+    pub(super) owners: OwnerCache,
+    censuses: [Census; 2],
+    light: PortSet,
+    own_process: u32,
+}
+
+/// Where and when a survey is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) label: &'a Arc<str>,
+    /// Totals of hidden sockets are of the whole host, and ascribed to the agent's own namespace.
+    pub(super) estimates_hidden: bool,
+    pub(super) booted_at: Timestamp,
+}
+
+/// What a survey of one namespace found.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) port_spaces: Vec<PortSpaceSample>,
+    pub(super) own_ports: u32,
+    pub(super) own_sockets: u32,
+    /// Dumps that stayed inconsistent after every retry.
+    pub(super) inconsistent_dumps: u32,
+}
+
+impl Survey {
+    /// Adds what was found in another namespace.
+    pub(super) fn add(&mut self, other: Self) {
+        self.port_spaces.extend(other.port_spaces);
+        self.own_ports = self.own_ports.saturating_add(other.own_ports);
+        self.own_sockets = self.own_sockets.saturating_add(other.own_sockets);
+        self.inconsistent_dumps = self
+            .inconsistent_dumps
+            .saturating_add(other.inconsistent_dumps);
+    }
+}
+
+impl Surveyor {
+    pub(super) fn new(
+        bound: BoundVisibility,
+        groups: WatchGroups,
+        owners: OwnerCache,
+        (top_owners, top_destinations): (usize, usize),
+    ) -> Self {
+        Self {
+            bound,
+            groups,
+            top_owners,
+            top_destinations,
+            owners,
+            censuses: Protocol::ALL.map(Census::new),
+            light: PortSet::new(),
+            own_process: std::process::id(),
+        }
+    }
+
+    /// Reads both protocols' tables, then looks for the processes of new sockets, then reports.
+    pub(super) fn survey(
+        &mut self,
+        sources: &mut Sources,
+        place: Place<'_>,
+    ) -> Result<Survey, CollectError> {
+        let mut survey = Survey::default();
+        let ports = DynamicPorts::read(&mut sources.settings)?;
+        let mut present = [true; 2];
+        for (census, present) in self.censuses.iter_mut().zip(&mut present) {
+            let mut counting = Counting {
+                ports: &ports,
+                groups: &self.groups,
+                owners: &mut self.owners,
+            };
+            match dump(census, &mut sources.tables, self.bound, &mut counting) {
+                Ok(Consistency::Consistent) => {}
+                Ok(Consistency::Inconsistent) => survey.inconsistent_dumps += 1,
+                // Without the udp_diag module there is no UDP port space; TCP is what must be there.
+                Err(TableError::Absent(Protocol::Udp)) => *present = false,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let unattributed = self.censuses.iter().flat_map(Census::unattributed);
+        self.owners.resolve(unattributed);
+        for (census, present) in self.censuses.iter_mut().zip(present) {
+            if !present {
+                continue;
+            }
+            census.attribute(&mut self.owners);
+            if let Some(own) = self.owners.of_process(self.own_process) {
+                let (own_ports, own_sockets) = census.held_by(own);
+                survey.own_ports = survey.own_ports.saturating_add(own_ports);
+                survey.own_sockets = survey.own_sockets.saturating_add(own_sockets);
+            }
+        }
+        for (index, _) in present.iter().enumerate().filter(|(_, present)| **present) {
+            let space = self.report(index, &ports, place);
+            survey.port_spaces.extend(space);
+        }
+        Ok(survey)
+    }
+
+    /// Counts the dynamic ports in use of each protocol, and nothing else.
+    pub(super) fn count_in_use(
+        &mut self,
+        sources: &mut Sources,
+    ) -> Result<Vec<(Protocol, u32)>, CollectError> {
+        let ports = DynamicPorts::read(&mut sources.settings)?;
+        let mut counts = Vec::with_capacity(2);
+        for protocol in Protocol::ALL {
+            self.light.clear();
+            let query = TableQuery {
+                protocol,
+                bound: self.bound,
+                local_ports: Some(ports.range),
+            };
+            let light = &mut self.light;
+            let dumped = sources.tables.dump(query, |row| {
+                if ports.contains(row.local_port) {
+                    light.insert(row.local_port);
+                }
+            });
+            match dumped {
+                Ok(_) => counts.push((protocol, self.light.len())),
+                Err(TableError::Absent(Protocol::Udp)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(counts)
+    }
+
+    fn report(
+        &mut self,
+        index: usize,
+        ports: &DynamicPorts,
+        place: Place<'_>,
+    ) -> Option<PortSpaceSample> {
+        let (owners, owners_other) = self.report_owners(index, place.booted_at);
+        let census = self.censuses.get(index)?;
+        let counts = census.port_counts();
+        let protocol = census.protocol();
+        let (destinations, destinations_other_ports) = census.destinations(self.top_destinations);
+        let hides = protocol == Protocol::Tcp && self.bound == BoundVisibility::Hidden;
+        let mut sample = PortSpaceSample {
+            key: PortSpaceKey {
+                protocol,
+                namespace: place.label.clone(),
+            },
+            range: ports.range,
+            capacity: ports.capacity,
+            strong: counts.strong,
+            time_wait_only: counts.time_wait_only,
+            bound: (!hides).then_some(counts.bound_only),
+            quality: CountQuality::Counted,
+            light: None,
+            states_v4: census.states_v4,
+            states_v6: census.states_v6,
+            owners,
+            owners_other,
+            ports_without_owner: census.ports_without_owner(ports),
+            destinations,
+            destinations_other_ports,
+            watch_groups: census.watch_groups(&self.groups),
+        };
+        if hides {
+            sample.quality = CountQuality::Estimated;
+            let hidden = if place.estimates_hidden {
+                counters::hidden_tcp_sockets().unwrap_or(0)
+            } else {
+                0
+            };
+            sample.strong = sample.strong.saturating_add(hidden.min(sample.headroom()));
+        }
+        Some(sample)
+    }
+
+    /// The greatest owners by name, and the sums of all others.
+    fn report_owners(
+        &mut self,
+        index: usize,
+        booted_at: Timestamp,
+    ) -> (Vec<OwnerSample>, OwnerCounts) {
+        let Some(census) = self.censuses.get(index) else {
+            return (Vec::new(), OwnerCounts::default());
+        };
+        let held = census.holdings.owners();
+        let by_size = held.map(|(owner, counts)| (counts.ports, counts.sockets, owner));
+        let mut named = Vec::with_capacity(self.top_owners);
+        for (_, _, owner) in greatest(by_size, self.top_owners) {
+            // A process that has ended since its sockets were listed is summed with the others.
+            if let Some(process) = self.owners.identity(owner, booted_at) {
+                let counts = census.holdings.of(owner);
+                let handles = self.owners.descriptors(owner);
+                named.push((
+                    owner,
+                    OwnerSample {
+                        process,
+                        counts,
+                        handles,
+                    },
+                ));
+            }
+        }
+        let is_named = |owner: OwnerIndex| named.iter().any(|(other, _)| *other == owner);
+        let others = census
+            .holdings
+            .owners()
+            .filter(|(owner, _)| !is_named(*owner));
+        let other = others.fold(OwnerCounts::default(), |sum, (_, counts)| OwnerCounts {
+            ports: sum.ports.saturating_add(counts.ports),
+            bound: sum.bound.saturating_add(counts.bound),
+            close_wait: sum.close_wait.saturating_add(counts.close_wait),
+            sockets: sum.sockets.saturating_add(counts.sockets),
+        });
+        (named.into_iter().map(|(_, sample)| sample).collect(), other)
+    }
+}
+
+/// Whether the kernel vouches for a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Consistency {
+    Consistent,
+    Inconsistent,
+}
+
+fn dump(
+    census: &mut Census,
+    tables: &mut SocketTables,
+    bound: BoundVisibility,
+    counting: &mut Counting<'_>,
+) -> Result<Consistency, TableError> {
+    let query = TableQuery {
+        protocol: census.protocol(),
+        bound,
+        local_ports: None,
+    };
+    for _ in 0..DUMPS_MAX {
+        census.clear();
+        let report = tables.dump(query, |row| census.count(row, counting))?;
+        if !report.interrupted {
+            return Ok(Consistency::Consistent);
+        }
+    }
+    Ok(Consistency::Inconsistent)
+}
