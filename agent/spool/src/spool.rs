@@ -1,0 +1,432 @@
+//! The spool: what becomes of each record from its append to its ack.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tidemark_model::{Epoch, GapReason, RecordGap, Seq, SpoolCounts, Timestamp};
+
+use crate::error::SpoolError;
+use crate::frame::HEADER_BYTES;
+use crate::gaps::{DropCounts, Gap, GapLedger};
+use crate::limits::{ByteLimits, RECORD_BYTES_MAX, SpoolLimits};
+use crate::log::{Lookup, SegmentLog, SyncFailure};
+use crate::meta::Meta;
+use crate::segment::Segment;
+
+mod epoch;
+#[cfg(test)]
+mod tests;
+
+/// Longest time by which the age clock follows the host's clock in one step: a clock that jumps ahead must not make every
+/// record old. Three times the longest sampling interval.
+const AGE_STEP_MAX: Duration = Duration::from_secs(15 * 60);
+/// Appends are synced at most this often.
+const SYNC_INTERVAL_MS: u64 = 1_000;
+
+/// A store-and-forward spool in a folder, open for one process alone.
+#[derive(Debug)]
+pub struct Spool {
+    pub(crate) dir: PathBuf,
+    pub(crate) limits: SpoolLimits,
+    pub(crate) bytes: ByteLimits,
+    /// Held for as long as the spool is open.
+    pub(crate) _lock: File,
+    /// Of the newest state file.
+    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) age: AgeClock,
+    pub(crate) log: SegmentLog,
+    /// Next seq to be given out.
+    pub(crate) next: u64,
+    pub(crate) acked_through: u64,
+    /// Newest seq that may be read.
+    pub(crate) durable: u64,
+    /// Newest seq when the spool was opened.
+    pub(crate) opened_newest: u64,
+    pub(crate) gaps: GapLedger,
+    /// Lost records up to `acked_through`.
+    pub(crate) settled: DropCounts,
+    /// The state file lacks something.
+    pub(crate) meta_dirty: bool,
+    pub(crate) synced_at: Option<Timestamp>,
+}
+
+/// What became of an append.
+#[derive(Debug)]
+pub struct Appended {
+    /// The record's seq; it is used up even when the record could not be stored.
+    pub seq: Seq,
+    /// Whether the record is held. If not, it is counted as dropped, its gap will be told, and the spool goes on.
+    pub stored: Result<(), SpoolError>,
+    /// Older records that had to go for the limits, if any; gaps among them included.
+    pub dropped: Option<RecordGap>,
+}
+
+/// What stands at a seq.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A record as it was appended.
+    Record {
+        /// Its seq.
+        seq: Seq,
+        /// What was appended.
+        payload: Vec<u8>,
+    },
+    /// Records that cannot be delivered.
+    Gap(RecordGap),
+}
+
+/// Where a spool stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolStatus {
+    /// The spool's life.
+    pub epoch: Epoch,
+    /// What became of its records; balances at all times.
+    pub counts: SpoolCounts,
+    /// First seq that is not acked; `newest + 1` when nothing waits.
+    pub oldest: Seq,
+    /// Newest seq that may be read and sent.
+    pub newest: Seq,
+    /// Bytes on disk beyond which the oldest records go.
+    pub bytes_max: u64,
+    dropped: DropCounts,
+}
+
+impl SpoolStatus {
+    /// Records lost for this reason, since the epoch began.
+    #[must_use]
+    pub fn dropped_for(&self, reason: GapReason) -> u64 {
+        self.dropped.get(reason)
+    }
+}
+
+/// A clock for ages: follows the host's clock, but neither backwards nor in leaps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AgeClock {
+    pub(crate) age_ms: u64,
+    pub(crate) read_at: Timestamp,
+}
+
+impl AgeClock {
+    fn advance(&mut self, now: Timestamp) {
+        let step_ms = u64::try_from(now.ms_since(self.read_at)).unwrap_or(0);
+        self.age_ms += step_ms.min(AGE_STEP_MAX.as_millis() as u64);
+        self.read_at = now;
+    }
+}
+
+impl Spool {
+    /// Adds a record; `now` is the host's clock. Never fails as a whole: see [`Appended`].
+    pub fn append(&mut self, now: Timestamp, payload: &[u8]) -> Appended {
+        self.age.advance(now);
+        let seq = self.next;
+        self.next += 1;
+        let mut dropped = None;
+        let stored = self.check_size(payload).and_then(|()| {
+            dropped = self.make_room((HEADER_BYTES + payload.len()) as u64);
+            self.store(seq, payload)
+        });
+        if stored.is_err() {
+            self.lose(seq, seq, GapReason::WriteFailed);
+        }
+        self.sync_if_due(now);
+        Appended {
+            seq: Seq::new(seq),
+            stored,
+            dropped,
+        }
+    }
+
+    fn check_size(&self, payload: &[u8]) -> Result<(), SpoolError> {
+        let limit_bytes =
+            RECORD_BYTES_MAX.min(usize::try_from(self.bytes.total / 4).unwrap_or(RECORD_BYTES_MAX));
+        if payload.len() > limit_bytes {
+            return Err(SpoolError::RecordTooLarge {
+                size_bytes: payload.len(),
+                limit_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, seq: u64, payload: &[u8]) -> Result<(), SpoolError> {
+        if let Err(failure) = self.log.close_full() {
+            return Err(self.give_up_unsynced(failure));
+        }
+        self.log.append(seq, self.age.age_ms, payload)
+    }
+
+    /// Drops the oldest segments until `needed` more bytes fit and nothing is too old.
+    fn make_room(&mut self, needed: u64) -> Option<RecordGap> {
+        let limit = self.bytes.total;
+        let oldest_ms = self
+            .age
+            .age_ms
+            .saturating_sub(self.limits.age_max.as_millis() as u64);
+        let mut dropped = Vec::new();
+        while let Some(segment) = self.log.take_oldest_if(|oldest, total| {
+            total + needed > limit || oldest.newest_age_ms < oldest_ms
+        }) {
+            dropped.push(segment);
+        }
+        let first = dropped.first()?.first.max(self.acked_through + 1);
+        let last = dropped.last()?.last;
+        let lost = first <= last;
+        if lost {
+            self.lose(first, last, GapReason::SpoolFull);
+        }
+        self.remove(&dropped);
+        lost.then_some(RecordGap {
+            first: Seq::new(first),
+            last: Seq::new(last),
+            reason: GapReason::SpoolFull,
+        })
+    }
+
+    /// Notes what is lost before the files go, so that a crash in between does not make it look damaged.
+    fn remove(&mut self, segments: &[Segment]) {
+        if let Err(error) = self.persist() {
+            tracing::warn!(%error, "the spool's state cannot be written");
+        }
+        self.log.remove_files(segments);
+    }
+
+    /// These records are lost; those that were before stay so for their own reason.
+    pub(crate) fn lose(&mut self, first: u64, last: u64, reason: GapReason) {
+        let gap = Gap {
+            first: first.max(self.acked_through + 1),
+            last,
+            reason,
+            told: false,
+        };
+        if gap.first <= gap.last && self.gaps.insert(gap) > 0 {
+            self.meta_dirty = true;
+        }
+    }
+
+    fn give_up_unsynced(&mut self, failure: SyncFailure) -> SpoolError {
+        if failure.first <= failure.last {
+            self.lose(failure.first, failure.last, GapReason::WriteFailed);
+        }
+        failure.error
+    }
+
+    fn sync_if_due(&mut self, now: Timestamp) {
+        let due = self
+            .synced_at
+            .is_none_or(|at| now.ms_since(at).unsigned_abs() >= SYNC_INTERVAL_MS);
+        if due {
+            self.synced_at = Some(now);
+            if let Err(error) = self.flush() {
+                tracing::warn!(%error, "the spool cannot be made durable");
+            }
+        }
+    }
+
+    /// Makes everything appended so far durable, and so readable. Does nothing when it is.
+    ///
+    /// # Errors
+    /// When the disk refuses. Records that could not be made durable are dropped and counted.
+    pub fn flush(&mut self) -> Result<(), SpoolError> {
+        let synced = match self.log.sync() {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.give_up_unsynced(failure)),
+        };
+        let persisted = if self.meta_dirty {
+            self.persist()
+        } else {
+            Ok(())
+        };
+        // Lost records behind the last stored one are known to the state file alone.
+        let durable = if self.meta_dirty {
+            self.log.last()
+        } else {
+            self.next - 1
+        };
+        self.durable = self.durable.max(durable);
+        synced.and(persisted)
+    }
+
+    /// Writes the state file.
+    pub(crate) fn persist(&mut self) -> Result<(), SpoolError> {
+        self.generation += 1;
+        let last_lost = self.gaps.iter().last().map_or(0, |gap| gap.last);
+        let meta = Meta {
+            generation: self.generation,
+            epoch: self.epoch,
+            acked_through: self.acked_through,
+            newest: self.durable.max(last_lost),
+            age_ms: self.age.age_ms,
+            settled: self.settled,
+            gaps: self.gaps.clone(),
+        };
+        meta.store(&self.dir)?;
+        self.meta_dirty = false;
+        Ok(())
+    }
+
+    /// What stands from `from` on, up to the newest durable record: at most `records_max` records with at most `bytes_max`
+    /// bytes of payload, but at least one, and the gaps between them. Records that turn out to be damaged become gaps.
+    ///
+    /// # Errors
+    /// When the system refuses to read for now; trying later is safe.
+    pub fn read(
+        &mut self,
+        from: Seq,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Item>, SpoolError> {
+        let mut items = Vec::new();
+        let (mut records, mut bytes) = (0, 0);
+        let mut seq = from.get().max(1);
+        while seq <= self.durable && records < records_max {
+            if let Some(gap) = self.gaps.at(seq) {
+                let last = gap.last.min(self.durable);
+                if !gap.told {
+                    self.gaps.mark_told(seq, last);
+                    self.note_told();
+                }
+                items.push(gap_item(seq, last, gap.reason));
+                seq = last + 1;
+                continue;
+            }
+            match self.log.lookup(seq) {
+                Ok(Lookup::Found { payload, .. }) => {
+                    bytes += payload.len();
+                    if records > 0 && bytes > bytes_max {
+                        break;
+                    }
+                    records += 1;
+                    items.push(Item::Record {
+                        seq: Seq::new(seq),
+                        payload,
+                    });
+                    seq += 1;
+                }
+                Ok(Lookup::Missing { through }) if seq <= self.acked_through => {
+                    let last = through.min(self.acked_through);
+                    items.push(gap_item(seq, last, GapReason::LostAfterAck));
+                    seq = last + 1;
+                }
+                Ok(Lookup::Missing { through }) => {
+                    self.lose(seq, through.min(self.durable), GapReason::Damaged);
+                }
+                Err(_) if !items.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(items)
+    }
+
+    /// What is told has to stay told across a crash, or it would count as acked.
+    fn note_told(&mut self) {
+        self.meta_dirty = true;
+        if let Err(error) = self.persist() {
+            tracing::warn!(%error, "the spool's state cannot be written");
+        }
+    }
+
+    /// Everything up to `through` is durable at the controller: whole segments go. Gaps up to there count as dropped if
+    /// they were read as gaps, and as acked if they were not, because then their records were sent before they were lost.
+    ///
+    /// # Errors
+    /// When `through` was never readable; nothing changes.
+    pub fn trim(&mut self, through: Seq) -> Result<(), SpoolError> {
+        self.check_sendable(through)?;
+        let through = through.get();
+        if through <= self.acked_through {
+            return Ok(());
+        }
+        let told = self.gaps.settle(through);
+        for reason in GapReason::ALL {
+            self.settled.add(reason, told.get(reason));
+        }
+        self.acked_through = through;
+        self.meta_dirty = true;
+        let mut trimmed = Vec::new();
+        while let Some(segment) = self.log.take_oldest_if(|oldest, _| oldest.last <= through) {
+            trimmed.push(segment);
+        }
+        if !trimmed.is_empty() {
+            self.remove(&trimmed);
+        }
+        Ok(())
+    }
+
+    /// These records will never be delivered although they are here: the controller refused them, or they cannot be
+    /// encoded. They count as dropped, and as told: the caller reports the gap, or reads it again.
+    ///
+    /// # Errors
+    /// When they were never readable; nothing changes.
+    pub fn give_up(&mut self, gap: RecordGap) -> Result<(), SpoolError> {
+        self.check_sendable(gap.last)?;
+        self.lose(gap.first.get(), gap.last.get(), gap.reason);
+        self.gaps.mark_told(gap.first.get(), gap.last.get());
+        self.note_told();
+        Ok(())
+    }
+
+    fn check_sendable(&self, given: Seq) -> Result<(), SpoolError> {
+        if given.get() > self.durable {
+            return Err(SpoolError::BeyondNewest {
+                given,
+                newest: Seq::new(self.durable),
+            });
+        }
+        Ok(())
+    }
+
+    /// Newest seq that may be read and sent: durable on this disk. 0 before the first.
+    #[must_use]
+    pub const fn newest(&self) -> Seq {
+        Seq::new(self.durable)
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> SpoolStatus {
+        let lost = self.gaps.counts();
+        let mut dropped = self.settled;
+        for reason in GapReason::ALL {
+            dropped.add(reason, lost.get(reason));
+        }
+        let produced = self.next - 1;
+        SpoolStatus {
+            epoch: Epoch::new(self.epoch),
+            counts: SpoolCounts {
+                produced,
+                acked: self.acked_through - self.settled.total(),
+                dropped: dropped.total(),
+                held: produced - self.acked_through - lost.total(),
+                held_bytes: self.log.bytes(),
+            },
+            oldest: Seq::new(self.acked_through + 1),
+            newest: Seq::new(self.durable),
+            bytes_max: self.bytes.total,
+            dropped,
+        }
+    }
+
+    /// Whether anything appended could still be lost in a crash.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.log.is_synced() && !self.meta_dirty && self.durable == self.next - 1
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "the spool could not be made durable when it was closed");
+        }
+    }
+}
+
+const fn gap_item(first: u64, last: u64, reason: GapReason) -> Item {
+    Item::Gap(RecordGap {
+        first: Seq::new(first),
+        last: Seq::new(last),
+        reason,
+    })
+}
