@@ -141,20 +141,32 @@ pub(crate) async fn answered_in_time<T>(
 }
 
 fn refused(failure: LinkFailure, token: &JoinToken) -> EnrollError {
-    match failure {
-        LinkFailure::Answer {
-            code: Code::Unauthenticated | Code::NotFound | Code::FailedPrecondition,
-            message,
-            ..
-        } => EnrollError::Token {
+    let LinkFailure::Answer { code, message, .. } = &failure else {
+        return EnrollError::Link(failure);
+    };
+    match code {
+        Code::Unauthenticated | Code::NotFound | Code::FailedPrecondition => EnrollError::Token {
             token_id: token.id.to_string(),
-            reason: message,
+            reason: message.clone(),
         },
-        LinkFailure::Answer {
-            code: Code::PermissionDenied,
-            message,
-            ..
-        } => EnrollError::Forbidden { reason: message },
-        other => EnrollError::Link(other),
+        Code::PermissionDenied => EnrollError::Forbidden {
+            reason: message.clone(),
+        },
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => EnrollError::Link(failure),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,3 +11,6 @@ pub mod probe;
 pub mod renew;
 pub mod session;
 pub mod state_file;
+
+#[cfg(test)]
+mod test_controller;

@@ -2,6 +2,7 @@
 //!
 //! Two kinds: the disk spool of an agent, and a bounded memory for simulated hosts. Knows nothing of what a record says.
 
+mod disk;
 pub mod memory;
 
 pub use memory::{MemoryLimits, MemoryOutbox};
@@ -131,12 +132,16 @@ impl OutboxHandle {
         }
     }
 
-    /// Adds a record and wakes the session.
+    /// Adds a record, makes it durable, and wakes the session.
     ///
     /// # Errors
     /// As [`Outbox::append`].
     pub fn append(&self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError> {
-        let appended = self.lock().append(record, now);
+        let appended = {
+            let mut outbox = self.lock();
+            let appended = outbox.append(record, now);
+            outbox.sync().and(appended)
+        };
         // A dropped record is a gap that wants to be told as well.
         self.shared.appended.notify_one();
         appended

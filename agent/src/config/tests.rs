@@ -11,9 +11,14 @@ struct Command {
     flags: ConfigFlags,
 }
 
-fn load(text: &str, arguments: &[&str]) -> Result<AgentConfig, ConfigError> {
+fn file_with(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn load(text: &str, arguments: &[&str]) -> Result<AgentConfig, ConfigError> {
+    let file = file_with(text);
     let words = std::iter::once("agent").chain(arguments.iter().copied());
     AgentConfig::load(Some(file.path()), &Command::parse_from(words).flags)
 }

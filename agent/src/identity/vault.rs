@@ -29,7 +29,7 @@ pub struct Vault {
 
 #[derive(Debug)]
 enum Keep {
-    Disk(Files),
+    Disk(Box<Files>),
     Memory,
 }
 
@@ -115,7 +115,7 @@ impl Vault {
         Ok(Some(Self {
             identity,
             ca_pin,
-            keep: Keep::Disk(files),
+            keep: Keep::Disk(Box::new(files)),
             held: Mutex::new(held),
         }))
     }
@@ -139,7 +139,7 @@ impl Vault {
         Ok(Self {
             identity,
             ca_pin,
-            keep: Keep::Disk(files),
+            keep: Keep::Disk(Box::new(files)),
             held: Mutex::default(),
         })
     }

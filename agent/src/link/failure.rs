@@ -13,6 +13,8 @@ use crate::identity::VaultError;
 
 /// Longest text of a controller that is shown, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
+/// A host that is shut out asks again this often: somebody may let it in.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// How deep a chain of causes is searched.
 const CAUSES_MAX: usize = 16;
 
@@ -127,6 +129,19 @@ impl LinkFailure {
         }
     }
 
+    /// How long to stay away at least: as long as the controller asks, or a while when it shuts this host out.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        let Self::Answer {
+            code, retry_after, ..
+        } = self
+        else {
+            return None;
+        };
+        let forbidden = (*code == Code::PermissionDenied).then_some(FORBIDDEN_PAUSE);
+        retry_after.or(forbidden)
+    }
+
     /// Whether a new certificate, asked for with the identity key, may help.
     #[must_use]
     pub const fn needs_new_certificate(&self) -> bool {
@@ -200,10 +215,10 @@ impl LinkFailure {
         let rustls::Error::InvalidCertificate(reason) = error else {
             return None;
         };
-        if let CertificateError::Other(OtherError(other)) = reason {
-            if let Some(mismatch) = other.downcast_ref::<PinMismatch>() {
-                return Some(Self::ForeignCa(mismatch.clone()));
-            }
+        if let CertificateError::Other(OtherError(other)) = reason
+            && let Some(mismatch) = other.downcast_ref::<PinMismatch>()
+        {
+            return Some(Self::ForeignCa(mismatch.clone()));
         }
         let is_about_time = matches!(
             reason,

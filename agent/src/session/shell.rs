@@ -14,7 +14,6 @@ use tidemark_proto::v1;
 use tidemark_runtime::tls;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 
 use super::failures::{FailureLog, chain};
 use super::frames::{self, Greeting};
@@ -28,8 +27,6 @@ use crate::renew::{RenewError, renew};
 
 /// Most bytes of records that are read for one batch, so that a generous controller does not cost this host memory.
 const READ_BYTES_MAX: usize = 256 * 1024;
-/// A host that is shut out asks again this often: somebody may let it in.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// A refused certificate is replaced at most this often.
 const FORCED_RENEWAL_PAUSE: Duration = Duration::from_secs(300);
 /// From this difference on the host's clock is worth a word.
@@ -45,6 +42,8 @@ pub(super) struct Shell {
     failures: FailureLog,
     began: Instant,
     drain_until: Option<Instant>,
+    /// A connection failed after the stop: another attempt would only make the stop longer.
+    failed_while_draining: bool,
     /// The controller refused the certificate: the next connect renews it first.
     replace_certificate: bool,
     replaced_at: Option<Instant>,
@@ -79,6 +78,7 @@ impl Shell {
             failures: FailureLog::default(),
             began: Instant::now(),
             drain_until: None,
+            failed_while_draining: false,
             replace_certificate: false,
             replaced_at: None,
             sessions: 0,
@@ -144,7 +144,10 @@ impl Shell {
             SessionState::Waiting { until } if self.began + until >= drain_until
         );
         let bounds = self.parts.outbox.lock().bounds();
-        Instant::now() >= drain_until || comes_back_too_late || bounds.oldest > bounds.newest
+        Instant::now() >= drain_until
+            || comes_back_too_late
+            || self.failed_while_draining
+            || bounds.oldest > bounds.newest
     }
 
     fn perform(&mut self, action: Action) {
@@ -340,6 +343,7 @@ impl Shell {
     }
 
     fn report_disconnect(&mut self, kind: &'static str, text: &str) {
+        self.failed_while_draining |= self.drain_until.is_some();
         if kind == "drained" {
             tracing::info!("controller drains; coming back later");
         } else {
@@ -371,17 +375,9 @@ impl Shell {
         self.wire = Wire::Idle;
         self.replace_certificate |= failure.needs_new_certificate();
         self.report_disconnect(failure.kind(), &chain(failure));
-        let reason = match failure {
-            LinkFailure::Answer {
-                retry_after: Some(pause),
-                ..
-            } => DisconnectReason::RetryAfter(*pause),
-            LinkFailure::Answer {
-                code: Code::PermissionDenied,
-                ..
-            } => DisconnectReason::RetryAfter(FORBIDDEN_PAUSE),
-            _ => DisconnectReason::Lost,
-        };
+        let reason = failure
+            .pause()
+            .map_or(DisconnectReason::Lost, DisconnectReason::RetryAfter);
         let now = self.now();
         self.core.handle_disconnected(now, reason);
     }
