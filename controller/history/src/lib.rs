@@ -4,11 +4,15 @@
 
 pub mod codec_error;
 mod column;
+pub mod compact;
 pub mod flatten;
+pub mod hourly;
 pub mod intern;
+pub mod query;
 pub mod recent;
 pub mod segment;
 pub mod series;
+pub mod stored;
 pub mod table;
 pub mod tier;
 mod varint;
@@ -19,5 +23,6 @@ pub use intern::{EntityInterner, FlatSample};
 pub use recent::{RecentReader, decode_recent, encode_recent};
 pub use segment::{SegmentReader, encode_segment};
 pub use series::{EntityNumber, Point, Row, SeriesKey, Window};
+pub use stored::{RecentMeta, SegmentMeta};
 pub use table::{Table, TableBuilder};
 pub use tier::{Bucket, Tier};

@@ -93,11 +93,16 @@ impl<V: Copy> Table<V> {
 
     /// Joins `newer` into this one: where both have a cell of a series at a time, the newer one stays.
     pub fn merge(&mut self, newer: Self) {
+        self.merge_by(newer, |_, newer| newer);
+    }
+
+    /// Joins `newer` into this one: where both have a cell of a series at a time, `pick(own, newer)` stays.
+    pub(crate) fn merge_by(&mut self, newer: Self, pick: impl Fn(V, V) -> V) {
         match (self.times.last(), newer.times.first()) {
             (_, None) => {}
             (None, Some(_)) => *self = newer,
             (Some(last), Some(first)) if last < first => self.append(newer),
-            (Some(_), Some(_)) => self.interleave(newer),
+            (Some(_), Some(_)) => self.interleave(newer, pick),
         }
     }
 
@@ -140,7 +145,7 @@ impl<V: Copy> Table<V> {
         }
     }
 
-    fn interleave(&mut self, newer: Self) {
+    fn interleave(&mut self, newer: Self, pick: impl Fn(V, V) -> V) {
         let (times, own_rows, newer_rows) = union(&self.times, &newer.times);
         for cells in self.series.values_mut() {
             renumber(&mut cells.rows, &own_rows);
@@ -148,7 +153,7 @@ impl<V: Copy> Table<V> {
         for (key, mut cells) in newer.series {
             renumber(&mut cells.rows, &newer_rows);
             let target = self.series.entry(key).or_default();
-            *target = interleave_cells(std::mem::take(target), cells);
+            *target = interleave_cells(std::mem::take(target), cells, &pick);
         }
         self.times = times;
     }
@@ -186,25 +191,33 @@ fn renumber(rows: &mut [u32], new_rows: &[u32]) {
     }
 }
 
-fn interleave_cells<V: Copy>(older: Cells<V>, newer: Cells<V>) -> Cells<V> {
+fn interleave_cells<V: Copy>(
+    older: Cells<V>,
+    newer: Cells<V>,
+    pick: impl Fn(V, V) -> V,
+) -> Cells<V> {
+    let capacity = older.rows.len() + newer.rows.len();
     let mut joined = Cells {
-        rows: Vec::with_capacity(older.rows.len() + newer.rows.len()),
-        values: Vec::with_capacity(older.rows.len() + newer.rows.len()),
+        rows: Vec::with_capacity(capacity),
+        values: Vec::with_capacity(capacity),
+    };
+    let mut push = |row, value| {
+        joined.rows.push(row);
+        joined.values.push(value);
     };
     let mut older = older.rows.into_iter().zip(older.values).peekable();
-    for (row, value) in newer.rows.into_iter().zip(newer.values) {
+    for (row, mut value) in newer.rows.into_iter().zip(newer.values) {
         while let Some((older_row, older_value)) = older.next_if(|(older, _)| *older <= row) {
             if older_row < row {
-                joined.rows.push(older_row);
-                joined.values.push(older_value);
+                push(older_row, older_value);
+            } else {
+                value = pick(older_value, value);
             }
         }
-        joined.rows.push(row);
-        joined.values.push(value);
+        push(row, value);
     }
     for (row, value) in older {
-        joined.rows.push(row);
-        joined.values.push(value);
+        push(row, value);
     }
     joined
 }

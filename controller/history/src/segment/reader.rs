@@ -111,20 +111,37 @@ impl<'a> SegmentReader<'a> {
         Ok(times)
     }
 
-    /// The cells of one series; `None` when it has no such series.
+    /// Hands the cells of one series to `take`, with their times out of `times`, which must be [`Self::times`].
+    /// Says whether there is such a series.
     ///
     /// # Errors
     /// When its columns are damaged, or cells of type `V` are not those of its tier.
-    pub fn series<V: Cell>(&self, key: SeriesKey) -> Result<Option<Cells<V>>, CodecError> {
+    pub fn each_cell<V: Cell>(
+        &self,
+        key: SeriesKey,
+        times: &[i64],
+        mut take: impl FnMut(i64, V),
+    ) -> Result<bool, CodecError> {
         self.check_cells::<V>()?;
-        match self.entries.binary_search_by_key(&key, |entry| entry.key) {
-            Ok(place) => self
-                .entries
-                .get(place)
-                .map(|entry| self.cells(entry))
-                .transpose(),
-            Err(_) => Ok(None),
+        let Some(entry) = self.entry(key) else {
+            return Ok(false);
+        };
+        let Some(presence) = entry.presence else {
+            let values = self.values::<V>(entry, self.rows)?;
+            times
+                .iter()
+                .zip(values)
+                .for_each(|(time, value)| take(*time, value));
+            return Ok(true);
+        };
+        let rows = presence::decode(presence, self.rows)?;
+        let values = self.values::<V>(entry, rows.len())?;
+        for (row, value) in rows.iter().zip(values) {
+            if let Some(time) = times.get(*row as usize) {
+                take(*time, value);
+            }
         }
+        Ok(true)
     }
 
     /// Time and value of each point of a series of a raw segment; empty when it has no such series.
@@ -132,7 +149,7 @@ impl<'a> SegmentReader<'a> {
     /// # Errors
     /// When it is damaged or not raw.
     pub fn points(&self, key: SeriesKey) -> Result<Vec<(i64, i64)>, CodecError> {
-        self.timed(self.series::<i64>(key)?)
+        self.timed(key)
     }
 
     /// Start and content of each bucket of a series of a coarser segment; empty when it has no such series.
@@ -140,7 +157,7 @@ impl<'a> SegmentReader<'a> {
     /// # Errors
     /// When it is damaged or raw.
     pub fn buckets(&self, key: SeriesKey) -> Result<Vec<(i64, Bucket)>, CodecError> {
-        self.timed(self.series::<Bucket>(key)?)
+        self.timed(key)
     }
 
     /// All of it.
@@ -156,15 +173,17 @@ impl<'a> SegmentReader<'a> {
         Ok(Table::from_parts(self.times()?, series))
     }
 
-    fn timed<V: Cell>(&self, cells: Option<Cells<V>>) -> Result<Vec<(i64, V)>, CodecError> {
-        let Some(cells) = cells else {
-            return Ok(Vec::new());
-        };
-        let times = self.times()?;
-        let places = cells.rows.iter().zip(cells.values);
-        Ok(places
-            .filter_map(|(row, value)| Some((*times.get(*row as usize)?, value)))
-            .collect())
+    fn timed<V: Cell>(&self, key: SeriesKey) -> Result<Vec<(i64, V)>, CodecError> {
+        let mut points = Vec::new();
+        self.each_cell(key, &self.times()?, |time, value| {
+            points.push((time, value))
+        })?;
+        Ok(points)
+    }
+
+    fn entry(&self, key: SeriesKey) -> Option<&Entry<'a>> {
+        let place = self.entries.binary_search_by_key(&key, |entry| entry.key);
+        place.ok().and_then(|place| self.entries.get(place))
     }
 
     fn check_cells<V: Cell>(&self) -> Result<(), CodecError> {
@@ -182,15 +201,16 @@ impl<'a> SegmentReader<'a> {
             Some(bytes) => presence::decode(bytes, self.rows)?,
             None => (0u32..).take(self.rows).collect(),
         };
-        let columns: Vec<Vec<i64>> = self
-            .columns
-            .iter()
-            .skip(entry.first_column)
-            .take(V::FIELDS)
-            .map(|(encoding, bytes)| column::decode(*encoding, bytes, rows.len()))
-            .collect::<Result<_, _>>()?;
-        let values = V::from_columns(columns);
+        let values = self.values(entry, rows.len())?;
         Ok(Cells { rows, values })
+    }
+
+    fn values<V: Cell>(&self, entry: &Entry<'_>, count: usize) -> Result<Vec<V>, CodecError> {
+        let columns = self.columns.iter().skip(entry.first_column).take(V::FIELDS);
+        let columns: Vec<Vec<i64>> = columns
+            .map(|(encoding, bytes)| column::decode(*encoding, bytes, count))
+            .collect::<Result<_, _>>()?;
+        Ok(V::from_columns(columns))
     }
 
     fn read_directory(

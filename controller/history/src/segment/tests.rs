@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::compact::merge;
+use crate::table::Table;
 use crate::tier::roll_up_raw;
-use crate::{Bucket, EntityNumber, Point, Row, SeriesKey, TableBuilder};
+use crate::{Bucket, CodecError, EntityNumber, Point, Row, SeriesKey, TableBuilder, Tier, Window};
 use tidemark_model::Timestamp;
 
 const DAY: Window = Window::of_ms(0, 86_400_000);
@@ -91,7 +93,7 @@ proptest! {
             .map(|cut| encode_segment(Tier::Raw, DAY, &table_of(&rows[cut[0]..cut[1]])).unwrap())
             .collect();
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        let merged = merge_segments(Tier::Raw, DAY, &parts).unwrap();
+        let merged = merge(Tier::Raw, DAY, &parts).unwrap().bytes;
         let whole = encode_segment(Tier::Raw, DAY, &table_of(&rows)).unwrap();
         prop_assert_eq!(merged, whole);
     }
@@ -167,7 +169,9 @@ fn the_version_of_a_later_release_is_named() {
 fn the_later_segment_wins_at_one_time() {
     let parts = [regular(3, |_| 1), regular(2, |_| 2)]
         .map(|table| encode_segment(Tier::Raw, DAY, &table).unwrap());
-    let merged = merge_segments(Tier::Raw, DAY, &[&parts[0], &parts[1]]).unwrap();
+    let merged = merge(Tier::Raw, DAY, &[&parts[0], &parts[1]])
+        .unwrap()
+        .bytes;
     let points = SegmentReader::open(&merged)
         .unwrap()
         .points(key(1, 1))
@@ -178,6 +182,9 @@ fn the_later_segment_wins_at_one_time() {
 #[test]
 fn segments_of_two_tiers_are_not_joined() {
     let bytes = encode_segment(Tier::Raw, DAY, &regular(3, |_| 1)).unwrap();
-    let refused = merge_segments(Tier::Hour, DAY, &[&bytes]);
-    assert!(matches!(refused, Err(CodecError::WrongTier { .. })));
+    let refused = merge(Tier::Hour, DAY, &[&bytes]);
+    assert!(matches!(
+        refused,
+        Err(crate::compact::CompactError::Segment { position: 0, .. })
+    ));
 }
