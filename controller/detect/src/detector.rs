@@ -3,6 +3,7 @@
 //! Pure: the caller brings the time. Knows no host, no store and no wire.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemark_model::Sample;
 use tidemark_model::Timestamp;
@@ -10,12 +11,16 @@ use tidemark_model::forecast::{Eta, Forecast, Road};
 use tidemark_model::sample::PortSpaceSample;
 
 use crate::churn::Churn;
+use crate::days::{Evidence, Standing};
 use crate::explain;
 use crate::leak::Leak;
 use crate::memory::Memory;
 use crate::observation::{DetectorSettings, Observation, Rollup, SampleReadings};
 use crate::owners::Owners;
 use crate::saturation::Saturation;
+
+/// Two days before ports were gone, their use was no longer usual.
+const SPOILT_BEFORE_FULL_MS: u64 = 172_800_000;
 
 /// The newest reading.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +45,7 @@ pub struct SpaceDetector {
     leak: Leak,
     churn: Churn,
     saturation: Saturation,
+    days: Standing,
 }
 
 impl SpaceDetector {
@@ -54,6 +60,7 @@ impl SpaceDetector {
             leak: Leak::new(),
             churn: Churn::new(settings.lifetime_ms(), settings.destinations_max),
             saturation: Saturation::default(),
+            days: Standing::default(),
         }
     }
 
@@ -97,14 +104,17 @@ impl SpaceDetector {
         }
     }
 
+    /// Something was deployed to the host at `at`: a step is to be expected, and a rise waits to be believed.
+    pub fn note_deploy(&mut self, at: Timestamp) {
+        self.days.deploy(at);
+    }
+
     /// Takes a stretch of stored history, in time order, before live readings.
     pub fn observe_rollup(&mut self, rollup: &Rollup<'_>) {
         self.memory.take_rollup(rollup);
         self.owners
             .take(rollup.from, rollup.owners, rollup.unlisted_ports_max);
-        let end = rollup
-            .to
-            .saturating_sub(std::time::Duration::from_millis(1));
+        let end = rollup.to.saturating_sub(Duration::from_millis(1));
         let latest = Latest {
             at: end.max(rollup.from),
             capacity: rollup.capacity,
@@ -134,10 +144,22 @@ impl SpaceDetector {
         if latest.capacity == 0 {
             return;
         }
-        self.saturation
+        let relieved = self
+            .saturation
             .check(latest.at, latest.in_use, latest.capacity, refused);
+        if let Some(began) = relieved {
+            let before = Duration::from_millis(SPOILT_BEFORE_FULL_MS);
+            self.memory.spoil(began.saturating_sub(before), latest.at);
+        }
+        let capacity = f64::from(latest.capacity);
         self.leak
-            .check(&mut self.memory, latest.at, f64::from(latest.capacity));
+            .check(&mut self.memory, &self.owners, latest.at, capacity);
+        let evidence = Evidence {
+            owners: &self.owners,
+            capacity,
+            is_saturated: self.saturation.began().is_some(),
+        };
+        self.days.check(&mut self.memory, latest.at, &evidence);
     }
 
     fn weigh_churn(&mut self, latest: Latest) {
@@ -165,6 +187,7 @@ impl SpaceDetector {
         let mut candidates = [
             self.churn_forecast(&latest, now),
             self.leak_forecast(&latest, now),
+            self.slow_leak_forecast(&latest, now),
         ];
         candidates.sort_by_key(|candidate| {
             candidate
@@ -172,7 +195,7 @@ impl SpaceDetector {
                 .and_then(|forecast| forecast.eta)
                 .map_or(i64::MAX, |eta| eta.at.unix_ms())
         });
-        let [soonest, _] = candidates;
+        let [soonest, ..] = candidates;
         if self.saturation.began().is_some() {
             return self.saturated(&latest, now, soonest);
         }
@@ -234,6 +257,19 @@ impl SpaceDetector {
         })
     }
 
+    fn slow_leak_forecast(&self, latest: &Latest, now: Timestamp) -> Option<Forecast> {
+        let leak = self.days.raised()?;
+        let remaining = leak.remaining_ms(now);
+        Some(Forecast {
+            level: Some(level(latest)),
+            floor_ports_per_hour: Some(leak.slope),
+            eta: remaining[1].is_finite().then(|| eta(now, remaining)),
+            road: Some(Road::Leak),
+            culprit: leak.culprit_name(),
+            explanation: explain::slow_leak(leak, latest, remaining[1]),
+        })
+    }
+
     fn churn_forecast(&self, latest: &Latest, now: Timestamp) -> Option<Forecast> {
         let growth = self.churn.raised()?;
         let in_use = f64::from(latest.in_use);
@@ -273,6 +309,7 @@ impl SpaceDetector {
             + self.memory.heap_bytes()
             + self.owners.heap_bytes()
             + self.churn.heap_bytes()
+            + self.days.heap_bytes()
     }
 }
 

@@ -5,12 +5,15 @@
 use std::sync::Arc;
 
 use crate::churn::{BusyDestination, Growth};
+use crate::days::SlowLeak;
 use crate::detector::Latest;
 use crate::memory::Trend;
 use crate::owners::{Culprit, Evidence};
 use crate::rise::Rise;
 use crate::wording::{count, duration, ports, rate};
 
+/// Milliseconds in an hour.
+const HOUR: f64 = 3_600_000.0;
 /// Above this share of capacity the level itself is worth a word, whatever the trend says.
 const HIGH_SHARE: f64 = 0.8;
 
@@ -49,15 +52,9 @@ pub(crate) fn calm(latest: &Latest, trend: Option<&Trend>) -> String {
     }
 }
 
-/// The floor rises.
-pub(crate) fn leak(
-    rise: &Rise,
-    culprit: Option<&Culprit>,
-    capacity: u32,
-    remaining_ms: f64,
-) -> String {
-    let gain = rise.gain();
-    let who = match culprit {
+/// Whose ports they are.
+fn share_of(culprit: Option<&Culprit>, gain: f64) -> String {
+    match culprit {
         None => "no listed process explains it".to_owned(),
         Some(Culprit {
             name,
@@ -75,7 +72,51 @@ pub(crate) fn leak(
             evidence: Evidence::Handles,
             ..
         }) => format!("the handles of {name} rose alike, by {}", count(*own)),
+    }
+}
+
+/// The floor rises over hours to weeks.
+pub(crate) fn slow_leak(leak: &SlowLeak, latest: &Latest, remaining_ms: f64) -> String {
+    let (up, of, hours) = leak.steps;
+    let (gain, over) = leak.gain;
+    let who = leak.culprit.as_ref().map_or_else(
+        || "no listed process explains it".to_owned(),
+        |culprit| {
+            let means = match culprit.evidence {
+                Evidence::Ports => "ports",
+                Evidence::Handles => "handles",
+            };
+            format!(
+                "{:.0} % of it is {}, by its {means}",
+                100.0 * culprit.share,
+                culprit.name
+            )
+        },
+    );
+    let end = if remaining_ms.is_finite() {
+        format!("they are gone in {}", duration(remaining_ms))
+    } else {
+        "they last for more than 45 days".to_owned()
     };
+    format!(
+        "the floor gains {} in {} ({}), net of the usual day, and rose in {up} of {of} steps of {}; {who}; {}; {end}",
+        ports(gain),
+        duration(over * HOUR),
+        rate(leak.slope / HOUR),
+        duration(hours * HOUR),
+        level(latest),
+    )
+}
+
+/// The floor rises within minutes to hours.
+pub(crate) fn leak(
+    rise: &Rise,
+    culprit: Option<&Culprit>,
+    capacity: u32,
+    remaining_ms: f64,
+) -> String {
+    let gain = rise.gain();
+    let who = share_of(culprit, gain);
     let (up, of) = rise.steps;
     format!(
         "floor rose from {} to {} ports in {} ({}), in {up} of {of} steps of {}; {who}; {} are gone in {}",

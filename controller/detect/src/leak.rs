@@ -8,6 +8,7 @@
 use tidemark_model::Timestamp;
 
 use crate::memory::{BOUND, FLOOR, MINUTES_WIDTHS_MS, Memory, PEAK};
+use crate::owners::Owners;
 use crate::rise::{self, Rise};
 use crate::stats::median;
 
@@ -22,6 +23,8 @@ const BOUND_SHARE: f64 = 0.7;
 const UNUSUAL: f64 = 1.05;
 /// From this ring on, a rise may be the time of day, so history or bound sockets must speak for it.
 const DAYTIME_WIDTH_MS: i64 = 300_000;
+/// ... and one process must explain this share of it, beyond what it gains every day.
+const OWNER_SHARE: f64 = 0.6;
 /// Below this share of the rise left, the leak was put right.
 const RESET_SHARE: f64 = 0.45;
 /// A raised leak stalls when it gains less than this share of what its slope promised.
@@ -92,7 +95,13 @@ impl Leak {
     }
 
     /// Weighs the memory at `at`, the time of the newest reading.
-    pub(crate) fn check(&mut self, memory: &mut Memory, at: Timestamp, capacity: f64) {
+    pub(crate) fn check(
+        &mut self,
+        memory: &mut Memory,
+        owners: &Owners,
+        at: Timestamp,
+        capacity: f64,
+    ) {
         let since = memory
             .booted_before(at)
             .map_or(self.since, |boot| boot.max(self.since));
@@ -107,12 +116,12 @@ impl Leak {
                     State::Quiet
                 }
             },
-            State::Quiet => match found.filter(|rise| is_telling(rise, memory, capacity)) {
+            State::Quiet => match found.filter(|rise| is_telling(rise, memory, owners, capacity)) {
                 Some(rise) => suspect(&rise, at),
                 None => State::Quiet,
             },
             State::Suspected { width_ms, block } => {
-                match found.filter(|rise| is_telling(rise, memory, capacity)) {
+                match found.filter(|rise| is_telling(rise, memory, owners, capacity)) {
                     Some(rise) if at.unix_ms().div_euclid(width_ms) > block => {
                         State::Raised(raise(rise, memory, at))
                     }
@@ -183,7 +192,7 @@ fn above_floor(rise: &Rise, memory: &Memory) -> [f64; 3] {
 }
 
 /// Whether a rise is worth telling: its end is near for its age, and it is nothing this host does every day.
-fn is_telling(rise: &Rise, memory: &Memory, capacity: f64) -> bool {
+fn is_telling(rise: &Rise, memory: &Memory, owners: &Owners, capacity: f64) -> bool {
     let [_, above, _] = above_floor(rise, memory);
     let remaining = (capacity - above - rise.floor_to).max(0.0) / rise.slope;
     let is_bound = bound_share(rise, memory) >= BOUND_SHARE;
@@ -195,7 +204,11 @@ fn is_telling(rise: &Rise, memory: &Memory, capacity: f64) -> bool {
         Some(usual) => rise.floor_to + above > UNUSUAL * usual,
         None => rise.width_ms < DAYTIME_WIDTH_MS,
     };
-    is_unusual && remaining <= EXTRAPOLATION * rise.age_ms()
+    let is_owned = rise.width_ms < DAYTIME_WIDTH_MS
+        || owners
+            .explain(timestamp(rise.from), timestamp(rise.to), rise.gain())
+            .is_some_and(|culprit| culprit.share >= OWNER_SHARE);
+    is_unusual && is_owned && remaining <= EXTRAPOLATION * rise.age_ms()
 }
 
 /// Share of the rise that bound sockets make up; 0 where they cannot be seen.

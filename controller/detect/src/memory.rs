@@ -11,12 +11,14 @@ use crate::ring::{Keep, Ring};
 pub(crate) const FLOOR: usize = 0;
 /// Greatest ports in use.
 pub(crate) const PEAK: usize = 1;
+/// Greatest ports of TIME_WAIT alone.
+pub(crate) const TIME_WAIT: usize = 2;
 /// Least bound ports, in the rings of minutes.
 pub(crate) const BOUND: usize = 3;
 
 static MINUTES_KEEP: [Keep; 4] = [Keep::Least, Keep::Greatest, Keep::Greatest, Keep::Least];
 static QUARTER_KEEP: [Keep; 3] = [Keep::Least, Keep::Greatest, Keep::Greatest];
-static HOUR_KEEP: [Keep; 2] = [Keep::Least, Keep::Greatest];
+static HOUR_KEEP: [Keep; 3] = [Keep::Least, Keep::Greatest, Keep::Greatest];
 
 /// Block widths of the rings of minutes: windows from 30 s to 4 h fit into 48 blocks of one of them.
 pub(crate) const MINUTES_WIDTHS_MS: [i64; 4] = [5_000, 15_000, 60_000, 300_000];
@@ -24,7 +26,7 @@ const MINUTES_SLOTS: usize = 48;
 /// Quarter hours.
 pub(crate) const QUARTER_MS: i64 = 900_000;
 /// Ten days of quarter hours: a week's profile, and a window of two days before the leak that spoils it.
-const QUARTER_SLOTS: usize = 1_008;
+const QUARTER_SLOTS: usize = 960;
 /// An hour.
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// Four weeks of hours.
@@ -41,7 +43,7 @@ const BOOT_TOLERANCE_MS: i64 = 120_000;
 pub(crate) struct Memory {
     pub minutes: [Ring<4>; 4],
     pub quarters: Ring<3>,
-    pub hours: Ring<2>,
+    pub hours: Ring<3>,
     /// When the host booted, ascending, the newest kept.
     boots: Vec<Timestamp>,
     /// Stretches that are no part of what is usual here: leaks that were cleared.
@@ -108,9 +110,9 @@ impl Memory {
     }
 
     fn take_long(&mut self, at: Timestamp, [floor, peak, time_wait]: [u32; 3]) {
-        self.quarters
-            .merge(at, [Some(floor), Some(peak), Some(time_wait)]);
-        if !self.hours.merge(at, [Some(floor), Some(peak)]) {
+        let values = [Some(floor), Some(peak), Some(time_wait)];
+        self.quarters.merge(at, values);
+        if !self.hours.merge(at, values) {
             self.too_late = self.too_late.saturating_add(1);
         }
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
@@ -135,6 +137,16 @@ impl Memory {
     /// The newest boot at or before `at`: floors of before say nothing of those after.
     pub(crate) fn booted_before(&self, at: Timestamp) -> Option<Timestamp> {
         self.boots.iter().rev().find(|boot| **boot <= at).copied()
+    }
+
+    /// Boots, ascending.
+    pub(crate) fn boots(&self) -> &[Timestamp] {
+        &self.boots
+    }
+
+    /// Earliest reading ever taken.
+    pub(crate) const fn first(&self) -> Option<Timestamp> {
+        self.first
     }
 
     /// Marks a stretch as no part of what is usual here.

@@ -21,10 +21,14 @@ const LEVELS: [(i64, usize); 5] = [
     (1_800_000, 96),
     (10_800_000, 88),
 ];
+/// Position of the half hours among the levels.
+const HALF_HOURS: usize = 3;
 /// Handles are stored in fours, so that 262,140 of them fit into a block.
 const HANDLES_UNIT: u32 = 4;
 /// How many restarts are remembered of a process.
 const RESTARTS_MAX: usize = 8;
+/// For this long after a restart, what a process holds counts as its level after it.
+const RESTART_SETTLES_MS: i64 = 10_800_000;
 /// Longest process name kept, in characters.
 const NAME_CHARS_MAX: usize = 128;
 const DAY_MS: i64 = 86_400_000;
@@ -35,12 +39,20 @@ struct Track {
     name: Arc<str>,
     levels: [Ring<2>; 5],
     incarnation: i64,
-    restarts: Vec<Timestamp>,
+    restarts: Vec<Restart>,
     last_ports: u32,
     last_at: Timestamp,
     /// When it was first listed, and the most that it can have held before.
     listed_at: Timestamp,
     before_ports: Option<u32>,
+}
+
+/// A restart of a process: what it held before, and the least in the three hours after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub at: Timestamp,
+    pub before: u32,
+    pub after: u32,
 }
 
 /// The process that explains a rise.
@@ -164,6 +176,28 @@ impl Owners {
             })
     }
 
+    /// The restarts of a process, oldest first.
+    pub(crate) fn restarts_of(&self, name: &str) -> &[Restart] {
+        self.tracks
+            .iter()
+            .find(|track| &*track.name == name)
+            .map_or(&[], |track| &track.restarts)
+    }
+
+    /// The processes that restarted: name, restarts, and what each holds.
+    pub(crate) fn restarted(&self) -> impl Iterator<Item = (Arc<str>, &[Restart], u32)> {
+        self.tracks
+            .iter()
+            .filter(|track| track.restarts.len() >= 2)
+            .map(|track| {
+                (
+                    Arc::clone(&track.name),
+                    &track.restarts[..],
+                    track.last_ports,
+                )
+            })
+    }
+
     /// The process that holds the most ports, and how many.
     pub(crate) fn largest(&self) -> Option<(Arc<str>, u32)> {
         let newest = self.tracks.iter().map(|track| track.last_at).max()?;
@@ -234,8 +268,17 @@ impl Track {
             if self.restarts.len() >= RESTARTS_MAX {
                 self.restarts.remove(0);
             }
-            self.restarts.push(at);
+            self.restarts.push(Restart {
+                at,
+                before: self.last_ports,
+                after: reading.ports,
+            });
             self.incarnation = reading.incarnation;
+        }
+        if let Some(restart) = self.restarts.last_mut()
+            && at.ms_since(restart.at) <= RESTART_SETTLES_MS
+        {
+            restart.after = restart.after.min(reading.ports);
         }
         self.last_ports = reading.ports;
         self.last_at = at;
@@ -276,13 +319,25 @@ impl Track {
             let then = then.or_else(|| self.held_before(field, from))?;
             return Some((now - then) * length as f64 / whole_days as f64);
         }
-        let begin = level.block_of(from);
         let now = level.over(end - 1, end, field).last()?;
+        let begin = level.block_of(from);
         let then = level.over(begin, begin + 1, field).next();
         let then = then
             .or_else(|| self.held_before(field, from))
             .or_else(|| level.over(begin, end, field).next())?;
-        Some(now - then)
+        Some(now - then - self.usual_gain(field, from, to))
+    }
+
+    /// What it gains between these times of day on the day before; 0 for rises of minutes.
+    fn usual_gain(&self, field: usize, from: Timestamp, to: Timestamp) -> f64 {
+        let level = &self.levels[HALF_HOURS];
+        if to.ms_since(from) < 4 * level.width_ms() {
+            return 0.0;
+        }
+        let day = DAY_MS / level.width_ms();
+        let (begin, end) = (level.block_of(from) - day, level.block_of(to) - day);
+        let usual = level.get(end, field).zip(level.get(begin, field));
+        usual.map_or(0.0, |(late, early)| (late - early).max(0.0))
     }
 
     /// The most that it can have held at `from`, when it was listed only later.
@@ -311,7 +366,7 @@ impl Track {
 
     fn heap_bytes(&self) -> usize {
         let rings: usize = self.levels.iter().map(Ring::heap_bytes).sum();
-        rings + self.restarts.capacity() * size_of::<Timestamp>() + self.name.len()
+        rings + self.restarts.capacity() * size_of::<Restart>() + self.name.len()
     }
 }
 

@@ -22,8 +22,14 @@ pub(crate) struct Saturation {
 }
 
 impl Saturation {
-    /// Weighs a reading newer than those before.
-    pub(crate) fn check(&mut self, at: Timestamp, in_use: u32, capacity: u32, refused: u32) {
+    /// Weighs a reading newer than those before. Says when the saturation began that this reading ends.
+    pub(crate) fn check(
+        &mut self,
+        at: Timestamp,
+        in_use: u32,
+        capacity: u32,
+        refused: u32,
+    ) -> Option<Timestamp> {
         let share = f64::from(in_use) / f64::from(capacity.max(1));
         let interval = self.newest.map_or(0, |newest| at.ms_since(newest));
         self.newest = Some(at);
@@ -34,9 +40,12 @@ impl Saturation {
         } else if let Some(full_at) = self.full_at {
             let patience = RELIEVED_MS.max(interval.saturating_mul(RELIEVED_READINGS));
             if share < RELIEVED_SHARE && at.ms_since(full_at) >= patience {
+                let began = self.began;
                 self.clear();
+                return began;
             }
         }
+        None
     }
 
     /// Since when; `None` while there is headroom.

@@ -1,0 +1,149 @@
+//! Four weeks of one port space as plain arrays of quarter hours, laid out for weighing at one time.
+//!
+//! Built from the memory for each weighing and dropped after it. The last element is the newest whole quarter hour.
+
+use tidemark_model::Timestamp;
+
+use crate::memory::{FLOOR, HOUR_MS, Memory, PEAK, QUARTER_MS, TIME_WAIT};
+use crate::stats::{median, scatter};
+
+/// Quarter hours in a day.
+pub(crate) const DAY: i64 = 96;
+/// Longest series, in quarter hours: four weeks.
+const LENGTH_MAX: i64 = 28 * DAY;
+
+/// The arrays. What was not counted is NaN; positions are `i64` so that a look before the beginning is just empty.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    /// Number of the first element's quarter hour since the Unix epoch.
+    pub origin: i64,
+    pub floor: Vec<f64>,
+    pub peak: Vec<f64>,
+    pub time_wait: Vec<f64>,
+    /// Elements that are no part of what is usual.
+    pub spoilt: Vec<bool>,
+    /// Positions of boots.
+    pub boots: Vec<i64>,
+    pub capacity: f64,
+}
+
+impl Series {
+    /// The series up to the quarter hour numbered `newest`; `None` when nothing is remembered.
+    pub(crate) fn new(memory: &Memory, newest: i64, capacity: f64) -> Option<Self> {
+        let hours_oldest = memory.hours.oldest()?.saturating_mul(HOUR_MS / QUARTER_MS);
+        let oldest = memory.quarters.oldest()?.min(hours_oldest);
+        let first_reading = memory.quarters.block_of(memory.first()?);
+        let origin = oldest.max(first_reading).max(newest - LENGTH_MAX + 1);
+        if origin > newest {
+            return None;
+        }
+        let fine_from = memory.quarters.oldest()?;
+        let value = |block: i64, field: usize| {
+            let found = if block >= fine_from {
+                memory.quarters.get(block, field)
+            } else {
+                memory
+                    .hours
+                    .get(block.div_euclid(HOUR_MS / QUARTER_MS), field)
+            };
+            found.unwrap_or(f64::NAN)
+        };
+        let column = |field: usize| (origin..=newest).map(|block| value(block, field)).collect();
+        Some(Self {
+            origin,
+            floor: column(FLOOR),
+            peak: column(PEAK),
+            time_wait: column(TIME_WAIT),
+            spoilt: (origin..=newest)
+                .map(|block| memory.is_spoilt(quarter_start(block)))
+                .collect(),
+            boots: memory
+                .boots()
+                .iter()
+                .map(|boot| memory.quarters.block_of(*boot) - origin)
+                .collect(),
+            capacity,
+        })
+    }
+
+    /// Position of the newest element.
+    pub(crate) fn newest(&self) -> i64 {
+        self.floor.len() as i64 - 1
+    }
+
+    /// Whether a boot lies in `after..=to`.
+    pub(crate) fn has_boot(&self, after: i64, to: i64) -> bool {
+        self.boots.iter().any(|boot| after < *boot && *boot <= to)
+    }
+
+    /// Whether any element of `from..=to` is spoilt.
+    pub(crate) fn is_spoilt(&self, position: i64) -> bool {
+        at(&self.spoilt, position).copied().unwrap_or(false)
+    }
+
+    /// The floor at `position`, NaN when it was not counted or lies outside.
+    pub(crate) fn floor_at(&self, position: i64) -> f64 {
+        at(&self.floor, position).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Start of a numbered quarter hour.
+pub(crate) fn quarter_start(block: i64) -> Timestamp {
+    Timestamp::from_unix_ms(block.saturating_mul(QUARTER_MS))
+}
+
+fn at<T>(values: &[T], position: i64) -> Option<&T> {
+    usize::try_from(position)
+        .ok()
+        .and_then(|position| values.get(position))
+}
+
+/// The elements `from..=to`, cut to what there is.
+pub(crate) fn part(values: &[f64], from: i64, to: i64) -> &[f64] {
+    let begin = usize::try_from(from.max(0)).unwrap_or(0);
+    let end = usize::try_from(to.saturating_add(1).max(0))
+        .unwrap_or(0)
+        .min(values.len());
+    values.get(begin..end).unwrap_or_default()
+}
+
+fn counted(values: &[f64]) -> Vec<f64> {
+    values
+        .iter()
+        .copied()
+        .filter(|value| !value.is_nan())
+        .collect()
+}
+
+/// Least of what was counted; NaN of nothing.
+pub(crate) fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NAN, f64::min)
+}
+
+/// Greatest of what was counted; NaN of nothing.
+pub(crate) fn greatest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NAN, f64::max)
+}
+
+/// Median of what was counted; NaN of nothing.
+pub(crate) fn middle(values: &[f64]) -> f64 {
+    median(&mut counted(values)).unwrap_or(f64::NAN)
+}
+
+/// Scatter of what was counted; NaN of nothing.
+pub(crate) fn spread(values: &[f64]) -> f64 {
+    scatter(&counted(values)).unwrap_or(f64::NAN)
+}
+
+/// Share of elements that were not counted; 1 of nothing.
+pub(crate) fn missing(values: &[f64]) -> f64 {
+    if values.is_empty() {
+        return 1.0;
+    }
+    values.iter().filter(|value| value.is_nan()).count() as f64 / values.len() as f64
+}
+
+/// `value`, or `other` when it is NaN.
+pub(crate) fn or(value: f64, other: f64) -> f64 {
+    if value.is_nan() { other } else { value }
+}

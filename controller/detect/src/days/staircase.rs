@@ -1,0 +1,503 @@
+//! Whether the floor climbed over hours to days: materially, evenly, still, and unlike anything usual here.
+//!
+//! After the reference detector's second stage; its constants were tuned on the development set. Keeps no state.
+
+use crate::days::series::{DAY, Series, greatest, least, middle, missing, or, part, spread};
+use crate::stats::{parabola, theil_sen};
+
+/// One scale: windows of `blocks` blocks of `hours`.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    hours: f64,
+    blocks: usize,
+    /// The rise over the usual change from day to day, and over capacity.
+    sigmas: f64,
+    capacity_share: f64,
+    /// The end lies no further ahead than this, and than this many times the window.
+    hours_ahead_max: f64,
+    windows_ahead_max: f64,
+    /// Least share of the rise that one process must explain.
+    owner_share: f64,
+}
+
+const fn scale(
+    hours: f64,
+    blocks: usize,
+    rise: (f64, f64),
+    ahead: (f64, f64),
+    owner_share: f64,
+) -> Scale {
+    Scale {
+        hours,
+        blocks,
+        sigmas: rise.0,
+        capacity_share: rise.1,
+        hours_ahead_max: ahead.0,
+        windows_ahead_max: ahead.1,
+        owner_share,
+    }
+}
+
+/// Shortest first; the longest that passes is taken.
+const SCALES: [Scale; 9] = [
+    scale(0.25, 8, (8.0, 0.030), (30.0, 3.0), 0.5),
+    scale(0.5, 8, (8.0, 0.030), (48.0, 3.0), 0.5),
+    scale(1.0, 6, (7.0, 0.030), (72.0, 3.0), 0.5),
+    scale(2.0, 6, (6.0, 0.030), (120.0, 3.0), 0.45),
+    scale(4.0, 6, (5.0, 0.025), (240.0, 4.0), 0.4),
+    scale(8.0, 6, (5.0, 0.025), (400.0, 5.0), 0.4),
+    scale(24.0, 4, (5.0, 0.02), (504.0, 5.0), 0.3),
+    scale(24.0, 6, (4.0, 0.02), (504.0, 5.0), 0.3),
+    scale(48.0, 5, (4.0, 0.02), (504.0, 5.0), 0.3),
+];
+/// No block may hold more than this share of the rise: a step does.
+const STEP_SHARE: f64 = 0.55;
+/// The second half of a rise brings at least this share of the first.
+const BEND_SHARE: f64 = 0.55;
+/// A rise that the rate of connections explains to this share is load.
+const LOAD_SHARE: f64 = 0.5;
+
+/// Days in a profile, and how far back they are looked for.
+const PROFILE_DAYS: i64 = 7;
+const PROFILE_REACH_DAYS: i64 = 14;
+/// With less history than this before a window, chance passes for a climb more often ...
+const YOUNG: i64 = 3 * DAY;
+/// ... so it must be this many times clearer.
+const YOUNG_FACTOR: f64 = 1.5;
+
+/// A climb of the floor.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Climb {
+    /// Position of its first quarter hour.
+    pub from: i64,
+    /// Its length in quarter hours.
+    pub length: i64,
+    /// Hours in one of its blocks.
+    pub block_hours: f64,
+    /// Ports gained.
+    pub gain: f64,
+    /// Ports an hour.
+    pub slope: f64,
+    /// The block minima, net of the daily profile where there is one.
+    pub steps: Vec<f64>,
+    /// Least share of it that one process must explain.
+    pub owner_share: f64,
+    /// How many days back its profile begins; `None` without a profile.
+    pub profile_days: Option<i64>,
+}
+
+/// The longest climb that ends in the newest quarter hour.
+pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
+    let mut best = None;
+    for scale in SCALES {
+        // The last two days may be spoilt by the leak itself: another try compares with the days before them.
+        let is_daily = [2.0, 4.0, 8.0].contains(&scale.hours);
+        for skipped_days in [Some(0), is_daily.then_some(2)].into_iter().flatten() {
+            best = climb_at(series, since, &scale, skipped_days).or(best);
+        }
+    }
+    best
+}
+
+/// The greatest floor of each quarter hour's time of day over a week that begins `days` days back. Spoilt days are
+/// left out and days before them taken instead; when too little is left, spoilt ones count.
+pub(crate) fn profile(series: &Series, from: i64, length: i64, days: i64) -> Vec<f64> {
+    let count = usize::try_from(length).unwrap_or(0);
+    let mut clean = vec![(f64::NAN, 0u8); count];
+    let mut raw = vec![f64::NAN; count];
+    for back in days..days + PROFILE_REACH_DAYS {
+        let begin = from - DAY * back;
+        if begin < 0 {
+            break;
+        }
+        for (offset, ((clean, taken), raw)) in clean.iter_mut().zip(&mut raw).enumerate() {
+            let position = begin + offset as i64;
+            let value = series.floor_at(position);
+            if back < days + PROFILE_DAYS {
+                *raw = raw.max(value);
+            }
+            if i64::from(*taken) < PROFILE_DAYS && !value.is_nan() && !series.is_spoilt(position) {
+                *clean = clean.max(value);
+                *taken += 1;
+            }
+        }
+    }
+    let clean: Vec<f64> = clean.into_iter().map(|(value, _)| value).collect();
+    if missing(&clean) < 0.2 { clean } else { raw }
+}
+
+/// Takes the daily profile out of `values`; where it is unknown, its median.
+fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
+    let usual = middle(profile);
+    values
+        .iter()
+        .zip(profile)
+        .map(|(value, profile)| value - or(*profile, usual))
+        .collect()
+}
+
+fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Option<Climb> {
+    let newest = series.newest();
+    let length = (scale.hours * 4.0) as i64 * scale.blocks as i64;
+    let from = newest - length + 1;
+    if from < since.max(0) || series.has_boot(from, newest) {
+        return None;
+    }
+    let mut values = part(&series.floor, from, newest).to_vec();
+    let mut profile_days = None;
+    if scale.hours < 24.0 {
+        let days = length.div_ceil_days() + skipped_days;
+        let reaches_back = from - DAY * days >= 0;
+        if skipped_days > 0 && !reaches_back {
+            return None;
+        }
+        let profile = reaches_back
+            .then(|| profile(series, from, length, days))
+            .filter(|profile| missing(profile) <= 0.2);
+        match profile {
+            Some(profile) => {
+                values = net_of(&values, &profile);
+                profile_days = Some(days);
+            }
+            None if length < DAY => return None,
+            None => {}
+        }
+    }
+    let is_young = from < YOUNG;
+    let steps = even_steps(series, scale, &values, profile_days.is_none() || is_young)?;
+    let gain = steps.last()? - steps.first()?;
+    let usual = usual_change(series, if scale.hours < 24.0 { from } else { newest });
+    let age_factor = if is_young { YOUNG_FACTOR } else { 1.0 };
+    let sigmas = age_factor * scale.sigmas * if scale.hours >= 24.0 { 0.5 } else { 0.6 };
+    if gain < sigmas * usual || load_explains(series, length) > LOAD_SHARE * gain {
+        return None;
+    }
+    let slope = gain / ((steps.len() - 1) as f64 * scale.hours);
+    let top = greatest(part(&series.peak, newest - DAY + 1, newest));
+    let ahead = (series.capacity - top).max(0.0) / slope;
+    if ahead > scale.hours_ahead_max || ahead > scale.windows_ahead_max * length as f64 / 4.0 {
+        return None;
+    }
+    Some(Climb {
+        from,
+        length,
+        block_hours: scale.hours,
+        gain,
+        slope,
+        steps,
+        owner_share: scale.owner_share,
+        profile_days,
+    })
+}
+
+trait Days {
+    fn div_ceil_days(self) -> i64;
+}
+
+impl Days for i64 {
+    /// Whole days that hold this many quarter hours.
+    fn div_ceil_days(self) -> i64 {
+        (self + DAY - 1) / DAY
+    }
+}
+
+/// The block minima when they climb evenly and still; `None` otherwise.
+fn even_steps(series: &Series, scale: &Scale, values: &[f64], is_strict: bool) -> Option<Vec<f64>> {
+    let width = values.len() / scale.blocks;
+    let minima: Vec<f64> = values.chunks(width.max(1)).map(least).collect();
+    if minima.last()?.is_nan() {
+        return None;
+    }
+    let steps: Vec<f64> = minima.into_iter().filter(|value| !value.is_nan()).collect();
+    if steps.len() < 3 || steps.len() + (scale.blocks / 4).max(1) < scale.blocks {
+        return None;
+    }
+    let gain = steps.last()? - steps.first()?;
+    if gain < scale.capacity_share * series.capacity {
+        return None;
+    }
+    let rises: Vec<f64> = steps
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [before, after] => Some(after - before),
+            _ => None,
+        })
+        .collect();
+    let count = rises.len();
+    let is_strict = (is_strict && scale.hours < 24.0) || count <= 4;
+    let up = rises.iter().filter(|rise| **rise > 0.0).count();
+    if up + usize::from(!is_strict) < count
+        || *rises.last()? <= 0.2 * gain / count as f64
+        || rises.iter().copied().fold(0.0, f64::max) > STEP_SHARE * gain
+    {
+        return None;
+    }
+    let half = count / 2;
+    let early = rises.iter().take(half).sum::<f64>() / half as f64;
+    let late = rises.iter().skip(half).sum::<f64>() / (count - half) as f64;
+    (early <= 0.0 || late / early >= BEND_SHARE).then_some(steps)
+}
+
+/// Standard deviation of the change from one day to the next, over the week before `from`.
+pub(crate) fn usual_change(series: &Series, from: i64) -> f64 {
+    let begin = DAY.max(from - 7 * DAY);
+    let changes: Vec<f64> = (begin..from)
+        .step_by(4)
+        .filter(|position| !series.is_spoilt(*position) && !series.is_spoilt(position - DAY))
+        .map(|position| series.floor_at(position) - series.floor_at(position - DAY))
+        .collect();
+    let change = if from - begin >= 48 && changes.len() >= 12 {
+        spread(&changes)
+    } else {
+        f64::NAN
+    };
+    // Without enough of them: what two readings of the noise of before would differ by.
+    let noise = std::f64::consts::SQRT_2 * or(spread(part(&series.floor, 0, from - 1)), 0.0);
+    or(change, noise.max(0.015 * series.capacity)).max(0.002 * series.capacity)
+}
+
+/// How much of a rise the rate of connections accounts for: TIME_WAIT over what it was, times the floor that was.
+fn load_explains(series: &Series, length: i64) -> f64 {
+    let newest = series.newest();
+    let span = (length / 4).clamp(4, DAY);
+    let lag = DAY.max((length - span).div_ceil_days() * DAY);
+    let then_from = newest - span + 1 - lag;
+    if then_from < 0 {
+        return 0.0;
+    }
+    let now = middle(part(&series.time_wait, newest - span + 1, newest));
+    let then = middle(part(&series.time_wait, then_from, newest - lag));
+    if now.is_nan() || then.is_nan() || then < 20.0 {
+        return 0.0;
+    }
+    (now / then - 1.0).max(0.0) * or(middle(part(&series.floor, then_from, newest - lag)), 0.0)
+}
+
+/// Where the line of a climb meets the level before it: the position at which the leak began.
+pub(crate) fn onset(series: &Series, climb: &Climb) -> i64 {
+    let newest = series.newest();
+    if climb.block_hours >= 24.0 {
+        return onset_by_kink(series)
+            .unwrap_or(climb.from)
+            .clamp(0, newest - DAY);
+    }
+    let mut values = part(&series.floor, climb.from, newest).to_vec();
+    let before_from = (climb.from - DAY).max(0);
+    let mut before = part(&series.floor, before_from, climb.from - 1).to_vec();
+    let mut is_profiled = false;
+    if let Some(days) = climb.profile_days {
+        values = net_of(&values, &profile(series, climb.from, climb.length, days));
+        if before.len() >= 16 {
+            let usual = profile(series, before_from, before.len() as i64, days);
+            before = net_of(&before, &usual);
+            is_profiled = true;
+        }
+    }
+    let level = if is_profiled {
+        middle(&before)
+    } else {
+        least(part(&values, 0, (climb.length / 8).max(2) - 1))
+    };
+    if level.is_nan() {
+        return climb.from;
+    }
+    let noise = if is_profiled {
+        or(spread(&before), 0.0)
+    } else {
+        0.0
+    };
+    let step = if climb.length >= 16 { 4 } else { 1 };
+    let low = level + (1.5 * noise).max(0.08 * climb.gain);
+    let last_low = values
+        .chunks(step)
+        .map(least)
+        .enumerate()
+        .rfind(|(_, value)| *value <= low);
+    let found = match last_low {
+        Some((index, _)) => climb.from + ((index + 1) * step) as i64,
+        None => meeting_point(&values, level).map_or(climb.from, |quarters| {
+            climb.from + (quarters as i64).clamp(-climb.length / 2, climb.length)
+        }),
+    };
+    found.clamp(0, newest - 4)
+}
+
+/// Quarter hours from the first value to where the values' line is at `level`.
+fn meeting_point(values: &[f64], level: f64) -> Option<f64> {
+    let points: Vec<(f64, f64)> = values
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| !value.is_nan())
+        .map(|(index, value)| (index as f64, *value))
+        .collect();
+    let line = theil_sen(&points)?;
+    (line.slope > 0.0).then(|| (level - line.origin) / line.slope)
+}
+
+/// The kink of a line that is flat and then rises, through the trailing daily floor in steps of six hours.
+fn onset_by_kink(series: &Series) -> Option<i64> {
+    let newest = series.newest();
+    let count = ((newest + 1) / 24 - 3).clamp(0, 84);
+    let floors: Vec<(i64, f64)> = (0..count)
+        .rev()
+        .map(|back| {
+            let end = newest - 24 * back;
+            (end, least(part(&series.floor, end - DAY + 1, end)))
+        })
+        .filter(|(_, value)| !value.is_nan())
+        .collect();
+    if floors.len() < 6 {
+        return None;
+    }
+    let mut best: Option<(f64, i64)> = None;
+    for (kink, _) in floors.iter().take(floors.len() - 3) {
+        let points: Vec<(f64, f64)> = floors
+            .iter()
+            .map(|(end, value)| ((end - kink).max(0) as f64, *value))
+            .collect();
+        let (slope, origin) = least_squares(&points);
+        let misfit: f64 = points
+            .iter()
+            .map(|(x, y)| (y - origin - slope * x).abs())
+            .sum();
+        if slope > 0.0 && best.is_none_or(|(least, _)| misfit < least) {
+            best = Some((misfit, *kink));
+        }
+    }
+    // The trailing daily floor begins to rise when its window has left the flat part: half a day is the middle.
+    best.map(|(_, kink)| kink - 48)
+}
+
+/// Slope and origin of the least-squares line.
+fn least_squares(points: &[(f64, f64)]) -> (f64, f64) {
+    let count = points.len() as f64;
+    let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
+    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
+    let over: f64 = points
+        .iter()
+        .map(|(x, y)| (x - mean_x) * (y - mean_y))
+        .sum();
+    let under: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    let slope = if under > 0.0 { over / under } else { 0.0 };
+    (slope, mean_y - slope * mean_x)
+}
+
+/// A rise that flattens is watched, not reported, while its end is further ahead than this many times its age.
+const BEND_WAIT: f64 = 0.75;
+/// A rise whose last day brought less than this share of the day before flattens.
+const DAY_GAIN_SHARE: f64 = 0.7;
+/// A parabola counts as bent at this many standard errors.
+const BEND_ERRORS: f64 = 1.5;
+
+/// Whether the rise since `onset` flattens, and there is time to wait and see.
+pub(crate) fn flattens(series: &Series, onset: i64, hours_ahead: f64) -> bool {
+    let newest = series.newest();
+    let length = newest - onset;
+    let age = length as f64 / 4.0;
+    if length < 24 || hours_ahead <= 5.0f64.max(BEND_WAIT * age) {
+        return false;
+    }
+    if length >= 200 && newest >= 3 * DAY {
+        let last = day_gain(series, newest);
+        let before = day_gain(series, newest - DAY);
+        if before > 0.0 && last < DAY_GAIN_SHARE * before {
+            return true;
+        }
+    }
+    let blocks = 12;
+    let length = length / blocks * blocks;
+    let from = newest - length + 1;
+    let mut values = part(&series.floor, from, newest).to_vec();
+    if length < 5 * DAY {
+        let days = length.div_ceil_days();
+        let usual = if from - DAY * days >= 0 {
+            profile(series, from, length, days)
+        } else {
+            Vec::new()
+        };
+        if missing(&usual) < 0.2 {
+            values = net_of(&values, &usual);
+        } else if length >= DAY {
+            return false;
+        }
+    }
+    let points: Vec<(f64, f64)> = values
+        .chunks(usize::try_from(length / blocks).unwrap_or(1))
+        .map(least)
+        .enumerate()
+        .filter(|(_, value)| !value.is_nan())
+        .map(|(index, value)| (index as f64 / (blocks - 1) as f64, value))
+        .collect();
+    let (Some(curve), Some((_, last))) = (parabola(&points), points.last()) else {
+        return false;
+    };
+    if points.len() < 8 || curve.square >= -BEND_ERRORS * curve.square_error {
+        return false;
+    }
+    let top = greatest(part(&series.peak, newest - DAY + 1, newest));
+    curve
+        .top_after(1.0)
+        .is_some_and(|summit| summit - last < series.capacity - top)
+}
+
+/// Median gain of the day that ends at `end` over the day before.
+fn day_gain(series: &Series, end: i64) -> f64 {
+    let gains: Vec<f64> = (end - DAY + 1..=end)
+        .map(|position| series.floor_at(position) - series.floor_at(position - DAY))
+        .collect();
+    middle(&gains)
+}
+
+/// Whether a rise of `gain` since `onset` is more than this host ever did before, over as long.
+pub(crate) fn is_unusual(series: &Series, onset: i64, gain: f64, block_hours: f64) -> bool {
+    let newest = series.newest();
+    if block_hours < 24.0 {
+        if onset - DAY < DAY {
+            return true;
+        }
+        let changes: Vec<f64> = (DAY..onset)
+            .map(|position| {
+                if series.is_spoilt(position) || series.is_spoilt(position - DAY) {
+                    f64::NAN
+                } else {
+                    series.floor_at(position) - series.floor_at(position - DAY)
+                }
+            })
+            .collect();
+        let skipped = changes.len() % 16;
+        let minima: Vec<f64> = changes
+            .get(skipped..)
+            .unwrap_or_default()
+            .chunks(16)
+            .map(least)
+            .collect();
+        let usual = greatest(&minima).max(0.0);
+        return gain > 1.25 * usual;
+    }
+    let days = onset / DAY;
+    if days < 4 {
+        return true;
+    }
+    let floors: Vec<f64> = (0..days)
+        .map(|day| {
+            let begin = onset - DAY * (days - day);
+            let clean: Vec<f64> = (begin..begin + DAY)
+                .filter(|position| !series.is_spoilt(*position))
+                .map(|position| series.floor_at(position))
+                .collect();
+            least(&clean)
+        })
+        .collect();
+    let span = ((newest - onset) as f64 / DAY as f64)
+        .round()
+        .clamp(1.0, (days - 1) as f64) as usize;
+    let rises = floors.iter().enumerate().flat_map(|(index, early)| {
+        floors
+            .iter()
+            .skip(index + 1)
+            .take(span)
+            .map(move |late| late - early)
+    });
+    let usual = rises.fold(f64::NAN, f64::max);
+    usual.is_nan() || gain > 1.4 * usual.max(0.0)
+}

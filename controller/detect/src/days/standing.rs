@@ -1,0 +1,428 @@
+//! The standing verdict at the scale of hours to weeks: raise slowly, hold, clear on a reset, a boot or a real stall.
+//!
+//! After the reference detector's fourth stage. Weighed once for every quarter hour of readings; between whole hours
+//! only when something moves.
+
+use std::sync::Arc;
+
+use tidemark_model::Timestamp;
+
+use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
+use crate::days::restarts;
+use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
+use crate::days::staircase::{self, Climb};
+use crate::memory::{FLOOR, Memory};
+use crate::owners::{Culprit, Owners};
+
+/// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
+const AHEAD_MAX_HOURS: f64 = 336.0;
+/// No rise is extrapolated further than this many times its age.
+const EXTRAPOLATION: f64 = 3.0;
+/// After a deploy, this many hours must pass unless the end is nearer than two fifths of them.
+const SETTLE_HOURS: i64 = 14;
+/// Checks that must agree.
+const AGREEING: u32 = 2;
+/// Below this share of the rise left, the leak was put right.
+const RESET_SHARE: f64 = 0.45;
+/// A leak that gained less than this share of what its slope promised has stalled.
+const STALL_SHARE: f64 = 0.15;
+/// After a stall, this many quarter hours pass before a slower rise is believed.
+const COOLING: i64 = 4 * DAY;
+/// With the end nearer than this, a verdict is weighed every quarter hour instead of every hour.
+const NEAR_HOURS: f64 = 6.0;
+
+/// A leak over hours to weeks. Numbers of quarter hours count from the Unix epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct SlowLeak {
+    pub culprit: Option<Culprit>,
+    /// Ports an hour.
+    pub slope: f64,
+    /// Steps that went up, of how many, and hours in each.
+    pub steps: (usize, usize, f64),
+    /// Ports gained over the climb and its hours.
+    pub gain: (f64, f64),
+    /// Quarter hour in which it began.
+    pub onset: i64,
+    /// Hours until the end, counted from the end of `weighed`.
+    pub passage: Passage,
+    /// The newest quarter hour that was weighed.
+    pub weighed: i64,
+    raised: i64,
+    raised_slope: f64,
+    base: f64,
+    top: f64,
+}
+
+/// The standing verdict.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    weighed: Option<i64>,
+    pending: u32,
+    raised: Option<Box<SlowLeak>>,
+    /// Until that quarter hour, a slope below this is not believed.
+    cooling: Option<(i64, f64)>,
+    deployed: Option<Timestamp>,
+}
+
+/// What a weighing looks at.
+pub(crate) struct Evidence<'a> {
+    pub owners: &'a Owners,
+    pub capacity: f64,
+    pub is_saturated: bool,
+}
+
+/// A rise that would be told if a second check agrees.
+struct Candidate {
+    climb: Climb,
+    onset: i64,
+    slope: f64,
+    culprit: Option<Culprit>,
+    passage: Passage,
+}
+
+impl Standing {
+    pub(crate) fn raised(&self) -> Option<&SlowLeak> {
+        self.raised.as_deref()
+    }
+
+    /// Something was deployed to the host: steps are to be expected.
+    pub(crate) fn deploy(&mut self, at: Timestamp) {
+        self.deployed = Some(self.deployed.map_or(at, |deployed| deployed.max(at)));
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.raised.as_ref().map_or(0, |_| size_of::<SlowLeak>())
+    }
+
+    /// Weighs the quarter hour before the one that `at` lies in, once.
+    pub(crate) fn check(&mut self, memory: &mut Memory, at: Timestamp, evidence: &Evidence<'_>) {
+        let newest = memory.quarters.block_of(at) - 1;
+        if self.weighed.is_some_and(|weighed| weighed >= newest) {
+            return;
+        }
+        let is_whole_hour = (newest + 1).rem_euclid(4) == 0;
+        let has_skipped_hour = self
+            .weighed
+            .is_none_or(|weighed| weighed.div_euclid(4) < newest.div_euclid(4) - 1);
+        let is_full = is_whole_hour || has_skipped_hour;
+        if !is_full
+            && self.raised.is_none()
+            && self.pending == 0
+            && !is_moving(memory, newest, evidence.capacity)
+        {
+            return;
+        }
+        self.weighed = Some(newest);
+        let Some(series) = Series::new(memory, newest, evidence.capacity) else {
+            return;
+        };
+        if missing(part(&series.floor, series.newest() - 3, series.newest())) >= 1.0 {
+            return;
+        }
+        let view = View {
+            series: &series,
+            evidence,
+            is_full,
+        };
+        match self.raised.take() {
+            Some(leak) => self.follow(*leak, &view, memory),
+            None => self.consider(&view),
+        }
+    }
+
+    fn consider(&mut self, view: &View<'_>) {
+        let candidate = self.candidate(view);
+        match candidate {
+            Some(candidate) => {
+                self.pending += 1;
+                if self.pending >= AGREEING {
+                    self.pending = 0;
+                    self.raised = Some(Box::new(view.raise(candidate)));
+                }
+            }
+            None if view.is_full => self.pending = self.pending.saturating_sub(1),
+            None => {}
+        }
+    }
+
+    fn candidate(&self, view: &View<'_>) -> Option<Candidate> {
+        let found = staircase::climb(view.series, 0).and_then(|climb| self.judge(view, climb));
+        if found.is_some() || !view.is_full {
+            return found;
+        }
+        let overdue = restarts::overdue(view.series, view.evidence.owners)?;
+        let age = overdue.climb.length as f64 / 4.0;
+        let slope = Slope {
+            value: overdue.climb.slope,
+            error: 0.1 * overdue.climb.slope,
+        };
+        let passage = passage(view.series, &Hours::new(view.series), slope, age);
+        (passage[1] <= AHEAD_MAX_HOURS).then_some(Candidate {
+            onset: overdue.climb.from,
+            slope: overdue.climb.slope,
+            climb: overdue.climb,
+            culprit: Some(overdue.culprit),
+            passage,
+        })
+    }
+
+    fn judge(&self, view: &View<'_>, climb: Climb) -> Option<Candidate> {
+        let series = view.series;
+        let culprit = view.culprit(climb.from, climb.gain);
+        let share = culprit.as_ref().map_or(0.0, |culprit| culprit.share);
+        if share < climb.owner_share {
+            return None;
+        }
+        let onset = staircase::onset(series, &climb);
+        let age = ((series.newest() - onset) as f64 / 4.0).max(1.0);
+        let hours = Hours::new(series);
+        let slope = slope(&hours, age, climb.slope);
+        if slope.value <= 0.0 {
+            return None;
+        }
+        let passage = passage(series, &hours, slope, age);
+        let ahead = passage[1];
+        let gain = climb.gain.max(0.8 * slope.value * age);
+        let is_told = ahead <= AHEAD_MAX_HOURS
+            && ahead <= EXTRAPOLATION * age
+            && !self.is_cooling(view.number(), slope.value, ahead)
+            && !self.is_settling(view.number(), ahead)
+            && !restarts::come_in_time(
+                series,
+                view.evidence.owners,
+                culprit.as_ref(),
+                (ahead, climb.block_hours),
+            )
+            && !staircase::flattens(series, onset, ahead)
+            && staircase::is_unusual(series, onset, gain, climb.block_hours);
+        is_told.then_some(Candidate {
+            climb,
+            onset,
+            slope: slope.value,
+            culprit,
+            passage,
+        })
+    }
+
+    fn is_cooling(&self, number: i64, slope: f64, ahead: f64) -> bool {
+        self.cooling
+            .is_some_and(|(until, before)| number < until && slope < 0.8 * before && ahead > 24.0)
+    }
+
+    fn is_settling(&self, number: i64, ahead: f64) -> bool {
+        self.deployed.is_some_and(|deployed| {
+            let since = quarter_start(number).ms_since(deployed) / crate::memory::QUARTER_MS;
+            (0..4 * SETTLE_HOURS).contains(&since) && ahead > 0.4 * SETTLE_HOURS as f64
+        })
+    }
+
+    fn follow(&mut self, mut leak: SlowLeak, view: &View<'_>, memory: &mut Memory) {
+        let series = view.series;
+        let newest = series.newest();
+        let onset = leak.onset - series.origin;
+        let usual = view.usual_here(onset, newest);
+        if !view.evidence.is_saturated {
+            let floor = least(part(&series.floor, newest - 3, newest)) - usual;
+            leak.top = leak
+                .top
+                .max(least(part(&series.floor, newest - 7, newest)) - usual);
+            let raised = leak.raised - series.origin;
+            let is_reset = floor < leak.base + RESET_SHARE * (leak.top - leak.base);
+            if is_reset || series.has_boot(raised, newest) {
+                return self.clear(&leak, view, memory);
+            }
+            if view.is_full && view.has_stalled(&leak) {
+                self.cooling = Some((view.number() + COOLING, leak.raised_slope));
+                return self.clear(&leak, view, memory);
+            }
+        }
+        let passed = (view.number() - leak.weighed) as f64 / 4.0;
+        if view.is_full || leak.passage[1] - passed <= NEAR_HOURS {
+            view.update(&mut leak, onset);
+        }
+        self.raised = Some(Box::new(leak));
+    }
+
+    fn clear(&mut self, leak: &SlowLeak, view: &View<'_>, memory: &mut Memory) {
+        memory.spoil(quarter_start(leak.onset), quarter_start(view.number() + 1));
+        self.pending = 0;
+    }
+}
+
+/// Cheap screen between whole hours: did the floor rise over the last two hours?
+fn is_moving(memory: &Memory, newest: i64, capacity: f64) -> bool {
+    let ring = &memory.quarters;
+    let now = ring.get(newest, FLOOR);
+    let then = ring.get(newest - 7, FLOOR);
+    now.zip(then)
+        .is_some_and(|(now, then)| now - then > 0.02 * capacity)
+}
+
+/// One weighing.
+struct View<'a> {
+    series: &'a Series,
+    evidence: &'a Evidence<'a>,
+    is_full: bool,
+}
+
+impl View<'_> {
+    /// Number of the newest quarter hour since the Unix epoch.
+    fn number(&self) -> i64 {
+        self.series.origin + self.series.newest()
+    }
+
+    fn culprit(&self, from: i64, gain: f64) -> Option<Culprit> {
+        self.evidence.owners.explain(
+            quarter_start(self.series.origin + from),
+            quarter_start(self.number()),
+            gain,
+        )
+    }
+
+    fn raise(&self, candidate: Candidate) -> SlowLeak {
+        let series = self.series;
+        let newest = series.newest();
+        let Candidate {
+            climb,
+            onset,
+            slope,
+            culprit,
+            passage,
+        } = candidate;
+        let floor = least(part(&series.floor, newest - 3, newest)) - self.usual_here(onset, newest);
+        let gained = climb.gain.max(slope * (newest - onset) as f64 / 4.0 * 0.8);
+        let up = climb
+            .steps
+            .windows(2)
+            .filter(|pair| matches!(pair, [before, after] if after > before))
+            .count();
+        SlowLeak {
+            culprit,
+            slope,
+            steps: (up, climb.steps.len().saturating_sub(1), climb.block_hours),
+            gain: (climb.gain, climb.length as f64 / 4.0),
+            onset: onset + series.origin,
+            passage,
+            weighed: self.number(),
+            raised: self.number(),
+            raised_slope: slope,
+            base: floor - gained,
+            top: floor,
+        }
+    }
+
+    /// Measures slope and end anew.
+    fn update(&self, leak: &mut SlowLeak, onset: i64) {
+        let series = self.series;
+        let age = ((series.newest() - onset) as f64 / 4.0).max(1.0);
+        let mut fallback = leak.slope.max(1e-6);
+        if age < 30.0
+            && let Some(short) = slope_short(series, onset).filter(|slope| *slope > 0.0)
+        {
+            fallback = short;
+        }
+        let hours = Hours::new(series);
+        let mut measured = slope(&hours, age, fallback);
+        if measured.value <= 0.0 {
+            measured = Slope {
+                value: 0.3 * fallback,
+                error: 0.3 * fallback,
+            };
+        }
+        leak.slope = measured.value;
+        leak.passage = passage(series, &hours, measured, age);
+        leak.weighed = self.number();
+        leak.gain = (leak.slope * age, age);
+        if (self.number() - leak.raised).rem_euclid(24) == 0 && self.is_full {
+            let length = (series.newest() - onset).max(16);
+            let gain = measured.value * length as f64 / 4.0;
+            if let Some(culprit) = self
+                .culprit(series.newest() - length, gain)
+                .filter(|found| found.share >= 0.4)
+            {
+                leak.culprit = Some(culprit);
+            }
+        }
+    }
+
+    /// What the time of day of `position` usually adds to the floor, by the days before `onset`.
+    fn usual_here(&self, onset: i64, position: i64) -> f64 {
+        let series = self.series;
+        let mut same: Vec<f64> = Vec::with_capacity(5);
+        for days in 1..12 {
+            let end = position - DAY * days;
+            if end < 3 || same.len() >= 5 {
+                break;
+            }
+            if end <= onset + 8 {
+                let floor = least(part(&series.floor, end - 3, end));
+                if !floor.is_nan() {
+                    same.push(floor);
+                }
+            }
+        }
+        if same.is_empty() {
+            return 0.0;
+        }
+        middle(&same) - or(middle(part(&series.floor, onset - DAY, onset)), 0.0)
+    }
+
+    /// No growth for a time that should have shown it.
+    fn has_stalled(&self, leak: &SlowLeak) -> bool {
+        let series = self.series;
+        let newest = series.newest();
+        let onset = leak.onset - series.origin;
+        let age = newest - onset;
+        let block_hours = leak.steps.2;
+        let is_fast = block_hours <= 1.0;
+        let least_days = if block_hours <= 8.0 { 1.0 } else { 2.0 };
+        let window = if is_fast {
+            32
+        } else {
+            DAY * (0.3 * age as f64 / DAY as f64)
+                .round()
+                .max(least_days)
+                .min(3.0) as i64
+        };
+        if newest - (leak.raised - series.origin) < window {
+            return false;
+        }
+        let counted = |end: i64| 1.0 - missing(part(&series.floor, end - DAY + 1, end));
+        if counted(newest) < 0.7 || counted(newest - window) < 0.7 {
+            return false;
+        }
+        let floor_of = |end: i64, length: i64| least(part(&series.floor, end - length + 1, end));
+        let (gain, span) = if is_fast && age < DAY {
+            let usual = self.usual_here(onset, newest) - self.usual_here(onset, newest - window);
+            (
+                floor_of(newest, 8) - floor_of(newest - window, 8) - usual,
+                window,
+            )
+        } else {
+            let window = (window / DAY * DAY).max(DAY);
+            (
+                floor_of(newest, DAY) - floor_of(newest - window, DAY),
+                window,
+            )
+        };
+        gain < STALL_SHARE * leak.raised_slope * span as f64 / 4.0
+    }
+}
+
+impl SlowLeak {
+    /// Milliseconds from `now` until ports run out: soonest, median, latest.
+    pub(crate) fn remaining_ms(&self, now: Timestamp) -> [f64; 3] {
+        let passed = now.ms_since(quarter_start(self.weighed + 1)) as f64;
+        let [soonest, middle, latest] = self.passage;
+        // Blocks of an hour and the date of the weighing blur the ends.
+        [soonest - 1.0, middle, latest + 0.5].map(|hours| (hours * 3_600_000.0 - passed).max(0.0))
+    }
+
+    /// The process behind it.
+    pub(crate) fn culprit_name(&self) -> Option<Arc<str>> {
+        self.culprit
+            .as_ref()
+            .map(|culprit| Arc::clone(&culprit.name))
+    }
+}
