@@ -243,7 +243,7 @@ impl Tx {
         Ok(Some(cursor))
     }
 
-    /// Shows every cursor to `visit`, by host and epoch, reading a thousand at a time.
+    /// Shows every cursor to `visit`, by the text of its host's id and by epoch, reading a thousand at a time.
     ///
     /// # Errors
     /// When the database fails; some cursors were then shown.

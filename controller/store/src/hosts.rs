@@ -253,7 +253,7 @@ impl Tx {
         rows.into_iter().map(Host::try_from).collect()
     }
 
-    /// At most `limit` hosts by id, those after `after`.
+    /// At most `limit` hosts by the text of their ids, those after `after`.
     ///
     /// # Errors
     /// When the database fails.
@@ -268,7 +268,7 @@ impl Tx {
         rows.into_iter().map(Host::try_from).collect()
     }
 
-    /// Shows every host to `visit`, by id, reading a thousand at a time.
+    /// Shows every host to `visit`, by the text of its id, reading a thousand at a time.
     ///
     /// # Errors
     /// When the database fails; some hosts were then shown.

@@ -22,6 +22,12 @@ mod span;
 mod store;
 mod tx;
 
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
+
+#[cfg(test)]
+mod contract;
+
 pub use api_tokens::{ApiToken, NewApiToken};
 pub use cursors::Cursor;
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};

@@ -214,7 +214,7 @@ impl Tx {
         rows.into_iter().map(Recent::try_from).collect()
     }
 
-    /// The hosts after `after` that have a batch that ends before `cutoff`, by id, at most `limit`.
+    /// The hosts after `after` that have a batch that ends before `cutoff`, by the text of their ids, at most `limit`.
     ///
     /// # Errors
     /// When the database fails.

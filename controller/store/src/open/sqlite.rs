@@ -54,14 +54,6 @@ pub(super) async fn open(path: &Path) -> Result<Pools, OpenError> {
         .close()
         .await
         .map_err(database_failed(shown(path)))?;
-    let pool = || {
-        // Connections to a file do not go stale: neither test nor replace them.
-        SqlitePoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-    };
     let writer = pool()
         .max_connections(1)
         .connect_with(options(path).pragma("cache_size", "-32768"))
@@ -77,6 +69,24 @@ pub(super) async fn open(path: &Path) -> Result<Pools, OpenError> {
         readers,
         path: path.to_path_buf(),
     })
+}
+
+/// Connections to a file do not go stale, so they are neither tested nor replaced, except one that lost track of its
+/// transaction: SQLite rolls back by itself when the disk is full or fails (<https://www.sqlite.org/lang_transaction.html>,
+/// section 3), the driver's own rollback then fails, and it would refuse every later transaction.
+fn pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // Behind the rollback that a dropped transaction has queued.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
 }
 
 fn shown(path: &Path) -> String {

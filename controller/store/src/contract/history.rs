@@ -1,0 +1,377 @@
+//! Recent batches, segments and hourly rows.
+
+use std::ops::ControlFlow;
+
+use tidemark_model::{PortSpaceKey, Protocol};
+
+use super::*;
+use crate::{
+    HourlyRow, MergeScan, NewRecent, NewSegment, Recent, RecentId, Replacement, Segment, Span,
+    StoreError, Tier, Tx,
+};
+
+contract!(
+    batches_are_read_as_they_were_written,
+    a_batch_that_ends_before_it_begins_is_refused,
+    the_compactor_finds_who_has_old_batches,
+    compaction_replaces_exactly_what_it_read,
+    segments_are_found_by_overlap,
+    buckets_with_several_segments_are_mergeable,
+    retention_takes_the_oldest_of_one_tier,
+    tiers_are_summed_from_what_they_hold,
+    hours_are_replaced_when_written_again,
+);
+
+fn span(from: i64, to: i64) -> Span {
+    Span {
+        from: at(from),
+        to: at(to),
+    }
+}
+
+fn batch(host: u32, first: i64, last: i64) -> NewRecent {
+    NewRecent {
+        host: host_id(host),
+        first_at: at(first),
+        last_at: at(last),
+        points: 20,
+        body: format!("{host} {first} {last}").into_bytes(),
+    }
+}
+
+fn segment(host: u32, tier: Tier, from: i64, to: i64) -> NewSegment {
+    NewSegment {
+        host: host_id(host),
+        tier,
+        span: span(from, to),
+        points: 5_000_000_000,
+        body: format!("{host} {from} {to}").into_bytes(),
+    }
+}
+
+async fn recent_of(tx: &mut Tx, host: u32, within: Span) -> Vec<Recent> {
+    let mut found = Vec::new();
+    let visit = |recent| {
+        found.push(recent);
+        ControlFlow::Continue(())
+    };
+    tx.recent_each(host_id(host), within, visit).await.unwrap();
+    found
+}
+
+async fn segments_of(tx: &mut Tx, host: u32, tier: Tier, within: Span) -> Vec<Segment> {
+    let mut found = Vec::new();
+    let visit = |segment| {
+        found.push(segment);
+        ControlFlow::Continue(())
+    };
+    tx.segments_each(host_id(host), tier, within, visit)
+        .await
+        .unwrap();
+    found
+}
+
+async fn batches_are_read_as_they_were_written(store: Store) {
+    // More than a piece of each size that a statement takes.
+    let given: Vec<NewRecent> = (0..147)
+        .map(|n| batch(n % 3, i64::from(n) * 10, i64::from(n) * 10 + 9))
+        .collect();
+    let mut tx = store.begin().await.unwrap();
+    tx.recent_append(&given).await.unwrap();
+    tx.recent_append::<Vec<u8>>(&[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = store.read().await.unwrap();
+    for host in 0..3 {
+        let found = recent_of(&mut tx, host, span(i64::MIN, i64::MAX)).await;
+        let bodies: Vec<&[u8]> = found.iter().map(|recent| &recent.body[..]).collect();
+        let expected: Vec<&[u8]> = given
+            .iter()
+            .filter(|batch| batch.host == host_id(host))
+            .map(|batch| &batch.body[..])
+            .collect();
+        assert_eq!(bodies, expected);
+    }
+    let within = recent_of(&mut tx, 0, span(39, 60)).await;
+    let times: Vec<_> = within
+        .iter()
+        .map(|one| (one.first_at, one.last_at))
+        .collect();
+    assert_eq!(times, [(at(30), at(39))]);
+    assert_eq!((within[0].host, within[0].points), (host_id(0), 20));
+
+    let mut first = None;
+    let visit = |recent: Recent| {
+        first = Some(recent.first_at);
+        ControlFlow::Break(())
+    };
+    tx.recent_each(host_id(1), span(0, 10_000), visit)
+        .await
+        .unwrap();
+    assert_eq!(first, Some(at(10)));
+}
+
+async fn a_batch_that_ends_before_it_begins_is_refused(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let refused = tx.recent_append(&[batch(0, 0, 1), batch(0, 5, 4)]).await;
+    assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
+    let refused = tx.segment_put(&segment(0, Tier::Raw, 5, 5)).await;
+    assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
+    assert!(recent_of(&mut tx, 0, span(0, 100)).await.is_empty());
+}
+
+async fn the_compactor_finds_who_has_old_batches(store: Store) {
+    enrol(&store, 12).await;
+    let mut tx = store.begin().await.unwrap();
+    for host in 0..12 {
+        let last = if host % 2 == 0 { 100 } else { 200 };
+        tx.recent_append(&[batch(host, 0, last), batch(host, 300, 310)])
+            .await
+            .unwrap();
+    }
+    let mut expected: Vec<HostId> = (0..12).step_by(2).map(host_id).collect();
+    expected.sort_by_key(ToString::to_string);
+    let first = tx.recent_hosts_older_than(at(200), None, 4).await.unwrap();
+    assert_eq!(first, expected[..4]);
+    let rest = tx
+        .recent_hosts_older_than(at(200), first.last().copied(), 4)
+        .await
+        .unwrap();
+    assert_eq!(rest, expected[4..]);
+    let oldest = tx.recent_oldest_of(host_id(1), at(311), 1).await.unwrap();
+    assert_eq!(oldest.len(), 1);
+    assert_eq!(oldest[0].last_at, at(200));
+}
+
+async fn compaction_replaces_exactly_what_it_read(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    tx.recent_append(&[batch(0, 0, 9), batch(0, 10, 19)])
+        .await
+        .unwrap();
+    tx.segment_put(&segment(0, Tier::Raw, 0, 5)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = store.begin().await.unwrap();
+    let read: Vec<RecentId> = recent_of(&mut tx, 0, span(0, 100))
+        .await
+        .iter()
+        .map(|recent| recent.id)
+        .collect();
+    let old = segments_of(&mut tx, 0, Tier::Raw, span(0, 100)).await;
+    // Comes between the compactor's read and its write.
+    tx.recent_append(&[batch(0, 3, 4)]).await.unwrap();
+    let put = [segment(0, Tier::Raw, 0, 20), segment(0, Tier::Hour, 0, 20)];
+    let change = Replacement {
+        host: host_id(0),
+        recent: &read,
+        segments: &[old[0].id],
+        put: &put,
+    };
+    tx.segments_replace(&change).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = store.begin().await.unwrap();
+    let left = recent_of(&mut tx, 0, span(0, 100)).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].last_at, at(4));
+    let raw = segments_of(&mut tx, 0, Tier::Raw, span(0, 100)).await;
+    assert_eq!(raw.len(), 1);
+    assert_eq!((raw[0].span, &raw[0].body), (span(0, 20), &put[0].body));
+    assert_eq!(raw[0].points, 5_000_000_000);
+    assert_eq!(
+        segments_of(&mut tx, 0, Tier::Hour, span(0, 100))
+            .await
+            .len(),
+        1
+    );
+    let again = tx.segments_replace(&change).await;
+    assert!(matches!(again, Err(StoreError::Stale { .. })));
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    let of_another = Replacement {
+        host: host_id(1),
+        recent: &[],
+        segments: &[],
+        put: &put,
+    };
+    let refused = tx.segments_replace(&of_another).await;
+    assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
+}
+
+async fn segments_are_found_by_overlap(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let given = [
+        segment(0, Tier::Raw, 20, 30),
+        segment(0, Tier::Raw, 0, 10),
+        segment(0, Tier::Raw, 10, 20),
+        segment(0, Tier::FiveMinutes, 0, 30),
+        segment(1, Tier::Raw, 0, 30),
+    ];
+    tx.segments_put(&given).await.unwrap();
+    let spans = |found: Vec<Segment>| found.iter().map(|one| one.span).collect::<Vec<_>>();
+    assert_eq!(
+        spans(segments_of(&mut tx, 0, Tier::Raw, span(0, 30)).await),
+        [span(0, 10), span(10, 20), span(20, 30)]
+    );
+    assert_eq!(
+        spans(segments_of(&mut tx, 0, Tier::Raw, span(10, 20)).await),
+        [span(10, 20)]
+    );
+    assert_eq!(
+        spans(segments_of(&mut tx, 0, Tier::Raw, span(9, 11)).await),
+        [span(0, 10), span(10, 20)]
+    );
+    assert!(
+        segments_of(&mut tx, 0, Tier::Raw, span(30, 40))
+            .await
+            .is_empty()
+    );
+}
+
+async fn buckets_with_several_segments_are_mergeable(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let given = [
+        segment(0, Tier::Raw, 100, 110),
+        segment(0, Tier::Raw, 110, 120),
+        segment(0, Tier::Raw, 200, 210),
+        segment(0, Tier::Raw, 300, 310),
+        segment(0, Tier::Raw, 305, 310),
+        segment(1, Tier::Raw, 100, 110),
+        segment(1, Tier::Hour, 110, 120),
+    ];
+    tx.segments_put(&given).await.unwrap();
+    let mut scan = MergeScan {
+        tier: Tier::Raw,
+        bucket_ms: 100,
+        within: span(0, 400),
+        after: None,
+        limit: 10,
+    };
+    let found = tx.segments_mergeable(&scan).await.unwrap();
+    let buckets: Vec<_> = found.iter().map(|one| (one.bucket, one.segments)).collect();
+    assert_eq!(buckets, [(span(100, 200), 2), (span(300, 400), 2)]);
+    assert!(found.iter().all(|one| one.host == host_id(0)));
+    scan.within = span(0, 200);
+    assert_eq!(tx.segments_mergeable(&scan).await.unwrap().len(), 1);
+    scan.after = Some(host_id(0));
+    assert!(tx.segments_mergeable(&scan).await.unwrap().is_empty());
+    scan.bucket_ms = 0;
+    let refused = tx.segments_mergeable(&scan).await;
+    assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
+}
+
+async fn retention_takes_the_oldest_of_one_tier(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    for from in [30, 0, 20, 10] {
+        tx.segment_put(&segment(0, Tier::Raw, from, from + 10))
+            .await
+            .unwrap();
+    }
+    tx.segment_put(&segment(0, Tier::Hour, 0, 10))
+        .await
+        .unwrap();
+    assert_eq!(
+        tx.segments_delete_before(Tier::Raw, at(30), 2)
+            .await
+            .unwrap(),
+        2
+    );
+    let left = segments_of(&mut tx, 0, Tier::Raw, span(0, 100)).await;
+    assert_eq!(
+        left.iter().map(|one| one.span.from).collect::<Vec<_>>(),
+        [at(20), at(30)]
+    );
+    assert_eq!(
+        tx.segments_delete_before(Tier::Raw, at(30), 9)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        tx.segments_delete_before(Tier::Raw, at(30), 9)
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        segments_of(&mut tx, 0, Tier::Hour, span(0, 100))
+            .await
+            .len(),
+        1
+    );
+}
+
+async fn tiers_are_summed_from_what_they_hold(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    assert!(tx.tier_totals().await.unwrap().is_empty());
+    let given = [
+        segment(0, Tier::Raw, 0, 10),
+        segment(1, Tier::Raw, 0, 10),
+        segment(1, Tier::Hour, 0, 10),
+    ];
+    tx.segments_put(&given).await.unwrap();
+    let totals = tx.tier_totals().await.unwrap();
+    let seen: Vec<_> = totals
+        .iter()
+        .map(|one| (one.tier, one.segments, one.points, one.size_bytes))
+        .collect();
+    let bytes = given[0].body.len() as u64;
+    assert_eq!(
+        seen,
+        [
+            (Tier::Raw, 2, 10_000_000_000, 2 * bytes),
+            (Tier::Hour, 1, 5_000_000_000, bytes)
+        ]
+    );
+}
+
+async fn hours_are_replaced_when_written_again(store: Store) {
+    let row = |hour: i64, protocol, most| HourlyRow {
+        host: host_id(0),
+        hour_at: at(hour * 3_600_000),
+        space: PortSpaceKey::own(protocol),
+        capacity: 16_384,
+        in_use_min: 1,
+        in_use_avg: 1.5,
+        in_use_max: most,
+        in_use_last: 2,
+        strong_max: 3,
+        time_wait_max: 4,
+        bound_max: (protocol == Protocol::Tcp).then_some(5),
+    };
+    let mut tx = store.begin().await.unwrap();
+    tx.host_hourly_upsert(&[row(0, Protocol::Tcp, 10), row(0, Protocol::Udp, 11)])
+        .await
+        .unwrap();
+    tx.host_hourly_upsert(&[row(1, Protocol::Tcp, 12), row(0, Protocol::Tcp, 20)])
+        .await
+        .unwrap();
+    let all = tx
+        .host_hourly_of(host_id(0), span(0, i64::MAX), 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        all,
+        [
+            row(0, Protocol::Tcp, 20),
+            row(0, Protocol::Udp, 11),
+            row(1, Protocol::Tcp, 12)
+        ]
+    );
+    let first = tx
+        .host_hourly_of(host_id(0), span(0, 3_600_000), 10)
+        .await
+        .unwrap();
+    assert_eq!(first, all[..2]);
+    assert_eq!(
+        tx.host_hourly_delete_before(at(3_600_000), 10)
+            .await
+            .unwrap(),
+        2
+    );
+    assert_eq!(
+        tx.host_hourly_delete_before(at(3_600_000), 10)
+            .await
+            .unwrap(),
+        0
+    );
+}

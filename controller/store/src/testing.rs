@@ -1,0 +1,73 @@
+//! Databases for tests, here and in other crates (feature `test-support`): SQLite in a temporary folder, and a real
+//! Postgres server that one test run shares and that ends with it.
+//!
+//! Everything panics with what to do about it: a test without its database has failed, not been skipped.
+
+use std::fmt::Display;
+
+use tempfile::TempDir;
+
+use crate::{DatabaseUrl, Store};
+
+mod postgres;
+
+pub use postgres::postgres_url;
+
+/// Runs one case on both databases, as two tests: `contract!(a, b)` expands `a` to `a::on_sqlite` and `a::on_postgres`.
+/// A case is an `async fn(Store)` in the scope of the macro.
+#[macro_export]
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        $(mod $case {
+            #[tokio::test]
+            async fn on_sqlite() {
+                $crate::testing::on_sqlite(super::$case).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                $crate::testing::on_postgres(super::$case).await;
+            }
+        })*
+    };
+}
+
+/// The address of a SQLite database that is not there yet, and the folder to keep as long as it is used.
+///
+/// # Panics
+/// When there is no room for temporary files.
+#[must_use]
+pub fn sqlite_url() -> (DatabaseUrl, TempDir) {
+    let folder = done("make a temporary folder", tempfile::tempdir());
+    (DatabaseUrl::sqlite(folder.path().join("test.db")), folder)
+}
+
+/// Runs `case` on a new SQLite database.
+///
+/// # Panics
+/// When the database cannot be made, or the case fails.
+pub async fn on_sqlite(case: impl AsyncFnOnce(Store)) {
+    let (url, _folder) = sqlite_url();
+    run(&url, case).await;
+}
+
+/// Runs `case` on a new database of the test run's Postgres server.
+///
+/// # Panics
+/// When the database cannot be made, or the case fails.
+pub async fn on_postgres(case: impl AsyncFnOnce(Store)) {
+    run(&postgres_url().await, case).await;
+}
+
+async fn run(url: &DatabaseUrl, case: impl AsyncFnOnce(Store)) {
+    let store = done("open the database", Store::open(url).await);
+    case(store.clone()).await;
+    store.close().await;
+}
+
+fn done<T, E: Display>(what: &str, result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("the test harness could not {what}: {error}"),
+    }
+}
