@@ -1,4 +1,6 @@
-//! Who may use the operators' API: API tokens now, users later. Deny by default.
+//! Who may use the operators' API: API tokens, and browsers that one of them or a code has signed in. Deny by default.
+
+pub mod browser;
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +10,11 @@ use subtle::ConstantTimeEq as _;
 use tidemark_model::role::Role;
 use tidemark_model::token::{JoinToken, TokenId};
 use tidemark_model::{Secret, Timestamp};
-use tidemark_store::{NewApiToken, StoreError};
+use tidemark_store::{ApiToken, NewApiToken, StoreError};
 
 use crate::app::App;
+
+pub use browser::{BrowserSessions, LoginCodes, SignedInBy};
 
 const PREFIX: &str = "tma1";
 
@@ -27,6 +31,15 @@ pub struct ApiKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an API token has the form {PREFIX}.<id>.<secret>")]
 pub struct InvalidApiKey;
+
+/// What a caller proved to be let in; asked again while a live view stays open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// An API token.
+    Token(TokenId),
+    /// A browser's session.
+    Browser(browser::SessionKey),
+}
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,17 +122,49 @@ impl App {
     /// # Errors
     /// What the database says.
     pub async fn caller_of(&self, key: &ApiKey) -> Result<Option<Caller>, StoreError> {
-        let mut tx = self.store.read().await?;
-        let Some(stored) = tx.api_token_find(key.id).await? else {
+        let Some(stored) = self.valid_token(key.id).await? else {
             return Ok(None);
         };
         let shown = JoinToken::secret_hash(key.secret.expose());
         let is_right = bool::from(stored.secret_hash[..].ct_eq(&shown[..]));
-        let is_over = stored.revoked_at.is_some()
-            || stored.expires_at.is_some_and(|end| end <= self.clock.now());
-        Ok((is_right && !is_over).then_some(Caller {
+        Ok(is_right.then_some(Caller {
             name: stored.name,
             role: stored.role,
+        }))
+    }
+
+    /// Who stands behind a credential at this moment; `None` when it has ended or was revoked.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn standing_of(&self, credential: Credential) -> Result<Option<Caller>, StoreError> {
+        match credential {
+            Credential::Token(id) => {
+                let stored = self.valid_token(id).await?;
+                Ok(stored.map(|stored| Caller {
+                    name: stored.name,
+                    role: stored.role,
+                }))
+            }
+            Credential::Browser(key) => {
+                let Some(session) = self.browser_sessions.find(key, self.clock.now()) else {
+                    return Ok(None);
+                };
+                let still_valid = match session.by {
+                    SignedInBy::Code => true,
+                    SignedInBy::Token(id) => self.valid_token(id).await?.is_some(),
+                };
+                Ok(still_valid.then_some(session.caller))
+            }
+        }
+    }
+
+    async fn valid_token(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        let mut tx = self.store.read().await?;
+        let stored = tx.api_token_find(id).await?;
+        let now = self.clock.now();
+        Ok(stored.filter(|stored| {
+            stored.revoked_at.is_none() && stored.expires_at.is_none_or(|end| end > now)
         }))
     }
 }

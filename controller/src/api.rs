@@ -1,14 +1,45 @@
-//! The operators' HTTP side: the API and the pages on one listener.
+//! The operators' HTTP side: the API and the pages on one listener. Who may ask for what is `routes`, and `guard` sees to
+//! it.
+
+pub mod changes;
+pub mod connection;
+pub mod events;
+pub mod fleet;
+pub mod forecast;
+pub mod guard;
+pub mod history;
+pub mod hosts;
+pub mod live;
+pub mod openapi;
+pub mod params;
+pub mod problem;
+pub mod routes;
+pub mod status;
+pub mod tokens;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use tidemark_model::ErrorCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
+use guard::{Guard, HostNames, guard};
+use problem::ApiProblem;
 
-/// Serves until `stop`, then lets open requests end.
+/// Largest body of a request.
+const BODY_BYTES_MAX: usize = 64 * 1_024;
+
+/// Serves until `stop`, then lets open requests end; live views end at once.
 ///
 /// # Errors
 /// When the listener fails.
@@ -17,8 +48,40 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let router = axum::Router::new().with_state(app);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let address = listener.local_addr()?;
+    let names = if address.ip().is_loopback() {
+        HostNames::Loopback
+    } else {
+        tracing::warn!(%address, "the pages and the API are served without TLS beyond this machine: put a proxy with TLS before them");
+        HostNames::Any
+    };
+    let life = app.life.clone();
+    connection::accept_loop(router(app, names), listener, &life, stop).await
+}
+
+/// Everything that is served, guarded.
+fn router(app: Arc<App>, names: HostNames) -> Router {
+    let state = Arc::new(Guard::new(Arc::clone(&app), names));
+    routes::router()
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(state, guard))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CompressionLayer::new())
+        .with_state(app)
+}
+
+async fn not_found() -> ApiProblem {
+    ApiProblem::new(
+        ErrorCode::NotFound,
+        "there is nothing at this address; /api/v1/openapi.json says what there is",
+    )
+}
+
+async fn not_allowed() -> ApiProblem {
+    ApiProblem::new(
+        ErrorCode::InvalidArgument,
+        "this address does not take that method; /api/v1/openapi.json says which it takes",
+    )
+    .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }

@@ -12,6 +12,7 @@ use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
 use tokio::sync::mpsc;
 
+use crate::access::{BrowserSessions, LoginCodes};
 use crate::ingest::IngestHandle;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -35,6 +36,10 @@ pub struct App {
     pub ingest: IngestHandle,
     /// Figures about the controller.
     pub metrics: Arc<Metrics>,
+    /// Codes that sign a browser in.
+    pub login_codes: LoginCodes,
+    /// Browsers that are signed in.
+    pub browser_sessions: BrowserSessions,
     /// Sessions that are open.
     pub sessions_open: OpenCount,
     /// When this controller started.

@@ -15,6 +15,7 @@ use tidemark_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::access::{BrowserSessions, LoginCodes};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
 use crate::gateway::{self, listener::Listener};
@@ -60,6 +61,8 @@ pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Star
         live: restore_live(&store, clock.now()).await?,
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
+        login_codes: LoginCodes::new(entropy.clone()),
+        browser_sessions: BrowserSessions::new(entropy.clone()),
         sessions_open: OpenCount::default(),
         agents_address: settings
             .agents_address

@@ -1,0 +1,359 @@
+//! What every request passes before its handler: whose name it uses, how often it comes, who it is, what it may do.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tidemark_model::{ErrorCode, Role};
+
+use super::connection::Peer;
+use super::problem::ApiProblem;
+use super::routes::{self, Access, Reader};
+use crate::access::browser::BrowserSessions;
+use crate::access::{ApiKey, Caller, Credential};
+use crate::app::App;
+use crate::web;
+
+/// Longest that a handler may take; live views answer at once and go on.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Requests a second of one address, and at once: before anybody is asked who they are.
+const PEER_RATE: (NonZeroU32, NonZeroU32) = quota(400, 1_600);
+
+/// Requests a second of one token or browser, and at once.
+const CALLER_RATE: (NonZeroU32, NonZeroU32) = quota(100, 400);
+
+/// Addresses and callers that are remembered at once.
+const RATE_KEYS_MAX: usize = 10_000;
+
+const fn quota(per_second: u32, burst: u32) -> (NonZeroU32, NonZeroU32) {
+    match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
+        (Some(per_second), Some(burst)) => (per_second, burst),
+        _ => panic!("a rate is positive"),
+    }
+}
+
+/// What the guard knows beside the application.
+pub struct Guard {
+    app: Arc<App>,
+    names: HostNames,
+    peers: DefaultKeyedRateLimiter<IpAddr>,
+    callers: DefaultKeyedRateLimiter<Credential>,
+}
+
+/// Under which names the controller may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostNames {
+    /// Only as this machine: a page elsewhere must not reach a loopback listener through a name of its own (DNS
+    /// rebinding).
+    Loopback,
+    /// Any: the listener is meant to be reached from outside.
+    Any,
+}
+
+/// Who asks and with what, for handlers.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// Who; `None` where nobody needs to say.
+    pub caller: Option<Caller>,
+    /// With what.
+    pub credential: Option<Credential>,
+}
+
+impl Guard {
+    /// A guard that has seen nobody yet.
+    pub fn new(app: Arc<App>, names: HostNames) -> Self {
+        let limiter = |(per_second, burst)| Quota::per_second(per_second).allow_burst(burst);
+        Self {
+            app,
+            names,
+            peers: RateLimiter::keyed(limiter(PEER_RATE)),
+            callers: RateLimiter::keyed(limiter(CALLER_RATE)),
+        }
+    }
+
+    async fn admit(&self, request: &mut Request) -> Result<(), ApiProblem> {
+        check_host(self.names, request.headers())?;
+        let peer = *request
+            .extensions()
+            .get::<Peer>()
+            .ok_or_else(|| ApiProblem::internal("a request came without its peer"))?;
+        pass(&self.peers, &peer.address.ip())?;
+        let route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map(|path| routes::find(request.method(), path.as_str()));
+        let access = match route {
+            // No such path, or not by that method: the fallbacks say so and show nothing.
+            None | Some(None) => Access::Open,
+            Some(Some(route)) => route.access,
+        };
+        let is_unsafe = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let needs = match access {
+            Access::Open => None,
+            Access::LoopbackOr(_) if peer.is_loopback() => None,
+            Access::LoopbackOr(role) | Access::Role(role) => Some(role),
+        };
+        let Some(needs) = needs else {
+            if is_unsafe {
+                check_origin(request.headers())?;
+            }
+            request.extensions_mut().insert(Asking {
+                caller: None,
+                credential: None,
+            });
+            return Ok(());
+        };
+        let (caller, credential) = self.identify(request.headers(), peer).await?;
+        if is_unsafe && matches!(credential, Credential::Browser(_)) {
+            check_origin(request.headers())?;
+        }
+        pass(&self.callers, &credential)?;
+        check_role(&caller, needs)?;
+        request.extensions_mut().insert(Asking {
+            caller: Some(caller),
+            credential: Some(credential),
+        });
+        Ok(())
+    }
+
+    async fn identify(
+        &self,
+        headers: &HeaderMap,
+        peer: Peer,
+    ) -> Result<(Caller, Credential), ApiProblem> {
+        let refused = |title: &str| ApiProblem::new(ErrorCode::Unauthenticated, title);
+        if let Some(shown) = headers.get(header::AUTHORIZATION) {
+            let key: ApiKey = shown
+                .to_str()
+                .ok()
+                .and_then(|text| text.split_once(' '))
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .ok_or_else(|| refused("the Authorization header must be: Bearer TOKEN"))?
+                .1
+                .parse()
+                .map_err(|error: crate::access::InvalidApiKey| refused(&error.to_string()))?;
+            let caller = self.app.caller_of(&key).await?.ok_or_else(|| {
+                refused("this API token is unknown, wrong, expired or revoked; ask an admin for a new one")
+            })?;
+            return Ok((caller, Credential::Token(key.id)));
+        }
+        let Some(cookie) = web::login::cookie_of(headers, peer.transport) else {
+            return Err(refused(
+                "sign in first: send an API token as `Authorization: Bearer TOKEN`",
+            ));
+        };
+        let credential = Credential::Browser(BrowserSessions::key_of(cookie));
+        let caller = self
+            .app
+            .standing_of(credential)
+            .await?
+            .ok_or_else(|| refused("this browser is not signed in any more; sign in again"))?;
+        Ok((caller, credential))
+    }
+}
+
+/// The guard as a layer around every route.
+pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let reader = request
+        .extensions()
+        .get::<MatchedPath>()
+        .and_then(|path| routes::find(request.method(), path.as_str()))
+        .map_or(Reader::Program, |route| route.reader);
+    let mut response = match guard.admit(&mut request).await {
+        Ok(()) => run(next, request).await,
+        Err(problem) => match reader {
+            Reader::Program => problem.into_response(),
+            Reader::Person => web::refusal(&problem),
+        },
+    };
+    harden(response.headers_mut());
+    response
+}
+
+/// Runs the handler within its time; a panic in it is one bad answer, not a dead connection.
+async fn run(next: Next, request: Request) -> Response {
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIMEOUT, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => ApiProblem::internal("a handler panicked").into_response(),
+        Err(_) => ApiProblem::new(
+            ErrorCode::Unavailable,
+            format!(
+                "the answer took longer than {} s; ask for less: a shorter range, a longer step or fewer hosts",
+                REQUEST_TIMEOUT.as_secs()
+            ),
+        )
+        .into_response(),
+    }
+}
+
+fn pass<K: Clone + Eq + std::hash::Hash>(
+    limiter: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+) -> Result<(), ApiProblem> {
+    if limiter.len() > RATE_KEYS_MAX {
+        limiter.retain_recent();
+    }
+    limiter.check_key(key).map_err(|_| {
+        ApiProblem::new(
+            ErrorCode::Exhausted,
+            "too many requests; wait a second and ask less often",
+        )
+    })
+}
+
+fn check_role(caller: &Caller, needs: Role) -> Result<(), ApiProblem> {
+    if caller.role >= needs {
+        return Ok(());
+    }
+    Err(ApiProblem::new(
+        ErrorCode::Forbidden,
+        format!(
+            "this needs the role {}; yours is {}",
+            needs.as_str(),
+            caller.role.as_str()
+        ),
+    ))
+}
+
+fn check_host(names: HostNames, headers: &HeaderMap) -> Result<(), ApiProblem> {
+    if names == HostNames::Any {
+        return Ok(());
+    }
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    if is_loopback_name(host) {
+        return Ok(());
+    }
+    Err(ApiProblem::new(
+        ErrorCode::Forbidden,
+        "this controller listens for this machine alone; ask for it as localhost, 127.0.0.1 or [::1]",
+    )
+    .with_status(StatusCode::MISDIRECTED_REQUEST))
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let Ok(authority) = host.parse::<http::uri::Authority>() else {
+        return false;
+    };
+    let name = authority.host();
+    let literal = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || literal.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// A browser says where a request comes from; another site's page must not act with this one's cookie.
+fn check_origin(headers: &HeaderMap) -> Result<(), ApiProblem> {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok())
+        .and_then(|origin| origin.split_once("://"));
+    match (origin, host) {
+        (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(ApiProblem::new(
+            ErrorCode::Forbidden,
+            "this request does not come from this controller's own pages (its Origin header is missing or another's)",
+        )),
+    }
+}
+
+/// Nothing from elsewhere, nothing inline, in no frame, in no cache.
+fn harden(headers: &mut HeaderMap) {
+    const HEADERS: [(HeaderName, &str); 6] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_reach_a_loopback_listener() {
+        for host in [
+            "localhost",
+            "LOCALHOST:7080",
+            "127.0.0.1:7080",
+            "127.1.2.3",
+            "[::1]:7080",
+        ] {
+            assert!(is_loopback_name(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:7080",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[fe80::1]",
+            "127.0.0.1.evil.example",
+        ] {
+            assert!(!is_loopback_name(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_unsafe_request_of_a_browser_must_come_from_the_own_origin() {
+        let headers = |pairs: &[(HeaderName, &'static str)]| -> HeaderMap {
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+                .collect()
+        };
+        let host = (header::HOST, "localhost:7080");
+        assert!(
+            check_origin(&headers(&[
+                host.clone(),
+                (header::ORIGIN, "http://localhost:7080")
+            ]))
+            .is_ok()
+        );
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://localhost:7081",
+            "http://localhost:7080.evil.example",
+        ] {
+            assert!(
+                check_origin(&headers(&[host.clone(), (header::ORIGIN, origin)])).is_err(),
+                "{origin}"
+            );
+        }
+        assert!(check_origin(&headers(&[host])).is_err());
+    }
+}

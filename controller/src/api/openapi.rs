@@ -1,0 +1,66 @@
+//! `/api/v1/openapi.json`: the API's description, made from its handlers.
+
+use axum::Json;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+use super::{events, forecast, history, hosts, live, status, tokens};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tidemark",
+        description = "The operators' API. Times are unix milliseconds; unknown is null. Errors are RFC 9457 problem details."
+    ),
+    paths(
+        hosts::list,
+        hosts::detail,
+        hosts::revoke,
+        history::history,
+        history::compare,
+        forecast::list,
+        events::list,
+        live::stream,
+        tokens::create,
+        tokens::list,
+        tokens::revoke,
+        status::status,
+        document,
+        status::healthz,
+        status::readyz,
+        status::metrics,
+    ),
+    security(("api_token" = [])),
+    modifiers(&Bearer),
+)]
+struct Api;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme(
+            "api_token",
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        );
+    }
+}
+
+/// The description itself.
+#[must_use]
+pub fn api() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+/// This description, in OpenAPI 3.1.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    tag = "status",
+    security(()),
+    responses((status = 200, description = "The description.", body = Object))
+)]
+pub async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(api())
+}

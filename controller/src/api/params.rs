@@ -1,0 +1,241 @@
+//! The query part of an address, read strictly: an unknown or doubled name is an error that says what is legal.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use tidemark_model::ErrorCode;
+use tidemark_model::error_code::ApiError;
+
+use super::problem::ApiProblem;
+
+/// Parameters of one request; a history query may name this many hosts.
+const PARAMS_MAX: usize = 256;
+
+/// Rows of a page unless the caller says otherwise.
+pub const LIMIT_DEFAULT: usize = 100;
+
+/// Rows of a page at most.
+pub const LIMIT_MAX: usize = 1_000;
+
+/// Parameters by name, in the order they came.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+/// Why parameters are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParamError {
+    /// Not `name=value&...` in UTF-8.
+    #[error("the query is no list of name=value pairs in UTF-8")]
+    Malformed,
+    /// More than a request may have.
+    #[error("the query has {count} parameters; at most {PARAMS_MAX} are taken")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+    /// A name that this address does not know.
+    #[error("there is no parameter {name:?} here; there are: {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// A name that may come once came again.
+    #[error("{name} may be given once")]
+    Repeated {
+        /// The name.
+        name: &'static str,
+    },
+    /// A value that is out of limits.
+    #[error("{name} is {value:?}; it must be {limit}")]
+    Value {
+        /// Whose.
+        name: &'static str,
+        /// What came, cut.
+        value: String,
+        /// What is legal.
+        limit: String,
+    },
+    /// A name that must be there is not.
+    #[error("{name} is missing; it must be {limit}")]
+    Missing {
+        /// The name.
+        name: &'static str,
+        /// What is legal.
+        limit: String,
+    },
+}
+
+impl ApiError for ParamError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidArgument
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiProblem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiProblem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| ParamError::Malformed)?;
+        if pairs.len() > PARAMS_MAX {
+            return Err(ParamError::TooMany { count: pairs.len() }.into());
+        }
+        Ok(Self(pairs))
+    }
+}
+
+impl Params {
+    /// Refuses any name that is not among `known`.
+    ///
+    /// # Errors
+    /// [`ParamError::Unknown`].
+    pub fn only(self, known: &[&str]) -> Result<Self, ParamError> {
+        match self.0.iter().find(|(name, _)| !known.contains(&&**name)) {
+            None => Ok(self),
+            Some((name, _)) => Err(ParamError::Unknown {
+                name: cut(name),
+                known: known.join(", "),
+            }),
+        }
+    }
+
+    /// The value of a name that may come once; `None` without it or when it is empty.
+    ///
+    /// # Errors
+    /// [`ParamError::Repeated`].
+    pub fn one(&self, name: &'static str) -> Result<Option<&str>, ParamError> {
+        let mut values = self.many(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(ParamError::Repeated { name }),
+        }
+    }
+
+    /// The values of a name that may come more than once; empty ones count as absent, as forms send them.
+    pub fn many(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(move |(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| &**value)
+    }
+
+    /// A number within `range`.
+    ///
+    /// # Errors
+    /// [`ParamError::Value`] or [`ParamError::Repeated`].
+    pub fn number<N: FromStr + PartialOrd + Display>(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<N>,
+    ) -> Result<Option<N>, ParamError> {
+        let Some(text) = self.one(name)? else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            invalid(
+                name,
+                text,
+                format!("a whole number from {} to {}", range.start(), range.end()),
+            )
+        })
+    }
+
+    /// How many rows a page is to have.
+    ///
+    /// # Errors
+    /// [`ParamError::Value`] or [`ParamError::Repeated`].
+    pub fn limit(&self) -> Result<usize, ParamError> {
+        Ok(self
+            .number("limit", 1..=LIMIT_MAX)?
+            .unwrap_or(LIMIT_DEFAULT))
+    }
+
+    /// A value that `parse` understands.
+    ///
+    /// # Errors
+    /// [`ParamError::Value`] or [`ParamError::Repeated`].
+    pub fn parsed<T>(
+        &self,
+        name: &'static str,
+        limit: impl FnOnce() -> String,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ParamError> {
+        let Some(text) = self.one(name)? else {
+            return Ok(None);
+        };
+        parse(text)
+            .map(Some)
+            .ok_or_else(|| invalid(name, text, limit()))
+    }
+}
+
+/// The refusal of a value.
+pub fn invalid(name: &'static str, value: &str, limit: impl Into<String>) -> ParamError {
+    ParamError::Value {
+        name,
+        value: cut(value),
+        limit: limit.into(),
+    }
+}
+
+/// What of a refused text is repeated.
+fn cut(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 64;
+    text.chars().take(CHARACTERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(pairs: &[(&str, &str)]) -> Params {
+        Params(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_the_limit() {
+        let cases = [
+            (
+                params(&[("limit", "0")]),
+                "limit is \"0\"; it must be a whole number from 1 to 1000",
+            ),
+            (
+                params(&[("limit", "1"), ("limit", "2")]),
+                "limit may be given once",
+            ),
+            (
+                params(&[("limit", "x")]),
+                "limit is \"x\"; it must be a whole number from 1 to 1000",
+            ),
+        ];
+        for (params, message) in cases {
+            assert_eq!(params.limit().unwrap_err().to_string(), message);
+        }
+        let error = params(&[("hots", "a")])
+            .only(&["host", "limit"])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no parameter \"hots\" here; there are: host, limit"
+        );
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_absent() {
+        let params = params(&[("host", ""), ("host", "a"), ("host", "b"), ("text", "")]);
+        assert_eq!(params.many("host").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(params.one("text"), Ok(None));
+        assert_eq!(params.limit(), Ok(LIMIT_DEFAULT));
+    }
+}

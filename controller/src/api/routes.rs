@@ -1,0 +1,181 @@
+//! The one table of what is served and who may ask for it. A route that is not in it does not exist; one without a role
+//! is open on purpose.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::routing::{self, MethodRouter};
+use tidemark_model::Role;
+
+use super::{events, forecast, history, hosts, live, openapi, status, tokens};
+use crate::app::App;
+use crate::web;
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody: it says nothing about the fleet.
+    Open,
+    /// Anybody on this machine; others as with [`Access::Role`].
+    LoopbackOr(Role),
+    /// Callers of that role or a more powerful one.
+    Role(Role),
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A program: problems are JSON.
+    Program,
+    /// A person with a browser: problems are pages, and the first of them is the sign-in.
+    Person,
+}
+
+/// How a route's handler is made.
+type Handler = fn() -> MethodRouter<Arc<App>>;
+
+/// One thing that is served.
+#[derive(Debug)]
+pub struct Route {
+    /// How.
+    pub method: Method,
+    /// Where, in the router's syntax.
+    pub path: &'static str,
+    /// For whom.
+    pub access: Access,
+    /// To whom.
+    pub reader: Reader,
+    handler: Handler,
+}
+
+const fn api(method: Method, path: &'static str, role: Role, handler: Handler) -> Route {
+    Route {
+        method,
+        path,
+        access: Access::Role(role),
+        reader: Reader::Program,
+        handler,
+    }
+}
+
+const fn open(path: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        access: Access::Open,
+        reader: Reader::Program,
+        handler,
+    }
+}
+
+const fn page(path: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        access: Access::Role(Role::Viewer),
+        reader: Reader::Person,
+        handler,
+    }
+}
+
+const fn sign_in(method: Method, handler: Handler) -> Route {
+    Route {
+        method,
+        path: "/login",
+        access: Access::Open,
+        reader: Reader::Person,
+        handler,
+    }
+}
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+
+/// Everything that is served.
+pub static ROUTES: [Route; 26] = [
+    api(GET, "/api/v1/hosts", Role::Viewer, || {
+        routing::get(hosts::list)
+    }),
+    api(GET, "/api/v1/hosts/{host}", Role::Viewer, || {
+        routing::get(hosts::detail)
+    }),
+    api(POST, "/api/v1/hosts/{host}/revoke", Role::Admin, || {
+        routing::post(hosts::revoke)
+    }),
+    api(GET, "/api/v1/history", Role::Viewer, || {
+        routing::get(history::history)
+    }),
+    api(GET, "/api/v1/compare", Role::Viewer, || {
+        routing::get(history::compare)
+    }),
+    api(GET, "/api/v1/forecast", Role::Viewer, || {
+        routing::get(forecast::list)
+    }),
+    api(GET, "/api/v1/events", Role::Viewer, || {
+        routing::get(events::list)
+    }),
+    api(GET, "/api/v1/live", Role::Viewer, || {
+        routing::get(live::stream)
+    }),
+    api(POST, "/api/v1/tokens", Role::Admin, || {
+        routing::post(tokens::create)
+    }),
+    api(GET, "/api/v1/tokens", Role::Admin, || {
+        routing::get(tokens::list)
+    }),
+    api(DELETE, "/api/v1/tokens/{token}", Role::Admin, || {
+        routing::delete(tokens::revoke)
+    }),
+    api(GET, "/api/v1/status", Role::Viewer, || {
+        routing::get(status::status)
+    }),
+    open("/api/v1/openapi.json", || routing::get(openapi::document)),
+    open("/healthz", || routing::get(status::healthz)),
+    open("/readyz", || routing::get(status::readyz)),
+    Route {
+        method: GET,
+        path: "/metrics",
+        access: Access::LoopbackOr(Role::Viewer),
+        reader: Reader::Program,
+        handler: || routing::get(status::metrics),
+    },
+    sign_in(GET, || routing::get(web::login::with_code)),
+    sign_in(POST, || routing::post(web::login::with_token)),
+    Route {
+        method: POST,
+        path: "/logout",
+        access: Access::Role(Role::Viewer),
+        reader: Reader::Person,
+        handler: || routing::post(web::login::out),
+    },
+    page("/", || routing::get(web::fleet::page)),
+    page("/fleet/rows", || routing::get(web::fleet::rows)),
+    page("/hosts/{host}", || routing::get(web::host::page)),
+    page("/hosts/{host}/now", || routing::get(web::host::now)),
+    page("/events", || routing::get(web::events::page)),
+    page("/live", || routing::get(web::live::stream)),
+    open("/assets/{name}", || routing::get(web::assets::asset)),
+];
+
+/// The route of a matched path and method; asking for the head alone is asking.
+#[must_use]
+pub fn find(method: &Method, path: &str) -> Option<&'static Route> {
+    let method = if *method == Method::HEAD {
+        &GET
+    } else {
+        method
+    };
+    ROUTES
+        .iter()
+        .find(|route| route.path == path && route.method == *method)
+}
+
+/// The router, made from the table alone.
+#[must_use]
+pub fn router() -> Router<Arc<App>> {
+    ROUTES.iter().fold(Router::new(), |router, route| {
+        router.route(route.path, (route.handler)())
+    })
+}

@@ -1,0 +1,121 @@
+//! The controller about itself: `/api/v1/status`, `/healthz`, `/readyz`, `/metrics`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use tidemark_model::ErrorCode;
+use tidemark_model::view::{Problem, StatusView};
+
+use super::params::Params;
+use super::problem::{Answer, ApiProblem};
+use crate::app::App;
+use crate::live::Delivery;
+
+/// How long the database may take to answer a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The controller about itself.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    tag = "status",
+    responses(
+        (status = 200, description = "How it is.", body = StatusView),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn status(State(app): State<Arc<App>>, params: Params) -> Answer<Json<StatusView>> {
+    params.only(&[])?;
+    let database_ready = database_answers(&app).await;
+    Ok(Json(view(&app, database_ready)))
+}
+
+/// The same for those who know whether the database answers.
+#[must_use]
+pub fn view(app: &App, database_ready: bool) -> StatusView {
+    let now = app.clock.now();
+    let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut delivery = Delivery::default();
+    for id in app.live.ids() {
+        app.live.read(id, |host| {
+            let count = hosts.entry(host.state(now).to_owned()).or_default();
+            *count = count.saturating_add(1);
+            delivery.add(&host.delivery);
+        });
+    }
+    let metrics = &app.metrics;
+    StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_ms: app.started_at.unix_ms(),
+        clock_ms: now.unix_ms(),
+        database: app.store.backend().as_str().to_owned(),
+        database_ready,
+        hosts,
+        sessions: app.sessions_open.count(),
+        delivery: delivery.view(),
+        points_stored: metrics.points_stored.get(),
+        commits: metrics.commits.get(),
+        commit_us: Some(metrics.commit_us.get()).filter(|us| *us > 0),
+    }
+}
+
+/// The process lives.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "status",
+    security(()),
+    responses((status = 200, description = "It lives.", body = String, content_type = "text/plain"))
+)]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The controller can do its work: its database answers.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "status",
+    security(()),
+    responses(
+        (status = 200, description = "It is ready.", body = String, content_type = "text/plain"),
+        (status = 503, description = "The database does not answer.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn readyz(State(app): State<Arc<App>>) -> Answer<&'static str> {
+    if database_answers(&app).await {
+        return Ok("ready\n");
+    }
+    Err(ApiProblem::new(
+        ErrorCode::Unavailable,
+        "the database does not answer; agents keep their samples until it does",
+    ))
+}
+
+/// Figures about the controller in Prometheus' text format. Open to this machine; a token is needed from elsewhere.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "status",
+    responses(
+        (status = 200, description = "The exposition.", body = String, content_type = "text/plain"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, TEXT)], app.metrics.exposition())
+}
+
+/// Whether the database answers at this moment.
+pub async fn database_answers(app: &App) -> bool {
+    matches!(
+        tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await,
+        Ok(Ok(()))
+    )
+}

@@ -1,0 +1,237 @@
+//! `/api/v1/tokens`: join tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use tidemark_model::ErrorCode;
+use tidemark_model::error_code::ApiError;
+use tidemark_model::token::TokenId;
+use tidemark_model::view::{JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem};
+use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX};
+use tidemark_store::JoinTokenRecord;
+
+use super::fleet;
+use super::params::Params;
+use super::problem::{Answer, ApiProblem};
+use crate::app::App;
+use crate::tokens::{TTL_MAX, TTL_MIN};
+
+/// Hosts that may enrol with one token, at most.
+const USES_MAX: u32 = 100_000;
+
+/// Labels of one token, at most.
+const LABELS_MAX: usize = 16;
+
+/// Why a join token is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRequestError {
+    /// The body is no such request.
+    #[error("the body is no join token request: {0}")]
+    Malformed(String),
+    /// Values that are out of limits, one sentence each.
+    #[error("{}", .0.join("; "))]
+    Limits(Vec<String>),
+}
+
+impl ApiError for TokenRequestError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidArgument
+    }
+}
+
+/// Makes a join token; its secret is shown this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens",
+    tag = "tokens",
+    request_body = JoinTokenRequest,
+    responses(
+        (status = 201, description = "The token.", body = JoinTokenCreated),
+        (status = 400, description = "A value is out of limits.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    params: Params,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<(StatusCode, Json<JoinTokenCreated>)> {
+    params.only(&[])?;
+    check_json(&headers)?;
+    let request: JoinTokenRequest = serde_json::from_slice(&body)
+        .map_err(|error| TokenRequestError::Malformed(error.to_string()))?;
+    check(&request)?;
+    let made = app
+        .make_join_token(
+            Duration::from_secs(request.ttl_s),
+            request.uses,
+            request.labels,
+        )
+        .await?;
+    let created = JoinTokenCreated {
+        id: made.token.id.to_string(),
+        token: made.token.expose_text(),
+        expires_ms: made.expires_at.unix_ms(),
+        uses: request.uses,
+        controller: app.agents_address.clone(),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// Join tokens by id, without their secrets.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
+    tag = "tokens",
+    params(
+        ("limit" = Option<usize>, Query, description = "Rows of a page, 1 to 1000; 100 without it.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of join tokens.", body = Page<JoinTokenView>),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Answer<Json<Page<JoinTokenView>>> {
+    let params = params.only(&["limit", "cursor"])?;
+    let limit = params.limit()?;
+    let after: Option<TokenId> =
+        params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
+    let mut tx = app.store.read().await?;
+    let records = tx
+        .join_tokens_page(after, u32::try_from(limit).unwrap_or(u32::MAX))
+        .await?;
+    let next_cursor = records
+        .last()
+        .filter(|_| records.len() >= limit)
+        .map(|record| record.id.to_string());
+    Ok(Json(Page {
+        items: records.into_iter().map(view).collect(),
+        next_cursor,
+    }))
+}
+
+/// Ends a join token; hosts that enrolled with it stay.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{token}",
+    tag = "tokens",
+    params(("token" = String, Path, description = "The token's public id.")),
+    responses(
+        (status = 204, description = "It is ended."),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn revoke(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    params: Params,
+) -> Answer<StatusCode> {
+    params.only(&[])?;
+    let id: TokenId = token.parse().map_err(|_| {
+        ApiProblem::new(
+            ErrorCode::NotFound,
+            "there is no such join token; the list of tokens has their ids",
+        )
+    })?;
+    let mut tx = app.store.begin().await?;
+    tx.join_token_revoke(id, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A form on another page can post text, but not JSON.
+fn check_json(headers: &HeaderMap) -> Result<(), ApiProblem> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiProblem::new(
+        ErrorCode::InvalidArgument,
+        "the body must be JSON; say so with Content-Type: application/json",
+    )
+    .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+fn check(request: &JoinTokenRequest) -> Result<(), TokenRequestError> {
+    let mut problems = Vec::new();
+    if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&request.ttl_s) {
+        problems.push(format!(
+            "ttl_s is {}; it must be {} to {} (30 days)",
+            request.ttl_s,
+            TTL_MIN.as_secs(),
+            TTL_MAX.as_secs()
+        ));
+    }
+    if !(1..=USES_MAX).contains(&request.uses) {
+        problems.push(format!(
+            "uses is {}; it must be 1 to {USES_MAX}; make a second token for more hosts",
+            request.uses
+        ));
+    }
+    if request.labels.len() > LABELS_MAX {
+        problems.push(format!(
+            "labels has {} entries; it must be {LABELS_MAX} or fewer",
+            request.labels.len()
+        ));
+    }
+    for (key, value) in &request.labels {
+        if !is_label_key(key) {
+            problems.push(format!(
+                "labels has the key {key:?}; a key must be 1 to {LABEL_KEY_CHARS_MAX} letters, digits and . _ - /"
+            ));
+        }
+        if value.chars().count() > LABEL_VALUE_CHARS_MAX || value.chars().any(char::is_control) {
+            problems.push(format!(
+                "labels.{key} must be {LABEL_VALUE_CHARS_MAX} characters or fewer, without control characters"
+            ));
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(TokenRequestError::Limits(problems))
+    }
+}
+
+fn is_label_key(key: &str) -> bool {
+    (1..=LABEL_KEY_CHARS_MAX).contains(&key.len())
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))
+}
+
+fn view(record: JoinTokenRecord) -> JoinTokenView {
+    let JoinTokenRecord {
+        id,
+        secret_hash: _,
+        created_at,
+        expires_at,
+        uses_max,
+        uses,
+        revoked_at,
+        labels,
+    } = record;
+    JoinTokenView {
+        id: id.to_string(),
+        created_ms: created_at.unix_ms(),
+        expires_ms: expires_at.unix_ms(),
+        uses_max,
+        used: uses,
+        revoked: revoked_at.is_some(),
+        labels,
+    }
+}

@@ -1,0 +1,6 @@
+//! `/events`: what happened.
+
+/// `GET /events`.
+pub async fn page() -> &'static str {
+    ""
+}

@@ -1,0 +1,6 @@
+//! `/live`: changes as rendered rows.
+
+/// `GET /live`.
+pub async fn stream() -> &'static str {
+    ""
+}
