@@ -17,6 +17,9 @@ pub mod table;
 pub mod tier;
 mod varint;
 
+#[cfg(test)]
+mod fixture;
+
 pub use codec_error::CodecError;
 pub use flatten::{EntityRef, flatten};
 pub use intern::{EntityInterner, FlatSample};

@@ -55,14 +55,28 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Rows whose whole window has expired.
+    /// Rows that came after the raw points of their window had been rolled up and deleted.
     fn discard(&mut self) {
         let window_ms = self.policy.window_ms();
-        let expired = self.cutoffs.raw;
-        let gone = self.take_recent(|row| Window::holding(row.last, window_ms).to <= expired);
+        let gone: BTreeSet<i64> = self
+            .recent
+            .iter()
+            .filter(|row| self.is_gone(Window::holding(row.last, window_ms)))
+            .map(|row| row.id)
+            .collect();
+        let gone = self.take_recent(|row| gone.contains(&row.id));
         if !gone.is_empty() {
             self.jobs.push(Job::Discard { recent: gone });
         }
+    }
+
+    /// Whether raw points of `window` would come too late. Expired points that no tier holds, as after a long outage of
+    /// the controller, are not: they are compacted, rolled up and deleted like all others.
+    fn is_gone(&self, window: Window) -> bool {
+        let is_rolled_up =
+            |segment: &SegmentMeta| segment.tier != Tier::Raw && segment.window.overlaps(window);
+        window.to <= self.cutoffs.raw
+            && (window.to <= self.cutoffs.hour || self.segments.iter().any(is_rolled_up))
     }
 
     fn compact(&mut self) {
@@ -107,7 +121,7 @@ impl Planner<'_> {
     /// The window that a sample at `at` should be compacted into, if its time has come.
     fn due_window(&self, at: Timestamp) -> Option<Window> {
         let window = Window::holding(at, self.policy.window_ms());
-        if window.to <= self.cutoffs.raw {
+        if self.is_gone(window) {
             return None;
         }
         let existing = self
