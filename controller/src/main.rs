@@ -1,3 +1,127 @@
-//! Entry point.
+//! Entry point: arguments, then one of the controller's modes.
 
-fn main() {}
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use tidemark_controller::boot;
+use tidemark_controller::settings::{Config, KEYS, NOT_SETTINGS, Settings};
+use tidemark_controller::up::{self, UpArgs};
+use tidemark_runtime::config::{self, Sources};
+use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
+use tidemark_runtime::{Lifecycle, telemetry};
+
+/// Takes in what agents sample, keeps it, forecasts exhaustion, and answers operators.
+#[derive(Debug, Parser)]
+#[command(name = "tidemark-controller", version, propagate_version = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on this machine: authority, SQLite, controller, a local agent and the page
+    Up(UpArgs),
+    /// Serve with a configuration file, as a service does
+    Serve(ConfigArgs),
+    /// Check a configuration file and say what is wrong with it
+    ConfigCheck(ConfigArgs),
+    /// Print a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    /// Configuration file (TOML); every key may also be set as TIDEMARK_<KEY>
+    #[arg(long, env = "TIDEMARK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Overrides data_dir
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Overrides http
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<String>,
+    /// Overrides grpc
+    #[arg(long, value_name = "ADDR:PORT")]
+    grpc: Option<String>,
+    /// Overrides database
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Command::Completion { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "tidemark-controller",
+                &mut io::stdout(),
+            );
+            return ExitCode::SUCCESS;
+        }
+        Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
+        Command::Up(args) => block_on(up::run(&args)),
+        Command::Serve(args) => load(&args).and_then(|settings| block_on(serve(settings))),
+    };
+    match result {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Crashed) => ExitCode::FAILURE,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+fn load(args: &ConfigArgs) -> anyhow::Result<Settings> {
+    let mut flags = toml::Table::new();
+    for (key, value) in [
+        ("data_dir", &args.data_dir),
+        ("http", &args.http),
+        ("grpc", &args.grpc),
+        ("database", &args.database),
+    ] {
+        if let Some(value) = value {
+            flags.insert(key.to_owned(), value.clone().into());
+        }
+    }
+    let sources = Sources {
+        file: args.config.as_deref(),
+        environment: config::process_environment(),
+        flags,
+        not_settings: &NOT_SETTINGS,
+    };
+    Ok(config::load::<Config>(&sources, &KEYS)?.check()?)
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<Outcome> {
+    telemetry::start(&settings.telemetry)?;
+    let life = Lifecycle::new(settings.drain_timeout);
+    let started = boot::start(&settings, &life).await?;
+    tracing::info!(http = %started.http, grpc = %started.grpc, "serving");
+    let outcome = life.run_until(shutdown_signal(), shutdown_signal()).await;
+    started.app.store.close().await;
+    Ok(outcome)
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where an error ends the program"
+)]
+fn report(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

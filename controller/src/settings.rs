@@ -119,6 +119,16 @@ pub struct RetentionAges {
     pub hour: Duration,
 }
 
+impl Default for RetentionAges {
+    fn default() -> Self {
+        Self {
+            raw: DAY * 14,
+            five_minutes: DAY * 90,
+            hour: DAY * 730,
+        }
+    }
+}
+
 impl Config {
     /// Checks the values, every one of them.
     ///
