@@ -104,7 +104,7 @@ proptest! {
         let expected = table_of(&rows);
         prop_assert!(stored.recent.is_empty());
         prop_assert_eq!(stored.discarded, 0);
-        prop_assert_eq!(raw_of(&stored), expected.clone());
+        prop_assert!(raw_of(&stored) == expected);
         for tier in [Tier::FiveMinutes, Tier::Hour] {
             prop_assert_eq!(buckets_of(&stored, tier), roll_up_raw(&expected, tier));
         }

@@ -117,7 +117,7 @@ proptest! {
                     Agg::Last => inside.last().copied(),
                     Agg::Sum => (!inside.is_empty()).then_some(sum),
                     Agg::Count => (!inside.is_empty()).then_some(inside.len() as f64),
-                    _ => (!inside.is_empty()).then(|| sum / inside.len() as f64),
+                    Agg::Avg | Agg::P50 | Agg::P95 | Agg::P99 | Agg::Rate | Agg::Slope | Agg::TimeToExhaustion => (!inside.is_empty()).then(|| sum / inside.len() as f64),
                 };
                 prop_assert_eq!(found, expected, "{:?} in step {}", agg, index);
             }
@@ -218,7 +218,11 @@ fn fleet() -> Vec<Host> {
                 sample
             })
             .collect();
-        let dc = if number % 2 == 0 { "even" } else { "odd" };
+        let dc = if number.is_multiple_of(2) {
+            "even"
+        } else {
+            "odd"
+        };
         Host::new(number, dc, &[tcp()], Stored::of(&rows))
     };
     (0..8).map(host).collect()

@@ -1,0 +1,228 @@
+//! What history costs: bytes and CPU time a point, on a fleet of 1,000 hosts with 20 series over a day at 30 s.
+//!
+//! `cargo run --release -p tidemark-history --example codec_cost [-- --hosts N] [--seed N] [--json FILE]`
+#![expect(clippy::print_stdout, reason = "a benchmark's output is its purpose")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "CPU and wall time of this process are what is measured"
+)]
+
+#[path = "codec_cost/fleet.rs"]
+mod fleet;
+#[path = "codec_cost/queries.rs"]
+mod queries;
+
+use std::time::{Duration, Instant};
+
+use fleet::{DAY_MS, Fleet, SERIES};
+use tidemark_history::compact::{compact_window, merge, roll_up};
+use tidemark_history::{EntityInterner, Row, SegmentReader, Tier, Window, encode_recent};
+
+/// What one step of the pipeline cost.
+struct Measured {
+    step: &'static str,
+    points: u64,
+    bytes: u64,
+    took: Duration,
+}
+
+impl Measured {
+    fn bytes_a_point(&self) -> f64 {
+        self.bytes as f64 / self.points.max(1) as f64
+    }
+
+    fn seconds_a_million(&self) -> f64 {
+        self.took.as_secs_f64() * 1e6 / self.points.max(1) as f64
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "step": self.step,
+            "points": self.points,
+            "bytes": self.bytes,
+            "bytes_a_point": self.bytes_a_point(),
+            "cpu_s_a_million": self.seconds_a_million(),
+        })
+    }
+}
+
+/// The stages of a host's day, summed over the fleet.
+struct Stages {
+    recent: Measured,
+    pack: Measured,
+    window: Measured,
+    day: Measured,
+    hour: Measured,
+    five_minutes: Measured,
+    decode: Measured,
+}
+
+fn stage(step: &'static str) -> Measured {
+    Measured {
+        step,
+        points: 0,
+        bytes: 0,
+        took: Duration::ZERO,
+    }
+}
+
+impl Stages {
+    fn new() -> Self {
+        Self {
+            recent: stage("encode recent"),
+            pack: stage("pack 15 min"),
+            window: stage("segment 2 h"),
+            day: stage("segment 1 d"),
+            hour: stage("tier 1h, of 1 d"),
+            five_minutes: stage("tier 5m, of 1 d"),
+            decode: stage("decode 1 d"),
+        }
+    }
+
+    fn all(&self) -> [&Measured; 7] {
+        [
+            &self.recent,
+            &self.pack,
+            &self.window,
+            &self.day,
+            &self.hour,
+            &self.five_minutes,
+            &self.decode,
+        ]
+    }
+
+    /// Takes one host's day through all stages; its day segment.
+    fn host(&mut self, rows: &[Row]) -> Vec<u8> {
+        let points: u64 = rows.iter().map(|row| row.points.len() as u64).sum();
+        let mut recent = Vec::with_capacity(rows.len());
+        timed(&mut self.recent, points, || {
+            for row in rows {
+                recent.push(encode_recent(std::slice::from_ref(row)).expect("a sample fits"));
+            }
+            recent.iter().map(|bytes| bytes.len() as u64).sum()
+        });
+        let mut packs: Vec<Vec<u8>> = Vec::new();
+        let per_pack = rows.len() / 96;
+        timed(&mut self.pack, points, || {
+            for (window, rows) in (0..).zip(recent.chunks(per_pack)) {
+                let window = Window::of_ms(window * DAY_MS / 96, (window + 1) * DAY_MS / 96);
+                packs.push(compacted(window, rows, &[]));
+            }
+            packs.iter().map(|bytes| bytes.len() as u64).sum()
+        });
+        let mut windows: Vec<Vec<u8>> = Vec::new();
+        timed(&mut self.window, points, || {
+            for (window, packs) in (0..).zip(packs.chunks(8)) {
+                let window = Window::of_ms(window * DAY_MS / 12, (window + 1) * DAY_MS / 12);
+                windows.push(compacted(window, &[], packs));
+            }
+            windows.iter().map(|bytes| bytes.len() as u64).sum()
+        });
+        let day = Window::of_ms(0, DAY_MS);
+        let windows: Vec<&[u8]> = windows.iter().map(Vec::as_slice).collect();
+        let mut segment = Vec::new();
+        timed(&mut self.day, points, || {
+            segment = merge(Tier::Raw, day, &windows).expect("a day fits").bytes;
+            segment.len() as u64
+        });
+        for (measured, tier) in [
+            (&mut self.hour, Tier::Hour),
+            (&mut self.five_minutes, Tier::FiveMinutes),
+        ] {
+            timed(measured, points, || {
+                let rolled = roll_up(tier, day, &[&segment], &[]);
+                rolled.expect("a day fits").bytes.len() as u64
+            });
+        }
+        timed(&mut self.decode, points, || {
+            let reader = SegmentReader::open(&segment).expect("it was just written");
+            let cells = reader.table::<i64>().map(|table| table.cells());
+            assert_eq!(cells.expect("it was just written"), points);
+            segment.len() as u64
+        });
+        segment
+    }
+}
+
+fn compacted(window: Window, recent: &[Vec<u8>], segments: &[Vec<u8>]) -> Vec<u8> {
+    let recent: Vec<&[u8]> = recent.iter().map(Vec::as_slice).collect();
+    let segments: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
+    let compacted = compact_window(window, &recent, &segments).expect("a window fits");
+    compacted.segment.expect("there are samples").bytes
+}
+
+/// Runs single-threaded work, whose wall time on an idle core is its CPU time.
+fn timed(measured: &mut Measured, points: u64, work: impl FnOnce() -> u64) {
+    let start = Instant::now();
+    measured.bytes += work();
+    measured.took += start.elapsed();
+    measured.points += points;
+}
+
+fn flatten_cost(fleet: &Fleet) -> Measured {
+    let mut measured = stage("flatten samples");
+    let samples = fleet.samples(0, 2_000);
+    let mut interner = EntityInterner::new();
+    let start = Instant::now();
+    for sample in &samples {
+        measured.points += interner.flatten(sample).points.len() as u64;
+    }
+    measured.took = start.elapsed();
+    measured
+}
+
+fn argument(name: &str) -> Option<String> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name);
+    arguments.nth(1)
+}
+
+fn main() {
+    let number = |name, default| {
+        argument(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let fleet = Fleet {
+        hosts: number("--hosts", 1_000),
+        seed: u64::from(number("--seed", 1)),
+    };
+    let mut stages = Stages::new();
+    let days: Vec<Vec<u8>> = (0..fleet.hosts)
+        .map(|host| stages.host(&fleet.rows(host)))
+        .collect();
+    let flatten = flatten_cost(&fleet);
+
+    println!(
+        "{} hosts x {SERIES} series x 24 h at 30 s, seed {}",
+        fleet.hosts, fleet.seed
+    );
+    println!(
+        "{:<18} {:>12} {:>14} {:>14} {:>14}",
+        "step", "points", "bytes/point", "M points/s", "CPU s/M points"
+    );
+    let mut report = Vec::new();
+    for measured in stages.all().into_iter().chain([&flatten]) {
+        println!(
+            "{:<18} {:>12} {:>14.3} {:>14.2} {:>14.4}",
+            measured.step,
+            measured.points,
+            measured.bytes_a_point(),
+            1.0 / measured.seconds_a_million(),
+            measured.seconds_a_million()
+        );
+        report.push(measured.json());
+    }
+    let mut queries = Vec::new();
+    for (name, took_ms, points_read) in queries::measure(&fleet, &days) {
+        println!("{name:<58} {took_ms:>9.3} ms {points_read:>10} points");
+        queries.push(
+            serde_json::json!({"query": name, "median_ms": took_ms, "points_read": points_read}),
+        );
+    }
+    if let Some(file) = argument("--json") {
+        let report = serde_json::json!({
+            "hosts": fleet.hosts, "series": SERIES, "seed": fleet.seed, "steps": report, "queries": queries,
+        });
+        std::fs::write(&file, format!("{report:#}\n")).expect("the report's file can be written");
+    }
+}
