@@ -25,17 +25,23 @@ pub enum Road {
     Leak,
     /// Connections open and close faster than TIME_WAIT lets ports go.
     Churn,
+    /// The load grows: its daily peaks reach capacity.
+    Load,
     /// There is no headroom left.
     Saturated,
 }
 
 impl Road {
+    /// Every road.
+    pub const ALL: [Self; 4] = [Self::Leak, Self::Churn, Self::Load, Self::Saturated];
+
     /// The lower-case name used everywhere.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Leak => "leak",
             Self::Churn => "churn",
+            Self::Load => "load",
             Self::Saturated => "saturated",
         }
     }
@@ -69,6 +75,19 @@ impl Forecast {
             road: None,
             culprit: None,
             explanation,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_road_has_one_name_here_and_in_json() {
+        for road in Road::ALL {
+            let json = serde_json::to_string(&road).unwrap();
+            assert_eq!(json, format!("\"{}\"", road.as_str()));
         }
     }
 }

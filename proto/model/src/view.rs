@@ -68,7 +68,7 @@ pub struct PortSpaceView {
     pub eta_lo_ms: Option<i64>,
     /// Ten in a hundred times it is later than this; `null` when it may also never happen.
     pub eta_hi_ms: Option<i64>,
-    /// Why: `leak`, `churn` or `saturated`.
+    /// Why: `leak`, `churn`, `load` or `saturated`.
     pub road: Option<String>,
     /// Process or remote endpoint with the largest share of the rise.
     pub culprit: Option<String>,
