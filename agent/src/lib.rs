@@ -9,8 +9,10 @@ pub mod link;
 pub mod outbox;
 pub mod probe;
 pub mod renew;
+pub mod sampler;
 pub mod session;
 pub mod state_file;
+pub mod status;
 
 #[cfg(test)]
 mod test_controller;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::identity::Vault;
 use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
+pub(crate) use failures::chain;
 use shell::Shell;
 
 /// What a session works with. One process may run thousands, each with parts of its own.

@@ -42,7 +42,7 @@ impl FailureLog {
 }
 
 /// An error with all its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> Arc<str> {
+pub(crate) fn chain(error: &dyn Error) -> Arc<str> {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
