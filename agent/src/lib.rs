@@ -1,6 +1,7 @@
 //! The agent: samples its host's ports, spools them, and streams them to the controller.
 
 pub mod collect;
+pub mod commands;
 pub mod config;
 pub mod enroll;
 pub mod facts;

@@ -1,3 +1,10 @@
-//! Entry point.
+//! Entry point: arguments, then one of the agent's commands.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tidemark_agent::commands::{self, Arguments};
+
+fn main() -> ExitCode {
+    commands::execute(Arguments::parse())
+}

@@ -177,7 +177,10 @@ impl Sampler {
     /// [`SamplerError::Panicked`] when the thread had panicked.
     pub async fn stop(self) -> Result<(), SamplerError> {
         self.control.order(|orders| orders.stop = true);
-        if tokio::time::timeout(STOP_TIMEOUT, self.ended()).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, self.ended())
+            .await
+            .is_err()
+        {
             tracing::warn!("collection hangs and is left behind");
             return Ok(());
         }
@@ -188,7 +191,9 @@ impl Sampler {
 impl SamplerControl {
     /// Takes the controller's wish for the time between samples; `None` goes back to the agent's own.
     pub fn wish_interval(&self, wish: Option<Duration>) {
-        let wish_ms = wish.map_or(0, |wish| u32::try_from(wish.as_millis()).unwrap_or(u32::MAX));
+        let wish_ms = wish.map_or(0, |wish| {
+            u32::try_from(wish.as_millis()).unwrap_or(u32::MAX)
+        });
         self.order(|orders| orders.wish_ms = wish_ms);
     }
 
@@ -247,10 +252,14 @@ impl<S: SampleSource> Worker<S> {
         let mut watch = ClockWatch::start(&self.clock);
         while !orders.stop {
             let interval = self.interval(orders.wish_ms);
-            let light = self.settings.light_interval.unwrap_or_else(|| self.source.light_interval());
+            let light = self
+                .settings
+                .light_interval
+                .unwrap_or_else(|| self.source.light_interval());
             schedule.set_intervals(interval, light);
             if let Some(jump_ms) = watch.jump(&self.clock) {
-                self.reporter.report(self.clock.now(), Report::ClockJumped { jump_ms });
+                self.reporter
+                    .report(self.clock.now(), Report::ClockJumped { jump_ms });
             }
             let now = self.clock.now();
             match schedule.due(now) {
@@ -258,7 +267,11 @@ impl<S: SampleSource> Worker<S> {
                 Due::Light => self.light_count(now),
                 Due::Nothing(wait) => orders = self.shared.wait(wait, orders),
             }
-            orders = if orders.stop { orders } else { *self.shared.orders() };
+            orders = if orders.stop {
+                orders
+            } else {
+                *self.shared.orders()
+            };
         }
     }
 
@@ -270,10 +283,15 @@ impl<S: SampleSource> Worker<S> {
             own
         });
         let held_bytes = self.outbox.counts().held_bytes;
-        let interval = wished.slowed_for(held_bytes, self.settings.outbox_bytes_max).get();
+        let interval = wished
+            .slowed_for(held_bytes, self.settings.outbox_bytes_max)
+            .get();
         let before = std::mem::replace(&mut self.shared.status().interval, interval);
         if before != interval {
-            tracing::info!(interval_ms = interval.as_millis(), "time between samples changed");
+            tracing::info!(
+                interval_ms = interval.as_millis(),
+                "time between samples changed"
+            );
         }
         interval
     }
@@ -281,7 +299,8 @@ impl<S: SampleSource> Worker<S> {
     fn sample(&mut self, now: Timestamp, missed: u64) {
         if missed > 0 {
             self.shared.status().missed += missed;
-            self.reporter.report(now, Report::Missed { samples: missed });
+            self.reporter
+                .report(now, Report::Missed { samples: missed });
         }
         self.shared.status().collecting_since = Some(Instant::now());
         let sampled = self.source.sample(now);

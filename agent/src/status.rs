@@ -32,8 +32,6 @@ pub struct AgentStatus {
     pub written_at_ms: Timestamp,
     /// The controller's address as configured.
     pub controller: String,
-    /// The host's id; null before the identity is made.
-    pub host_id: Option<HostId>,
     /// Enrolment, session and certificate.
     pub link: LinkStatus,
     /// The sampler.
@@ -45,6 +43,8 @@ pub struct AgentStatus {
 /// How the agent gets on with its controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LinkStatus {
+    /// The host's id; null before the identity is made.
+    pub host_id: Option<HostId>,
     /// Where it stands.
     pub state: LinkState,
     /// Since when.
@@ -130,8 +130,6 @@ pub struct StatusWriter {
     pub outbox: OutboxHandle,
     /// The controller's address as configured.
     pub controller: String,
-    /// The host's id.
-    pub host_id: Option<HostId>,
     /// Folder of the file.
     pub folder: PathBuf,
 }
@@ -150,6 +148,7 @@ impl StatusBoard {
     pub fn enrolled(&self, vault: &Vault) {
         let now = self.clock.now();
         let mut link = self.link();
+        link.host_id = Some(vault.identity().host_id());
         link.state = LinkState::Disconnected;
         link.since_ms = Some(now);
         link.failure = None;
@@ -220,23 +219,17 @@ impl StatusBoard {
 }
 
 impl StatusWriter {
-    /// Writes the file now and then until `stop`, and once more at the end.
+    /// Writes the file now and then until `stop`, and once more for the end.
     pub async fn run(self, stop: CancellationToken) {
         let started_at = self.board.clock.now();
         let mut written: Option<AgentStatus> = None;
         loop {
             let status = self.gather(started_at);
-            let is_old = written.as_ref().is_none_or(|old| {
-                let same_time = AgentStatus {
-                    written_at_ms: old.written_at_ms,
-                    ..status.clone()
-                };
-                same_time != *old
-            });
-            if is_old {
-                if let Err(error) = status.write(&self.folder) {
-                    tracing::debug!(%error, "status file cannot be written");
-                }
+            let is_news = written
+                .as_ref()
+                .is_none_or(|old| !status.says_the_same_as(old));
+            if is_news {
+                self.write(&status);
                 written = Some(status);
             }
             tokio::select! {
@@ -244,28 +237,27 @@ impl StatusWriter {
                 () = tokio::time::sleep(WRITE_INTERVAL) => {}
             }
         }
+        self.board.stopped();
+        self.write(&self.gather(started_at));
     }
 
-    /// Writes the file a last time.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub fn finish(&self, started_at: Timestamp) -> io::Result<()> {
-        self.board.stopped();
-        self.gather(started_at).write(&self.folder)
+    fn write(&self, status: &AgentStatus) {
+        if let Err(error) = status.write(&self.folder) {
+            tracing::debug!(%error, "status file cannot be written");
+        }
     }
 
     fn gather(&self, started_at: Timestamp) -> AgentStatus {
         let sampler = self.sampler.status();
         let collecting = sampler.collecting_since.map(|since| since.elapsed());
-        let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ms =
+            |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at_ms: started_at,
             written_at_ms: self.board.clock.now(),
             controller: self.controller.clone(),
-            host_id: self.host_id,
             link: self.board.link().clone(),
             sampler: SamplerSummary {
                 interval_ms: ms(sampler.interval),
@@ -289,6 +281,15 @@ impl AgentStatus {
     pub fn read(folder: &Path) -> io::Result<Self> {
         let text = std::fs::read(folder.join(FILE_NAME))?;
         serde_json::from_slice(&text).map_err(io::Error::from)
+    }
+
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let written_at_ms = other.written_at_ms;
+        *other
+            == Self {
+                written_at_ms,
+                ..self.clone()
+            }
     }
 
     fn write(&self, folder: &Path) -> io::Result<()> {

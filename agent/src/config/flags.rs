@@ -10,61 +10,61 @@ use toml::{Table, Value};
 #[command(next_help_heading = "Settings (flag over TIDEMARK_* over file over default)")]
 pub struct ConfigFlags {
     /// The controller's gRPC address, as in controller.example:7443.
-    #[arg(long, value_name = "HOST:PORT", global = true)]
+    #[arg(long, value_name = "HOST:PORT")]
     controller: Option<String>,
     /// Join token; prefer --token-file, other users can read a process's arguments.
-    #[arg(long, value_name = "TOKEN", global = true)]
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// File that holds the join token.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Folder of identity, spool and status [default: /var/lib/tidemark].
-    #[arg(long, value_name = "FOLDER", global = true)]
+    #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// Time between samples, 1s to 300s [default: 30s].
-    #[arg(long, value_name = "DURATION", global = true)]
+    #[arg(long, value_name = "DURATION")]
     interval: Option<String>,
     /// Time between light counts, 1s to 5s [default: by their cost].
-    #[arg(long, value_name = "DURATION", global = true)]
+    #[arg(long, value_name = "DURATION")]
     light_interval: Option<String>,
     /// Network namespaces: own, all, or names separated by commas [default: own].
-    #[arg(long, value_name = "NAMES", global = true, value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     namespaces: Vec<String>,
     /// A label of this host, as in site=berlin; may be repeated.
-    #[arg(long = "label", value_name = "KEY=VALUE", global = true, value_parser = key_value)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     labels: Vec<(String, String)>,
     /// Connections to count by name, as in smtp=25,465,587; may be repeated [default: smtp, sql, ldap, http].
-    #[arg(long = "watch-group", value_name = "NAME=PORTS", global = true, value_parser = watch_group)]
+    #[arg(long = "watch-group", value_name = "NAME=PORTS", value_parser = watch_group)]
     watch_groups: Vec<(String, Vec<u16>)>,
     /// Processes named per port space, 1 to 64 [default: 10].
-    #[arg(long, value_name = "COUNT", global = true)]
+    #[arg(long, value_name = "COUNT")]
     top_owners: Option<i64>,
     /// Remote endpoints named per port space, 1 to 64 [default: 10].
-    #[arg(long, value_name = "COUNT", global = true)]
+    #[arg(long, value_name = "COUNT")]
     top_destinations: Option<i64>,
     /// Whether to probe what applications would meet [default: true].
-    #[arg(long, value_name = "BOOL", global = true)]
+    #[arg(long, value_name = "BOOL")]
     probes: Option<bool>,
     /// Time between probes, 15s to 1h [default: 30s].
-    #[arg(long, value_name = "DURATION", global = true)]
+    #[arg(long, value_name = "DURATION")]
     probe_interval: Option<String>,
     /// How long a stop may take, 1s to 60s [default: 5s].
-    #[arg(long, value_name = "DURATION", global = true)]
+    #[arg(long, value_name = "DURATION")]
     drain_timeout: Option<String>,
     /// Most bytes of the spool [default: 268435456].
-    #[arg(long, value_name = "BYTES", global = true)]
+    #[arg(long, value_name = "BYTES")]
     spool_bytes_max: Option<i64>,
     /// Oldest sample kept, 1h to 90d [default: 7d].
-    #[arg(long, value_name = "DURATION", global = true)]
+    #[arg(long, value_name = "DURATION")]
     spool_age_max: Option<String>,
     /// Most percent of the file system for the spool, 1 to 50 [default: 5].
-    #[arg(long, value_name = "PERCENT", global = true)]
+    #[arg(long, value_name = "PERCENT")]
     spool_disk_percent_max: Option<i64>,
     /// Log filter: error, warn, info, debug, trace or target=level pairs [default: info].
-    #[arg(long, value_name = "FILTER", global = true)]
+    #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// Form of log lines: text or json [default: text].
-    #[arg(long, value_name = "FORMAT", global = true)]
+    #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 }
 

@@ -103,7 +103,10 @@ impl Report {
     const fn count(&self) -> u64 {
         match self {
             Self::Recovered { failed: count } | Self::Missed { samples: count } => *count,
-            Self::Failing { .. } | Self::Hanging { .. } | Self::HangEnded | Self::ClockJumped { .. } => 1,
+            Self::Failing { .. }
+            | Self::Hanging { .. }
+            | Self::HangEnded
+            | Self::ClockJumped { .. } => 1,
         }
     }
 
@@ -112,16 +115,23 @@ impl Report {
             Self::Failing { error } => format!("samples cannot be taken: {error}"),
             Self::Recovered { failed } => format!("samples are taken again; {failed} failed"),
             Self::Hanging { since } => {
-                format!("taking a sample has lasted {} and goes on", format_duration(*since))
+                format!(
+                    "taking a sample has lasted {} and goes on",
+                    format_duration(*since)
+                )
             }
             Self::HangEnded => "the sample that took so long is there".to_owned(),
             Self::Missed { samples } => {
-                format!("{samples} samples were missed: the one before took too long, or the host slept")
+                format!(
+                    "{samples} samples were missed: the one before took too long, or the host slept"
+                )
             }
             Self::ClockJumped { jump_ms } => {
                 let by = format_duration(Duration::from_millis(jump_ms.unsigned_abs()));
                 let way = if *jump_ms > 0 { "forward" } else { "back" };
-                format!("the host's clock jumped {way} by {by}: it was set, or the host was suspended")
+                format!(
+                    "the host's clock jumped {way} by {by}: it was set, or the host was suspended"
+                )
             }
         }
     }

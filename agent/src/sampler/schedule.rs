@@ -129,7 +129,9 @@ mod tests {
         let mut schedule = schedule(60_000);
         schedule.due(at(60_000));
         assert_eq!(schedule.due(at(185_000)), Due::Sample { missed: 3 });
-        assert!(matches!(schedule.due(at(185_000)), Due::Nothing(wait) if wait.as_millis() == 5_000));
+        assert!(
+            matches!(schedule.due(at(185_000)), Due::Nothing(wait) if wait.as_millis() == 5_000)
+        );
     }
 
     #[test]

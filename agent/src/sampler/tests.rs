@@ -176,7 +176,9 @@ async fn failures_are_counted_and_reported_once_and_so_is_their_end() {
 async fn a_panic_ends_the_sampler_and_is_told() {
     let rig = rig();
     rig.turn(Turn::Panic);
-    tokio::time::timeout(Duration::from_secs(10), rig.sampler.ended()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), rig.sampler.ended())
+        .await
+        .unwrap();
     assert!(matches!(rig.stop().await, Err(SamplerError::Panicked)));
 }
 
@@ -194,7 +196,12 @@ async fn a_collection_that_hangs_is_reported_from_outside_and_does_not_block_the
     control.note(|status| status.collecting_since = Some(long_ago));
     tokio::time::pause();
     let stop = CancellationToken::new();
-    let watching = watchdog::watch(control.clone(), rig.outbox.clone(), rig.clock.clone(), stop.clone());
+    let watching = watchdog::watch(
+        control.clone(),
+        rig.outbox.clone(),
+        rig.clock.clone(),
+        stop.clone(),
+    );
     tokio::select! {
         () = watching => {}
         () = rig.outbox.appended() => {}
@@ -210,10 +217,16 @@ async fn a_collection_that_hangs_is_reported_from_outside_and_does_not_block_the
 async fn an_illegal_wish_of_the_controller_leaves_the_own_interval() {
     let rig = rig();
     let control = rig.sampler.control();
-    for (wish, interval) in [(Some(Duration::from_millis(5)), 1), (Some(Duration::from_secs(9)), 9), (None, 1)] {
+    for (wish, interval) in [
+        (Some(Duration::from_millis(5)), 1),
+        (Some(Duration::from_secs(9)), 9),
+        (None, 1),
+    ] {
         control.wish_interval(wish);
         rig.turn(Turn::Sample);
-        while control.status().interval != Duration::from_secs(interval) || control.status().taken == 0 {
+        while control.status().interval != Duration::from_secs(interval)
+            || control.status().taken == 0
+        {
             rig.clock.advance(Duration::from_millis(500));
             control.order(|_| {});
             tokio::task::yield_now().await;

@@ -1,0 +1,138 @@
+//! The agent's command line: one file a command, errors and exit codes here.
+//!
+//! 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod enroll;
+mod lock;
+mod reset;
+mod run;
+mod snapshot;
+mod status;
+mod table;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tidemark_runtime::Outcome;
+use tidemark_runtime::config::ConfigError;
+
+use crate::config::{AgentConfig, ConfigFlags};
+
+/// Watches this host's TCP and UDP ports and streams what it sees to the controller.
+#[derive(Debug, Parser)]
+#[command(name = "tidemark-agent", version, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sample this host and deliver the samples, until stopped.
+    Run(run::RunArgs),
+    /// Enrol this host with a join token, without running.
+    Enroll(SettingsArgs),
+    /// Show how the agent on this host does.
+    Status(status::StatusArgs),
+    /// Take one sample and show it; needs no controller.
+    Snapshot(snapshot::SnapshotArgs),
+    /// Forget this host's identity; it needs a new token afterwards.
+    ResetIdentity(reset::ResetArgs),
+    /// Print a completion script.
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the settings come from.
+#[derive(Args, Clone, Debug)]
+struct SettingsArgs {
+    /// Configuration file [default: /etc/tidemark/agent.toml if it is there].
+    #[arg(long, value_name = "FILE", env = "TIDEMARK_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: ConfigFlags,
+}
+
+impl SettingsArgs {
+    fn load(&self) -> Result<AgentConfig, ConfigError> {
+        AgentConfig::load(self.config.as_deref(), &self.flags)
+    }
+}
+
+/// How to show something.
+#[derive(Args, Clone, Copy, Debug)]
+struct OutputArgs {
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// The same as `--output json`.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+impl OutputArgs {
+    const fn is_json(self) -> bool {
+        self.json || matches!(self.output, Output::Json)
+    }
+}
+
+/// Runs a command and says how it went.
+#[must_use]
+pub fn execute(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Run(args) => run::run(&args),
+        Command::Enroll(args) => enroll::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
+        Command::ResetIdentity(args) => reset::run(&args),
+        Command::Completion { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "tidemark-agent", &mut io::stdout());
+            Ok(Outcome::Clean)
+        }
+    };
+    match done {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Crashed) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nothing is left to tell it to when standard error is gone.
+            writeln!(io::stderr(), "tidemark-agent: {error:#}").ok();
+            let is_usage = error.downcast_ref::<ConfigError>().is_some();
+            ExitCode::from(if is_usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// One thread runs everything but the collector: an agent that watches a host must not weigh on it.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .context("the system gives no resources for timers and sockets")?
+        .block_on(work)
+}
+
+/// Prints to standard output; a reader that has gone away is no failure.
+fn print(text: &str) -> anyhow::Result<Outcome> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        Ok(()) | Err(_) => Ok(Outcome::Clean),
+    }
+}
+
+#[cfg(test)]
+mod tests;

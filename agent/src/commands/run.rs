@@ -1,0 +1,296 @@
+//! `tidemark-agent run`: wires the parts together and runs them until a signal, in reading order.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tidemark_agent_core::{Backoff, BackoffConfig, SamplingInterval};
+use tidemark_model::{Epoch, HostFacts};
+use tidemark_runtime::lifecycle::shutdown_signal;
+use tidemark_runtime::{Clock, Entropy, Lifecycle, Outcome, telemetry};
+use tidemark_spool::{Recovery, Spool, SpoolLimits};
+use tokio_util::sync::CancellationToken;
+
+use super::enroll::token_missing;
+use super::lock::DataLock;
+use super::{SettingsArgs, block_on};
+use crate::collect::Collector;
+use crate::config::{AgentConfig, SpoolSettings};
+use crate::enroll::enroll;
+use crate::facts;
+use crate::identity::Vault;
+use crate::link::{ControllerAddress, Dialer, SourcePorts};
+use crate::outbox::OutboxHandle;
+use crate::sampler::{Sampler, SamplerControl, SamplerError, SamplerSettings, watchdog};
+use crate::session::{self, SessionEvent, SessionParts, SessionSettings, chain};
+use crate::status::{StatusBoard, StatusWriter};
+
+/// What the last steps of a stop may take beyond the drain: the half-closed stream and the sampler's thread.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+/// A refusal that only an operator can lift is tried again this often: the token file may have been replaced.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Stop when standard input ends: for a parent that must not leave an agent behind.
+    #[arg(long, hide = true)]
+    stop_on_stdin_eof: bool,
+}
+
+pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
+    let config = args.settings.load()?;
+    let controller = config.require_controller()?.clone();
+    telemetry::start(&config.telemetry)?;
+    let _lock = DataLock::take(&config.data_dir)?;
+    let enrolled = Vault::open(&config.identity_dir())?.is_some_and(|vault| vault.is_enrolled());
+    if !enrolled && config.token.is_none() {
+        return Err(token_missing().into());
+    }
+    let stdin_ended = CancellationToken::new();
+    if args.stop_on_stdin_eof {
+        watch_stdin(stdin_ended.clone())?;
+    }
+    block_on(serve(config, controller, stdin_ended))
+}
+
+async fn serve(
+    config: AgentConfig,
+    controller: ControllerAddress,
+    stdin_ended: CancellationToken,
+) -> anyhow::Result<Outcome> {
+    let life = Lifecycle::new(config.drain_timeout + STOP_GRACE);
+    let (clock, entropy) = (Clock::System, Entropy::System);
+    let facts = facts::gather(config.labels.clone(), &config.collect);
+    let outbox = open_spool(&config, &clock, &entropy)?;
+    let sampler = start_sampler(&config, &outbox, &clock)?;
+    let control = sampler.control();
+    let board = StatusBoard::new(clock.clone());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        controller = %controller,
+        interval_ms = config.collect.interval.as_millis(),
+        data_dir = %config.data_dir.display(),
+        "agent started"
+    );
+    let writer = StatusWriter {
+        board: board.clone(),
+        sampler: control.clone(),
+        outbox: outbox.clone(),
+        controller: controller.to_string(),
+        folder: config.data_dir.clone(),
+    };
+    let delivery = Delivery {
+        dialer: Arc::new(Dialer::new(
+            controller,
+            SourcePorts::OutsideDynamicRange,
+            entropy.clone(),
+        )),
+        config,
+        facts,
+        outbox: outbox.clone(),
+        control: control.clone(),
+        board,
+        clock: clock.clone(),
+        entropy,
+    };
+    let stop = life.stop_token();
+    life.spawn_critical("sampler", keep_sampling(sampler, stop.clone()));
+    life.spawn(
+        "watchdog",
+        watchdog::watch(control, outbox, clock, stop.clone()),
+    );
+    life.spawn("status", writer.run(stop.clone()));
+    life.spawn_critical("delivery", delivery.run(stop));
+    let asked = async {
+        tokio::select! {
+            () = shutdown_signal() => {}
+            () = stdin_ended.cancelled() => {}
+        }
+    };
+    let outcome = life.run_until(asked, shutdown_signal()).await;
+    tracing::info!(?outcome, "agent stopped");
+    Ok(outcome)
+}
+
+fn open_spool(
+    config: &AgentConfig,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> anyhow::Result<OutboxHandle> {
+    let SpoolSettings {
+        bytes_max,
+        age_max,
+        disk_percent_max,
+    } = config.spool;
+    let limits = SpoolLimits {
+        bytes_max,
+        age_max,
+        disk_percent_max,
+        ..SpoolLimits::default()
+    };
+    let fresh_epoch = Epoch::from_random(entropy.u64());
+    let (spool, recovery) = Spool::open(&config.spool_dir(), limits, clock.now(), fresh_epoch)
+        .context("the spool cannot be opened")?;
+    tell_recovery(&recovery);
+    Ok(OutboxHandle::new(spool))
+}
+
+fn tell_recovery(recovery: &Recovery) {
+    if recovery.records_damaged > 0 || recovery.epoch_restarted || recovery.state_files_lost > 0 {
+        tracing::warn!(
+            records_damaged = recovery.records_damaged,
+            state_files_lost = recovery.state_files_lost,
+            epoch_restarted = recovery.epoch_restarted,
+            "spool was damaged; what is lost will be told to the controller"
+        );
+    }
+    if let Some(path) = &recovery.set_aside {
+        tracing::warn!(path = %path.display(), "a spool of a newer agent was set aside");
+    }
+}
+
+fn start_sampler(
+    config: &AgentConfig,
+    outbox: &OutboxHandle,
+    clock: &Clock,
+) -> anyhow::Result<Sampler> {
+    let collector = Collector::new(config.collect.clone())
+        .context("the socket tables of this host cannot be read")?;
+    let settings = SamplerSettings {
+        interval: SamplingInterval::new(config.collect.interval)?,
+        light_interval: config.light_interval,
+        outbox_bytes_max: config.spool.bytes_max,
+    };
+    Sampler::start(collector, settings, outbox.clone(), clock.clone())
+        .context("the system gives no thread for the sampler")
+}
+
+async fn keep_sampling(sampler: Sampler, stop: CancellationToken) -> Result<(), SamplerError> {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sampler.ended() => {}
+    }
+    sampler.stop().await
+}
+
+/// Enrolment, then the session.
+struct Delivery {
+    config: AgentConfig,
+    dialer: Arc<Dialer>,
+    facts: HostFacts,
+    outbox: OutboxHandle,
+    control: SamplerControl,
+    board: StatusBoard,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl Delivery {
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let vault = tokio::select! {
+            vault = self.enrolled() => vault?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        self.board.enrolled(&vault);
+        tracing::info!(host.id = %vault.identity().host_id(), "identity ready");
+        let mut settings = SessionSettings::shipped(self.facts);
+        settings.drain_timeout = self.config.drain_timeout;
+        let (board, control) = (self.board, self.control);
+        let parts = SessionParts {
+            settings,
+            dialer: self.dialer,
+            vault: Arc::new(vault),
+            outbox: self.outbox,
+            clock: self.clock,
+            entropy: self.entropy,
+            events: Box::new(move |event| {
+                if let SessionEvent::SampleInterval(wish) = &event {
+                    control.wish_interval(*wish);
+                }
+                board.note(&event);
+            }),
+        };
+        let end = session::run(parts, stop).await;
+        tracing::info!(
+            acked = end.counts.acked,
+            held = end.counts.held,
+            "delivery ended"
+        );
+        Ok(())
+    }
+
+    /// Tries until the host is enrolled; samples are spooled meanwhile. The token is read anew each time.
+    async fn enrolled(&self) -> anyhow::Result<Vault> {
+        let folder = self.config.identity_dir();
+        let mut backoff = Backoff::new(BackoffConfig::default());
+        let mut told = String::new();
+        loop {
+            if let Some(vault) = Vault::open(&folder)?.filter(Vault::is_enrolled) {
+                return Ok(vault);
+            }
+            let attempt = self.try_to_enroll().await;
+            let pause = match &attempt {
+                Ok(()) => Duration::ZERO,
+                Err((_, Passing::Soon)) => backoff.after_failure(self.entropy.u64()),
+                Err((_, Passing::ByOperator)) => REFUSED_PAUSE,
+            };
+            if let Err((error, _)) = attempt {
+                let text = chain(&*error).to_string();
+                self.board.failed("enrolment", &text);
+                if text == told {
+                    tracing::debug!(error = text, "host still not enrolled");
+                } else {
+                    tracing::error!(error = text, "host not enrolled; trying again");
+                    told = text;
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn try_to_enroll(&self) -> Result<(), (anyhow::Error, Passing)> {
+        let by_operator = |error: anyhow::Error| (error, Passing::ByOperator);
+        let source = self
+            .config
+            .token
+            .as_ref()
+            .ok_or_else(|| by_operator(token_missing().into()))?;
+        let token = source.read().map_err(|error| by_operator(error.into()))?;
+        let vault = Vault::open_or_create(&self.config.identity_dir(), token.ca_pin)
+            .map_err(|error| by_operator(error.into()))?;
+        let enrolled = enroll(&self.dialer, &vault, &token, &self.facts).await;
+        enrolled.map(drop).map_err(|error| {
+            let passing = if error.is_passing() {
+                Passing::Soon
+            } else {
+                Passing::ByOperator
+            };
+            (error.into(), passing)
+        })
+    }
+}
+
+/// What makes a failed enrolment succeed.
+#[derive(Clone, Copy)]
+enum Passing {
+    Soon,
+    ByOperator,
+}
+
+/// Tells when standard input ends. The thread blocks in a read that nothing can interrupt, so it ends with the process.
+fn watch_stdin(ended: CancellationToken) -> anyhow::Result<()> {
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(move || {
+            let mut input = std::io::stdin().lock();
+            let mut ignored = [0; 64];
+            while input.read(&mut ignored).is_ok_and(|bytes| bytes > 0) {}
+            ended.cancel();
+        })
+        .context("the system gives no thread to watch standard input")?;
+    Ok(())
+}

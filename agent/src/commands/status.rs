@@ -1,0 +1,177 @@
+//! `tidemark-agent status`: how the agent on this host does, from its files, whether it runs or not.
+
+use std::io::ErrorKind;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+use tidemark_model::{HostId, Timestamp};
+use tidemark_runtime::{Clock, Outcome};
+
+use super::lock::DataLock;
+use super::table::{bytes, grouped, relative};
+use super::{OutputArgs, SettingsArgs, print};
+use crate::identity::Vault;
+use crate::link::failure::shown;
+use crate::status::{AgentStatus, CertificateStatus, LinkState};
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    /// Whether an agent holds the data folder at this moment.
+    running: bool,
+    /// The identity on disk; null when there is none that can be read.
+    host_id: Option<HostId>,
+    enrolled: bool,
+    certificate: Option<CertificateStatus>,
+    /// What the agent wrote last; null when none ever ran here.
+    agent: Option<AgentStatus>,
+}
+
+pub(super) fn run(args: &StatusArgs) -> anyhow::Result<Outcome> {
+    let config = args.settings.load()?;
+    let agent = match AgentStatus::read(&config.data_dir) {
+        Ok(status) => Some(status),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!(
+                    "the status in {} cannot be read; run it as root, or set --data-dir",
+                    config.data_dir.display()
+                )
+            });
+        }
+    };
+    let vault = Vault::open(&config.identity_dir())?;
+    let shown = Shown {
+        running: DataLock::is_taken(&config.data_dir),
+        host_id: vault.as_ref().map(|vault| vault.identity().host_id()),
+        enrolled: vault.as_ref().is_some_and(Vault::is_enrolled),
+        certificate: vault
+            .as_ref()
+            .and_then(Vault::current)
+            .map(|held| CertificateStatus {
+                generation: held.generation(),
+                not_after_ms: held.not_after(),
+            }),
+        agent,
+    };
+    if args.output.is_json() {
+        let mut text = serde_json::to_string_pretty(&shown)?;
+        text.push('\n');
+        return print(&text);
+    }
+    print(&render(&shown, Clock::System.now()))
+}
+
+fn render(shown: &Shown, now: Timestamp) -> String {
+    let mut lines = vec![(
+        "host",
+        match (shown.host_id, shown.enrolled) {
+            (Some(id), true) => id.to_string(),
+            (Some(id), false) => format!("{id}, not enrolled yet"),
+            (None, _) => {
+                "no identity; enrol with a join token (`tidemark token create`)".to_owned()
+            }
+        },
+    )];
+    if let Some(certificate) = shown.certificate {
+        lines.push((
+            "certificate",
+            format!(
+                "generation {}, ends {}",
+                certificate.generation,
+                relative(certificate.not_after_ms, now)
+            ),
+        ));
+    }
+    match &shown.agent {
+        Some(agent) => lines.extend(agent_lines(agent, shown.running, now)),
+        None => lines.push(("agent", "has never run with this data folder".to_owned())),
+    }
+    let mut text = String::new();
+    for (name, value) in lines {
+        text.push_str(&format!("{name:<12} {}\n", self::shown(&value)));
+    }
+    text
+}
+
+fn agent_lines(agent: &AgentStatus, running: bool, now: Timestamp) -> Vec<(&'static str, String)> {
+    let ago = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| relative(at, now));
+    let mut lines = vec![
+        (
+            "agent",
+            if running {
+                format!(
+                    "{} runs as process {}, started {}",
+                    agent.version,
+                    agent.pid,
+                    relative(agent.started_at_ms, now)
+                )
+            } else {
+                format!(
+                    "{} does not run; last heard of {}",
+                    agent.version,
+                    relative(agent.written_at_ms, now)
+                )
+            },
+        ),
+        ("controller", controller_line(agent, running, now)),
+        (
+            "samples",
+            format!(
+                "every {} s: {} taken, {} failed, {} missed; last {}",
+                agent.sampler.interval_ms / 1_000,
+                grouped(agent.sampler.taken),
+                grouped(agent.sampler.failed),
+                grouped(agent.sampler.missed),
+                ago(agent.sampler.last_sample_ms)
+            ),
+        ),
+        (
+            "spool",
+            format!(
+                "{} wait ({}); of {} produced {} are acked and {} dropped; last ack {}",
+                grouped(agent.spool.held),
+                bytes(agent.spool.held_bytes),
+                grouped(agent.spool.produced),
+                grouped(agent.spool.acked),
+                grouped(agent.spool.dropped),
+                ago(agent.link.last_ack_ms)
+            ),
+        ),
+    ];
+    if let Some(error) = &agent.sampler.last_error {
+        lines.push(("trouble", error.clone()));
+    }
+    if let Some(failure) = &agent.link.failure {
+        let when = relative(failure.at_ms, now);
+        lines.push(("trouble", format!("{} ({when})", failure.text)));
+    }
+    lines
+}
+
+fn controller_line(agent: &AgentStatus, running: bool, now: Timestamp) -> String {
+    let state = match agent.link.state {
+        LinkState::Enrolling => "not enrolled yet",
+        LinkState::Connected if running => "connected",
+        LinkState::Connected | LinkState::Disconnected => "not connected",
+        LinkState::Stopped => "stopped",
+    };
+    let since = agent
+        .link
+        .since_ms
+        .map_or_else(String::new, |at| format!(" since {}", relative(at, now)));
+    let skew = agent.link.clock_skew_ms.map_or_else(String::new, |ms| {
+        format!("; this clock less its clock: {ms} ms")
+    });
+    format!("{}: {state}{since}{skew}", agent.controller)
+}

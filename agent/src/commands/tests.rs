@@ -1,0 +1,24 @@
+//! The command line as a whole.
+
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn the_documented_commands_are_understood() {
+    for line in [
+        "run --config /etc/tidemark/agent.toml",
+        "run --config x --stop-on-stdin-eof --interval 1s",
+        "enroll --controller c:7443 --token-file t",
+        "status -o json",
+        "snapshot --json",
+        "reset-identity --yes",
+        "completion bash",
+    ] {
+        let words = std::iter::once("tidemark-agent").chain(line.split(' '));
+        assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
+    }
+}
