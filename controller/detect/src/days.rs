@@ -1,11 +1,13 @@
 //! Leaks over hours to weeks: the floor of four weeks, weighed every quarter hour.
 //!
-//! Stages one to four of the reference detector, without what it says of fleets and of growing load.
+//! Stages one to four of the reference detector, and its roads of growing load; without what it says of fleets.
 
+mod load;
 mod passage;
 mod restarts;
 mod series;
 mod staircase;
 mod standing;
 
+pub(crate) use load::LoadGrowth;
 pub(crate) use standing::{Evidence, SlowLeak, Standing};

@@ -188,6 +188,7 @@ impl SpaceDetector {
             self.churn_forecast(&latest, now),
             self.leak_forecast(&latest, now),
             self.slow_leak_forecast(&latest, now),
+            self.growth_forecast(&latest, now),
         ];
         candidates.sort_by_key(|candidate| {
             candidate
@@ -267,6 +268,27 @@ impl SpaceDetector {
             road: Some(Road::Leak),
             culprit: leak.culprit_name(),
             explanation: explain::slow_leak(leak, latest, remaining[1]),
+        })
+    }
+
+    fn growth_forecast(&self, latest: &Latest, now: Timestamp) -> Option<Forecast> {
+        let growth = self
+            .days
+            .growing()
+            .filter(|_| self.days.raised().is_none())?;
+        let remaining = growth.remaining_ms(now);
+        let road = if growth.is_storm {
+            Road::Churn
+        } else {
+            Road::Load
+        };
+        Some(Forecast {
+            level: Some(level(latest)),
+            floor_ports_per_hour: self.memory.floor_trend().map(|trend| trend.ports_per_hour),
+            eta: Some(eta(now, remaining)),
+            road: Some(road),
+            culprit: growth.culprit.clone(),
+            explanation: explain::growth(growth, latest, remaining[1]),
         })
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::churn::{BusyDestination, Growth};
-use crate::days::SlowLeak;
+use crate::days::{LoadGrowth, SlowLeak};
 use crate::detector::Latest;
 use crate::memory::Trend;
 use crate::owners::{Culprit, Evidence};
@@ -126,6 +126,30 @@ pub(crate) fn leak(
         rate(rise.slope),
         duration(rise.width_ms as f64),
         ports(f64::from(capacity)),
+        duration(remaining_ms),
+    )
+}
+
+/// Daily peaks grow.
+pub(crate) fn growth(growth: &LoadGrowth, latest: &Latest, remaining_ms: f64) -> String {
+    let (from, to) = growth.peaks;
+    let what = if growth.is_storm {
+        "TIME_WAIT makes most of it"
+    } else {
+        "so does TIME_WAIT: growth of load, not a leak"
+    };
+    let whose = growth
+        .culprit
+        .as_ref()
+        .map_or_else(String::new, |name| format!("; most of it is {name}"));
+    format!(
+        "the daily peak grew from {} to {} ports within {} days (+{} a day), and {what}{whose}; {}; the peak meets the last \
+         port in {}",
+        count(from),
+        count(to),
+        growth.days,
+        count(growth.per_day),
+        level(latest),
         duration(remaining_ms),
     )
 }

@@ -8,6 +8,7 @@ use tidemark_model::Timestamp;
 
 use crate::observation::OwnerReading;
 use crate::ring::{Keep, Ring};
+use crate::stats::median;
 
 const PORTS: usize = 0;
 const HANDLES: usize = 1;
@@ -174,6 +175,25 @@ impl Owners {
             .map(|(track, own)| {
                 track.culprit(own, 1.0 - (own / gain - 1.0).abs(), Evidence::Handles)
             })
+    }
+
+    /// The process that makes a daily peak at `at`: in a storm the one that stands out most from what it usually holds,
+    /// else the one that gained most over the same time a week before.
+    pub(crate) fn peaking(&self, at: Timestamp, is_storm: bool) -> Option<Arc<str>> {
+        let week_before = Timestamp::from_unix_ms(at.unix_ms().saturating_sub(7 * DAY_MS));
+        self.tracks
+            .iter()
+            .filter_map(|track| {
+                let weight = if is_storm {
+                    track.stands_out(at)?
+                } else {
+                    track.gain(PORTS, week_before, at)?
+                };
+                Some((track, weight))
+            })
+            .filter(|(_, weight)| *weight > 0.0)
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+            .map(|(track, _)| Arc::clone(&track.name))
     }
 
     /// The restarts of a process, oldest first.
@@ -346,6 +366,16 @@ impl Track {
             .before_ports
             .filter(|_| field == PORTS && self.listed_at > from)?;
         Some(f64::from(before.min(self.least_ever(PORTS))))
+    }
+
+    /// Ports at `at` over what it usually held in the day before, relative to that.
+    fn stands_out(&self, at: Timestamp) -> Option<f64> {
+        let level = &self.levels[HALF_HOURS];
+        let block = level.block_of(at);
+        let top = level.over(block - 1, block + 1, PORTS).reduce(f64::max)?;
+        let mut day: Vec<f64> = level.over(block - 24, block + 24, PORTS).collect();
+        let usual = median(&mut day)?;
+        Some((top - usual) / (usual + 30.0))
     }
 
     fn least_ever(&self, field: usize) -> u32 {

@@ -14,7 +14,7 @@ const HOURS_MAX: usize = 24 * 45;
 /// Memory of the noise from one hour to the next.
 const NOISE_MEMORY: f64 = 0.97;
 /// Mid-quantiles of a normal distribution in eight parts: how the slope is varied.
-const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157, 0.49, 0.89, 1.53];
+pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157, 0.49, 0.89, 1.53];
 /// Slopes change more than their scatter tells: least relative uncertainty, and inflation of the whole.
 const SLOPE_ERROR_LEAST: f64 = 0.07;
 const SLOPE_ERROR_FACTOR: f64 = 1.15;
@@ -32,7 +32,7 @@ pub(crate) struct Slope {
 pub(crate) type Passage = [f64; 3];
 
 /// Standard normal noise, correlated from hour to hour; made once.
-fn noise() -> &'static [Vec<f64>] {
+pub(crate) fn noise() -> &'static [Vec<f64>] {
     static TABLE: OnceLock<Vec<Vec<f64>>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut state = 7u64;
@@ -203,9 +203,14 @@ pub(crate) fn passage(series: &Series, hours: &Hours, slope: Slope, age_hours: f
             times.push(reached.map_or(f64::INFINITY, |(hour, _)| hour as f64 + 0.5));
         }
     }
+    quantiles(&mut times)
+}
+
+/// 10, 50 and 90 in a hundred of `times`; infinite of nothing.
+pub(crate) fn quantiles(times: &mut [f64]) -> Passage {
     times.sort_by(f64::total_cmp);
     [0.1, 0.5, 0.9].map(|share: f64| {
-        let position = (share * (times.len() - 1) as f64).round() as usize;
+        let position = (share * times.len().saturating_sub(1) as f64).round() as usize;
         times.get(position).copied().unwrap_or(f64::INFINITY)
     })
 }

@@ -76,7 +76,7 @@ impl Series {
         self.boots.iter().any(|boot| after < *boot && *boot <= to)
     }
 
-    /// Whether any element of `from..=to` is spoilt.
+    /// Whether the element at `position` is spoilt.
     pub(crate) fn is_spoilt(&self, position: i64) -> bool {
         at(&self.spoilt, position).copied().unwrap_or(false)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tidemark_model::Timestamp;
 
+use crate::days::load::{Growing, LoadGrowth};
 use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
 use crate::days::restarts;
 use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
@@ -62,6 +63,8 @@ pub(crate) struct Standing {
     /// Until that quarter hour, a slope below this is not believed.
     cooling: Option<(i64, f64)>,
     deployed: Option<Timestamp>,
+    growing: Growing,
+    capacity: f64,
 }
 
 /// What a weighing looks at.
@@ -85,6 +88,11 @@ impl Standing {
         self.raised.as_deref()
     }
 
+    /// Load that will reach capacity, when no leak will.
+    pub(crate) fn growing(&self) -> Option<&LoadGrowth> {
+        self.growing.raised()
+    }
+
     /// Something was deployed to the host: steps are to be expected.
     pub(crate) fn deploy(&mut self, at: Timestamp) {
         self.deployed = Some(self.deployed.map_or(at, |deployed| deployed.max(at)));
@@ -92,7 +100,7 @@ impl Standing {
 
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.raised.as_ref().map_or(0, |_| size_of::<SlowLeak>())
+        self.raised.as_ref().map_or(0, |_| size_of::<SlowLeak>()) + self.growing.heap_bytes()
     }
 
     /// Weighs the quarter hour before the one that `at` lies in, once.
@@ -125,6 +133,14 @@ impl Standing {
             evidence,
             is_full,
         };
+        if is_full && self.raised.is_none() {
+            if evidence.capacity > self.capacity {
+                self.growing.clear();
+            }
+            self.capacity = evidence.capacity;
+            self.growing
+                .check(&series, evidence.owners, evidence.is_saturated);
+        }
         match self.raised.take() {
             Some(leak) => self.follow(*leak, &view, memory),
             None => self.consider(&view),
@@ -413,10 +429,7 @@ impl View<'_> {
 impl SlowLeak {
     /// Milliseconds from `now` until ports run out: soonest, median, latest.
     pub(crate) fn remaining_ms(&self, now: Timestamp) -> [f64; 3] {
-        let passed = now.ms_since(quarter_start(self.weighed + 1)) as f64;
-        let [soonest, middle, latest] = self.passage;
-        // Blocks of an hour and the date of the weighing blur the ends.
-        [soonest - 1.0, middle, latest + 0.5].map(|hours| (hours * 3_600_000.0 - passed).max(0.0))
+        remaining_ms(self.passage, self.weighed, now)
     }
 
     /// The process behind it.
@@ -425,4 +438,18 @@ impl SlowLeak {
             .as_ref()
             .map(|culprit| Arc::clone(&culprit.name))
     }
+}
+
+impl LoadGrowth {
+    /// Milliseconds from `now` until ports run out: soonest, median, latest.
+    pub(crate) fn remaining_ms(&self, now: Timestamp) -> [f64; 3] {
+        remaining_ms(self.passage, self.weighed, now)
+    }
+}
+
+/// What is left at `now` of a passage counted from the end of the quarter hour `weighed`. Blocks of an hour and the
+/// date of the weighing blur its ends.
+fn remaining_ms([soonest, middle, latest]: Passage, weighed: i64, now: Timestamp) -> [f64; 3] {
+    let passed = now.ms_since(quarter_start(weighed + 1)) as f64;
+    [soonest - 1.0, middle, latest + 0.5].map(|hours| (hours * 3_600_000.0 - passed).max(0.0))
 }
