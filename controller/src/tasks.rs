@@ -7,10 +7,14 @@ use arc_swap::ArcSwap;
 use crate::app::App;
 use crate::settings::Settings;
 
+pub mod compact;
+mod rebuild;
 mod reissue;
 
 /// Starts them all; the lifecycle owns them.
-pub fn start(app: &Arc<App>, _settings: &Settings, tls: Arc<ArcSwap<rustls::ServerConfig>>) {
+pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::ServerConfig>>) {
     let life = &app.life;
+    life.spawn("compact", compact::Compactor::new(Arc::clone(app), settings.retention).run());
+    life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
 }

@@ -1,6 +1,6 @@
 //! Cursors: how far each spool epoch of a host is durable, and what became of its records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 use tidemark_model::delivery::GapReason;
@@ -181,15 +181,19 @@ impl Tx {
     /// [`StoreError::StaleCursors`] when a stored cursor is further: another controller took those hosts over, and
     /// this transaction must be given up. [`StoreError::MissingOwner`] when there is no such host.
     pub async fn cursors_save(&mut self, cursors: &[Cursor]) -> Result<(), StoreError> {
-        let distinct: BTreeSet<_> = cursors.iter().map(|one| (one.host, one.epoch)).collect();
-        if distinct.len() != cursors.len() {
+        // In one order everywhere, so that two controllers never wait for each other's rows.
+        let in_order: BTreeMap<_, _> = cursors
+            .iter()
+            .map(|cursor| ((cursor.host, cursor.epoch), cursor))
+            .collect();
+        if in_order.len() != cursors.len() {
             return Err(StoreError::InvalidValue {
                 field: "host and epoch of a cursor",
                 limit: "given once in a batch",
             });
         }
-        let numbers = cursors
-            .iter()
+        let numbers = in_order
+            .into_values()
             .map(Numbers::of)
             .collect::<Result<Vec<_>, _>>()?;
         let saved = self.cursor_numbers_save(&numbers).await?;

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use tidemark_model::HostId;
 use tidemark_model::entity::EntityKind;
 
-use crate::batch::all_rows;
+use crate::batch::{BySize, all_rows, eight_rows, sixty_four_rows};
 use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
 use crate::{StoreError, Tx};
@@ -24,13 +24,31 @@ pub struct EntityRow {
 
 const TABLE: Table = Table("entities");
 
+macro_rules! add_entities {
+    ($rows:expr) => {
+        concat!(
+            "INSERT INTO entities (host, number, kind, text) VALUES ",
+            $rows
+        )
+    };
+}
+
 statements! {
     ENTITIES_OF = "SELECT host, number, kind, text FROM entities WHERE host = $1 AND number > $2 \
         ORDER BY number LIMIT $3";
-    ENTITIES_ADD = "INSERT INTO entities (host, number, kind, text) VALUES ($1, $2, $3, $4)",
-        postgres "INSERT INTO entities (host, number, kind, text) \
-        SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[])";
+    ADD_64 = add_entities!(sixty_four_rows!("(?, ?, ?, ?)")), postgres ADD_ARRAYS;
+    ADD_8 = add_entities!(eight_rows!("(?, ?, ?, ?)")), postgres ADD_ARRAYS;
+    ADD_1 = add_entities!("(?, ?, ?, ?)"), postgres ADD_ARRAYS;
 }
+
+const ADD_ARRAYS: &str = "INSERT INTO entities (host, number, kind, text) \
+    SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[])";
+
+const ADD: BySize = BySize {
+    sixty_four: ADD_64.sqlite,
+    eight: ADD_8.sqlite,
+    one: ADD_1.sqlite,
+};
 
 #[derive(FromRow)]
 struct Row {
@@ -88,24 +106,24 @@ impl Tx {
     /// [`StoreError::AlreadyExists`] when a number or text of a host is taken: read its dictionary again.
     /// [`StoreError::MissingOwner`] when there is no such host.
     pub async fn entities_add(&mut self, entries: &[EntityRow]) -> Result<(), StoreError> {
-        const EXISTS: StoreError = StoreError::AlreadyExists {
-            what: "entity of the host",
-        };
+        const WHAT: &str = "entity of the host";
         for entry in entries {
             columns::text("text of an entity", &entry.text)?;
         }
         let added = match self {
             Self::Sqlite(tx) => {
                 let mut added = 0;
-                for entry in entries {
-                    let done = sqlx::query(ENTITIES_ADD.sqlite)
-                        .bind(entry.host.to_string())
-                        .bind(i64::from(entry.number))
-                        .bind(entry.kind.as_str())
-                        .bind(entry.text.as_str())
-                        .execute(&mut **tx)
-                        .await
-                        .map_err(StoreError::unless_exists("entity of the host"))?;
+                for (statement, piece) in ADD.pieces(entries) {
+                    let mut query = sqlx::query(statement);
+                    for entry in piece {
+                        query = query
+                            .bind(entry.host.to_string())
+                            .bind(i64::from(entry.number))
+                            .bind(entry.kind.as_str())
+                            .bind(entry.text.as_str());
+                    }
+                    let done = query.execute(&mut **tx).await;
+                    let done = done.map_err(StoreError::unless_exists(WHAT))?;
                     added += done.rows_affected();
                 }
                 added
@@ -118,17 +136,21 @@ impl Tx {
                     .collect();
                 let kinds: Vec<_> = entries.iter().map(|entry| entry.kind.as_str()).collect();
                 let texts: Vec<_> = entries.iter().map(|entry| entry.text.as_str()).collect();
-                sqlx::query(ENTITIES_ADD.postgres)
+                sqlx::query(ADD_1.postgres)
                     .bind(hosts)
                     .bind(numbers)
                     .bind(kinds)
                     .bind(texts)
                     .execute(&mut **tx)
                     .await
-                    .map_err(StoreError::unless_exists("entity of the host"))?
+                    .map_err(StoreError::unless_exists(WHAT))?
                     .rows_affected()
             }
         };
-        all_rows(added, entries.len(), EXISTS)
+        all_rows(
+            added,
+            entries.len(),
+            StoreError::AlreadyExists { what: WHAT },
+        )
     }
 }

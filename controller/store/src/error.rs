@@ -3,7 +3,8 @@
 use tidemark_model::HostId;
 use tidemark_model::error_code::{ApiError, ErrorCode};
 
-/// Why a database operation failed. The transaction it happened in is rolled back when it is dropped.
+/// Why a database operation failed. Give up the transaction it happened in: Postgres takes nothing more in it, and
+/// SQLite may have rolled it back already.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database is away, starting or shutting down: retry with backoff.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use sqlx::FromRow;
 use tidemark_model::host::Capability;
 use tidemark_model::{HostFacts, HostId, HostState, Timestamp};
@@ -84,8 +85,9 @@ statements! {
     HOST_FIND = select_hosts!("WHERE id = $1");
     HOSTS_NAMED = select_hosts!("WHERE name = $1 ORDER BY id LIMIT $2");
     HOSTS_PAGE = select_hosts!("WHERE id > $1 ORDER BY id LIMIT $2");
-    HOST_TOUCH = "UPDATE hosts SET last_seen_at = $2 \
-        WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
+    HOST_TOUCH = "UPDATE hosts SET last_seen_at = seen.at \
+        FROM (SELECT value ->> 0 AS host, max(value ->> 1) AS at FROM json_each($1) GROUP BY 1) AS seen \
+        WHERE id = seen.host AND (last_seen_at IS NULL OR last_seen_at < seen.at)",
         postgres "UPDATE hosts SET last_seen_at = seen.at \
         FROM (SELECT host, max(at) AS at FROM UNNEST($1::text[], $2::bigint[]) AS given (host, at) GROUP BY host) AS seen \
         WHERE id = seen.host AND (last_seen_at IS NULL OR last_seen_at < seen.at)";
@@ -300,24 +302,17 @@ impl Tx {
     /// # Errors
     /// When the database fails.
     pub async fn hosts_touch(&mut self, seen: &[(HostId, Timestamp)]) -> Result<u64, StoreError> {
+        let pairs = seen
+            .iter()
+            .map(|(host, at)| (host.to_string(), at.unix_ms()));
         match self {
             Self::Sqlite(tx) => {
-                let mut touched = 0;
-                for (host, at) in seen {
-                    touched += sqlx::query(HOST_TOUCH.sqlite)
-                        .bind(host.to_string())
-                        .bind(at.unix_ms())
-                        .execute(&mut **tx)
-                        .await?
-                        .rows_affected();
-                }
-                Ok(touched)
+                let pairs: Vec<_> = pairs.collect();
+                let query = sqlx::query(HOST_TOUCH.sqlite).bind(json!(pairs).to_string());
+                Ok(query.execute(&mut **tx).await?.rows_affected())
             }
             Self::Postgres(tx) => {
-                let (hosts, times): (Vec<_>, Vec<_>) = seen
-                    .iter()
-                    .map(|(host, at)| (host.to_string(), at.unix_ms()))
-                    .unzip();
+                let (hosts, times): (Vec<_>, Vec<_>) = pairs.unzip();
                 let done = sqlx::query(HOST_TOUCH.postgres)
                     .bind(hosts)
                     .bind(times)

@@ -5,11 +5,13 @@
 
 mod api_tokens;
 mod batch;
+mod bodies;
 mod columns;
 mod cursors;
 mod database_url;
 mod entities;
 mod error;
+mod heads;
 mod host_hourly;
 mod hosts;
 mod join_tokens;
@@ -29,10 +31,12 @@ pub mod testing;
 mod contract;
 
 pub use api_tokens::{ApiToken, NewApiToken};
+pub use bodies::RecentHead;
 pub use cursors::Cursor;
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use entities::EntityRow;
 pub use error::StoreError;
+pub use heads::SegmentHead;
 pub use host_hourly::HourlyRow;
 pub use hosts::{Host, HostCertificate, NewHost};
 pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};

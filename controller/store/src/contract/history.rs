@@ -16,6 +16,8 @@ contract!(
     the_compactor_finds_who_has_old_batches,
     compaction_replaces_exactly_what_it_read,
     segments_are_found_by_overlap,
+    heads_say_what_there_is_without_the_bytes,
+    bodies_come_in_the_order_asked_for_or_not_at_all,
     buckets_with_several_segments_are_mergeable,
     retention_takes_the_oldest_of_one_tier,
     tiers_are_summed_from_what_they_hold,
@@ -108,6 +110,55 @@ async fn batches_are_read_as_they_were_written(store: Store) {
         .await
         .unwrap();
     assert_eq!(first, Some(at(10)));
+}
+
+async fn heads_say_what_there_is_without_the_bytes(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    tx.recent_append(&[batch(0, 50, 59), batch(0, 10, 19), batch(1, 0, 99)])
+        .await
+        .unwrap();
+    let given = [
+        segment(0, Tier::Hour, 0, 40),
+        segment(0, Tier::Raw, 0, 20),
+        segment(0, Tier::Raw, 20, 40),
+        segment(1, Tier::Raw, 0, 40),
+    ];
+    tx.segments_put(&given).await.unwrap();
+    let bounds = tx.recent_bounds(host_id(0), span(0, 100)).await.unwrap();
+    assert_eq!(bounds, Some((at(10), at(59))));
+    let none = tx.recent_bounds(host_id(0), span(20, 50)).await.unwrap();
+    assert_eq!(none, None);
+    let heads = tx.segment_heads(host_id(0), span(20, 30)).await.unwrap();
+    let found: Vec<_> = heads
+        .iter()
+        .map(|head| (head.tier, head.span, head.size_bytes))
+        .collect();
+    assert_eq!(
+        found,
+        [(Tier::Raw, span(20, 40), 7), (Tier::Hour, span(0, 40), 6)]
+    );
+    assert!(heads[1].id.get() < heads[0].id.get());
+}
+
+async fn bodies_come_in_the_order_asked_for_or_not_at_all(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    tx.recent_append(&[batch(0, 1, 2), batch(0, 3, 4), batch(1, 5, 6)])
+        .await
+        .unwrap();
+    tx.segments_put(&[segment(0, Tier::Raw, 0, 20)])
+        .await
+        .unwrap();
+    let heads = tx.recent_heads(host_id(0), 10).await.unwrap();
+    let times: Vec<_> = heads.iter().map(|head| head.first_at).collect();
+    assert_eq!(times, [at(1), at(3)]);
+    let ids = [heads[1].id, heads[0].id];
+    let bodies = tx.recent_bodies(host_id(0), &ids).await.unwrap();
+    assert_eq!(bodies, [b"0 3 4".to_vec(), b"0 1 2".to_vec()]);
+    let foreign = tx.recent_bodies(host_id(1), &ids).await;
+    assert!(matches!(foreign, Err(StoreError::Stale { .. })));
+    let segments = tx.segment_heads(host_id(0), span(0, 20)).await.unwrap();
+    let bodies = tx.segment_bodies(host_id(0), &[segments[0].id]).await;
+    assert_eq!(bodies.unwrap(), [b"0 0 20".to_vec()]);
 }
 
 async fn a_batch_that_ends_before_it_begins_is_refused(store: Store) {

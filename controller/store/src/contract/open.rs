@@ -57,6 +57,20 @@ async fn data_survives_a_restart_on_sqlite() {
     assert_eq!(files, ["test.db"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_may_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let (url, folder) = sqlite_url();
+    let store = Store::open(&url).await.unwrap();
+    enrol(&store, 1).await;
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{entry:?}");
+    }
+}
+
 #[tokio::test]
 async fn data_survives_a_restart_on_postgres() {
     let url = postgres_url().await;

@@ -16,8 +16,10 @@ contract!(
 
 const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::api_tokens::STATEMENTS,
+    crate::bodies::STATEMENTS,
     crate::cursors::STATEMENTS,
     crate::entities::STATEMENTS,
+    crate::heads::STATEMENTS,
     crate::host_hourly::STATEMENTS,
     crate::hosts::STATEMENTS,
     crate::join_tokens::STATEMENTS,

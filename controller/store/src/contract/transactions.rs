@@ -176,3 +176,30 @@ async fn postgres_failures_are_told_apart_by_their_sqlstate() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_lost_postgres_connection_is_unavailable_and_the_next_one_works() {
+    crate::testing::on_postgres(async |store: Store| {
+        let Tx::Postgres(mut tx) = store.begin().await.unwrap() else {
+            panic!("not Postgres");
+        };
+        let session: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        let Pools::Postgres(pool) = &store.pools else {
+            panic!("not Postgres");
+        };
+        sqlx::query("SELECT pg_terminate_backend($1, 10000)")
+            .bind(session)
+            .execute(pool)
+            .await
+            .unwrap();
+        let mut tx = Tx::Postgres(tx);
+        let lost = tx.hosts_count().await.unwrap_err();
+        assert!(matches!(lost, StoreError::Unavailable(_)), "{lost:?}");
+        drop(tx);
+        enrol(&store, 1).await;
+    })
+    .await;
+}

@@ -105,6 +105,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
         // Finds a damaged page when it is read rather than later.
         .pragma("cell_size_check", "ON")
+        // 16 MiB of log before it is merged: a page that many commits change is then written once, not each time.
+        .pragma("wal_autocheckpoint", "4000")
         // The log keeps its largest size otherwise.
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
@@ -173,8 +175,8 @@ async fn create(path: &Path) -> Result<(), OpenError> {
             Err(error) => return Err(failed(&draft, error)),
         }
     }
+    reserve(&draft).map_err(|source| failed(&draft, source))?;
     let mut connection = options(&draft)
-        .create_if_missing(true)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .connect()
         .await
@@ -189,6 +191,17 @@ async fn create(path: &Path) -> Result<(), OpenError> {
         .map_err(database_failed(shown(&draft)))?;
     put_in_place(&draft, path).map_err(|source| failed(path, source))?;
     tracing::info!(path = %path.display(), "database created");
+    Ok(())
+}
+
+/// Makes an empty file for SQLite to fill, which nobody else may read: it will hold hashes and keys. The files that
+/// SQLite puts beside it get the same mode.
+fn reserve(draft: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(draft)?;
     Ok(())
 }
 

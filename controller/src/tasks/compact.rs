@@ -1,0 +1,161 @@
+//! The compactor: rows as they were committed become packs, windows, days and coarser tiers, and old ones go.
+//!
+//! Each activation reads what a host has, asks the history's plan what is due, does it on bytes, and replaces the sources
+//! by the outcome in one transaction: it may be stopped anywhere and run twice.
+
+mod host;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_history::Tier;
+use tidemark_history::compact::{CompactPolicy, Retention};
+use tidemark_model::{HostId, Timestamp};
+use tidemark_store::StoreError;
+
+use crate::app::App;
+use crate::gateway::outcome::chain;
+use crate::settings::RetentionAges;
+
+/// Between two activations. Packs are 15 minutes long: there is nothing to do sooner.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Every host is looked at this often, for merges, roll-ups and retention.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Hosts read at a time.
+const PAGE: u32 = 500;
+
+/// Notices are kept this long.
+const NOTICES_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// Notices deleted in one transaction.
+const NOTICES_DELETED_MAX: u32 = 10_000;
+
+/// The compactor's state.
+pub struct Compactor {
+    app: Arc<App>,
+    policy: CompactPolicy,
+    swept_at: Option<Timestamp>,
+    /// Damaged rows and segments: said once, then left alone until retention takes them.
+    damaged: HashSet<Damaged>,
+}
+
+/// What cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Damaged {
+    Recent(HostId, i64),
+    Segment(HostId, i64),
+}
+
+/// What an activation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactStatus {
+    /// Hosts that were looked at.
+    pub hosts: u64,
+    /// Jobs done.
+    pub jobs: u64,
+}
+
+impl Compactor {
+    /// A compactor that keeps history for those ages.
+    #[must_use]
+    pub fn new(app: Arc<App>, ages: RetentionAges) -> Self {
+        let retention = Retention {
+            raw: ages.raw,
+            five_minutes: ages.five_minutes,
+            hour: ages.hour,
+            ..Retention::default()
+        };
+        Self {
+            app,
+            policy: CompactPolicy {
+                retention,
+                ..CompactPolicy::default()
+            },
+            swept_at: None,
+            damaged: HashSet::new(),
+        }
+    }
+
+    /// Runs until the stop.
+    pub async fn run(mut self) {
+        let stop = self.app.life.stop_token();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.activate() => outcome,
+            };
+            match outcome {
+                Ok(status) => tracing::debug!(?status, "compacted"),
+                Err(error) => tracing::error!(error = chain(&error), "history cannot be compacted; it is tried again in a minute"),
+            }
+        }
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// What the database says; what was done stays done.
+    pub async fn activate(&mut self) -> Result<CompactStatus, StoreError> {
+        let now = self.app.clock.now();
+        let mut status = CompactStatus::default();
+        for host in self.due_hosts(now).await? {
+            status.jobs += self.compact_host(host, now).await?;
+            status.hosts += 1;
+        }
+        Ok(status)
+    }
+
+    async fn due_hosts(&mut self, now: Timestamp) -> Result<BTreeSet<HostId>, StoreError> {
+        let is_sweep = self.swept_at.is_none_or(|at| now.ms_since(at) >= tidemark_model::time::duration_ms(SWEEP_EVERY));
+        if is_sweep {
+            self.swept_at = Some(now);
+            self.forget_notices(now).await?;
+            return Ok(self.app.live.ids().into_iter().collect());
+        }
+        let cutoff = now.saturating_sub(self.policy.pack);
+        let mut due = BTreeSet::new();
+        let mut after = None;
+        loop {
+            let mut tx = self.app.store.read().await?;
+            let page = tx.recent_hosts_older_than(cutoff, after, PAGE).await?;
+            drop(tx);
+            let is_last = page.len() < PAGE as usize;
+            after = page.last().copied();
+            due.extend(page);
+            if is_last {
+                return Ok(due);
+            }
+        }
+    }
+
+    async fn forget_notices(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.app.store.begin().await?;
+        tx.notices_delete_before(now.saturating_sub(NOTICES_KEPT), NOTICES_DELETED_MAX).await?;
+        tx.commit().await
+    }
+}
+
+/// The store's name of a tier.
+pub(super) const fn stored_tier(tier: Tier) -> tidemark_store::Tier {
+    match tier {
+        Tier::Raw => tidemark_store::Tier::Raw,
+        Tier::FiveMinutes => tidemark_store::Tier::FiveMinutes,
+        Tier::Hour => tidemark_store::Tier::Hour,
+    }
+}
+
+/// The history's name of a tier.
+pub(super) const fn history_tier(tier: tidemark_store::Tier) -> Tier {
+    match tier {
+        tidemark_store::Tier::Raw => Tier::Raw,
+        tidemark_store::Tier::FiveMinutes => Tier::FiveMinutes,
+        tidemark_store::Tier::Hour => Tier::Hour,
+    }
+}
