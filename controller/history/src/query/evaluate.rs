@@ -58,74 +58,95 @@ impl Stretches {
         }
     }
 
-    fn each(&self, mut take: impl FnMut(&Item)) {
+    /// Hands everything to `walk` in order of time.
+    fn walk(&self, walk: &mut Walk<'_>) {
         let mut buckets = self.buckets.iter().peekable();
         for (at, value) in &self.points {
             while let Some(item) = buckets.next_if(|item| item.at < *at) {
-                take(item);
+                walk.enter(item.at);
+                walk.step.bucket(item);
             }
-            take(&Item {
-                at: *at,
-                width: 0,
-                bucket: Bucket::of(*value),
-            });
+            walk.enter(*at);
+            walk.step.point(*at, *value);
         }
-        buckets.for_each(take);
+        for item in buckets {
+            walk.enter(item.at);
+            walk.step.bucket(item);
+        }
     }
 
-    /// The last value of each step, or of those before it; and of all.
+    /// The last value of each step, or of those before it.
     pub fn last_known(&mut self, steps: &Steps) -> Vec<Option<i64>> {
-        self.settle();
-        let mut known = vec![None; steps.count];
-        self.each(|item| {
-            if let Some(slot) = steps
-                .index_of(item.at)
-                .and_then(|index| known.get_mut(index))
-            {
-                *slot = Some(item.bucket.last);
-            }
-        });
         let mut last = None;
-        for slot in &mut known {
-            *slot = slot.or(last);
-            last = *slot;
-        }
-        known
+        let lasts = self.evaluate(Agg::Last, steps, &[]).steps.into_iter();
+        // Ports fit an f64 exactly.
+        let known = lasts.map(|value| {
+            last = value.map(|value| value as i64).or(last);
+            last
+        });
+        known.collect()
     }
 
     /// What `agg` says of each step. `capacity` holds the last known one of each step, for times to exhaustion.
     pub fn evaluate(&mut self, agg: Agg, steps: &Steps, capacity: &[Option<i64>]) -> Evaluated {
         self.settle();
-        let mut values = vec![None; steps.count];
-        let (mut step, mut overall) = (Stat::new(agg), Stat::new(agg));
-        let mut current = None;
-        let mut before = None;
-        let mut close = |index: Option<usize>, step: &mut Stat| {
-            let Some(index) = index else { return };
-            let capacity = capacity.get(index).copied().flatten();
-            let near = before.filter(|(at, _)| steps.start_of(index) - at <= RATE_GAP_MAX_MS);
-            if let Some(slot) = values.get_mut(index) {
-                *slot = step.value(near, capacity);
-            }
-            before = step.last();
-            step.clear();
+        let mut walk = Walk {
+            steps,
+            capacity,
+            values: vec![None; steps.count],
+            step: Stat::new(agg),
+            overall: Stat::new(agg),
+            current: None,
+            until: i64::MIN,
+            before: None,
         };
-        self.each(|item| {
-            let index = steps.index_of(item.at);
-            if index != current {
-                close(current, &mut step);
-                current = index;
-            }
-            if index.is_some() {
-                step.push(item);
-                overall.push(item);
-            }
-        });
-        close(current, &mut step);
+        self.walk(&mut walk);
+        walk.close();
         let capacity = capacity.last().copied().flatten();
         Evaluated {
-            steps: values,
-            overall: overall.value(None, capacity),
+            steps: walk.values,
+            overall: walk.overall.value(None, capacity),
         }
+    }
+}
+
+/// Goes through the steps in order of time.
+struct Walk<'a> {
+    steps: &'a Steps,
+    capacity: &'a [Option<i64>],
+    values: Vec<Option<f64>>,
+    step: Stat,
+    overall: Stat,
+    /// The step that is being filled, and where it ends.
+    current: Option<usize>,
+    until: i64,
+    /// The last point before it.
+    before: Option<(i64, i64)>,
+}
+
+impl Walk<'_> {
+    /// Goes to the step that holds `at`, which is not before the current one. All that is read lies in the range.
+    fn enter(&mut self, at: i64) {
+        if at < self.until {
+            return;
+        }
+        self.close();
+        self.current = self.steps.index_of(at);
+        let next = self.current.map(|index| self.steps.start_of(index + 1));
+        self.until = next.unwrap_or(i64::MAX);
+    }
+
+    fn close(&mut self) {
+        if let Some(index) = self.current {
+            let capacity = self.capacity.get(index).copied().flatten();
+            let start = self.steps.start_of(index);
+            let near = self.before.filter(|(at, _)| start - at <= RATE_GAP_MAX_MS);
+            if let Some(slot) = self.values.get_mut(index) {
+                *slot = self.step.value(near, capacity);
+            }
+            self.overall.join(&self.step);
+            self.before = self.step.last();
+        }
+        self.step.clear();
     }
 }

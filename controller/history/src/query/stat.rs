@@ -3,118 +3,174 @@
 use super::Agg;
 use crate::Bucket;
 
-/// A stretch of one series: a raw point, or a bucket of a coarser tier.
+/// A bucket of a coarser tier.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Item {
     /// When it begins, in Unix milliseconds.
     pub at: i64,
-    /// How long it is; 0 for a raw point.
+    /// How long it is.
     pub width: i64,
     /// What it holds.
     pub bucket: Bucket,
 }
 
-impl Item {
-    /// When its last value was, as far as that is known.
-    const fn last_at(&self) -> i64 {
-        self.at.saturating_add(self.width)
-    }
-}
-
-/// The points of one step.
+/// The points of one step, or of several.
 #[derive(Clone, Debug)]
 pub struct Stat {
     agg: Agg,
-    bucket: Option<Bucket>,
+    count: u64,
+    min: i64,
+    max: i64,
+    sum: i128,
     first: (i64, i64),
-    last_at: i64,
-    moments: Moments,
-    /// One value a point (or bucket), with how many points it stands for; only for percentiles.
-    values: Vec<(i64, u64)>,
+    last: (i64, i64),
+    /// For slopes only.
+    moments: Option<Moments>,
+    /// One value a point (or bucket), with how many points it stands for; for percentiles only.
+    values: Option<Vec<(i64, u64)>>,
 }
 
 impl Stat {
     /// Of no points.
-    pub const fn new(agg: Agg) -> Self {
+    pub fn new(agg: Agg) -> Self {
+        let needs_moments = matches!(agg, Agg::Slope | Agg::TimeToExhaustion);
+        let needs_values = matches!(agg, Agg::P50 | Agg::P95 | Agg::P99);
         Self {
             agg,
-            bucket: None,
+            count: 0,
+            min: i64::MAX,
+            max: i64::MIN,
+            sum: 0,
             first: (0, 0),
-            last_at: 0,
-            moments: Moments::ZERO,
-            values: Vec::new(),
+            last: (0, 0),
+            moments: needs_moments.then_some(Moments::ZERO),
+            values: needs_values.then(Vec::new),
         }
     }
 
     /// Forgets all points.
     pub fn clear(&mut self) {
-        self.bucket = None;
-        self.moments = Moments::ZERO;
-        self.values.clear();
+        let values = self.values.take().map(|mut values| {
+            values.clear();
+            values
+        });
+        *self = Self {
+            values,
+            ..Self::new(self.agg)
+        };
     }
 
-    /// Adds what is later than all before.
-    pub fn push(&mut self, item: &Item) {
-        match &mut self.bucket {
-            Some(bucket) => bucket.join(item.bucket),
-            None => {
-                self.bucket = Some(item.bucket);
-                self.first = (item.last_at(), item.bucket.last);
-            }
+    /// Adds a raw point that is later than all before.
+    pub fn point(&mut self, at: i64, value: i64) {
+        if self.count == 0 {
+            self.first = (at, value);
         }
-        self.last_at = item.last_at();
-        match self.agg {
-            Agg::Slope | Agg::TimeToExhaustion => self.moments.push(item),
-            Agg::P50 => self
-                .values
-                .push((item.bucket.avg() as i64, item.bucket.count)),
-            Agg::P95 | Agg::P99 => self.values.push((item.bucket.max, item.bucket.count)),
-            Agg::Min | Agg::Avg | Agg::Max | Agg::Last | Agg::Sum | Agg::Count | Agg::Rate => {}
+        self.last = (at, value);
+        self.count += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.sum += i128::from(value);
+        if let Some(moments) = &mut self.moments {
+            moments.push(at as f64, value as f64, 1.0);
+        }
+        if let Some(values) = &mut self.values {
+            values.push((value, 1));
+        }
+    }
+
+    /// Adds a bucket that is later than all before. Its last value counts as that of its end.
+    pub fn bucket(&mut self, item: &Item) {
+        let Item { at, width, bucket } = item;
+        let last = (at.saturating_add(*width), bucket.last);
+        if self.count == 0 {
+            self.first = last;
+        }
+        self.last = last;
+        self.count = self.count.saturating_add(bucket.count);
+        self.min = self.min.min(bucket.min);
+        self.max = self.max.max(bucket.max);
+        self.sum = self.sum.saturating_add(bucket.sum);
+        if let Some(moments) = &mut self.moments {
+            let middle = *at as f64 + *width as f64 / 2.0;
+            moments.push(middle, bucket.avg(), bucket.count as f64);
+        }
+        if let Some(values) = &mut self.values {
+            let value = if self.agg == Agg::P50 {
+                bucket.avg().round() as i64
+            } else {
+                bucket.max
+            };
+            values.push((value, bucket.count));
+        }
+    }
+
+    /// Adds points that are all later.
+    pub fn join(&mut self, later: &Self) {
+        if later.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            self.first = later.first;
+        }
+        self.last = later.last;
+        self.count = self.count.saturating_add(later.count);
+        self.min = self.min.min(later.min);
+        self.max = self.max.max(later.max);
+        self.sum = self.sum.saturating_add(later.sum);
+        if let (Some(own), Some(later)) = (&mut self.moments, &later.moments) {
+            own.join(later);
+        }
+        if let (Some(own), Some(later)) = (&mut self.values, &later.values) {
+            own.extend_from_slice(later);
         }
     }
 
     /// Time and value of the latest point; `None` without one.
     pub fn last(&self) -> Option<(i64, i64)> {
-        Some((self.last_at, self.bucket?.last))
+        (self.count > 0).then_some(self.last)
     }
 
     /// The aggregate. `before` is the last point before the step, for rates; `capacity` the last known one.
     pub fn value(&mut self, before: Option<(i64, i64)>, capacity: Option<i64>) -> Option<f64> {
-        let bucket = self.bucket?;
+        let (last_at, last) = self.last()?;
         match self.agg {
-            Agg::Min => Some(bucket.min as f64),
-            Agg::Avg => Some(bucket.avg()),
-            Agg::Max => Some(bucket.max as f64),
-            Agg::Last => Some(bucket.last as f64),
-            Agg::Sum => Some(bucket.sum as f64),
-            Agg::Count => Some(bucket.count as f64),
+            Agg::Min => Some(self.min as f64),
+            Agg::Avg => Some(self.sum as f64 / self.count as f64),
+            Agg::Max => Some(self.max as f64),
+            Agg::Last => Some(last as f64),
+            Agg::Sum => Some(self.sum as f64),
+            Agg::Count => Some(self.count as f64),
             Agg::P50 => self.percentile(50),
             Agg::P95 => self.percentile(95),
             Agg::P99 => self.percentile(99),
             Agg::Rate => {
                 let (at, value) = before.unwrap_or(self.first);
-                let seconds = (self.last_at - at) as f64 / 1_000.0;
-                (seconds > 0.0).then(|| (bucket.last as f64 - value as f64) / seconds)
+                let seconds = (last_at - at) as f64 / 1_000.0;
+                (seconds > 0.0).then(|| (last as f64 - value as f64) / seconds)
             }
-            Agg::Slope => self.moments.slope().map(|a_ms| a_ms * 3_600_000.0),
+            Agg::Slope => self.slope_a_ms().map(|a_ms| a_ms * 3_600_000.0),
             Agg::TimeToExhaustion => {
-                let headroom = capacity? as f64 - bucket.last as f64;
+                let headroom = capacity? as f64 - last as f64;
                 if headroom <= 0.0 {
                     return Some(0.0);
                 }
-                let a_ms = self.moments.slope().filter(|slope| *slope > 0.0)?;
+                let a_ms = self.slope_a_ms().filter(|slope| *slope > 0.0)?;
                 Some(headroom / a_ms / 1_000.0)
             }
         }
     }
 
+    fn slope_a_ms(&self) -> Option<f64> {
+        self.moments.as_ref().and_then(Moments::slope)
+    }
+
     /// The smallest value that at least `percent` of 100 points do not exceed.
     fn percentile(&mut self, percent: u64) -> Option<f64> {
-        self.values.sort_unstable();
-        let total: u64 = self.values.iter().map(|(_, count)| count).sum();
-        let rank = u128::from(total) * u128::from(percent);
+        let values = self.values.as_mut()?;
+        values.sort_unstable();
+        let rank = u128::from(self.count) * u128::from(percent);
         let mut seen = 0u128;
-        let found = self.values.iter().find(|(_, count)| {
+        let found = values.iter().find(|(_, count)| {
             seen += u128::from(*count) * 100;
             seen >= rank
         });
@@ -125,7 +181,7 @@ impl Stat {
 /// Sums for a straight line by least squares, around the first point so that they stay small.
 #[derive(Clone, Copy, Debug)]
 struct Moments {
-    origin: Option<(f64, f64)>,
+    origin: (f64, f64),
     n: f64,
     t: f64,
     tt: f64,
@@ -135,7 +191,7 @@ struct Moments {
 
 impl Moments {
     const ZERO: Self = Self {
-        origin: None,
+        origin: (0.0, 0.0),
         n: 0.0,
         t: 0.0,
         tt: 0.0,
@@ -143,19 +199,32 @@ impl Moments {
         tv: 0.0,
     };
 
-    fn push(&mut self, item: &Item) {
-        let (at, value) = (item.at as f64 + item.width as f64 / 2.0, item.bucket.avg());
-        let (at_origin, value_origin) = *self.origin.get_or_insert((at, value));
-        let (t, v, weight) = (
-            at - at_origin,
-            value - value_origin,
-            item.bucket.count as f64,
-        );
+    fn push(&mut self, at: f64, value: f64, weight: f64) {
+        if self.n == 0.0 {
+            self.origin = (at, value);
+        }
+        let (t, v) = (at - self.origin.0, value - self.origin.1);
         self.n += weight;
         self.t += weight * t;
         self.tt += weight * t * t;
         self.v += weight * v;
         self.tv += weight * t * v;
+    }
+
+    fn join(&mut self, other: &Self) {
+        if self.n == 0.0 {
+            *self = *other;
+            return;
+        }
+        let (t, v) = (
+            other.origin.0 - self.origin.0,
+            other.origin.1 - self.origin.1,
+        );
+        self.n += other.n;
+        self.t += other.t + other.n * t;
+        self.tt += other.tt + 2.0 * t * other.t + other.n * t * t;
+        self.v += other.v + other.n * v;
+        self.tv += other.tv + t * other.v + v * other.t + other.n * t * v;
     }
 
     /// Change a millisecond; `None` with fewer than two times.
@@ -171,13 +240,9 @@ mod tests {
 
     fn stat(agg: Agg, points: &[(i64, i64)]) -> Stat {
         let mut stat = Stat::new(agg);
-        for (at, value) in points {
-            stat.push(&Item {
-                at: *at,
-                width: 0,
-                bucket: Bucket::of(*value),
-            });
-        }
+        points
+            .iter()
+            .for_each(|(at, value)| stat.point(*at, *value));
         stat
     }
 
@@ -207,6 +272,28 @@ mod tests {
             Some(0.0)
         );
         assert_eq!(stat(Agg::TimeToExhaustion, &points).value(None, None), None);
+    }
+
+    #[test]
+    fn parts_joined_say_the_same_as_the_whole() {
+        let points: Vec<(i64, i64)> = (0..500)
+            .map(|index| (1_790_000_000_000 + index * 30_000, index * index % 977))
+            .collect();
+        for agg in Agg::ALL {
+            let mut joined = Stat::new(agg);
+            points
+                .chunks(37)
+                .for_each(|part| joined.join(&stat(agg, part)));
+            let (joined, whole) = (
+                joined.value(None, Some(2_000)),
+                stat(agg, &points).value(None, Some(2_000)),
+            );
+            let (joined, whole) = (joined.unwrap_or(-1.0), whole.unwrap_or(-1.0));
+            assert!(
+                (joined - whole).abs() <= whole.abs() * 1e-9,
+                "{agg:?}: {joined} {whole}"
+            );
+        }
     }
 
     #[test]
