@@ -12,20 +12,20 @@ pub struct BackoffConfig {
     pub cap: Duration,
     /// A session that lasted this long proves the controller healthy: the count of failures starts anew.
     pub healthy_after: Duration,
-    /// Longest wait after a healthy session was lost. The whole fleet may have lost it in the same instant, so it is
-    /// longer than `base`: 10,000 agents within it are what one controller can greet.
+    /// Longest wait after a healthy session was lost, and shortest longest wait after the failures that follow. The whole
+    /// fleet may have lost its sessions in the same instant: 10,000 agents within it are what one controller can greet.
     pub loss_spread: Duration,
 }
 
 impl Default for BackoffConfig {
-    /// 500 ms doubled up to 60 s, healthy after 60 s, a lost session spread over 20 s (500 handshakes a second for 10,000
-    /// agents, half of what a core does).
+    /// 500 ms doubled up to 60 s, healthy after 60 s, a lost session spread over 30 s (333 handshakes a second for 10,000
+    /// agents, a sixth of what a core does).
     fn default() -> Self {
         Self {
             base: Duration::from_millis(500),
             cap: Duration::from_secs(60),
             healthy_after: Duration::from_secs(60),
-            loss_spread: Duration::from_secs(20),
+            loss_spread: Duration::from_secs(30),
         }
     }
 }
@@ -50,22 +50,28 @@ impl Backoff {
     /// The wait after one more failure; `draw` is 64 random bits. Never gives up.
     #[must_use]
     pub fn after_failure(&mut self, draw: u64) -> Duration {
-        let doubled = self
-            .config
-            .base
-            .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
-        self.failures = self.failures.saturating_add(1).min(31);
-        uniform(draw, doubled.min(self.config.cap))
+        let longest = self.longest_wait_after(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        uniform(draw, longest)
     }
 
-    /// The wait after a session that lasted `lasted` was lost.
+    /// The wait after a session that lasted `lasted` was lost. Failures after that count from the wait that spreads a
+    /// fleet: counted from `base`, the agents that come too early would all be back within a second.
     #[must_use]
     pub fn after_loss(&mut self, lasted: Duration, draw: u64) -> Duration {
         if lasted < self.config.healthy_after {
             return self.after_failure(draw);
         }
-        self.failures = 0;
+        let spread = self.config.loss_spread.min(self.config.cap);
+        self.failures = (0..32)
+            .find(|failures| self.longest_wait_after(*failures) >= spread)
+            .unwrap_or(32);
         uniform(draw, self.config.loss_spread)
+    }
+
+    fn longest_wait_after(&self, failures: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+        self.config.base.saturating_mul(factor).min(self.config.cap)
     }
 }
 

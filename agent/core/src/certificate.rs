@@ -77,7 +77,7 @@ mod tests {
         let CertificateStep::Keep { until } = plan.step(at(1)) else {
             panic!("a fresh certificate is kept");
         };
-        assert_eq!(until.unix_ms() / HOUR_MS, 35);
+        assert_eq!(until.unix_ms() / HOUR_MS, 36);
         assert_eq!(plan.step(until), CertificateStep::Renew);
         assert_eq!(plan.step(at(71)), CertificateStep::Renew);
         assert_eq!(plan.step(at(72)), CertificateStep::ProveIdentity);

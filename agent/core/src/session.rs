@@ -18,20 +18,19 @@ use crate::backoff::{Backoff, BackoffConfig, uniform};
 
 mod event;
 mod in_flight;
+mod open;
 #[cfg(test)]
 mod tests;
 
 pub use event::{
     Action, DisconnectCause, DisconnectReason, Incoming, OutboxView, Sent, Settings, Welcome,
 };
-use in_flight::{FrameKind, InFlight};
+use open::{Disagreement, Drain, Open};
 
 /// Longest time that a controller can send an agent away, by `Drain` or by asking to retry later.
 const ABSENCE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Smallest batch that a controller may ask for; every ordinary sample fits. Less would make an agent give its samples up.
 const BATCH_BYTES_MIN: u32 = 64 * 1024;
-/// Most records in flight, whatever the controller grants.
-const CREDIT_MAX: u32 = 65_536;
 
 /// The session's times and versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,38 +112,6 @@ enum State {
     RestartingEpoch,
 }
 
-/// An open session.
-#[derive(Debug)]
-struct Open {
-    session: SessionId,
-    since: Duration,
-    batch_records_max: u32,
-    batch_bytes_max: u32,
-    credit: u32,
-    /// Next seq to send; everything before it was sent or acked.
-    next: Seq,
-    in_flight: InFlight,
-    sending: Sending,
-    heard_at: Duration,
-    status_at: Duration,
-    drain: Option<Drain>,
-}
-
-/// Whether a `SendRecords` waits for its `handle_sent`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    Idle,
-    Asked,
-    /// The shell found nothing to send; asked again after the next append.
-    Starved,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Drain {
-    deadline: Duration,
-    spread: Duration,
-}
-
 impl Session {
     /// A session that connects at once, for a spool with these ends.
     #[must_use]
@@ -187,8 +154,9 @@ impl Session {
             State::Connecting { deadline } | State::Greeting { deadline } => Some(*deadline),
             State::Open(open) => {
                 let drain = open.drain.map(|drain| drain.deadline);
-                let ack =
-                    (!open.in_flight.is_empty()).then(|| open.heard_at + self.config.ack_timeout);
+                let ack = open
+                    .has_in_flight()
+                    .then(|| open.heard_at + self.config.ack_timeout);
                 [Some(open.status_at), drain, ack]
                     .into_iter()
                     .flatten()
@@ -215,9 +183,7 @@ impl Session {
             State::Open(open) => {
                 if open.drain.is_some_and(|drain| drain.deadline <= now) {
                     self.disconnect(now, DisconnectCause::Drained);
-                } else if !open.in_flight.is_empty()
-                    && open.heard_at + self.config.ack_timeout <= now
-                {
+                } else if open.has_in_flight() && open.heard_at + self.config.ack_timeout <= now {
                     self.disconnect(now, DisconnectCause::AckTimeout);
                 } else if open.status_at <= now {
                     open.status_at = now + self.config.status_interval;
@@ -265,10 +231,8 @@ impl Session {
             return;
         }
         self.outbox.newest = newest;
-        if let State::Open(open) = &mut self.state
-            && open.sending == Sending::Starved
-        {
-            open.sending = Sending::Idle;
+        if let State::Open(open) = &mut self.state {
+            open.note_appended();
         }
         self.send_more();
     }
@@ -278,28 +242,20 @@ impl Session {
         let State::Open(open) = &mut self.state else {
             return;
         };
-        let (first, last, kind) = match sent {
-            Sent::Records { first, last } => (first, last, FrameKind::Records),
-            Sent::Gap { first, last } => (first, last, FrameKind::Gap),
-            Sent::Nothing => {
-                open.sending = Sending::Starved;
-                if open.drain.is_some() && open.in_flight.is_empty() {
-                    self.disconnect(now, DisconnectCause::Drained);
-                }
-                return;
-            }
-        };
-        if open.sending != Sending::Asked || first != open.next || last < first {
+        if let Err(Disagreement) = open.note_sent(now, sent) {
             self.disconnect(now, DisconnectCause::Disagreement);
             return;
         }
-        if open.in_flight.is_empty() {
-            open.heard_at = now;
+        if open.is_drained() {
+            self.disconnect(now, DisconnectCause::Drained);
+            return;
         }
-        open.in_flight.push(first, last, kind);
-        open.next = last.next();
-        open.sending = Sending::Idle;
-        self.outbox.newest = self.outbox.newest.max(last);
+        match sent {
+            Sent::Records { last, .. } | Sent::Gap { last, .. } => {
+                self.outbox.newest = self.outbox.newest.max(last);
+            }
+            Sent::Nothing => {}
+        }
         self.send_more();
     }
 
@@ -350,19 +306,8 @@ impl Session {
             self.state = State::RestartingEpoch;
             return;
         }
-        self.state = State::Open(Box::new(Open {
-            session: welcome.session,
-            since: now,
-            batch_records_max: welcome.batch_records_max,
-            batch_bytes_max: welcome.batch_bytes_max,
-            credit: welcome.credit.min(CREDIT_MAX),
-            next: welcome.acked.next(),
-            in_flight: InFlight::default(),
-            sending: Sending::Idle,
-            heard_at: now,
-            status_at: now + self.config.status_interval,
-            drain: None,
-        }));
+        let status_at = now + self.config.status_interval;
+        self.state = State::Open(Box::new(Open::new(&welcome, now, status_at)));
         if let Some(settings) = welcome.settings {
             self.actions.push_back(Action::ApplySettings(settings));
         }
@@ -397,20 +342,19 @@ impl Session {
         }
     }
 
+    /// An ack may cover records that this connection has yet to send: an earlier one sent them, and they were committed
+    /// only when a record before them was settled. It cannot cover what this host had not made durable.
     fn handle_ack(&mut self, now: Duration, through: Seq, credit: u32) {
         let State::Open(open) = &mut self.state else {
             return;
         };
-        if through >= open.next {
-            self.disconnect(
-                now,
-                DisconnectCause::Protocol("an ack of records that were not sent"),
-            );
+        if through >= open.next() && through > self.greeted_newest {
+            let cause = DisconnectCause::Protocol("an ack of records that were not sent");
+            self.disconnect(now, cause);
             return;
         }
-        open.in_flight.ack(through);
-        open.credit = credit.min(CREDIT_MAX);
-        let drained = open.drain.is_some() && open.in_flight.is_empty();
+        open.note_ack(through, credit);
+        let drained = open.is_drained();
         self.trim(through);
         if drained {
             self.disconnect(now, DisconnectCause::Drained);
@@ -427,7 +371,7 @@ impl Session {
             deadline: now + self.config.drain_timeout,
             spread,
         });
-        if open.in_flight.is_empty() && open.sending != Sending::Asked {
+        if open.is_drained() {
             self.disconnect(now, DisconnectCause::Drained);
         }
     }
@@ -436,7 +380,7 @@ impl Session {
         let State::Open(open) = &mut self.state else {
             return;
         };
-        if last >= open.next || first > last {
+        if last >= open.next() || first > last {
             self.disconnect(
                 now,
                 DisconnectCause::Protocol("a refusal of records that were not sent"),
@@ -462,21 +406,11 @@ impl Session {
         }
     }
 
-    /// Asks for the next frame, when there is a record, credit, and no other frame on its way.
+    /// Asks for the next frame, when one can be sent.
     fn send_more(&mut self) {
-        let State::Open(open) = &mut self.state else {
-            return;
-        };
-        let credit = u64::from(open.credit).saturating_sub(open.in_flight.cost());
-        let records_max = u64::from(open.batch_records_max).min(credit);
-        let idle = open.sending == Sending::Idle && open.drain.is_none();
-        if idle && open.next <= self.outbox.newest && records_max > 0 {
-            open.sending = Sending::Asked;
-            self.actions.push_back(Action::SendRecords {
-                from: open.next,
-                records_max: u32::try_from(records_max).unwrap_or(u32::MAX),
-                bytes_max: open.batch_bytes_max,
-            });
+        if let State::Open(open) = &mut self.state {
+            let ask = open.ask(self.outbox.newest);
+            self.actions.extend(ask);
         }
     }
 

@@ -122,9 +122,9 @@ impl SegmentLog {
             });
             self.writer = Some(writer);
         }
-        let (Some(writer), Some(segment)) = (&mut self.writer, self.segments.back_mut()) else {
-            return Ok(());
-        };
+        let active = "a writer belongs to the last segment";
+        let writer = self.writer.as_mut().expect(active);
+        let segment = self.segments.back_mut().expect(active);
         let appended = writer.append(&frame::encode(self.epoch, seq, age_ms, payload));
         segment.bytes = writer.bytes();
         match appended {
@@ -287,6 +287,17 @@ impl SegmentLog {
                 tracing::warn!(path = %segment.path.display(), %error, "a segment cannot be removed");
             }
         }
+    }
+
+    /// File, durable length and length of the active segment.
+    #[cfg(test)]
+    pub(crate) fn unsynced(&self) -> Option<(PathBuf, u64, u64)> {
+        let writer = self.writer.as_ref()?;
+        Some((
+            writer.path().to_owned(),
+            writer.synced_bytes(),
+            writer.bytes(),
+        ))
     }
 
     /// All segments, to be removed.

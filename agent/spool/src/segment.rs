@@ -204,4 +204,9 @@ impl SegmentWriter {
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    #[cfg(test)]
+    pub(crate) const fn synced_bytes(&self) -> u64 {
+        self.synced_bytes
+    }
 }

@@ -1,1 +1,463 @@
+//! Arbitrary samples survive the wire; hostile ones are refused by the name of their field.
 
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use tidemark_model::Timestamp;
+use tidemark_model::port::PortSpaceKey;
+use tidemark_model::sample::ProcessIdentity;
+
+use super::*;
+use crate::convert::ConvertError;
+use crate::convert::names::NameReader;
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    (-62_135_596_800_000..=253_402_300_799_999_i64).prop_map(Timestamp::from_unix_ms)
+}
+
+fn name() -> impl Strategy<Value = std::sync::Arc<str>> {
+    "nginx|java|/usr/sbin/[a-d]|[^\0]{0,20}".prop_map(Into::into)
+}
+
+fn count() -> impl Strategy<Value = u64> {
+    0..=i64::MAX as u64
+}
+
+fn states() -> impl Strategy<Value = StateCounts> {
+    vec(prop_oneof![Just(0), any::<u32>()], 12).prop_map(|counts| {
+        let mut states = StateCounts::default();
+        for (state, sockets) in TcpState::ALL.into_iter().zip(counts) {
+            states.set(state, sockets);
+        }
+        states
+    })
+}
+
+fn owner_counts(ports_max: u32) -> impl Strategy<Value = OwnerCounts> {
+    (0..=ports_max, any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        |(ports, bound, close_wait, sockets)| OwnerCounts {
+            ports,
+            bound: bound % (ports.saturating_add(1).max(1)),
+            close_wait,
+            sockets,
+        },
+    )
+}
+
+prop_compose! {
+    fn owner()(
+        pid: u32, started_at in time(), name in name(), executable in option::of(name()), service in option::of(name()),
+        counts in owner_counts(65_536), handles: Option<u32>,
+    ) -> OwnerSample {
+        let process = ProcessIdentity { pid, started_at, name, executable, service };
+        OwnerSample { process, counts, handles }
+    }
+}
+
+prop_compose! {
+    fn destination()(
+        local_address: IpAddr, remote_address: IpAddr, remote_port: u16, ports in 0..=65_536_u32, time_wait: u32,
+    ) -> DestinationSample {
+        let time_wait = time_wait % (ports + 1);
+        DestinationSample { local_address, remote_address, remote_port, ports, time_wait }
+    }
+}
+
+fn light() -> impl Strategy<Value = LightCount> {
+    (vec(0..=65_536_u32, 3), any::<u32>()).prop_map(|(mut ports, counts)| {
+        ports.sort_unstable();
+        LightCount {
+            min: ports[0],
+            last: ports[1],
+            max: ports[2],
+            counts,
+        }
+    })
+}
+
+/// Range, then strong, TIME_WAIT and bound ports that fit it, and the capacity.
+fn ports() -> impl Strategy<Value = (PortRange, [u32; 4])> {
+    (any::<u16>(), any::<u16>(), any::<[u32; 4]>()).prop_map(|(a, b, numbers)| {
+        let range = PortRange::new(a.min(b), a.max(b)).unwrap();
+        let strong = numbers[0] % (range.size() + 1);
+        let time_wait = numbers[1] % (range.size() - strong + 1);
+        let bound = numbers[2] % (strong + 1);
+        let capacity = numbers[3] % (range.size() + 1);
+        (range, [strong, time_wait, bound, capacity])
+    })
+}
+
+prop_compose! {
+    fn space()(
+        (udp, namespace) in (any::<bool>(), "default|net-[0-9]{1,9}"),
+        (range, [strong, time_wait_only, bound, capacity]) in ports(),
+        (knows_bound, estimated, light) in (any::<bool>(), any::<bool>(), option::of(light())),
+        (states_v4, states_v6) in (states(), states()),
+        (owners, owners_other) in (vec(owner(), 0..5), owner_counts(u32::MAX)),
+        (ports_without_owner, destinations_other_ports) in (0..=65_536_u32, any::<u32>()),
+        destinations in vec(destination(), 0..5),
+        watch_groups in vec((name(), any::<u32>(), any::<u32>()), 0..4),
+    ) -> PortSpaceSample {
+        let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+        PortSpaceSample {
+            key: PortSpaceKey { protocol, namespace: namespace.into() },
+            range,
+            capacity,
+            strong,
+            time_wait_only,
+            bound: knows_bound.then_some(bound),
+            quality: if estimated { CountQuality::Estimated } else { CountQuality::Counted },
+            light,
+            states_v4,
+            states_v6,
+            owners,
+            owners_other,
+            ports_without_owner,
+            destinations,
+            destinations_other_ports,
+            watch_groups: watch_groups
+                .into_iter()
+                .map(|(name, connections, time_wait)| WatchGroupSample { name, connections, time_wait })
+                .collect(),
+        }
+    }
+}
+
+fn rates() -> impl Strategy<Value = CounterRates> {
+    vec(option::of(count()), 12).prop_map(|rates| CounterRates {
+        tcp_active_opens: rates[0],
+        tcp_passive_opens: rates[1],
+        tcp_attempt_fails: rates[2],
+        tcp_estab_resets: rates[3],
+        tcp_in_segs: rates[4],
+        tcp_out_segs: rates[5],
+        tcp_retrans_segs: rates[6],
+        tcp_out_rsts: rates[7],
+        tcp_time_wait_overflow: rates[8],
+        udp_in_datagrams: rates[9],
+        udp_out_datagrams: rates[10],
+        udp_in_errors: rates[11],
+    })
+}
+
+fn probe() -> impl Strategy<Value = ProbeResult> {
+    let outcome = prop_oneof![
+        Just(ProbeOutcome::Succeeded),
+        Just(ProbeOutcome::Exhausted),
+        Just(ProbeOutcome::Unsupported),
+        any::<i32>().prop_map(ProbeOutcome::Failed),
+    ];
+    let kind = proptest::sample::select(ProbeKind::ALL.to_vec());
+    (kind, any::<u32>(), any::<Option<u32>>(), outcome).prop_map(
+        |(kind, duration_us, value, outcome)| ProbeResult {
+            kind,
+            duration_us,
+            value,
+            outcome,
+        },
+    )
+}
+
+prop_compose! {
+    /// Any legal sample.
+    pub(in crate::convert) fn any_sample()(
+        (at, booted_at) in (time(), time()),
+        interval_ms in 0..=INTERVAL_MS_MAX,
+        mut port_spaces in vec(space(), 0..4),
+        rates in rates(),
+        host_handles in option::of(count()),
+        probes in vec(probe(), 0..7),
+        (cpu_us, resident_bytes) in (count(), count()),
+        (collect_us, own_ports, own_sockets) in any::<(u32, u32, u32)>(),
+    ) -> Sample {
+        port_spaces.sort_by(|a, b| a.key.cmp(&b.key));
+        port_spaces.dedup_by(|a, b| a.key == b.key);
+        let cost = AgentCost { cpu_us, resident_bytes, collect_us, own_ports, own_sockets };
+        Sample { at, booted_at, interval_ms, port_spaces, rates, host_handles, probes, cost }
+    }
+}
+
+fn over_the_wire(
+    sample: &Sample,
+    change: impl FnOnce(&mut v1::Sample),
+) -> Result<Sample, ConvertError> {
+    let (mut writer, mut reader) = (NameWriter::default(), NameReader::default());
+    let mut wire = sample_to_wire(sample, &mut writer);
+    change(&mut wire);
+    reader.extend(writer.take_new())?;
+    sample_from_wire(wire, &reader)
+}
+
+/// A sample with one TCP port space that holds one of everything.
+fn plain() -> Sample {
+    let address = IpAddr::from([10, 0, 0, 1]);
+    let counts = OwnerCounts {
+        ports: 9,
+        bound: 3,
+        close_wait: 1,
+        sockets: 12,
+    };
+    let mut sample = Sample {
+        at: Timestamp::from_unix_ms(1_700_000_000_000),
+        booted_at: Timestamp::from_unix_ms(1_690_000_000_000),
+        interval_ms: 30_000,
+        port_spaces: Vec::new(),
+        rates: CounterRates::default(),
+        host_handles: None,
+        probes: vec![ProbeResult {
+            kind: ProbeKind::BindUdp,
+            duration_us: 40,
+            value: None,
+            outcome: ProbeOutcome::Succeeded,
+        }],
+        cost: AgentCost::default(),
+    };
+    sample.port_spaces.push(PortSpaceSample {
+        key: PortSpaceKey::own(Protocol::Tcp),
+        range: PortRange::new(32_768, 60_999).unwrap(),
+        capacity: 28_232,
+        strong: 100,
+        time_wait_only: 20,
+        bound: Some(3),
+        quality: CountQuality::Counted,
+        light: Some(LightCount {
+            min: 90,
+            max: 140,
+            last: 120,
+            counts: 6,
+        }),
+        states_v4: StateCounts::default(),
+        states_v6: StateCounts::default(),
+        owners: vec![OwnerSample {
+            process: ProcessIdentity {
+                pid: 1,
+                started_at: sample.booted_at,
+                name: "init".into(),
+                executable: None,
+                service: None,
+            },
+            counts,
+            handles: None,
+        }],
+        owners_other: OwnerCounts::default(),
+        ports_without_owner: 0,
+        destinations: vec![DestinationSample {
+            local_address: address,
+            remote_address: address,
+            remote_port: 443,
+            ports: 5,
+            time_wait: 2,
+        }],
+        destinations_other_ports: 0,
+        watch_groups: vec![WatchGroupSample {
+            name: "sql".into(),
+            connections: 1,
+            time_wait: 0,
+        }],
+    });
+    sample
+}
+
+type Change = fn(&mut v1::Sample);
+
+#[test]
+fn every_illegal_field_is_refused_by_its_name() {
+    let cases: &[(Change, &str)] = &[
+        (
+            |s| s.at_ms = i64::MAX,
+            "sample.at_ms is 9223372036854775807 ms; times lie in the years 1 to 9999",
+        ),
+        (
+            |s| s.booted_at_ms = i64::MIN,
+            "sample.booted_at_ms is -9223372036854775808 ms; times lie in the years 1 to 9999",
+        ),
+        (
+            |s| s.interval_ms = u32::MAX,
+            "sample.interval_ms is 4294967295; the limit is 604800000",
+        ),
+        (
+            |s| s.port_spaces = vec![s.port_spaces[0].clone(); 257],
+            "sample.port_spaces is 257; the limit is 256",
+        ),
+        (
+            |s| s.port_spaces.push(s.port_spaces[0].clone()),
+            "sample.port_spaces is malformed: they are not in the order of their keys, each once",
+        ),
+        (
+            |s| s.probes = vec![s.probes[0]; 65],
+            "sample.probes is 65; the limit is 64",
+        ),
+        (
+            |s| s.probes[0].kind = 0,
+            "probe.kind is malformed: it is not one of this protocol's",
+        ),
+        (
+            |s| s.probes[0].outcome = 9,
+            "probe.outcome is malformed: it is not one of this protocol's",
+        ),
+        (
+            |s| s.host_handles = Some(u64::MAX),
+            "sample.host_handles is 18446744073709551615; the limit is 9223372036854775807",
+        ),
+        (|s| s.cost = None, "sample.cost is missing"),
+        (
+            |s| {
+                s.rates = Some(v1::CounterRates {
+                    tcp_in_segs: Some(1 << 63),
+                    ..v1::CounterRates::default()
+                })
+            },
+            "sample.rates is 9223372036854775808; the limit is 9223372036854775807",
+        ),
+        (
+            |s| s.port_spaces[0].protocol = 0,
+            "port_space.protocol is malformed: it is neither TCP nor UDP",
+        ),
+        (
+            |s| s.port_spaces[0].namespace = 0,
+            "port_space.namespace is missing",
+        ),
+        (
+            |s| s.port_spaces[0].namespace = 99,
+            "port_space.namespace is 99; the limit is 3",
+        ),
+        (
+            |s| s.port_spaces[0].range_last = 65_536,
+            "port_space.range_last is 65536; the limit is 65535",
+        ),
+        (
+            |s| s.port_spaces[0].range_first = 61_000,
+            "port_space.range_first is malformed: it is above range_last",
+        ),
+        (
+            |s| s.port_spaces[0].capacity = 28_233,
+            "port_space.capacity is 28233; the limit is 28232",
+        ),
+        (
+            |s| s.port_spaces[0].strong = 28_233,
+            "port_space.strong is 28233; the limit is 28232",
+        ),
+        (
+            |s| s.port_spaces[0].time_wait_only = 28_133,
+            "port_space.time_wait_only is 28133; the limit is 28132",
+        ),
+        (
+            |s| s.port_spaces[0].bound = Some(101),
+            "port_space.bound is 101; the limit is 100",
+        ),
+        (
+            |s| s.port_spaces[0].states_v4 = vec![0; 13],
+            "port_space.states_v4 is 13; the limit is 12",
+        ),
+        (
+            |s| s.port_spaces[0].owners_other = None,
+            "port_space.owners_other is missing",
+        ),
+        (
+            |s| s.port_spaces[0].owners = vec![s.port_spaces[0].owners[0]; 4097],
+            "port_space.owners is 4097; the limit is 4096",
+        ),
+        (
+            |s| {
+                s.port_spaces[0].destinations = vec![s.port_spaces[0].destinations[0].clone(); 4097]
+            },
+            "port_space.destinations is 4097; the limit is 4096",
+        ),
+        (
+            |s| s.port_spaces[0].watch_groups = vec![s.port_spaces[0].watch_groups[0]; 65],
+            "port_space.watch_groups is 65; the limit is 64",
+        ),
+        (
+            |s| s.port_spaces[0].ports_without_owner = 65_537,
+            "port_space.ports_without_owner is 65537; the limit is 65536",
+        ),
+        (
+            |s| s.port_spaces[0].light.as_mut().unwrap().max = 65_537,
+            "light.max is 65537; the limit is 65536",
+        ),
+        (
+            |s| s.port_spaces[0].light.as_mut().unwrap().last = 141,
+            "light.last is 141; the limit is 140",
+        ),
+        (
+            |s| s.port_spaces[0].light.as_mut().unwrap().min = 121,
+            "light.min is 121; the limit is 120",
+        ),
+        (
+            |s| s.port_spaces[0].owners[0].name = 0,
+            "owner.name is missing",
+        ),
+        (
+            |s| s.port_spaces[0].owners[0].service = 77,
+            "owner.service is 77; the limit is 3",
+        ),
+        (
+            |s| s.port_spaces[0].owners[0].counts = None,
+            "owner.counts is missing",
+        ),
+        (
+            |s| s.port_spaces[0].owners[0].counts.as_mut().unwrap().ports = 65_537,
+            "owner.counts.ports is 65537; the limit is 65536",
+        ),
+        (
+            |s| s.port_spaces[0].owners[0].counts.as_mut().unwrap().bound = 10,
+            "owner_counts.bound is 10; the limit is 9",
+        ),
+        (
+            |s| s.port_spaces[0].destinations[0].local_address = vec![0; 5],
+            "destination.local_address is malformed: an address has 4 or 16 bytes",
+        ),
+        (
+            |s| s.port_spaces[0].destinations[0].remote_port = 65_536,
+            "destination.remote_port is 65536; the limit is 65535",
+        ),
+        (
+            |s| s.port_spaces[0].destinations[0].time_wait = 6,
+            "destination.time_wait is 6; the limit is 5",
+        ),
+        (
+            |s| s.port_spaces[0].watch_groups[0].name = 0,
+            "watch_group.name is missing",
+        ),
+    ];
+    let sample = plain();
+    assert_eq!(over_the_wire(&sample, |_| ()), Ok(sample.clone()));
+    for (change, message) in cases {
+        let error = over_the_wire(&sample, change).expect_err(message);
+        assert_eq!(error.to_string(), *message);
+    }
+}
+
+#[test]
+fn an_estimate_may_lie_above_the_range() {
+    let estimated = over_the_wire(&plain(), |sample| {
+        sample.port_spaces[0].estimated = true;
+        sample.port_spaces[0].strong = 40_000;
+    });
+    assert_eq!(
+        estimated.map(|sample| sample.port_spaces[0].strong),
+        Ok(40_000)
+    );
+}
+
+#[test]
+fn port_spaces_travel_in_the_order_of_their_keys() {
+    let mut sample = plain();
+    let mut udp = sample.port_spaces[0].clone();
+    udp.key = PortSpaceKey::own(Protocol::Udp);
+    sample.port_spaces.insert(0, udp);
+    let arrived = over_the_wire(&sample, |_| ()).unwrap();
+    let protocols: Vec<_> = arrived
+        .port_spaces
+        .iter()
+        .map(|space| space.key.protocol)
+        .collect();
+    assert_eq!(protocols, Protocol::ALL);
+}
+
+proptest! {
+    #[test]
+    fn samples_survive_the_wire(sample in any_sample()) {
+        prop_assert_eq!(over_the_wire(&sample, |_| ()), Ok(sample));
+    }
+}
