@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tidemark_model::sample::PortSpaceSample;
+use tidemark_model::sample::{PortSpaceSample, ProcessIdentity};
 use tidemark_model::time::duration_ms;
 use tidemark_model::{Sample, Timestamp};
 
@@ -84,11 +84,7 @@ impl<'a> SampleReadings<'a> {
     #[must_use]
     pub fn new(sample: &'a Sample, space: &'a PortSpaceSample) -> Self {
         let owners = space.owners.iter().map(|owner| OwnerReading {
-            name: owner
-                .process
-                .service
-                .as_deref()
-                .unwrap_or(&owner.process.name),
+            name: culprit_name(&owner.process),
             incarnation: owner.process.started_at.unix_ms(),
             ports: owner.counts.ports,
             handles: owner.handles,
@@ -131,6 +127,15 @@ impl<'a> SampleReadings<'a> {
                 .min(space.owners_other.ports),
             destinations: &self.destinations,
         }
+    }
+}
+
+/// What a process is called when it is to blame: its own name, or its service where one program hosts many of them.
+fn culprit_name(process: &ProcessIdentity) -> &str {
+    let hosts_services = process.name.eq_ignore_ascii_case("svchost.exe");
+    match &process.service {
+        Some(service) if hosts_services => service,
+        Some(_) | None => &process.name,
     }
 }
 
@@ -207,5 +212,23 @@ impl DetectorSettings {
     /// The lifetime in milliseconds, at least a second.
     pub(crate) fn lifetime_ms(&self) -> i64 {
         duration_ms(self.time_wait_lifetime).clamp(1_000, 600_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_blamed_by_its_own_name_unless_it_only_hosts_services() {
+        let named = |name: &str| ProcessIdentity {
+            pid: 1,
+            started_at: Timestamp::EPOCH,
+            name: name.into(),
+            executable: None,
+            service: Some("the-service".into()),
+        };
+        assert_eq!(culprit_name(&named("leaky")), "leaky");
+        assert_eq!(culprit_name(&named("svchost.exe")), "the-service");
     }
 }
