@@ -197,7 +197,8 @@ impl Collector {
     }
 
     /// Counts ports in use without owners; the lowest, highest and last count go into the next sample. Costs about
-    /// as much as the kernel takes to list the sockets of the dynamic range.
+    /// as much as the kernel takes to list the sockets of the dynamic range, and next to nothing when its totals of
+    /// sockets are those of the count before.
     ///
     /// # Errors
     /// When the tables of the agent's own namespace cannot be read.
@@ -206,10 +207,13 @@ impl Collector {
         let started = own::time_since_boot();
         for target in self.targets.current(started)?.to_vec() {
             let counted = match &target {
-                Target::Own(_) => self.in_own(Surveyor::count_in_use)?,
-                Target::Foreign(_, namespace) => {
+                Target::Own(label) => {
+                    self.in_own(|surveyor, sources| surveyor.count_in_use(sources, label))?
+                }
+                Target::Foreign(label, namespace) => {
                     let surveyor = &mut self.surveyor;
-                    let counted = namespace.run(|| surveyor.count_in_use(&mut Sources::open()?));
+                    let counted =
+                        namespace.run(|| surveyor.count_in_use(&mut Sources::open()?, label));
                     // It may have ended; the next sample lists anew and says so if not.
                     let Ok(Ok(counted)) = counted else { continue };
                     counted
@@ -244,7 +248,6 @@ impl Collector {
         for target in self.targets.current(started)?.to_vec() {
             let place = Place {
                 label: target.label(),
-                estimates_hidden: matches!(target, Target::Own(_)),
                 booted_at,
             };
             let found = match &target {
@@ -256,9 +259,17 @@ impl Collector {
                     let entered = namespace.run(|| surveyor.survey(&mut Sources::open()?, place));
                     match entered.map_err(CollectError::from).flatten() {
                         Ok(found) => found,
-                        Err(error) => {
-                            tracing::warn!(namespace = %place.label, %error, "a namespace is not sampled");
+                        // Containers end between two lists of namespaces.
+                        Err(CollectError::Namespace(NamespaceError::Open { .. })) => {
                             self.targets.expire();
+                            continue;
+                        }
+                        Err(error) => {
+                            tracing::warn!(
+                                namespace = %place.label,
+                                error = &error as &dyn std::error::Error,
+                                "a namespace is not sampled"
+                            );
                             continue;
                         }
                     }

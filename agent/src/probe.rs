@@ -69,16 +69,23 @@ impl Probes {
     }
 
     fn connect(&mut self) -> ProbeOutcome {
-        let connected = match self.listener.take() {
-            Some(listener) => listener.connect().map(|()| listener),
-            None => {
-                LoopbackListener::open().and_then(|listener| listener.connect().map(|()| listener))
-            }
+        let listener = match self.listener.take() {
+            Some(listener) => Ok(listener),
+            None => LoopbackListener::open(),
         };
-        match connected {
-            Ok(listener) => {
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(error) => return outcome_of(&error),
+        };
+        match listener.connect() {
+            Ok(()) => {
                 self.listener = Some(listener);
                 ProbeOutcome::Succeeded
+            }
+            // Without ports a listener that is given up may not be had again.
+            Err(error @ AttemptError::Exhausted(_)) => {
+                self.listener = Some(listener);
+                outcome_of(&error)
             }
             Err(error) => outcome_of(&error),
         }

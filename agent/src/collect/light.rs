@@ -1,10 +1,14 @@
 //! Light counts between samples: peaks that a sample every 30 s would miss.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_model::PortSpaceKey;
 use tidemark_model::sample::LightCount;
+use tidemark_model::{PortRange, PortSpaceKey, Protocol};
+use tidemark_platform::counters::SocketTotals;
+
+use super::capacity::DynamicPorts;
 
 /// Light counts may use this share of one core: 1 in 100.
 const CORE_SHARE: u32 = 100;
@@ -51,10 +55,72 @@ impl LightCounts {
     }
 }
 
+/// The last count of each namespace, good for as long as the kernel's totals and the dynamic ports stay the same.
+///
+/// Equal totals can hide that a socket which was there before was bound, or that one replaced another which shared
+/// its port; so every sample counts anew, and so does every tenth light count.
+#[derive(Debug, Default)]
+pub(super) struct Unchanged {
+    namespaces: HashMap<Arc<str>, Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    totals: SocketTotals,
+    range: PortRange,
+    capacity: u32,
+    counts: Vec<(Protocol, u32)>,
+    uses_left: u32,
+}
+
+/// How often a remembered count is used before it is taken anew.
+const USES: u32 = 9;
+/// Namespaces come and go; when so many were seen, all are forgotten.
+const REMEMBERED_MAX: usize = 1024;
+
+impl Unchanged {
+    /// The remembered counts, if nothing that the kernel totals has changed.
+    pub(super) fn counts(
+        &mut self,
+        namespace: &Arc<str>,
+        totals: SocketTotals,
+        ports: &DynamicPorts,
+    ) -> Option<Vec<(Protocol, u32)>> {
+        let remembered = self.namespaces.get_mut(namespace)?;
+        let is_same = remembered.totals == totals
+            && remembered.range == ports.range
+            && remembered.capacity == ports.capacity;
+        if !is_same {
+            return None;
+        }
+        remembered.uses_left = remembered.uses_left.checked_sub(1)?;
+        Some(remembered.counts.clone())
+    }
+
+    /// Remembers counts; `totals` were read before the sockets were listed.
+    pub(super) fn remember(
+        &mut self,
+        namespace: &Arc<str>,
+        totals: SocketTotals,
+        ports: &DynamicPorts,
+        counts: Vec<(Protocol, u32)>,
+    ) {
+        if self.namespaces.len() >= REMEMBERED_MAX {
+            self.namespaces.clear();
+        }
+        let remembered = Remembered {
+            totals,
+            range: ports.range,
+            capacity: ports.capacity,
+            counts,
+            uses_left: USES,
+        };
+        self.namespaces.insert(namespace.clone(), remembered);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tidemark_model::Protocol;
-
     use super::*;
 
     #[test]
@@ -74,6 +140,22 @@ mod tests {
             Some(&expected)
         );
         assert!(light.take().is_empty());
+    }
+
+    #[test]
+    fn a_count_is_reused_while_nothing_changes_and_not_for_ever() {
+        let mut unchanged = Unchanged::default();
+        let own: Arc<str> = "default".into();
+        let ports = DynamicPorts::new(PortRange::new(40_000, 40_099).unwrap(), &[]);
+        let reserved = DynamicPorts::new(ports.range, &[ports.range]);
+        let totals = SocketTotals::default();
+        let more = SocketTotals { all: 1, ..totals };
+        unchanged.remember(&own, totals, &ports, vec![(Protocol::Tcp, 7)]);
+        assert_eq!(unchanged.counts(&own, more, &ports), None);
+        assert_eq!(unchanged.counts(&own, totals, &reserved), None);
+        assert_eq!(unchanged.counts(&"net-1".into(), totals, &ports), None);
+        let reused = (0..100).take_while(|_| unchanged.counts(&own, totals, &ports).is_some());
+        assert_eq!(reused.count(), 9);
     }
 
     #[test]

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use tidemark_model::port::OWN_NAMESPACE;
 use tidemark_model::sample::{CountQuality, OwnerCounts, OwnerSample, PortSpaceSample};
 use tidemark_model::{PortSpaceKey, Protocol, Timestamp};
+use tidemark_platform::TableError;
+use tidemark_platform::counters::SocketTotals;
 use tidemark_platform::ports::PortSettings;
 use tidemark_platform::tables::{BoundVisibility, SocketTables, TableQuery};
-use tidemark_platform::{TableError, counters};
 
 use super::CollectError;
 use super::capacity::DynamicPorts;
 use super::census::{Census, Counting};
+use super::light::Unchanged;
 use super::owners::{OwnerCache, OwnerIndex};
 use super::port_set::PortSet;
 use super::top::greatest;
@@ -47,6 +50,7 @@ pub(super) struct Surveyor {
     pub(super) owners: OwnerCache,
     censuses: [Census; 2],
     light: PortSet,
+    unchanged: Unchanged,
     own_process: u32,
 }
 
@@ -54,8 +58,6 @@ pub(super) struct Surveyor {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) label: &'a Arc<str>,
-    /// Totals of hidden sockets are of the whole host, and ascribed to the agent's own namespace.
-    pub(super) estimates_hidden: bool,
     pub(super) booted_at: Timestamp,
 }
 
@@ -96,6 +98,7 @@ impl Surveyor {
             owners,
             censuses: Protocol::ALL.map(Census::new),
             light: PortSet::new(),
+            unchanged: Unchanged::default(),
             own_process: std::process::id(),
         }
     }
@@ -107,6 +110,7 @@ impl Surveyor {
         place: Place<'_>,
     ) -> Result<Survey, CollectError> {
         let mut survey = Survey::default();
+        let totals = SocketTotals::read();
         let ports = DynamicPorts::read(&mut sources.settings)?;
         let mut present = [true; 2];
         for (census, present) in self.censuses.iter_mut().zip(&mut present) {
@@ -140,15 +144,27 @@ impl Surveyor {
             let space = self.report(index, &ports, place);
             survey.port_spaces.extend(space);
         }
+        if let Ok(totals) = totals {
+            let spaces = survey.port_spaces.iter();
+            let counts = spaces.map(|space| (space.key.protocol, space.in_use()));
+            self.unchanged
+                .remember(place.label, totals, &ports, counts.collect());
+        }
         Ok(survey)
     }
 
-    /// Counts the dynamic ports in use of each protocol, and nothing else.
+    /// Counts the dynamic ports in use of each protocol, and nothing else. Nothing is listed when the kernel's totals
+    /// are those of the count before.
     pub(super) fn count_in_use(
         &mut self,
         sources: &mut Sources,
+        label: &Arc<str>,
     ) -> Result<Vec<(Protocol, u32)>, CollectError> {
+        let totals = SocketTotals::read()?;
         let ports = DynamicPorts::read(&mut sources.settings)?;
+        if let Some(counts) = self.unchanged.counts(label, totals, &ports) {
+            return Ok(counts);
+        }
         let mut counts = Vec::with_capacity(2);
         for protocol in Protocol::ALL {
             self.light.clear();
@@ -164,11 +180,17 @@ impl Surveyor {
                 }
             });
             match dumped {
-                Ok(_) => counts.push((protocol, self.light.len())),
+                Ok(_) => {
+                    let hidden = self.hidden_ports(protocol, label, Some(totals));
+                    let in_use = self.light.len().saturating_add(hidden);
+                    counts.push((protocol, in_use.min(ports.capacity)));
+                }
                 Err(TableError::Absent(Protocol::Udp)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        self.unchanged
+            .remember(label, totals, &ports, counts.clone());
         Ok(counts)
     }
 
@@ -207,14 +229,25 @@ impl Surveyor {
         };
         if hides {
             sample.quality = CountQuality::Estimated;
-            let hidden = if place.estimates_hidden {
-                counters::hidden_tcp_sockets().unwrap_or(0)
-            } else {
-                0
-            };
+            let hidden = self.hidden_ports(protocol, place.label, SocketTotals::read().ok());
             sample.strong = sample.strong.saturating_add(hidden.min(sample.headroom()));
         }
         Some(sample)
+    }
+
+    /// The most ports that sockets in no table may hold. The kernel's total is of the whole host, and ascribed to the
+    /// agent's own namespace.
+    fn hidden_ports(
+        &self,
+        protocol: Protocol,
+        namespace: &str,
+        totals: Option<SocketTotals>,
+    ) -> u32 {
+        let hides = protocol == Protocol::Tcp && self.bound == BoundVisibility::Hidden;
+        match totals {
+            Some(totals) if hides && namespace == OWN_NAMESPACE => totals.hidden_tcp(),
+            Some(_) | None => 0,
+        }
     }
 
     /// The greatest owners by name, and the sums of all others.

@@ -70,6 +70,12 @@ impl Drop for Program {
     }
 }
 
+/// The caller gives it a thread of its own.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Collector>();
+};
+
 #[test]
 fn bound_but_unconnected_sockets_are_counted_with_their_owner() {
     run_in_new(|| {

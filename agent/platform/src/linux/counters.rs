@@ -56,32 +56,59 @@ impl ProtocolCounters {
     }
 }
 
-/// How many TCP sockets exist beyond those in the tables: what hides on kernels that do not list bound sockets.
-///
-/// `alloc` counts the whole host, the tables one namespace, and a socket that is not bound yet counts too, so this is
-/// an upper bound of the ports that hidden sockets hold.
-///
-/// # Errors
-/// When `/proc/net/sockstat` is not readable.
-pub fn hidden_tcp_sockets() -> Result<u32, ReadError> {
-    let v4 = procfile::text("/proc/thread-self/net/sockstat")?;
-    let v6 = procfile::text("/proc/thread-self/net/sockstat6").unwrap_or_default();
-    Ok(hidden_in(&v4, &v6))
+/// The kernel's own totals of sockets: cheap to read, whatever there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketTotals {
+    /// Sockets of the namespace, of any kind and family.
+    pub all: u32,
+    /// TCP sockets in the tables: connected or listening, v4 and v6.
+    pub tcp: [u32; 2],
+    /// TCP sockets in TIME_WAIT.
+    pub tcp_time_wait: u32,
+    /// UDP sockets with a port, v4 and v6.
+    pub udp: [u32; 2],
+    /// TCP sockets of the whole host, those in no table included.
+    pub tcp_of_host: u32,
 }
 
-fn hidden_in(sockstat: &str, sockstat6: &str) -> u32 {
-    let field = |text: &str, line: &str, name: &str| {
-        let fields = text.lines().find_map(|l| l.strip_prefix(line))?;
-        let mut fields = fields.split_whitespace();
-        fields.find(|field| *field == name)?;
-        fields.next()?.parse::<u32>().ok()
-    };
-    let listed = field(sockstat, "TCP:", "inuse")
-        .unwrap_or(0)
-        .saturating_add(field(sockstat6, "TCP6:", "inuse").unwrap_or(0));
-    field(sockstat, "TCP:", "alloc")
-        .unwrap_or(0)
-        .saturating_sub(listed)
+impl SocketTotals {
+    /// Reads the totals of the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// When `/proc/net/sockstat` is not readable; the file for v6 may be missing.
+    pub fn read() -> Result<Self, ReadError> {
+        let v4 = procfile::text("/proc/thread-self/net/sockstat")?;
+        let v6 = procfile::text("/proc/thread-self/net/sockstat6").unwrap_or_default();
+        Ok(Self::parse(&v4, &v6))
+    }
+
+    /// How many TCP sockets exist beyond those in the tables: what hides on kernels that do not list bound sockets.
+    ///
+    /// The total is of the whole host, the tables are of one namespace, and a socket that is not bound yet counts
+    /// too, so this is an upper bound of the ports that hidden sockets hold.
+    #[must_use]
+    pub const fn hidden_tcp(&self) -> u32 {
+        let [v4, v6] = self.tcp;
+        self.tcp_of_host.saturating_sub(v4.saturating_add(v6))
+    }
+
+    fn parse(sockstat: &str, sockstat6: &str) -> Self {
+        let field = |text: &str, line: &str, name: &str| {
+            let fields = text.lines().find_map(|l| l.strip_prefix(line))?;
+            let mut fields = fields.split_whitespace();
+            fields.find(|field| *field == name)?;
+            fields.next()?.parse::<u32>().ok()
+        };
+        let v4 = |line, name| field(sockstat, line, name).unwrap_or(0);
+        let v6 = |line| field(sockstat6, line, "inuse").unwrap_or(0);
+        Self {
+            all: v4("sockets:", "used"),
+            tcp: [v4("TCP:", "inuse"), v6("TCP6:")],
+            tcp_time_wait: v4("TCP:", "tw"),
+            udp: [v4("UDP:", "inuse"), v6("UDP6:")],
+            tcp_of_host: v4("TCP:", "alloc"),
+        }
+    }
 }
 
 /// The value under `name` in a file that has a line of names and a line of values for each `prefix`.
@@ -130,10 +157,15 @@ mod tests {
 
     #[test]
     fn hidden_sockets_are_those_beyond_the_tables() {
-        let sockstat =
-            "sockets: used 30\nTCP: inuse 6 orphan 0 tw 3 alloc 113 mem 1\nUDP: inuse 9 mem 0\n";
-        assert_eq!(hidden_in(sockstat, "TCP6: inuse 2\n"), 105);
-        assert_eq!(hidden_in("", ""), 0);
+        let sockstat = "sockets: used 30\nTCP: inuse 6 orphan 0 tw 3 alloc 113 mem 1\n\
+            UDP: inuse 9 mem 0\n";
+        let totals = SocketTotals::parse(sockstat, "TCP6: inuse 2\nUDP6: inuse 4\n");
+        assert_eq!(totals.hidden_tcp(), 105);
+        assert_eq!(
+            (totals.all, totals.tcp_time_wait, totals.udp),
+            (30, 3, [9, 4])
+        );
+        assert_eq!(SocketTotals::parse("", ""), SocketTotals::default());
     }
 
     #[test]

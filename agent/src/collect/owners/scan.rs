@@ -9,6 +9,8 @@ use super::{
     KnownSocket, OwnerCache, OwnerIndex, RETRY_SAMPLES_MAX, SocketMap, Unresolved, Wanted,
 };
 
+/// What was behind this descriptor is not known.
+const NOTHING: u32 = 0;
 /// Behind this descriptor was no socket that was looked for.
 const NOT_WANTED: u32 = u32::MAX;
 /// Descriptors above this number are looked behind each time; processes number them from 0 without gaps.
@@ -115,7 +117,10 @@ impl ProcessList {
 /// Which descriptors are looked behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
-    /// Those with nothing remembered, or a socket that is gone.
+    /// Those behind which a socket was that is gone: systems hand out the lowest free number, so that new sockets are
+    /// where old ones were. Nothing is listed.
+    Replaced,
+    /// Those as well with nothing remembered.
     Fresh,
     /// Those as well that were something else when last looked behind.
     Remembered,
@@ -137,11 +142,12 @@ impl OwnerCache {
                 self.list.rank(&mut self.processes, holds_sockets)
             }
         };
-        for pass in [Pass::Fresh, Pass::Remembered] {
+        for pass in [Pass::Replaced, Pass::Fresh, Pass::Remembered] {
             for &process in &ranked {
                 if wanted.is_empty() || self.reads_left == 0 {
                     break;
                 }
+                // Of other processes nothing is remembered: the pass in between looks behind everything.
                 if pass == Pass::Fresh || self.of_process(process).is_some() {
                     self.scan(process, pass, &mut wanted);
                 }
@@ -172,9 +178,11 @@ impl OwnerCache {
         let remembered = known_owner
             .and_then(|index| self.owners.get_mut(index.index())?.as_mut())
             .map(|owner| std::mem::take(&mut owner.behind));
+        let behind = remembered.unwrap_or_default();
+        let numbers = 0..u32::try_from(behind.len()).unwrap_or(u32::MAX);
         let mut scan = Scan {
             owner: known_owner.unwrap_or(OwnerIndex::NOBODY),
-            behind: remembered.unwrap_or_default(),
+            behind,
             found: Vec::new(),
             sockets: &self.sockets,
             wanted,
@@ -183,7 +191,12 @@ impl OwnerCache {
             sample: self.sample,
         };
         // A process that ended or may not be looked at holds nothing that can be named.
-        let outcome = self.processes.descriptors(process, &mut scan);
+        let outcome = match pass {
+            Pass::Replaced => self
+                .processes
+                .descriptors_among(process, numbers, &mut scan),
+            Pass::Fresh | Pass::Remembered => self.processes.descriptors(process, &mut scan),
+        };
         let Scan { behind, found, .. } = scan;
         if outcome.is_err() && found.is_empty() {
             return;
@@ -243,7 +256,7 @@ impl Scan<'_> {
             return;
         }
         if descriptor >= self.behind.len() {
-            self.behind.resize(descriptor + 1, 0);
+            self.behind.resize(descriptor + 1, NOTHING);
         }
         if let Some(remembered) = self.behind.get_mut(descriptor) {
             *remembered = behind;
@@ -259,14 +272,18 @@ impl DescriptorVisitor for Scan<'_> {
     fn wants(&mut self, descriptor: u32) -> bool {
         let remembered = self.behind.get(descriptor as usize).copied();
         let skip = match remembered {
-            None | Some(0) => false,
-            Some(NOT_WANTED) => self.pass == Pass::Fresh,
+            None | Some(NOTHING) => self.pass == Pass::Replaced,
+            Some(NOT_WANTED) => self.pass != Pass::Remembered,
             Some(inode) => self.is_current(inode),
         };
         if skip {
             return false;
         }
         *self.reads_left = self.reads_left.saturating_sub(1);
+        if remembered.is_some() {
+            // It may have closed without a successor.
+            self.remember(descriptor as usize, NOTHING);
+        }
         true
     }
 
