@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tidemark_model::port::Protocol;
 use tidemark_model::sample::{
-    AgentCost, CountQuality, CounterRates, DestinationSample, LightCount, OwnerCounts, OwnerSample,
-    PortSpaceSample, ProbeKind, ProbeOutcome, ProbeResult, ProcessIdentity, WatchGroupSample,
+    CountQuality, CounterRates, DestinationSample, LightCount, OwnerCounts, OwnerSample,
+    PortSpaceSample, ProcessIdentity, WatchGroupSample,
 };
 use tidemark_model::tcp::{StateCounts, TcpState};
 use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
@@ -14,6 +14,10 @@ use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
 use crate::convert::names::NameReader;
 use crate::convert::{ConvertError, at_most, list_at_most};
 use crate::v1;
+
+mod host;
+
+use host::{cost_from_wire, probe_from_wire, rates_from_wire};
 
 /// Port spaces of one sample.
 pub const PORT_SPACES_MAX: usize = 256;
@@ -304,67 +308,5 @@ fn watch_group_from_wire(
         name: names.required("watch_group.name", group.name)?,
         connections: group.connections,
         time_wait: group.time_wait,
-    })
-}
-
-fn rates_from_wire(rates: &v1::CounterRates) -> Result<CounterRates, ConvertError> {
-    let rate = |value| count("sample.rates", value);
-    Ok(CounterRates {
-        tcp_active_opens: rate(rates.tcp_active_opens)?,
-        tcp_passive_opens: rate(rates.tcp_passive_opens)?,
-        tcp_attempt_fails: rate(rates.tcp_attempt_fails)?,
-        tcp_estab_resets: rate(rates.tcp_estab_resets)?,
-        tcp_in_segs: rate(rates.tcp_in_segs)?,
-        tcp_out_segs: rate(rates.tcp_out_segs)?,
-        tcp_retrans_segs: rate(rates.tcp_retrans_segs)?,
-        tcp_out_rsts: rate(rates.tcp_out_rsts)?,
-        tcp_time_wait_overflow: rate(rates.tcp_time_wait_overflow)?,
-        udp_in_datagrams: rate(rates.udp_in_datagrams)?,
-        udp_out_datagrams: rate(rates.udp_out_datagrams)?,
-        udp_in_errors: rate(rates.udp_in_errors)?,
-    })
-}
-
-fn probe_from_wire(probe: &v1::Probe) -> Result<ProbeResult, ConvertError> {
-    let unknown = |field| ConvertError::Malformed {
-        field,
-        reason: "it is not one of this protocol's",
-    };
-    let kind = match v1::ProbeKind::try_from(probe.kind) {
-        Ok(v1::ProbeKind::BindTcpV4) => ProbeKind::BindTcpV4,
-        Ok(v1::ProbeKind::BindTcpV6) => ProbeKind::BindTcpV6,
-        Ok(v1::ProbeKind::BindUdp) => ProbeKind::BindUdp,
-        Ok(v1::ProbeKind::BindBurst) => ProbeKind::BindBurst,
-        Ok(v1::ProbeKind::ConnectLoopback) => ProbeKind::ConnectLoopback,
-        Ok(v1::ProbeKind::LocalhostOrder) => ProbeKind::LocalhostOrder,
-        Ok(v1::ProbeKind::Unspecified) | Err(_) => return Err(unknown("probe.kind")),
-    };
-    let outcome = match v1::ProbeOutcome::try_from(probe.outcome) {
-        Ok(v1::ProbeOutcome::Succeeded) => ProbeOutcome::Succeeded,
-        Ok(v1::ProbeOutcome::Exhausted) => ProbeOutcome::Exhausted,
-        Ok(v1::ProbeOutcome::Unsupported) => ProbeOutcome::Unsupported,
-        Ok(v1::ProbeOutcome::Failed) => ProbeOutcome::Failed(probe.error_code),
-        Ok(v1::ProbeOutcome::Unspecified) | Err(_) => return Err(unknown("probe.outcome")),
-    };
-    Ok(ProbeResult {
-        kind,
-        duration_us: probe.duration_us,
-        value: probe.value,
-        outcome,
-    })
-}
-
-fn cost_from_wire(cost: Option<&v1::AgentCost>) -> Result<AgentCost, ConvertError> {
-    let cost = cost.ok_or(ConvertError::Missing {
-        field: "sample.cost",
-    })?;
-    at_most("cost.cpu_us", cost.cpu_us, COUNT_MAX)?;
-    at_most("cost.resident_bytes", cost.resident_bytes, COUNT_MAX)?;
-    Ok(AgentCost {
-        cpu_us: cost.cpu_us,
-        resident_bytes: cost.resident_bytes,
-        collect_us: cost.collect_us,
-        own_ports: cost.own_ports,
-        own_sockets: cost.own_sockets,
     })
 }
