@@ -48,9 +48,6 @@ pub const KEYS: &[&str] = &[
     "log_format",
 ];
 
-/// Variables with the prefix of settings that are something else.
-const NOT_SETTINGS: &[&str] = &["TIDEMARK_CONFIG", "TIDEMARK_CONTEXT"];
-
 /// The agent's settings, every one within its limits.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
@@ -152,7 +149,6 @@ impl AgentConfig {
                 file,
                 environment: config::process_environment(),
                 flags: flags.to_table(),
-                not_settings: NOT_SETTINGS,
             },
             KEYS,
         )?;

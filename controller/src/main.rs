@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tidemark_controller::boot;
-use tidemark_controller::settings::{Config, KEYS, NOT_SETTINGS, Settings};
+use tidemark_controller::settings::{Config, KEYS, Settings};
 use tidemark_controller::up::{self, UpArgs};
 use tidemark_runtime::config::{self, Sources};
 use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
@@ -103,7 +103,6 @@ fn load(args: &ConfigArgs) -> anyhow::Result<Settings> {
         file: args.config.as_deref(),
         environment: config::process_environment(),
         flags,
-        not_settings: &NOT_SETTINGS,
     };
     Ok(config::load::<Config>(&sources, &KEYS)?.check()?)
 }

@@ -26,14 +26,6 @@ pub const KEYS: [&str; 12] = [
     "log_format",
 ];
 
-/// Variables with the prefix of settings that mean something else.
-pub const NOT_SETTINGS: [&str; 4] = [
-    "TIDEMARK_CONFIG_DIR",
-    "TIDEMARK_CONFIG",
-    "TIDEMARK_TEST_POSTGRES",
-    "TIDEMARK_NOW_MS",
-];
-
 /// The configuration as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]

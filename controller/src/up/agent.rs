@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use tidemark_model::HostId;
 use tidemark_model::duration::format_duration;
 use tidemark_model::token::JoinToken;
+use tidemark_runtime::config;
 use tidemark_runtime::durable::{self, Access};
 use tokio::process::{Child, Command};
 
@@ -193,6 +194,10 @@ fn spawn(program: &Path, folder: &Path) -> anyhow::Result<Child> {
         .stdout(Stdio::null())
         .stderr(log)
         .kill_on_drop(true);
+    // What this controller was told is not meant for the agent.
+    for (name, _) in config::process_environment() {
+        command.env_remove(name);
+    }
     // Ctrl-C in the terminal is for the controller, which lets the agent send its last samples first.
     #[cfg(unix)]
     command.process_group(0);

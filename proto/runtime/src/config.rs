@@ -18,12 +18,20 @@ pub struct Sources<'a> {
     pub environment: Vec<(String, String)>,
     /// What flags say.
     pub flags: Table,
-    /// Environment variables of that prefix that are not settings.
-    pub not_settings: &'a [&'a str],
 }
 
 /// Prefix of the environment variables that are settings.
 pub const ENVIRONMENT_PREFIX: &str = "TIDEMARK_";
+
+/// Variables of that prefix that are no program's settings: they may be set beside any of them.
+pub const NOT_SETTINGS: [&str; 6] = [
+    "TIDEMARK_CONFIG",
+    "TIDEMARK_CONFIG_DIR",
+    "TIDEMARK_CONTEXT",
+    "TIDEMARK_NOW_MS",
+    "TIDEMARK_SERVER",
+    "TIDEMARK_CA_FILE",
+];
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +103,7 @@ pub fn load<T: DeserializeOwned>(sources: &Sources<'_>, keys: &[&str]) -> Result
         None => Table::new(),
     };
     for (name, text) in &sources.environment {
-        if sources.not_settings.contains(&name.as_str()) {
+        if NOT_SETTINGS.contains(&name.as_str()) {
             continue;
         }
         match environment_key(name, keys) {
@@ -277,7 +285,6 @@ mod tests {
                     .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                     .collect(),
                 flags: flags.parse().unwrap(),
-                not_settings: &["TIDEMARK_CONFIG_DIR"],
             },
             &KEYS,
         )
