@@ -132,6 +132,8 @@ pub struct StatusWriter {
     pub controller: String,
     /// Folder of the file.
     pub folder: PathBuf,
+    /// When the agent started.
+    pub started_at: Timestamp,
 }
 
 impl StatusBoard {
@@ -219,12 +221,11 @@ impl StatusBoard {
 }
 
 impl StatusWriter {
-    /// Writes the file now and then until `stop`, and once more for the end.
-    pub async fn run(self, stop: CancellationToken) {
-        let started_at = self.board.clock.now();
+    /// Writes the file now and then until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut written: Option<AgentStatus> = None;
         loop {
-            let status = self.gather(started_at);
+            let status = self.gather();
             let is_news = written
                 .as_ref()
                 .is_none_or(|old| !status.says_the_same_as(old));
@@ -233,12 +234,16 @@ impl StatusWriter {
                 written = Some(status);
             }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return,
                 () = tokio::time::sleep(WRITE_INTERVAL) => {}
             }
         }
+    }
+
+    /// Writes the file a last time, once everything else has ended.
+    pub fn finish(&self) {
         self.board.stopped();
-        self.write(&self.gather(started_at));
+        self.write(&self.gather());
     }
 
     fn write(&self, status: &AgentStatus) {
@@ -247,7 +252,7 @@ impl StatusWriter {
         }
     }
 
-    fn gather(&self, started_at: Timestamp) -> AgentStatus {
+    fn gather(&self) -> AgentStatus {
         let sampler = self.sampler.status();
         let collecting = sampler.collecting_since.map(|since| since.elapsed());
         let ms =
@@ -255,7 +260,7 @@ impl StatusWriter {
         AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            started_at_ms: started_at,
+            started_at_ms: self.started_at,
             written_at_ms: self.board.clock.now(),
             controller: self.controller.clone(),
             link: self.board.link().clone(),

@@ -179,6 +179,10 @@ impl TestController {
         ))
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn world(&self) -> World {
         self.world.borrow().clone()
     }

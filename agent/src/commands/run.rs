@@ -76,13 +76,14 @@ async fn serve(
         data_dir = %config.data_dir.display(),
         "agent started"
     );
-    let writer = StatusWriter {
+    let writer = Arc::new(StatusWriter {
         board: board.clone(),
         sampler: control.clone(),
         outbox: outbox.clone(),
         controller: controller.to_string(),
         folder: config.data_dir.clone(),
-    };
+        started_at: clock.now(),
+    });
     let delivery = Delivery {
         dialer: Arc::new(Dialer::new(
             controller,
@@ -103,7 +104,7 @@ async fn serve(
         "watchdog",
         watchdog::watch(control, outbox, clock, stop.clone()),
     );
-    life.spawn("status", writer.run(stop.clone()));
+    life.spawn("status", Arc::clone(&writer).run(stop.clone()));
     life.spawn_critical("delivery", delivery.run(stop));
     let asked = async {
         tokio::select! {
@@ -112,6 +113,7 @@ async fn serve(
         }
     };
     let outcome = life.run_until(asked, shutdown_signal()).await;
+    writer.finish();
     tracing::info!(?outcome, "agent stopped");
     Ok(outcome)
 }
@@ -294,3 +296,6 @@ fn watch_stdin(ended: CancellationToken) -> anyhow::Result<()> {
         .context("the system gives no thread to watch standard input")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,3 +175,22 @@ fn controller_line(agent: &AgentStatus, running: bool, now: Timestamp) -> String
     });
     format!("{}: {state}{since}{skew}", agent.controller)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_an_identity_is_told_what_to_do() {
+        let nothing = Shown {
+            running: false,
+            host_id: None,
+            enrolled: false,
+            certificate: None,
+            agent: None,
+        };
+        let text = render(&nothing, Timestamp::EPOCH);
+        assert!(text.contains("tidemark token create"), "{text}");
+        assert!(text.contains("has never run"), "{text}");
+    }
+}

@@ -10,16 +10,17 @@ fn vault(token: &JoinToken) -> Vault {
 #[tokio::test]
 async fn a_host_enrols_and_finds_its_identity_again_after_a_restart() {
     let controller = TestController::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("identity");
     let token = controller.token();
-    let vault = Vault::open_or_create(folder.path(), token.ca_pin).unwrap();
+    let vault = Vault::open_or_create(&folder, token.ca_pin).unwrap();
     let host_id = vault.identity().host_id();
     assert!(!vault.is_enrolled());
     enroll(&controller.dialer(), &vault, &token, &facts())
         .await
         .unwrap();
     drop(vault);
-    let again = Vault::open(folder.path()).unwrap().unwrap();
+    let again = Vault::open(&folder).unwrap().unwrap();
     assert_eq!(again.identity().host_id(), host_id);
     assert_eq!(again.current().unwrap().generation(), 1);
     let asked = &controller.world().enrolled[0];
@@ -43,6 +44,41 @@ async fn the_key_files_are_for_their_owner_alone() {
     for entry in std::fs::read_dir(&folder).unwrap() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
     }
+}
+
+#[tokio::test]
+async fn an_identity_that_others_may_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let controller = TestController::start().await;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("identity");
+    drop(Vault::open_or_create(&folder, controller.token().ca_pin).unwrap());
+    let open_to_all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&folder, open_to_all).unwrap();
+    let error = Vault::open(&folder).unwrap_err().to_string();
+    assert!(
+        error.contains("mode 755") && error.contains("make it 700"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_identity_lost_in_both_copies_says_how_to_go_on() {
+    let controller = TestController::start().await;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("identity");
+    let token = controller.token();
+    drop(Vault::open_or_create(&folder, token.ca_pin).unwrap());
+    std::fs::write(folder.join("identity.a"), [0; 64]).unwrap();
+    assert!(
+        Vault::open(&folder).unwrap().is_some(),
+        "the other copy is used"
+    );
+    std::fs::write(folder.join("identity.b"), [0; 64]).unwrap();
+    let error = Vault::open(&folder).unwrap_err().to_string();
+    assert!(error.contains("reset-identity"), "{error}");
+    Vault::reset(&folder).unwrap();
+    assert!(Vault::open(&folder).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -71,15 +107,16 @@ async fn another_controllers_ca_is_refused_before_anything_secret_is_sent() {
 async fn a_lost_answer_is_asked_for_again_with_the_same_keys_even_after_a_restart() {
     let controller = TestController::start().await;
     controller.set(|knobs| knobs.answers_lost = 1);
-    let folder = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("identity");
     let token = controller.token();
-    let vault = Vault::open_or_create(folder.path(), token.ca_pin).unwrap();
+    let vault = Vault::open_or_create(&folder, token.ca_pin).unwrap();
     let error = enroll(&controller.dialer(), &vault, &token, &facts())
         .await
         .unwrap_err();
     assert!(error.is_passing(), "{error}");
     drop(vault);
-    let vault = Vault::open_or_create(folder.path(), token.ca_pin).unwrap();
+    let vault = Vault::open_or_create(&folder, token.ca_pin).unwrap();
     enroll(&controller.dialer(), &vault, &token, &facts())
         .await
         .unwrap();
@@ -140,13 +177,14 @@ async fn an_absent_controller_is_told_from_a_foreign_one() {
 #[tokio::test]
 async fn a_token_of_another_controller_moves_the_host_and_keeps_its_identity() {
     let (first, second) = (TestController::start().await, TestController::start().await);
-    let folder = tempfile::tempdir().unwrap();
-    let vault = Vault::open_or_create(folder.path(), first.token().ca_pin).unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("identity");
+    let vault = Vault::open_or_create(&folder, first.token().ca_pin).unwrap();
     enroll(&first.dialer(), &vault, &first.token(), &facts())
         .await
         .unwrap();
     let host_id = vault.identity().host_id();
-    let moved = Vault::open_or_create(folder.path(), second.token().ca_pin).unwrap();
+    let moved = Vault::open_or_create(&folder, second.token().ca_pin).unwrap();
     assert!(!moved.is_enrolled());
     enroll(&second.dialer(), &moved, &second.token(), &facts())
         .await

@@ -61,6 +61,17 @@ pub enum VaultError {
         /// Where it was kept.
         folder: PathBuf,
     },
+    /// Others may read the identity.
+    #[error(
+        "the identity folder {} is open to other users (mode {mode:o}): make it 700; if others may have read it, run \
+         `tidemark-agent reset-identity` and enrol with a new token", folder.display()
+    )]
+    Exposed {
+        /// Which folder.
+        folder: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The file system refuses.
     #[error("the state folder {} cannot be written", folder.display())]
     Storage {
@@ -94,13 +105,15 @@ impl Vault {
     /// Opens the identity in `folder`; `None` when there has never been one.
     ///
     /// # Errors
-    /// [`VaultError::IdentityLost`] when there was one and neither copy can be read.
+    /// [`VaultError::IdentityLost`] when there was one and neither copy can be read; [`VaultError::Exposed`] when others
+    /// may read it.
     pub fn open(folder: &Path) -> Result<Option<Self>, VaultError> {
         let files = Files::in_folder(folder);
         let found = files.identity.read();
         if found.is_absent() {
             return Ok(None);
         }
+        check_private(folder)?;
         for slot in &found.lost {
             tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a copy of the identity is lost; the other is used");
         }
@@ -133,6 +146,8 @@ impl Vault {
             None => IdentityKey::generate()?,
         };
         let files = Files::in_folder(folder);
+        durable::make_private_folder(folder).map_err(|source| files.storage_error(source))?;
+        check_private(folder)?;
         files
             .start_anew(&identity, &ca_pin)
             .map_err(|source| files.storage_error(source))?;
@@ -257,7 +272,6 @@ impl Files {
     }
 
     fn start_anew(&self, identity: &IdentityKey, ca_pin: &CaPin) -> io::Result<()> {
-        durable::make_private_folder(&self.folder)?;
         self.credentials.remove()?;
         self.generation.remove()?;
         self.pending.remove()?;
@@ -300,6 +314,18 @@ impl Files {
         let found = self.pending.read();
         key_from_pkcs8(&found.newest()?.payload).ok()
     }
+}
+
+/// Refuses a folder that anybody but its owner may enter.
+fn check_private(folder: &Path) -> Result<(), VaultError> {
+    let mode = rustix::fs::stat(folder).map_or(0, |stat| stat.st_mode & 0o777);
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(VaultError::Exposed {
+        folder: folder.to_owned(),
+        mode,
+    })
 }
 
 fn parse_identity(stored: &[u8]) -> Option<(IdentityKey, CaPin)> {

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, OtherError};
@@ -102,8 +101,11 @@ pub enum LinkFailure {
         retry_after: Option<Duration>,
     },
     /// The connection ended while an answer was awaited.
-    #[error("the connection to the controller was lost")]
-    Lost(#[source] Arc<dyn Error + Send + Sync>),
+    #[error("the connection to the controller was lost: {reason}")]
+    Lost {
+        /// The innermost cause, in its own words.
+        reason: String,
+    },
 }
 
 impl LinkFailure {
@@ -125,7 +127,7 @@ impl LinkFailure {
             Self::Tls(_) => "tls_failed",
             Self::Http2(_) => "http2_failed",
             Self::Answer { code, .. } => answer_kind(*code),
-            Self::Lost(_) => "lost",
+            Self::Lost { .. } => "lost",
         }
     }
 
@@ -198,7 +200,9 @@ impl LinkFailure {
             return failure;
         }
         if status.source().is_some() {
-            return Self::Lost(Arc::new(status));
+            return Self::Lost {
+                reason: innermost(&status),
+            };
         }
         Self::Answer {
             code: status.code(),
@@ -284,6 +288,24 @@ pub(crate) fn shown(text: &str) -> String {
         .collect()
 }
 
+/// The last cause of a chain, in words for people: the chain in between repeats itself in the words of each layer.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    for _ in 0..CAUSES_MAX {
+        let is_cut = last
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
+        if is_cut {
+            return "it was cut without a word".to_owned();
+        }
+        match cause_of(last) {
+            Some(cause) => last = cause,
+            None => break,
+        }
+    }
+    shown(&last.to_string())
+}
+
 /// Searches the chain of causes, and what an `io::Error` wraps, for an error of one type.
 fn find_cause<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
@@ -292,14 +314,18 @@ fn find_cause<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Optio
         if let Some(found) = cause.downcast_ref::<T>() {
             return Some(found);
         }
-        // `io::Error::source` skips the error that it wraps.
-        let wrapped = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .map(|inner| inner as &(dyn Error + 'static));
-        next = wrapped.or_else(|| cause.source());
+        next = cause_of(cause);
     }
     None
+}
+
+/// One step down a chain of causes; `io::Error::source` skips the error that it wraps.
+fn cause_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+        .map(|inner| inner as &(dyn Error + 'static));
+    wrapped.or_else(|| error.source())
 }
 
 #[cfg(test)]
@@ -313,6 +339,18 @@ mod tests {
         let failure = LinkFailure::from_status(Status::from_error(Box::new(io)));
         assert_eq!(failure.kind(), "certificate_refused");
         assert!(failure.needs_new_certificate());
+    }
+
+    #[test]
+    fn a_connection_that_was_cut_is_told_in_few_words() {
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        let layered = io::Error::other(io::Error::other(cut));
+        let failure = LinkFailure::from_status(Status::from_error(Box::new(layered)));
+        assert_eq!(failure.kind(), "lost");
+        assert!(
+            failure.to_string().ends_with("it was cut without a word"),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -324,19 +324,20 @@ async fn a_refused_certificate_is_replaced_by_the_identity_proof_once() {
 #[tokio::test]
 async fn a_host_whose_newest_certificate_is_damaged_falls_back_and_is_no_clone() {
     let controller = TestController::start().await;
-    let folder = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("identity");
     let (dialer, token) = (controller.dialer(), controller.token());
-    let vault = Vault::open_or_create(folder.path(), token.ca_pin).unwrap();
+    let vault = Vault::open_or_create(&folder, token.ca_pin).unwrap();
     enroll(&dialer, &vault, &token, &facts()).await.unwrap();
     crate::renew::renew(&dialer, &vault).await.unwrap();
     drop(vault);
     // The second write went to the other slot.
-    damage(folder.path(), "credentials.a");
-    let vault = Vault::open(folder.path()).unwrap().unwrap();
+    damage(&folder, "credentials.a");
+    let vault = Vault::open(&folder).unwrap().unwrap();
     assert_eq!(vault.current().unwrap().generation(), 1);
     assert_eq!(vault.generation(), 2, "the proof states what was held last");
-    damage(folder.path(), "credentials.b");
-    let vault = Vault::open(folder.path()).unwrap().unwrap();
+    damage(&folder, "credentials.b");
+    let vault = Vault::open(&folder).unwrap().unwrap();
     assert!(vault.current().is_none());
     assert!(vault.is_enrolled());
     let mut host = Host::with_vault(vault);
