@@ -10,7 +10,7 @@ use tidemark_model::notice::{Notice, NoticeKind};
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::access::{BrowserSessions, LoginCodes};
 use crate::ingest::IngestHandle;
@@ -40,6 +40,8 @@ pub struct App {
     pub login_codes: LoginCodes,
     /// Browsers that are signed in.
     pub browser_sessions: BrowserSessions,
+    /// Places for history queries that run at once.
+    pub query_places: Semaphore,
     /// Sessions that are open.
     pub sessions_open: OpenCount,
     /// When this controller started.

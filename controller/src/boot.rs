@@ -13,7 +13,7 @@ use tidemark_model::notice::NoticeKind;
 use tidemark_runtime::{Clock, Entropy, Lifecycle, durable, tls};
 use tidemark_store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::access::{BrowserSessions, LoginCodes};
 use crate::app::identities::profile_of;
@@ -24,7 +24,7 @@ use crate::live::{Delivery, Live};
 use crate::metrics::Metrics;
 use crate::pki::Authority;
 use crate::settings::Settings;
-use crate::{api, tasks};
+use crate::{api, query, tasks};
 
 /// Notices on their way to a commit; more at once than a database outage of some minutes makes.
 const NOTICES_MAX: usize = 4_096;
@@ -63,6 +63,7 @@ pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Star
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
         browser_sessions: BrowserSessions::new(entropy.clone()),
+        query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),
         agents_address: settings
             .agents_address

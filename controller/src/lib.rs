@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod live;
 pub mod metrics;
 pub mod pki;
+pub mod query;
 pub mod settings;
 pub mod tasks;
 pub mod tokens;

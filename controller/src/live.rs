@@ -2,6 +2,7 @@
 //! store at the start; nothing here is worth saving.
 
 mod host;
+mod minutes;
 mod space;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use host::{Delivery, HostLive, HostProfile};
+pub use minutes::LastHour;
 pub use space::{Level, SpaceLive};
 
 /// Changes that a live view may lag behind before it must start over.

@@ -6,18 +6,52 @@ pub mod fleet;
 pub mod host;
 pub mod live;
 pub mod login;
+pub mod picture;
+pub mod row;
+pub mod standing;
+pub mod words;
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::api::problem::ApiProblem;
+use crate::api::guard::Asking;
+use crate::api::problem::{Answer, ApiProblem};
+
+/// What every page shows around its own content.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Which entry of the navigation is this page's.
+    pub(crate) here: &'static str,
+    /// Who is signed in.
+    pub(crate) caller: String,
+    /// Version of the controller.
+    pub(crate) version: &'static str,
+}
+
+impl Frame {
+    fn new(here: &'static str, asking: &Asking) -> Self {
+        let caller = asking.caller.as_ref().map(|caller| caller.name.clone());
+        Self {
+            here,
+            caller: caller.unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// A template as a text.
+fn render(template: &impl Template) -> Answer<String> {
+    template
+        .render()
+        .map_err(|error| ApiProblem::internal(&error.to_string()))
+}
 
 /// A template as a response.
-pub(crate) fn page(template: &impl Template) -> Response {
-    match template.render() {
+fn page(template: &impl Template) -> Response {
+    match render(template) {
         Ok(html) => Html(html).into_response(),
-        Err(error) => ApiProblem::internal(&error.to_string()).into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -34,6 +68,11 @@ pub fn refusal(problem: &ApiProblem) -> Response {
     };
     *response.status_mut() = status;
     response
+}
+
+/// A page's answer, its problems for a person.
+fn for_person(answer: Answer<Response>) -> Response {
+    answer.unwrap_or_else(|problem| refusal(&problem))
 }
 
 #[derive(Template)]

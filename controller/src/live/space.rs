@@ -1,5 +1,6 @@
 //! One port space at this moment: its level and its forecast.
 
+use super::minutes::LastHour;
 use tidemark_detect::{SampleReadings, SpaceDetector};
 use tidemark_model::forecast::Forecast;
 use tidemark_model::sample::{CountQuality, PortSpaceSample};
@@ -58,6 +59,8 @@ pub struct SpaceLive {
     pub forecast: Forecast,
     /// When the forecast was made.
     pub forecast_at: Timestamp,
+    /// Ports in use over the last hour.
+    pub last_hour: LastHour,
 }
 
 impl SpaceLive {
@@ -69,6 +72,7 @@ impl SpaceLive {
             detector,
             forecast: Forecast::unknown("no forecast yet: it needs a few samples".to_owned()),
             forecast_at: Timestamp::EPOCH,
+            last_hour: LastHour::default(),
         }
     }
 
@@ -82,6 +86,7 @@ impl SpaceLive {
     ) -> bool {
         self.detector
             .observe(&readings.observation(at, exhaustion_events));
+        self.last_hour.note(level.at, level.in_use());
         if level.at >= self.level.at {
             self.level = level;
         }

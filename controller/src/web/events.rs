@@ -1,6 +1,122 @@
-//! `/events`: what happened.
+//! `/events`: what happened, newest first, as a page.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use tidemark_model::Timestamp;
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::view::EventView;
+use tidemark_store::{NoticeQuery, NoticeStart};
+
+use super::{Frame, for_person, page as respond, words};
+use crate::api::events as api;
+use crate::api::fleet;
+use crate::api::guard::Asking;
+use crate::api::params::Params;
+use crate::api::problem::Answer;
+use crate::app::App;
+
+/// Lines of a page.
+const ROWS: u32 = 100;
 
 /// `GET /events`.
-pub async fn page() -> &'static str {
-    ""
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Response {
+    for_person(events_page(&app, &asking, params).await)
+}
+
+async fn events_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
+    let params = params.only(&["kind", "cursor"])?;
+    let kind = params.one("kind")?.and_then(NoticeKind::from_name);
+    let before = params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
+    let query = NoticeQuery {
+        start: before.map_or(NoticeStart::Newest, NoticeStart::Before),
+        host: None,
+        kind,
+        since: None,
+        limit: ROWS,
+    };
+    let rows = rows_of(app, &query).await?;
+    let older = rows
+        .last()
+        .filter(|_| rows.len() >= ROWS as usize)
+        .map(|row| row.event.id);
+    Ok(respond(&EventsPage {
+        frame: Frame::new("events", asking),
+        kinds: NoticeKind::ALL.iter().map(|kind| kind.as_str()).collect(),
+        kind: kind.map_or("", NoticeKind::as_str),
+        is_newest: before.is_none(),
+        older,
+        rows,
+    }))
+}
+
+/// A page of events as lines.
+pub(super) async fn rows_of(app: &App, query: &NoticeQuery) -> Answer<Vec<EventRow>> {
+    let now = app.clock.now();
+    let events = api::page(app, query).await?;
+    Ok(events
+        .into_iter()
+        .map(|event| EventRow::new(event, now))
+        .collect())
+}
+
+/// One event as a line.
+#[derive(Clone, Debug, Template)]
+#[template(path = "event.html")]
+pub struct EventRow {
+    event: EventView,
+    at: String,
+    kind: String,
+    tone: &'static str,
+}
+
+impl EventRow {
+    /// The line of an event as seen at `now`.
+    #[must_use]
+    pub fn new(event: EventView, now: Timestamp) -> Self {
+        let tone = match NoticeKind::from_name(&event.kind) {
+            Some(
+                NoticeKind::ForecastChanged
+                | NoticeKind::HostQuarantined
+                | NoticeKind::SamplesDropped
+                | NoticeKind::HostEvent,
+            ) => "watch",
+            Some(
+                NoticeKind::HostRevoked | NoticeKind::EnrolmentRefused | NoticeKind::FrameRefused,
+            ) => "urgent",
+            Some(
+                NoticeKind::HostEnrolled
+                | NoticeKind::HostConnected
+                | NoticeKind::HostDisconnected
+                | NoticeKind::HostRebooted
+                | NoticeKind::TokenCreated
+                | NoticeKind::Controller,
+            )
+            | None => "calm",
+        };
+        Self {
+            at: words::moment(Timestamp::from_unix_ms(event.at_ms), now),
+            kind: event.kind.replace('_', " "),
+            tone,
+            event,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "events.html")]
+struct EventsPage {
+    frame: Frame,
+    kinds: Vec<&'static str>,
+    kind: &'static str,
+    is_newest: bool,
+    older: Option<i64>,
+    rows: Vec<EventRow>,
 }

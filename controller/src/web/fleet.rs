@@ -1,13 +1,186 @@
-//! `/`: the fleet.
+//! `/`: the fleet, what needs attention first.
 
-use axum::response::Html;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use tidemark_model::view::StatusView;
+use tidemark_model::{HostId, Timestamp};
+
+use super::row::Row;
+use super::standing::{self, EtaWords, Urgency};
+use super::{Frame, for_person, page as respond, words};
+use crate::api::fleet::{HostFilter, STATES, select};
+use crate::api::guard::Asking;
+use crate::api::params::Params;
+use crate::api::problem::Answer;
+use crate::api::status;
+use crate::app::App;
+use crate::live::HostLive;
+
+/// Lines of a page; the filter finds the others. A browser lays out this many at once.
+const ROWS_MAX: usize = 500;
 
 /// `GET /`.
-pub async fn page() -> Html<&'static str> {
-    Html("")
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Response {
+    for_person(fleet_page(&app, &asking, params).await)
 }
 
-/// `GET /fleet/rows`.
-pub async fn rows() -> Html<&'static str> {
-    Html("")
+async fn fleet_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
+    let list = List::of(app, params)?;
+    let is_ready = status::database_answers(app).await;
+    Ok(respond(&FleetPage {
+        frame: Frame::new("fleet", asking),
+        tiles: Tiles::of(app, is_ready),
+        agents_address: &app.agents_address,
+        states: &STATES,
+        list,
+    }))
+}
+
+/// `GET /fleet/rows`: the lines alone, for the filter.
+pub async fn rows(State(app): State<Arc<App>>, params: Params) -> Response {
+    for_person(List::of(&app, params).map(|list| respond(&list)))
+}
+
+#[derive(Template)]
+#[template(path = "fleet.html")]
+struct FleetPage<'a> {
+    frame: Frame,
+    tiles: Tiles,
+    agents_address: &'a str,
+    states: &'static [&'static str],
+    list: List,
+}
+
+/// The lines that a filter leaves.
+#[derive(Template)]
+#[template(path = "rows.html")]
+struct List {
+    text: String,
+    state: String,
+    rows: Vec<Row>,
+    /// Hosts that pass the filter.
+    found: usize,
+    /// Hosts of the fleet.
+    total: usize,
+}
+
+impl List {
+    fn of(app: &App, params: Params) -> Answer<Self> {
+        let params = params.only(&HostFilter::PARAMS)?;
+        let filter = HostFilter::of(&params)?;
+        let now = app.clock.now();
+        let place = |host: &HostLive| {
+            let view = host.view(now);
+            (standing::rank(&view, now), view.name.to_lowercase())
+        };
+        let mut hosts: Vec<((i64, String), HostId)> = select(app, &filter, place);
+        hosts.sort_unstable();
+        let found = hosts.len();
+        let shown = hosts.iter().take(ROWS_MAX);
+        Ok(Self {
+            text: params.one("text")?.unwrap_or_default().to_owned(),
+            state: params.many("state").next().unwrap_or_default().to_owned(),
+            rows: shown.filter_map(|(_, id)| Row::of(app, *id)).collect(),
+            found,
+            total: if filter.is_empty() {
+                found
+            } else {
+                app.live.ids().len()
+            },
+        })
+    }
+}
+
+/// The fleet in four figures.
+#[derive(Clone, Debug, Template)]
+#[template(path = "tiles.html")]
+pub struct Tiles {
+    /// The controller about itself.
+    status: StatusView,
+    total: u64,
+    online: u64,
+    silent: u64,
+    /// Hosts whose ports run out, as far as the forecast sees.
+    running_out: u64,
+    soonest: Option<(String, EtaWords)>,
+    fullest: Option<(String, String)>,
+    stored: String,
+    lost: String,
+    is_losing: bool,
+}
+
+impl Tiles {
+    /// Of the whole fleet.
+    #[must_use]
+    pub fn of(app: &App, is_ready: bool) -> Self {
+        let now = app.clock.now();
+        let status = status::view(app, is_ready);
+        let of_state = |state: &str| status.hosts.get(state).copied().unwrap_or(0);
+        let dropped = status
+            .delivery
+            .dropped
+            .values()
+            .fold(0_u64, |sum, records| sum.saturating_add(*records));
+        let mut tiles = Self {
+            total: status.hosts.values().sum(),
+            online: of_state("online"),
+            silent: of_state("stale").saturating_add(of_state("offline")),
+            running_out: 0,
+            soonest: None,
+            fullest: None,
+            stored: words::count(status.delivery.stored),
+            lost: words::count(dropped),
+            is_losing: dropped > 0,
+            status,
+        };
+        tiles.look_at_hosts(app, now);
+        tiles
+    }
+
+    fn look_at_hosts(&mut self, app: &App, now: Timestamp) {
+        let mut soonest_ms = i64::MAX;
+        let mut fullest = (0_u64, 1_u64);
+        for id in app.live.ids() {
+            app.live.read(id, |host| {
+                if host.state(now) == "revoked" {
+                    return;
+                }
+                let view = host.view(now);
+                let Some(worst) = standing::worst(&view) else {
+                    return;
+                };
+                if let Some(eta_ms) = worst.eta_ms {
+                    self.running_out = self.running_out.saturating_add(1);
+                    if eta_ms < soonest_ms {
+                        soonest_ms = eta_ms;
+                        let words = EtaWords::of(Some(worst), now);
+                        self.soonest = Some((view.name.clone(), words));
+                    }
+                }
+                for space in &view.port_spaces {
+                    let share = (u64::from(space.in_use), u64::from(space.capacity));
+                    let is_fuller =
+                        share.0.saturating_mul(fullest.1) > fullest.0.saturating_mul(share.1);
+                    if share.1 > 0 && is_fuller {
+                        fullest = share;
+                        let percent = words::percent(space.in_use, space.capacity);
+                        self.fullest = Some((view.name.clone(), percent));
+                    }
+                }
+            });
+        }
+    }
+
+    fn tone(&self) -> &'static str {
+        let urgency = self.soonest.as_ref().map(|(_, eta)| eta.urgency);
+        urgency.unwrap_or(Urgency::Calm).as_str()
+    }
 }

@@ -1,13 +1,162 @@
 //! `/hosts/{host}`: one host.
 
-use axum::response::Html;
+mod now;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use tidemark_model::HostId;
+use tidemark_model::view::{HostDetail, PortSpaceView};
+use tidemark_store::{NoticeQuery, NoticeStart};
+
+use self::now::Now;
+use super::events::{EventRow, rows_of};
+use super::standing;
+use super::{Frame, for_person, page as respond};
+use crate::api::fleet;
+use crate::api::guard::Asking;
+use crate::api::params::Params;
+use crate::api::problem::Answer;
+use crate::app::App;
+
+/// Events that a host's page lists.
+const EVENTS: u32 = 30;
+
+/// Ranges of the chart: name in addresses, words, milliseconds.
+const RANGES: [(&str, &str, i64); 5] = [
+    ("15m", "15 min", 900_000),
+    ("1h", "1 h", 3_600_000),
+    ("6h", "6 h", 21_600_000),
+    ("24h", "24 h", 86_400_000),
+    ("7d", "7 d", 604_800_000),
+];
+
+/// Which range is shown without a choice.
+const RANGE_DEFAULT: &str = "1h";
 
 /// `GET /hosts/{host}`.
-pub async fn page() -> Html<&'static str> {
-    Html("")
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(host): Path<String>,
+    params: Params,
+) -> Response {
+    for_person(host_page(&app, &asking, &host, params).await)
 }
 
-/// `GET /hosts/{host}/now`.
-pub async fn now() -> Html<&'static str> {
-    Html("")
+async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> Answer<Response> {
+    let params = params.only(&["space", "range", "from", "to"])?;
+    let id = fleet::find_host(app, host)?;
+    let detail = detail_of(app, id, host)?;
+    let wanted = params.one("range")?.unwrap_or(RANGE_DEFAULT);
+    let range = RANGES
+        .iter()
+        .find(|(name, _, _)| *name == wanted)
+        .or(RANGES.iter().find(|(name, _, _)| *name == RANGE_DEFAULT))
+        .copied()
+        .unwrap_or(("1h", "1 h", 3_600_000));
+    let query = NoticeQuery {
+        start: NoticeStart::Newest,
+        host: Some(id),
+        kind: None,
+        since: None,
+        limit: EVENTS,
+    };
+    let tabs = tabs_of(&detail, params.one("space")?);
+    let space = tabs
+        .iter()
+        .find(|tab| tab.is_chosen)
+        .map(|tab| tab.address.clone())
+        .unwrap_or_default();
+    Ok(respond(&HostPage {
+        frame: Frame::new("host", asking),
+        now: Now::of(app, &detail, chosen(&detail, params.one("space")?)),
+        events: rows_of(app, &query).await?,
+        ranges: &RANGES,
+        range: range.0,
+        range_ms: range.2,
+        space,
+        tabs,
+        detail,
+    }))
+}
+
+/// `GET /hosts/{host}/now`: what changes with each sample.
+pub async fn now(
+    State(app): State<Arc<App>>,
+    Path(host): Path<String>,
+    params: Params,
+) -> Response {
+    for_person(now_part(&app, &host, params))
+}
+
+fn now_part(app: &App, host: &str, params: Params) -> Answer<Response> {
+    let params = params.only(&["space"])?;
+    let id = fleet::find_host(app, host)?;
+    let detail = detail_of(app, id, host)?;
+    let space = chosen(&detail, params.one("space")?);
+    Ok(respond(&Now::of(app, &detail, space)))
+}
+
+fn detail_of(app: &App, id: HostId, host: &str) -> Answer<HostDetail> {
+    let now = app.clock.now();
+    let detail = app.live.read(id, |host| host.detail(now));
+    Ok(detail.ok_or_else(|| fleet::HostLookupError::Unknown {
+        name: host.chars().take(64).collect(),
+    })?)
+}
+
+/// The port space that an address names as `PROTOCOL/NAMESPACE`, else the one that matters most.
+fn chosen<'d>(detail: &'d HostDetail, wanted: Option<&str>) -> Option<&'d PortSpaceView> {
+    let named = wanted.and_then(|wanted| wanted.split_once('/'));
+    let is_named = |space: &&PortSpaceView| {
+        named.is_some_and(|(protocol, namespace)| {
+            space.protocol == protocol && space.namespace == namespace
+        })
+    };
+    let spaces = &detail.host.port_spaces;
+    spaces
+        .iter()
+        .find(is_named)
+        .or_else(|| standing::worst(&detail.host))
+}
+
+/// One port space in the choice of them.
+struct Tab {
+    /// `PROTOCOL/NAMESPACE`.
+    address: String,
+    name: String,
+    percent: String,
+    urgency: &'static str,
+    is_chosen: bool,
+}
+
+fn tabs_of(detail: &HostDetail, wanted: Option<&str>) -> Vec<Tab> {
+    let chosen = chosen(detail, wanted);
+    let now = tidemark_model::Timestamp::from_unix_ms(detail.host.sampled_ms.unwrap_or(0));
+    let tab = |space: &PortSpaceView| Tab {
+        address: format!("{}/{}", space.protocol, space.namespace),
+        name: standing::space_name(&space.protocol, &space.namespace),
+        percent: super::words::percent(space.in_use, space.capacity),
+        urgency: standing::urgency(space, now).as_str(),
+        is_chosen: chosen == Some(space),
+    };
+    detail.host.port_spaces.iter().map(tab).collect()
+}
+
+#[derive(Template)]
+#[template(path = "host.html")]
+struct HostPage {
+    frame: Frame,
+    detail: HostDetail,
+    tabs: Vec<Tab>,
+    space: String,
+    ranges: &'static [(&'static str, &'static str, i64)],
+    range: &'static str,
+    range_ms: i64,
+    now: Now,
+    events: Vec<EventRow>,
 }

@@ -1,6 +1,107 @@
-//! `/live`: changes as rendered rows.
+//! `/live`: changes as rendered lines, so that what a page shows later is what it was first rendered with.
 
-/// `GET /live`.
-pub async fn stream() -> &'static str {
-    ""
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::Event;
+use futures::{Stream, StreamExt as _};
+use tidemark_model::HostId;
+use tokio::time::Instant;
+
+use super::events::EventRow;
+use super::fleet::Tiles;
+use super::row::Row;
+use crate::api::changes::{self, Update, Viewer};
+use crate::api::events;
+use crate::api::fleet::{self, HostFilter};
+use crate::api::guard::Asking;
+use crate::api::live::sse;
+use crate::api::params::Params;
+use crate::api::problem::Answer;
+use crate::app::App;
+
+/// Shortest time between two renderings of the tiles, which look at every host.
+const TILES_EVERY: Duration = Duration::from_secs(2);
+
+/// `GET /live`: events `row` (a line), `gone` (the id of a host that the filter does not let pass), `tiles`, `event`
+/// (a line of the list of events) and `resync`.
+pub async fn stream(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+    let params = params.only(&["host", "text", "state", "label"])?;
+    let only = params
+        .one("host")?
+        .map(|name| fleet::find_host(&app, name))
+        .transpose()?;
+    let view = PageView {
+        filter: HostFilter::of(&params)?,
+        tiles_at: only.is_none().then(Instant::now),
+        app: Arc::clone(&app),
+    };
+    let viewer = Viewer {
+        credential: asking.credential,
+        only,
+    };
+    let events = changes::updates(app, viewer).scan(view, |view, update| {
+        let events = view.events_of(&update);
+        std::future::ready(Some(futures::stream::iter(events)))
+    });
+    Ok(sse(events.flatten()))
+}
+
+/// What one page shows.
+struct PageView {
+    app: Arc<App>,
+    filter: HostFilter,
+    /// When the tiles were last rendered; `None` where there are none.
+    tiles_at: Option<Instant>,
+}
+
+impl PageView {
+    fn events_of(&mut self, update: &Update) -> Vec<Event> {
+        let mut events = Vec::with_capacity(2);
+        match update {
+            Update::Host(id) => events.extend(self.row(*id)),
+            Update::Notice(notice) => {
+                let event = events::view(&self.app, notice);
+                let row = EventRow::new(event, self.app.clock.now());
+                events.extend(html("event", &row));
+            }
+            Update::Resync => events.push(Event::default().event("resync").data("-")),
+        }
+        let is_due = self
+            .tiles_at
+            .is_some_and(|last| last.elapsed() >= TILES_EVERY);
+        if is_due {
+            self.tiles_at = Some(Instant::now());
+            let is_ready = self.app.metrics.database_ready.get() == 1;
+            events.extend(html("tiles", &Tiles::of(&self.app, is_ready)));
+        }
+        events
+    }
+
+    fn row(&self, id: HostId) -> Option<Event> {
+        let now = self.app.clock.now();
+        let passes = self
+            .app
+            .live
+            .read(id, |host| self.filter.takes(host, now))?;
+        if !passes {
+            return Some(Event::default().event("gone").data(id.to_string()));
+        }
+        html("row", &Row::of(&self.app, id)?)
+    }
+}
+
+fn html(name: &str, template: &impl Template) -> Option<Event> {
+    let html = template.render().ok()?;
+    // A carriage return would end a line of the stream; in the page it is white space.
+    Some(Event::default().event(name).data(html.replace('\r', " ")))
 }

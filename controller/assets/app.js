@@ -1,0 +1,279 @@
+// Brings the rendered pages to life: live lines, the filter, keys, local time. Shows only what the controller rendered.
+"use strict";
+
+(() => {
+  const one = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // A rendered fragment as nodes; the controller has escaped everything in it.
+  const nodes = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content;
+  };
+
+  const debounce = (work, ms) => {
+    let timer = 0;
+    return (...given) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => work(...given), ms);
+    };
+  };
+
+  // At most one run per `ms`, and always one after the last call.
+  const throttle = (work, ms) => {
+    let last = -ms;
+    let timer = 0;
+    return () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        last = performance.now();
+        work();
+      }, Math.max(0, last + ms - performance.now()));
+    };
+  };
+
+  const remember = (key, value) => {
+    try {
+      if (value === undefined) return localStorage.getItem(key);
+      localStorage.setItem(key, value);
+    } catch {
+      // A browser that keeps nothing shows the default.
+    }
+    return null;
+  };
+
+  /* Times: rendered in UTC, shown in local time by choice. */
+  const zone = one("#zone");
+  let isLocal = remember("tidemark-zone") === "local";
+
+  const localWords = (ms, form) => {
+    const at = new Date(ms);
+    const now = new Date();
+    const clock = { hour: "2-digit", minute: "2-digit", hour12: false };
+    if (form === "moment") clock.second = "2-digit";
+    const time = at.toLocaleTimeString(undefined, clock);
+    if (at.toDateString() === now.toDateString()) return time;
+    if (form === "instant" && Math.abs(at - now) < 6 * 86400e3) {
+      return `${at.toLocaleDateString(undefined, { weekday: "short" })} ${time}`;
+    }
+    return `${at.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${time}`;
+  };
+
+  const showTimes = (within) => {
+    for (const time of all("time[data-ms]", within)) {
+      time.dataset.utc ??= time.textContent;
+      const ms = Number(time.dataset.ms);
+      time.dateTime = new Date(ms).toISOString();
+      time.title = isLocal ? `${time.dataset.utc} UTC` : localWords(ms, time.dataset.form) + " local";
+      time.textContent = isLocal ? localWords(ms, time.dataset.form) : time.dataset.utc;
+    }
+  };
+
+  const showZone = () => {
+    if (!zone) return;
+    zone.hidden = false;
+    zone.textContent = isLocal ? "Local time" : "UTC";
+    showTimes(document);
+    document.dispatchEvent(new CustomEvent("tidemark:zone", { detail: { isLocal } }));
+  };
+
+  const toggleZone = () => {
+    isLocal = !isLocal;
+    remember("tidemark-zone", isLocal ? "local" : "utc");
+    showZone();
+  };
+  zone?.addEventListener("click", toggleZone);
+
+  /* The fleet's lines. */
+  const rows = one("#rows");
+  const count = one("#count");
+  const text = one("#text");
+  const state = one("#state");
+
+  const filterQuery = () => {
+    const query = new URLSearchParams();
+    if (text?.value) query.set("text", text.value);
+    if (state?.value) query.set("state", state.value);
+    return query.toString();
+  };
+
+  const order = (left, right) =>
+    left.dataset.rank - right.dataset.rank || left.dataset.name.localeCompare(right.dataset.name);
+
+  // Lines move only while nobody points at them.
+  const sortRows = throttle(() => {
+    if (!rows || rows.matches(":hover, :focus-within")) return;
+    const lines = all("tr.row", rows);
+    const sorted = [...lines].sort(order);
+    if (sorted.every((line, index) => line === lines[index])) return;
+    const held = rows.querySelectorAll("tr.nothing");
+    rows.replaceChildren(...sorted, ...held);
+  }, 2000);
+
+  const putRow = (html) => {
+    const fresh = nodes(html).firstElementChild;
+    if (!fresh) return;
+    showTimes(fresh);
+    const old = document.getElementById(fresh.id);
+    if (old) {
+      // A link in it that has the focus keeps it.
+      const hadFocus = old.contains(document.activeElement);
+      old.replaceWith(fresh);
+      if (hadFocus) one("a", fresh)?.focus({ preventScroll: true });
+    } else if (rows && !one("tr.nothing", rows)) {
+      one("#empty")?.remove();
+      for (const hidden of [one("#filter"), one(".fleet")]) if (hidden) hidden.hidden = false;
+      fresh.classList.add("fresh");
+      rows.append(fresh);
+    }
+    sortRows();
+  };
+
+  const readRows = async () => {
+    if (!rows) return;
+    const query = filterQuery();
+    const answer = await fetch(`/fleet/rows?${query}`, { headers: { accept: "text/html" } });
+    if (answer.status === 401) return location.reload();
+    if (!answer.ok || query !== filterQuery()) return;
+    rows.replaceChildren(nodes(await answer.text()));
+    showTimes(rows);
+    const shown = all("tr.row", rows).length;
+    const total = Number(count?.textContent.split(" of ")[1] ?? shown);
+    if (count) count.textContent = `${shown} of ${Math.max(total, shown)}`;
+  };
+
+  const applyFilter = debounce(() => {
+    const query = filterQuery();
+    history.replaceState(null, "", query ? `/?${query}` : "/");
+    readRows();
+    connect();
+  }, 150);
+  text?.addEventListener("input", applyFilter);
+  state?.addEventListener("change", applyFilter);
+  one("#filter")?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    applyFilter();
+  });
+  for (const select of all("select[data-submit]")) {
+    select.addEventListener("change", () => select.form.submit());
+  }
+
+  /* A host's newest sample. */
+  const now = one("#now");
+  const readNow = throttle(async () => {
+    const query = new URLSearchParams({ space: now.dataset.space });
+    const answer = await fetch(`/hosts/${now.dataset.host}/now?${query}`);
+    if (!answer.ok) return;
+    const part = nodes(await answer.text());
+    showTimes(part);
+    if (now.contains(document.getSelection()?.anchorNode) && !document.getSelection().isCollapsed) return;
+    now.replaceChildren(part);
+    document.dispatchEvent(new CustomEvent("tidemark:now"));
+  }, 1000);
+
+  /* Live. */
+  const live = one("#live");
+  const events = one("#events");
+  const EVENTS_MAX = 200;
+  let source = null;
+  let wasLost = false;
+
+  const showLive = (is, words) => {
+    if (!live) return;
+    live.dataset.is = is;
+    live.lastElementChild.textContent = words;
+  };
+
+  const readAll = () => {
+    readRows();
+    if (now) readNow();
+  };
+
+  const putEvent = (html) => {
+    if (!events) return;
+    const fresh = nodes(html);
+    showTimes(fresh);
+    fresh.firstElementChild?.classList.add("fresh");
+    events.prepend(fresh);
+    while (events.children.length > EVENTS_MAX) events.lastElementChild.remove();
+    document.dispatchEvent(new CustomEvent("tidemark:event"));
+  };
+
+  const connect = () => {
+    const address = document.body.dataset.live;
+    source?.close();
+    if (!address || !window.EventSource) return;
+    const query = rows ? filterQuery() : "";
+    source = new EventSource(query ? `${address}?${query}` : address);
+    source.onopen = () => {
+      showLive("live", "live");
+      if (wasLost) readAll();
+      wasLost = false;
+    };
+    source.onerror = () => {
+      wasLost = true;
+      showLive("reconnecting", "reconnecting");
+      if (source.readyState === EventSource.CLOSED) retry();
+    };
+    source.addEventListener("row", ({ data }) => (now ? readNow() : putRow(data)));
+    source.addEventListener("gone", ({ data }) => document.getElementById(`h-${data}`)?.remove());
+    source.addEventListener("tiles", ({ data }) => {
+      const tiles = one("#tiles");
+      if (tiles) tiles.replaceChildren(nodes(data));
+    });
+    source.addEventListener("event", ({ data }) => putEvent(data));
+    source.addEventListener("resync", readAll);
+  };
+
+  // The browser gives up on answers other than 200: signed out, or a controller that is just starting.
+  const retry = debounce(async () => {
+    const answer = await fetch("/api/v1/status").catch(() => null);
+    if (answer?.status === 401) return showLive("signed-out", "signed out");
+    connect();
+  }, 2000);
+
+  /* Keys. */
+  const help = one("#help");
+  one("#help-open")?.addEventListener("click", () => help.showModal());
+  let prefix = "";
+
+  const step = (by) => {
+    const links = all(".fleet .c-host a");
+    const at = links.indexOf(document.activeElement);
+    links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const isTyping = event.target.matches("input, select, textarea");
+    if (isTyping) {
+      if (event.key !== "Escape" || event.target !== text) return;
+      text.value = "";
+      text.blur();
+      return applyFilter();
+    }
+    const keys = prefix + event.key;
+    prefix = event.key === "g" ? "g" : "";
+    const actions = {
+      "/": () => text?.focus(),
+      "?": () => help?.showModal(),
+      u: toggleZone,
+      j: () => step(1),
+      k: () => step(-1),
+      gh: () => location.assign("/"),
+      ge: () => location.assign("/events"),
+    };
+    const action = actions[keys];
+    if (!action) return;
+    event.preventDefault();
+    prefix = "";
+    action();
+  });
+
+  if (one("#help-open")) one("#help-open").hidden = false;
+  showZone();
+  connect();
+  window.addEventListener("pagehide", () => source?.close());
+  window.addEventListener("pageshow", (event) => event.persisted && connect());
+})();
