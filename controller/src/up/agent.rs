@@ -14,7 +14,7 @@ use tidemark_model::duration::format_duration;
 use tidemark_model::token::JoinToken;
 use tidemark_runtime::config;
 use tidemark_runtime::durable::{self, Access};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::report::Report;
 use crate::boot::{Started, reachable};
@@ -38,6 +38,8 @@ pub(super) struct LocalAgent {
     program: PathBuf,
     folder: PathBuf,
     child: Child,
+    /// Held open for as long as the agent is to run. Not in `child`, whose `wait` would close it.
+    stdin: Option<ChildStdin>,
 }
 
 /// The agent's program: beside this one, or built now when this one was started by cargo.
@@ -97,8 +99,10 @@ impl LocalAgent {
     ) -> anyhow::Result<Self> {
         ensure_token(folder, started).await?;
         write_config(folder, interval, started)?;
+        let mut child = spawn(program, folder)?;
         Ok(Self {
-            child: spawn(program, folder)?,
+            stdin: child.stdin.take(),
+            child,
             program: program.to_owned(),
             folder: folder.to_owned(),
         })
@@ -159,7 +163,10 @@ impl LocalAgent {
             );
             tokio::time::sleep(RESTART_PAUSE).await;
             match spawn(&self.program, &self.folder) {
-                Ok(child) => self.child = child,
+                Ok(mut child) => {
+                    self.stdin = child.stdin.take();
+                    self.child = child;
+                }
                 Err(error) => report.line("agent", &format!("cannot be started: {error:#}")),
             }
         }
@@ -167,7 +174,7 @@ impl LocalAgent {
 
     /// Asks the agent to end, and waits for it to send what it holds.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         if tokio::time::timeout(STOP_TIMEOUT, self.child.wait())
             .await
             .is_err()
