@@ -1,7 +1,7 @@
 //! What a sample costs beside a bare dump of the socket tables, in the same run: CPU and resident memory.
 //!
 //! `cargo run --release -p tidemark-agent --example collect_cost` as root; prints a table and one line of JSON. Sockets
-//! are made in network namespaces of their own, on loopback, by child processes.
+//! are made in network namespaces of their own, on loopback, by child processes. The JSON of a run is in `collect_cost.json`.
 
 use std::error::Error;
 use std::fs;
@@ -196,6 +196,8 @@ struct Costs {
 fn measure(index: usize) -> Outcome<()> {
     let (name, kind, sockets, churns) = *SCENES.get(index).ok_or("no such scene")?;
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535")?;
+    // Otherwise connections take over ports in TIME_WAIT, and the scene has fewer sockets than it says.
+    fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0")?;
     let mut holders = Vec::new();
     let mut left = sockets;
     while left > 0 {
