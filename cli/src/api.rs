@@ -251,8 +251,8 @@ impl Api {
     fn no_answer(&self, error: reqwest::Error) -> Failure {
         let server = self.server.clone();
         if error.is_timeout() {
-            let seconds = self.timeout.as_secs();
-            Failure::TimedOut { server, seconds }
+            let waited = self.timeout;
+            Failure::TimedOut { server, waited }
         } else {
             Failure::Unreachable {
                 server,

@@ -246,8 +246,9 @@ pub struct TopArgs {
 /// What to read from the history.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SeriesArgs {
-    /// What was measured
-    #[arg(short, long, default_value = "in_use", value_parser = parse_metric(), value_name = "METRIC")]
+    /// What was measured: in_use, strong, bound, time_wait, ports, close_wait, tcp_active_opens, ... (a wrong name lists all)
+    #[arg(short, long, default_value = "in_use", value_parser = parse_metric(),
+        hide_possible_values = true, value_name = "METRIC")]
     pub metric: Metric,
     /// Since: 14d, 1h or 2026-11-20T10:00
     #[arg(long, default_value = "1h", value_name = "WHEN")]
@@ -306,11 +307,7 @@ impl ProtocolChoice {
 
 fn parse_metric() -> impl clap::builder::TypedValueParser<Value = Metric> {
     use clap::builder::TypedValueParser as _;
-    let names = Metric::ALL
-        .iter()
-        .map(|metric| clap::builder::PossibleValue::new(metric.as_str()));
-    // The list is long: `--help` stays readable without it, an unknown name is answered with the ones like it.
-    clap::builder::PossibleValuesParser::new(names.map(|name| name.hide(true)))
+    clap::builder::PossibleValuesParser::new(Metric::ALL.iter().map(|metric| metric.as_str()))
         .try_map(|name| name.parse::<Metric>())
 }
 

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use tidemark_model::duration::format_duration;
 use tidemark_model::view::Problem;
 use tidemark_runtime::contexts::ContextsError;
 
@@ -65,12 +67,12 @@ pub enum Failure {
         source: reqwest::Error,
     },
     /// No answer in time.
-    #[error("the controller at {server} did not answer within {seconds} s")]
+    #[error("the controller at {server} did not answer within {}", format_duration(*waited))]
     TimedOut {
         /// Which one.
         server: String,
         /// How long was waited.
-        seconds: u64,
+        waited: Duration,
     },
     /// The server's address or certificates are unusable.
     #[error("the address or the certificates for {server} are unusable")]

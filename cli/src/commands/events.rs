@@ -163,8 +163,13 @@ impl Report for EventList {
         if self.0.is_empty() {
             return "No events. Look further back: tidemark get events --since 14d\n".to_owned();
         }
-        let columns = ["WHEN", "HOST", "KIND", "WHAT"].map(|name| (name, Align::Left));
-        let mut table = Table::new(&columns);
+        let left = |name| (name, Align::Left);
+        let mut table = Table::new(&[
+            ("WHEN", Align::Whole),
+            left("HOST"),
+            ("KIND", Align::Whole),
+            left("WHAT"),
+        ]);
         for event in &self.0 {
             table.row([
                 Cell::toned(

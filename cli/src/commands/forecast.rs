@@ -115,7 +115,7 @@ impl Report for Forecasts {
             ("USED", Align::Right),
             ("HEADROOM", Align::Right),
             ("FLOOR", Align::Right),
-            left("RUNS OUT"),
+            ("RUNS OUT", Align::Whole),
             left("CULPRIT"),
         ]);
         for host in &self.hosts {
@@ -127,8 +127,12 @@ impl Report for Forecasts {
                 .filter(|space| space.eta_ms.is_some())
                 .count()
                 .max(1);
-            for space in spaces.into_iter().take(shown) {
+            for space in spaces.iter().take(shown) {
                 table.row(row(host, space, screen));
+            }
+            if spaces.is_empty() {
+                let unknown = std::iter::repeat_n(Cell::from(None::<u32>), 6);
+                table.row(std::iter::once(host.name.as_str().into()).chain(unknown));
             }
         }
         table.draw(screen)

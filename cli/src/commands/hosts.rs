@@ -121,14 +121,14 @@ impl Report for HostList {
         }
         let mut table = Table::new(&[
             ("NAME", Align::Left),
-            ("STATE", Align::Left),
+            ("STATE", Align::Whole),
             ("SPACE", Align::Left),
             ("IN USE", Align::Right),
             ("CAPACITY", Align::Right),
             ("USED", Align::Right),
-            ("RUNS OUT", Align::Left),
+            ("RUNS OUT", Align::Whole),
             ("CULPRIT", Align::Left),
-            ("SEEN", Align::Left),
+            ("SEEN", Align::Whole),
         ]);
         for host in &self.hosts {
             let spaces: Vec<&PortSpaceView> = match self.rows {

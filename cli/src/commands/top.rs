@@ -132,6 +132,7 @@ impl Screenful<'_> {
         match heard {
             Heard::Connected => {
                 self.fleet.link = Link::Live;
+                self.fleet.expect_list();
                 let api = self.api;
                 self.fetches.push(Box::pin(async move {
                     Fetched::Hosts(api.hosts(Query::new()).await)

@@ -67,7 +67,7 @@ pub fn urgency(space: &PortSpaceView, now: Timestamp) -> Urgency {
     let soon = space
         .eta_ms
         .is_some_and(|eta_ms| eta_ms.saturating_sub(now.unix_ms()) <= URGENT_WITHIN_MS);
-    if soon || share >= URGENT_SHARE || space.road.as_deref() == Some("saturated") {
+    if soon || is_full(space) {
         Urgency::Urgent
     } else if space.eta_ms.is_some() || share >= WATCH_SHARE {
         Urgency::Watch
@@ -76,10 +76,22 @@ pub fn urgency(space: &PortSpaceView, now: Timestamp) -> Urgency {
     }
 }
 
-/// Which port space is worse: `Less` when `left` is. Soonest exhaustion first, then the largest share in use.
+/// Which port space is worse: `Less` when `left` is. Those that are all but full come first, whatever is forecast, then
+/// the soonest exhaustion, then the largest share in use.
 pub fn worse(left: &PortSpaceView, right: &PortSpaceView) -> Ordering {
-    let eta = |space: &PortSpaceView| space.eta_ms.unwrap_or(i64::MAX);
+    let eta = |space: &PortSpaceView| {
+        if is_full(space) {
+            i64::MIN
+        } else {
+            space.eta_ms.unwrap_or(i64::MAX)
+        }
+    };
     eta(left).cmp(&eta(right)).then_with(|| fuller(left, right))
+}
+
+fn is_full(space: &PortSpaceView) -> bool {
+    share(space).is_some_and(|share| share >= URGENT_SHARE)
+        || space.road.as_deref() == Some("saturated")
 }
 
 /// Which port space is fuller: `Less` when `left` is.

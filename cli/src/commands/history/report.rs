@@ -77,7 +77,7 @@ impl Report for History {
         if is_empty(&self.view) {
             return NO_DATA.to_owned();
         }
-        let mut columns = vec![("TIME", Align::Left)];
+        let mut columns = vec![("TIME", Align::Whole)];
         columns.extend(
             self.view
                 .series

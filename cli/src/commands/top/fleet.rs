@@ -124,6 +124,8 @@ pub struct Fleet {
     /// Hosts beyond [`HOSTS_MAX`], which are not shown.
     pub left_out: u64,
     sparks_asked: bool,
+    /// Hosts that changed since the list was asked for; no more than there are rows.
+    newer_than_list: HashSet<String>,
 }
 
 impl Fleet {
@@ -144,17 +146,26 @@ impl Fleet {
             garbled: 0,
             left_out: 0,
             sparks_asked: false,
+            newer_than_list: HashSet::new(),
         }
     }
 
-    /// Takes the whole list: hosts that are not in it are gone.
+    /// The whole list is asked for: what changes from here on is newer than the answer.
+    pub fn expect_list(&mut self) {
+        self.newer_than_list.clear();
+    }
+
+    /// Takes the whole list: hosts that are not in it are gone, and those that changed since it was asked for stay.
     pub fn replace(&mut self, hosts: Vec<HostView>) {
+        let newer = std::mem::take(&mut self.newer_than_list);
         let present: HashSet<&str> = hosts.iter().map(|host| host.id.as_str()).collect();
-        self.rows.retain(|id, _| present.contains(id.as_str()));
+        self.rows
+            .retain(|id, _| present.contains(id.as_str()) || newer.contains(id));
         self.left_out = 0;
-        for host in hosts {
+        for host in hosts.into_iter().filter(|host| !newer.contains(&host.id)) {
             self.put(host);
         }
+        self.newer_than_list.clear();
     }
 
     /// Takes one host as it is.
@@ -169,6 +180,7 @@ impl Fleet {
             detail.stale = true;
         }
         self.shown = None;
+        self.newer_than_list.insert(host.id.clone());
         let row = self.rows.entry(host.id.clone()).or_insert_with(|| Row {
             host: host.clone(),
             spark: Spark::default(),

@@ -164,6 +164,20 @@ fn hosts_that_left_the_list_are_gone() {
 }
 
 #[test]
+fn a_change_that_overtakes_the_list_is_not_undone_by_it() {
+    let mut fleet = fleet();
+    fleet.expect_list();
+    fleet.put(host("calm", 777, None));
+    fleet.replace(vec![host("calm", 1, None), host("full", 2, None)]);
+    let in_use: Vec<u32> = fleet
+        .visible()
+        .iter()
+        .map(|(_, row)| row.host.port_spaces[0].in_use)
+        .collect();
+    assert_eq!(in_use, [777, 2]);
+}
+
+#[test]
 fn it_looks_as_it_should_on_a_wide_and_on_a_narrow_screen() {
     insta::assert_snapshot!("wide", drawn(&mut fleet(), 150, 8));
     insta::assert_snapshot!("narrow", drawn(&mut fleet(), 64, 8));

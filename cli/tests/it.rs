@@ -1,0 +1,22 @@
+//! The real `tidemark` against a controller of canned answers: what an operator or a script sees.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a fixture is a failed test"
+)]
+
+#[path = "it/controller.rs"]
+mod controller;
+#[path = "it/errors.rs"]
+mod errors;
+#[path = "it/fixtures.rs"]
+mod fixtures;
+#[path = "it/formats.rs"]
+mod formats;
+#[path = "it/login.rs"]
+mod login;
+#[cfg(unix)]
+#[path = "it/terminal.rs"]
+mod terminal;
+#[cfg(unix)]
+#[path = "it/watch.rs"]
+mod watch;
