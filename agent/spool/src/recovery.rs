@@ -109,7 +109,12 @@ impl Spool {
         {
             tracing::warn!(%error, "the newest segment takes no more records");
         }
-        if let Err(error) = self.persist() {
+        self.remove_settled();
+        // The limits may have become tighter.
+        let _counted = self.make_room(0);
+        if self.meta_dirty
+            && let Err(error) = self.persist()
+        {
             tracing::warn!(%error, "the spool's state cannot be written");
         }
         Ok(())

@@ -158,7 +158,7 @@ impl Spool {
     }
 
     /// Drops the oldest segments until `needed` more bytes fit and nothing is too old.
-    fn make_room(&mut self, needed: u64) -> Option<RecordGap> {
+    pub(crate) fn make_room(&mut self, needed: u64) -> Option<RecordGap> {
         let limit = self.bytes.total;
         let oldest_ms = self
             .age
@@ -344,14 +344,27 @@ impl Spool {
         }
         self.acked_through = through;
         self.meta_dirty = true;
-        let mut trimmed = Vec::new();
-        while let Some(segment) = self.log.take_oldest_if(|oldest, _| oldest.last <= through) {
-            trimmed.push(segment);
-        }
-        if !trimmed.is_empty() {
-            self.remove(&trimmed);
-        }
+        self.remove_settled();
         Ok(())
+    }
+
+    /// Removes the oldest segments as long as everything in them is acked or lost.
+    pub(crate) fn remove_settled(&mut self) {
+        let behind_acked = self.acked_through + 1;
+        let lost_through = self
+            .gaps
+            .at(behind_acked)
+            .map_or(self.acked_through, |gap| gap.last);
+        let mut settled = Vec::new();
+        while let Some(segment) = self
+            .log
+            .take_oldest_if(|oldest, _| oldest.last <= lost_through)
+        {
+            settled.push(segment);
+        }
+        if !settled.is_empty() {
+            self.remove(&settled);
+        }
     }
 
     /// These records will never be delivered although they are here: the controller refused them, or they cannot be

@@ -75,6 +75,13 @@ fn gap(first: u64, last: u64, reason: GapReason) -> RecordGap {
     }
 }
 
+/// Ends as the death of its process ends a spool: the lock goes, and nothing is synced or written any more.
+fn die(mut spool: Spool) {
+    let placeholder = File::open(&spool.dir).unwrap();
+    drop(std::mem::replace(&mut spool._lock, placeholder));
+    std::mem::forget(spool);
+}
+
 /// Counts balance, and the records that can be read are as many as are said to be held.
 fn assert_conserved(spool: &mut Spool) {
     let status = spool.status();
@@ -218,6 +225,25 @@ fn the_oldest_records_go_when_the_spool_is_full_and_are_counted() {
     let (mut spool, recovery) = open(dir.path());
     assert_eq!(recovery.records_damaged, 0);
     assert_eq!(spool.status().counts, status.counts);
+    assert_conserved(&mut spool);
+}
+
+#[test]
+fn records_dropped_right_before_a_crash_do_not_look_damaged() {
+    let dir = folder();
+    let (mut spool, _) = open(dir.path());
+    let dropped = loop {
+        if let Some(gap) = spool.append(at(0), &[b'x'; 700]).dropped {
+            break gap;
+        }
+    };
+    die(spool);
+    let (mut spool, recovery) = open(dir.path());
+    assert_eq!(recovery.records_damaged, 0);
+    assert_eq!(
+        spool.status().dropped_for(GapReason::SpoolFull),
+        dropped.records()
+    );
     assert_conserved(&mut spool);
 }
 

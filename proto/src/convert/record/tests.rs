@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tidemark_model::{Seq, Timestamp};
 
 use super::*;
-use crate::convert::sample::tests::any_sample;
+use crate::convert::sample::tests::{any_sample, plain};
 
 mod hostile;
 mod wire_size;
@@ -106,6 +106,24 @@ fn a_batch_takes_what_fits_its_limits() {
         Err(EncodeError::TooLarge { bytes_max: 100 })
     ));
     assert!(matches!(taken(0, 400), Err(EncodeError::Empty)));
+}
+
+#[test]
+fn the_names_of_a_record_that_did_not_fit_are_not_sent_with_the_others() {
+    let stored: Vec<_> = (0..2)
+        .map(|n| {
+            let mut sample = plain();
+            sample.port_spaces[0].owners[0].process.name = format!("{n:0>4000}").into();
+            encode_stored(&Record::Sample(sample))
+        })
+        .collect();
+    let limits = BatchLimits {
+        records_max: 2,
+        bytes_max: 6_000,
+    };
+    let (mut encoder, mut decoder) = (BatchEncoder::default(), BatchDecoder::default());
+    let delivered = deliver(&mut encoder, &mut decoder, &stored, limits);
+    assert_eq!(delivered.len(), 2);
 }
 
 #[test]

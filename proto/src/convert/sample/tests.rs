@@ -191,7 +191,7 @@ fn over_the_wire(
 }
 
 /// A sample with one TCP port space that holds one of everything.
-fn plain() -> Sample {
+pub(in crate::convert) fn plain() -> Sample {
     let address = IpAddr::from([10, 0, 0, 1]);
     let counts = OwnerCounts {
         ports: 9,

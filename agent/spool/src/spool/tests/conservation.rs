@@ -152,8 +152,7 @@ impl Life {
     fn lose_power(&mut self) {
         let lost = self.spool().log.unsynced();
         let spool = self.spool.take().unwrap();
-        // Closing the spool must not sync what the power loss takes.
-        std::mem::forget(spool.without_lock());
+        die(spool);
         if let Some((path, synced, written)) = lost {
             let kept = synced + self.appended * 37 % (written - synced + 1);
             fs::OpenOptions::new()
@@ -164,15 +163,6 @@ impl Life {
                 .unwrap();
         }
         self.reopen();
-    }
-}
-
-impl Spool {
-    /// Lets go of the lock alone, as the death of a process does.
-    fn without_lock(mut self) -> Self {
-        let placeholder = File::open(&self.dir).unwrap();
-        drop(std::mem::replace(&mut self._lock, placeholder));
-        self
     }
 }
 

@@ -265,6 +265,59 @@ fn an_unfinished_restart_of_the_epoch_leaves_the_old_one() {
 }
 
 #[test]
+fn the_old_epoch_does_not_come_back_when_the_newest_state_file_is_lost() {
+    let dir = folder();
+    drop(filled(dir.path(), 5));
+    let (mut spool, _) = open(dir.path());
+    spool.append(at(1), &payload(6));
+    spool.restart_epoch(FRESH_EPOCH).unwrap();
+    let generation = spool.generation;
+    drop(spool);
+    let newest = if generation % 2 == 0 {
+        "meta.a"
+    } else {
+        "meta.b"
+    };
+    fs::write(dir.path().join(newest), []).unwrap();
+    let (spool, recovery, items) = reopened(dir.path());
+    assert_eq!(recovery.state_files_lost, 1);
+    assert_eq!(spool.status().epoch, FRESH_EPOCH);
+    assert_eq!(items, [record(1, 6)]);
+}
+
+#[test]
+fn segments_that_outlived_their_removal_change_nothing() {
+    let dir = folder();
+    let mut spool = filled(dir.path(), 400);
+    let before = copy_of(dir.path());
+    spool.trim(Seq::new(300)).unwrap();
+    for n in 401..=2_500 {
+        spool.append(at(n as i64), &payload(n));
+    }
+    let counts = spool.status().counts;
+    assert!(counts.dropped > 0);
+    drop(spool);
+    for path in segments(before.path()) {
+        let to = dir.path().join(path.file_name().unwrap());
+        if fs::metadata(&to).is_err() {
+            fs::copy(&path, to).unwrap();
+        }
+    }
+    let (spool, recovery) = Spool::open(dir.path(), small(), at(0), FRESH_EPOCH).unwrap();
+    assert_eq!(recovery, Recovery::default());
+    let held_bytes = spool.status().counts.held_bytes;
+    assert_eq!(
+        spool.status().counts,
+        SpoolCounts {
+            held_bytes,
+            ..counts
+        }
+    );
+    drop(spool);
+    reopened(dir.path());
+}
+
+#[test]
 fn other_files_in_the_folder_do_no_harm() {
     let dir = folder();
     drop(filled(dir.path(), 5));
