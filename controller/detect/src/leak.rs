@@ -77,6 +77,8 @@ pub(crate) struct Leak {
     state: State,
     /// Rises that began before are done with.
     since: Timestamp,
+    /// What was found in each ring, and in which block it was looked for: within a block a floor can only fall.
+    looked: [Option<(i64, Option<Rise>)>; 4],
 }
 
 impl Leak {
@@ -84,6 +86,7 @@ impl Leak {
         Self {
             state: State::Quiet,
             since: Timestamp::from_unix_ms(i64::MIN),
+            looked: [None; 4],
         }
     }
 
@@ -105,7 +108,7 @@ impl Leak {
         let since = memory
             .booted_before(at)
             .map_or(self.since, |boot| boot.max(self.since));
-        let found = longest(memory, since, capacity);
+        let found = self.longest(memory, since, capacity);
         self.state = match std::mem::replace(&mut self.state, State::Quiet) {
             State::Raised(raised) if raised.progress.0 < since => State::Quiet,
             State::Raised(raised) => match follow(raised, found, memory, at, capacity) {
@@ -131,6 +134,31 @@ impl Leak {
             }
         };
     }
+
+    /// The rise that lasts longest, over all widths of blocks, and that no finer ring sees slowing.
+    fn longest(&mut self, memory: &Memory, since: Timestamp, capacity: f64) -> Option<Rise> {
+        let mut longest: Option<Rise> = None;
+        for (position, (ring, looked)) in memory.minutes.iter().zip(&mut self.looked).enumerate() {
+            let newest = ring.newest()?;
+            let found = match *looked {
+                Some((block, found)) if block == newest => {
+                    found.filter(|rise| rise.from >= since.unix_ms() as f64)
+                }
+                _ => rise::find(ring, FLOOR, since.unix_ms(), capacity),
+            };
+            *looked = Some((newest, found));
+            let Some(rise) = found else { continue };
+            let is_slowing = memory
+                .minutes
+                .iter()
+                .take(position)
+                .any(|finer| rise::is_slowing(&rise, finer, FLOOR, capacity));
+            if !is_slowing && longest.is_none_or(|longest| rise.age_ms() > longest.age_ms()) {
+                longest = Some(rise);
+            }
+        }
+        longest
+    }
 }
 
 fn suspect(rise: &Rise, at: Timestamp) -> State {
@@ -142,25 +170,6 @@ fn suspect(rise: &Rise, at: Timestamp) -> State {
 
 fn timestamp(unix_ms: f64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms as i64)
-}
-
-/// The rise that lasts longest, over all widths of blocks, and that no finer ring sees slowing.
-fn longest(memory: &Memory, since: Timestamp, capacity: f64) -> Option<Rise> {
-    let mut found: Option<Rise> = None;
-    for (position, ring) in memory.minutes.iter().enumerate() {
-        let Some(rise) = rise::find(ring, FLOOR, since.unix_ms(), capacity) else {
-            continue;
-        };
-        let is_slowing = memory
-            .minutes
-            .iter()
-            .take(position)
-            .any(|finer| rise::is_slowing(&rise, finer, FLOOR, capacity));
-        if !is_slowing && found.is_none_or(|found| rise.age_ms() > found.age_ms()) {
-            found = Some(rise);
-        }
-    }
-    found
 }
 
 /// Ports in use above the floor's line, at the peaks of the last dozen blocks: least, median, greatest.

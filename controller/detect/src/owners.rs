@@ -38,6 +38,7 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Clone, Debug)]
 struct Track {
     name: Arc<str>,
+    hash: u64,
     levels: [Ring<2>; 5],
     incarnation: i64,
     restarts: Vec<Restart>,
@@ -96,33 +97,24 @@ impl Owners {
 
     /// Takes what the processes hold at `at`; one name's processes are added up.
     pub(crate) fn take(&mut self, at: Timestamp, readings: &[OwnerReading<'_>], unlisted_max: u32) {
+        let mut groups = grouped(readings);
         for track in &mut self.tracks {
-            match sum_of(readings, &track.name) {
-                Some(reading) => track.take(at, &reading),
+            let position = groups
+                .iter()
+                .position(|group| group.is(track.hash, &track.name));
+            match position.map(|position| groups.swap_remove(position)) {
+                Some(group) => track.take(at, &group.whole),
                 None => track.take_unlisted(at, unlisted_max),
             }
         }
-        for (position, reading) in readings.iter().enumerate() {
-            let is_repeated = readings
-                .iter()
-                .take(position)
-                .any(|earlier| earlier.name == reading.name);
-            if is_repeated
-                || self
-                    .tracks
-                    .iter()
-                    .any(|track| is_named(&track.name, reading.name))
-            {
-                continue;
-            }
-            if let Some(whole) = sum_of(readings, reading.name) {
-                self.admit(at, &whole);
-            }
+        for group in &groups {
+            self.admit(at, group);
         }
         self.unlisted_max = Some(unlisted_max);
     }
 
-    fn admit(&mut self, at: Timestamp, reading: &OwnerReading<'_>) {
+    fn admit(&mut self, at: Timestamp, group: &Group<'_>) {
+        let reading = &group.whole;
         if self.tracks.len() >= self.tracks_max {
             let smallest = self
                 .tracks
@@ -139,7 +131,7 @@ impl Owners {
             }
             self.tracks.swap_remove(position);
         }
-        let mut track = Track::new(at, reading, self.unlisted_max);
+        let mut track = Track::new(at, group, self.unlisted_max);
         track.take(at, reading);
         self.tracks.push(track);
     }
@@ -235,39 +227,72 @@ impl Owners {
     }
 }
 
-fn is_named(kept: &str, given: &str) -> bool {
-    kept == given
-        || (given.len() > kept.len()
-            && kept.chars().count() == NAME_CHARS_MAX
-            && given.starts_with(kept))
+/// The processes of one name, added up.
+struct Group<'a> {
+    hash: u64,
+    whole: OwnerReading<'a>,
+    /// Ports of the largest one, whose incarnation is the group's.
+    largest: u32,
 }
 
-/// What all processes of that name hold; the incarnation is the largest one's.
-fn sum_of<'a>(readings: &[OwnerReading<'a>], name: &str) -> Option<OwnerReading<'a>> {
-    let mut named = readings
-        .iter()
-        .filter(|reading| is_named(name, reading.name));
-    let mut whole = *named.next()?;
-    let mut largest = whole.ports;
-    for reading in named {
-        if reading.ports > largest {
-            largest = reading.ports;
-            whole.incarnation = reading.incarnation;
+impl Group<'_> {
+    fn is(&self, hash: u64, name: &str) -> bool {
+        self.hash == hash && self.whole.name == name
+    }
+}
+
+/// The readings by name, which is cut to what is kept of it.
+fn grouped<'a>(readings: &[OwnerReading<'a>]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::with_capacity(readings.len());
+    for reading in readings {
+        let name = kept(reading.name);
+        let hash = fnv1a(name);
+        let Some(group) = groups.iter_mut().find(|group| group.is(hash, name)) else {
+            groups.push(Group {
+                hash,
+                whole: OwnerReading { name, ..*reading },
+                largest: reading.ports,
+            });
+            continue;
+        };
+        if reading.ports > group.largest {
+            group.largest = reading.ports;
+            group.whole.incarnation = reading.incarnation;
         }
-        whole.ports = whole.ports.saturating_add(reading.ports);
-        whole.handles = whole
+        group.whole.ports = group.whole.ports.saturating_add(reading.ports);
+        group.whole.handles = group
+            .whole
             .handles
             .zip(reading.handles)
             .map(|(one, other)| one.saturating_add(other));
     }
-    Some(whole)
+    groups
+}
+
+/// The part of a name that is kept.
+fn kept(name: &str) -> &str {
+    if name.len() <= NAME_CHARS_MAX {
+        return name;
+    }
+    name.char_indices()
+        .nth(NAME_CHARS_MAX)
+        .and_then(|(end, _)| name.get(..end))
+        .unwrap_or(name)
+}
+
+/// FNV-1a (draft-eastlake-fnv): names are compared many times for each reading, and mostly differ.
+fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl Track {
-    fn new(at: Timestamp, reading: &OwnerReading<'_>, before_ports: Option<u32>) -> Self {
-        let name: String = reading.name.chars().take(NAME_CHARS_MAX).collect();
+    fn new(at: Timestamp, group: &Group<'_>, before_ports: Option<u32>) -> Self {
+        let reading = &group.whole;
         Self {
-            name: Arc::from(name),
+            name: Arc::from(reading.name),
+            hash: group.hash,
             levels: LEVELS.map(|(width, slots)| Ring::new(width, slots, &KEEP)),
             incarnation: reading.incarnation,
             restarts: Vec::new(),

@@ -151,6 +151,9 @@ fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Op
         if skipped_days > 0 && !reaches_back {
             return None;
         }
+        if reaches_back && !may_rise(series, scale, (from, length), days) {
+            return None;
+        }
         let profile = reaches_back
             .then(|| profile(series, from, length, days))
             .filter(|profile| missing(profile) <= 0.2);
@@ -188,6 +191,17 @@ fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Op
         owner_share: scale.owner_share,
         profile_days,
     })
+}
+
+/// Cheap screen: whether the last block lies above the first, both net of their profile, by half of what counts.
+fn may_rise(series: &Series, scale: &Scale, (from, length): (i64, i64), days: i64) -> bool {
+    let block = length / scale.blocks as i64;
+    let net = |begin: i64| {
+        let values = part(&series.floor, begin, begin + block - 1);
+        least(&net_of(values, &profile(series, begin, block, days)))
+    };
+    let gain = net(from + length - block) - net(from);
+    gain.is_nan() || gain >= 0.5 * scale.capacity_share * series.capacity
 }
 
 trait Days {

@@ -1,6 +1,7 @@
 //! The detector against simulated hosts whose end is known.
 
 mod churn;
+mod days;
 mod hygiene;
 mod minutes;
 mod simulation;

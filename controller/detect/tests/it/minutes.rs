@@ -133,18 +133,18 @@ fn the_alarm_is_held_until_the_ports_are_gone_and_while_they_are() {
 fn idle_and_noisy_hosts_raise_no_alarm() {
     for seed in 0..3 {
         let mut dice = Dice::new(seed);
-        assert_no_alarm(Host::new(1_000), 1.0, 3_600, |_| Load {
+        assert_no_alarm(Host::new(1_000), 1.0, 1_800, |_| Load {
             worker: 120.0,
             ..Load::default()
         });
-        assert_no_alarm(Host::new(1_000), 1.0, 3_600, |_| Load {
+        assert_no_alarm(Host::new(1_000), 1.0, 1_800, |_| Load {
             worker: 200.0 + 60.0 * dice.normal(),
             time_wait: 150.0 + 40.0 * dice.normal(),
             ..Load::default()
         });
         let mut wander = 0.0;
         let mut dice = Dice::new(seed + 100);
-        assert_no_alarm(Host::new(16_384), 30.0, 8_000, |_| {
+        assert_no_alarm(Host::new(16_384), 30.0, 6_000, |_| {
             wander = 0.99 * wander + 0.14 * dice.normal();
             Load {
                 worker: 3_000.0 + 800.0 * wander,
