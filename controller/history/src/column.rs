@@ -13,9 +13,6 @@ const PCO_VALUES_MIN: usize = 64;
 /// Runs up to this many bytes are taken as they are: about where pco's header and changes cost as much.
 const RUNS_BYTES_MAX: usize = 40;
 
-/// Of pco's 12 levels the one above which columns of a day get no smaller, only slower to write.
-const PCO_LEVEL: usize = 5;
-
 /// How a column is stored. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -198,7 +195,6 @@ fn delta_spec(values: &[i64]) -> DeltaSpec {
 
 fn put_pco<T: Number>(narrow: &[T], values: &[i64], to: &mut Vec<u8>) -> Result<(), CodecError> {
     let mut config = ChunkConfig::default()
-        .with_compression_level(PCO_LEVEL)
         .with_mode_spec(ModeSpec::Classic)
         .with_delta_spec(delta_spec(values));
     config.enable_8_bit = true;

@@ -154,6 +154,7 @@ impl Machine {
                 *value = random.between(0.0, 9.0) as i64;
             }
         }
+        let lateness = random.between(-2.0, 2.0).round();
         let mut levels = self.levels.iter_mut();
         let mut level = |around: f64| {
             levels
@@ -164,7 +165,10 @@ impl Machine {
         let time_wait = level(load * 0.4);
         let close_wait = level(2.0);
         let owners = [level(load * 0.5), level(load * 0.2)];
-        let (opens, segments) = (level(load * 20.0) * 33.0, level(load * 300.0) * 33.0);
+        // Counters as rates in thousandths a second, over intervals that are a millisecond or two off.
+        let interval_s = (INTERVAL_MS as f64 + lateness) / 1_000.0;
+        let rate = |events: f64| (events * 1_000.0 / interval_s).floor();
+        let (opens, segments) = (rate(level(load * 20.0)), rate(level(load * 300.0)));
         let bound = self.leaked.round();
         let strong = established + bound + self.pools.iter().sum::<f64>();
         let values: [(u32, Metric, f64); SERIES] = [
@@ -186,7 +190,7 @@ impl Machine {
             (6, Metric::Ports, self.pools[3]),
             (7, Metric::Connections, self.rare[1] as f64),
             (8, Metric::TcpActiveOpens, opens),
-            (8, Metric::TcpRetransSegs, self.rare[2] as f64 * 33.0),
+            (8, Metric::TcpRetransSegs, rate(self.rare[2] as f64)),
             (8, Metric::TcpInSegs, segments),
         ];
         let points = values.into_iter().map(|(entity, metric, value)| Point {

@@ -2,7 +2,7 @@
 //! is to fetch them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemark_history::query::{
     self, Agg, EntityFilter, Executor, GroupBy, HostHistory, HostInfo, HostReading, Limits, Query,
@@ -11,12 +11,11 @@ use tidemark_history::query::{
 use tidemark_history::{EntityNumber, SegmentMeta, Tier, Window};
 use tidemark_model::{Entity, HostId, Metric, PortSpaceKey, Protocol, Timestamp};
 
+use crate::cpu_time;
 use crate::fleet::{DAY_MS, Fleet};
 
-const RUNS: usize = 9;
-
-/// Name, median milliseconds and points read of each query.
-pub fn measure(fleet: &Fleet, days: &[Vec<u8>]) -> Vec<(&'static str, f64, u64)> {
+/// Name, median milliseconds of CPU time and points read of each query.
+pub fn measure(fleet: &Fleet, days: &[Vec<u8>], runs: u32) -> Vec<(&'static str, f64, u64)> {
     let raw = ask(Agg::Last, Step::Of(Duration::from_secs(30)));
     let avg = ask(Agg::Avg, Step::Of(Duration::from_secs(300)));
     let max = ask(Agg::Max, Step::Of(Duration::from_secs(300)));
@@ -26,23 +25,26 @@ pub fn measure(fleet: &Fleet, days: &[Vec<u8>]) -> Vec<(&'static str, f64, u64)>
     fullest.top = Some(10);
     let one = days.get(..1).unwrap_or_default();
     vec![
-        run("(a) a raw day of one series", one, fleet, &[&raw]),
+        run("(a) a raw day of one series", one, fleet, runs, &[&raw]),
         run(
             "(b) 5 min avg and max of one series over a day",
             one,
             fleet,
+            runs,
             &[&avg, &max],
         ),
         run(
             "(c) fleet: top 10 by time to exhaustion over a day",
             days,
             fleet,
+            runs,
             &[&urgent],
         ),
         run(
             "    fleet: top 10 by highest in_use over a day",
             days,
             fleet,
+            runs,
             &[&fullest],
         ),
     ]
@@ -67,6 +69,7 @@ fn run(
     name: &'static str,
     days: &[Vec<u8>],
     fleet: &Fleet,
+    runs: u32,
     queries: &[&Query],
 ) -> (&'static str, f64, u64) {
     let hosts: Vec<HostInfo> = (0..fleet.hosts)
@@ -77,20 +80,20 @@ fn run(
         })
         .collect();
     let mut points_read = 0;
-    let mut took: Vec<f64> = (0..RUNS)
+    let mut took: Vec<f64> = (0..runs.max(1))
         .map(|_| {
-            let start = Instant::now();
+            let start = cpu_time();
             points_read = queries
                 .iter()
                 .map(|query| answer(query, &hosts, days).points_read)
                 .sum();
-            start.elapsed().as_secs_f64() * 1_000.0
+            (cpu_time() - start).as_secs_f64() * 1_000.0
         })
         .collect();
     took.sort_by(f64::total_cmp);
     (
         name,
-        took.get(RUNS / 2).copied().unwrap_or_default(),
+        took.get(took.len() / 2).copied().unwrap_or_default(),
         points_read,
     )
 }

@@ -132,6 +132,7 @@ impl Planner<'_> {
             .max_by_key(|window| window.length_ms());
         match existing {
             Some(existing) if existing.length_ms() >= window.length_ms() => Some(existing),
+            Some(_) | None if self.is_backlog(at) => Some(Window::holding(at, DAY_MS)),
             Some(_) | None if self.is_closed(window) => Some(window),
             Some(existing) => Some(existing),
             None => {
@@ -140,6 +141,16 @@ impl Planner<'_> {
                 (pack.to <= self.now && window.covers(pack)).then_some(pack)
             }
         }
+    }
+
+    /// Whether the day of `at` has closed and its rows, as of an agent or a controller that was away for long, fit one
+    /// job: then they need not become windows first.
+    fn is_backlog(&self, at: Timestamp) -> bool {
+        let day = Window::holding(at, DAY_MS);
+        let rows = self.late.iter().filter(|row| overlaps(row, day)).count();
+        self.is_closed(day)
+            && rows <= self.policy.day_rows_max
+            && size_of(&self.overlapping(Tier::Raw, day)) <= self.policy.merge_bytes_max
     }
 
     fn merge(&mut self) {
@@ -155,10 +166,9 @@ impl Planner<'_> {
             }
             for (window, segments) in inside {
                 let settled = after.map_or(window.to, |after| window.to.saturating_add(after));
-                let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
                 if segments.len() < 2
                     || !self.is_past(settled)
-                    || bytes > self.policy.merge_bytes_max
+                    || size_of(&segments) > self.policy.merge_bytes_max
                     || self.any_touched(&segments)
                     || tier == Tier::Raw && self.has_recent(window)
                     // The outcome is the newest of its tier, so it must hold all that is older.
@@ -301,6 +311,12 @@ impl Planner<'_> {
     fn is_past(&self, at: Timestamp) -> bool {
         at.saturating_add(self.policy.grace) <= self.now
     }
+}
+
+fn size_of(segments: &[SegmentMeta]) -> u64 {
+    segments
+        .iter()
+        .fold(0, |sum, segment| sum.saturating_add(segment.bytes))
 }
 
 fn overlaps(row: &RecentMeta, window: Window) -> bool {

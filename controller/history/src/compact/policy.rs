@@ -192,6 +192,8 @@ pub struct CompactPolicy {
     pub hour_days: u32,
     /// Segments with more bytes together than this are not joined; bounds the memory of a merge.
     pub merge_bytes_max: u64,
+    /// A closed day with at most so many rows becomes one segment without becoming windows first.
+    pub day_rows_max: usize,
     /// Most jobs in one pass over one host.
     pub jobs_max: usize,
 }
@@ -209,6 +211,7 @@ impl Default for CompactPolicy {
             five_minutes_days: 7,
             hour_days: 28,
             merge_bytes_max: 4 << 20,
+            day_rows_max: 10_000,
             jobs_max: 64,
         }
     }

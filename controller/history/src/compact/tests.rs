@@ -172,6 +172,8 @@ fn the_open_window_is_packed_and_a_closed_one_becomes_one_segment() {
 #[test]
 fn a_late_sample_joins_the_day_that_is_there() {
     let mut stored = Stored::of(&regular(START, START + DAY));
+    stored.compact(&eager(), at(START + 5 * HOUR));
+    assert!(windows(&stored, Tier::Raw).contains(&(2 * HOUR)));
     stored.compact(&eager(), at(START + DAY + HOUR));
     assert_eq!(windows(&stored, Tier::Raw), [DAY]);
     let late = row(START + 5 * HOUR + 1, Metric::InUse, &[123_456]);
@@ -276,6 +278,23 @@ fn what_is_left_of_a_day_does_not_replace_its_buckets() {
     stored.append(&[row(START + HOUR + 1, Metric::InUse, &[5])]);
     stored.compact(&policy, at(START + 3 * DAY));
     assert_eq!(buckets_of(&stored, Tier::Hour), whole);
+}
+
+#[test]
+fn a_day_of_more_bytes_than_a_job_may_hold_stays_in_windows() {
+    let policy = CompactPolicy {
+        merge_bytes_max: 100,
+        day_rows_max: 10,
+        ..eager()
+    };
+    let rows = regular(START, START + DAY);
+    let mut stored = Stored::of(&rows);
+    stored.compact(&policy, at(START + 3 * DAY));
+    assert_eq!(windows(&stored, Tier::Raw), [2 * HOUR; 12]);
+    assert_eq!(
+        buckets_of(&stored, Tier::Hour),
+        roll_up_raw(&table_of(&rows), Tier::Hour)
+    );
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub struct Stretches {
 /// What a query says of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluated {
-    /// The aggregate of each step; `None` for a step without points.
-    pub steps: Vec<Option<f64>>,
+    /// Each step that has a value, ascending, with the aggregate: what comes and goes costs no memory while it is away.
+    pub steps: Vec<(usize, f64)>,
     /// The aggregate over the whole range.
     pub overall: Option<f64>,
 }
@@ -77,11 +77,13 @@ impl Stretches {
 
     /// The last value of each step, or of those before it.
     pub fn last_known(&mut self, steps: &Steps) -> Vec<Option<i64>> {
+        let lasts = self.evaluate(Agg::Last, steps, &[]).steps;
+        let mut lasts = lasts.into_iter().peekable();
         let mut last = None;
-        let lasts = self.evaluate(Agg::Last, steps, &[]).steps.into_iter();
-        // Ports fit an f64 exactly.
-        let known = lasts.map(|value| {
-            last = value.map(|value| value as i64).or(last);
+        let known = (0..steps.count).map(|step| {
+            // Ports fit an f64 exactly.
+            let here = lasts.next_if(|(index, _)| *index == step);
+            last = here.map(|(_, value)| value as i64).or(last);
             last
         });
         known.collect()
@@ -93,7 +95,7 @@ impl Stretches {
         let mut walk = Walk {
             steps,
             capacity,
-            values: vec![None; steps.count],
+            values: Vec::new(),
             step: Stat::new(agg),
             overall: Stat::new(agg),
             current: None,
@@ -114,7 +116,7 @@ impl Stretches {
 struct Walk<'a> {
     steps: &'a Steps,
     capacity: &'a [Option<i64>],
-    values: Vec<Option<f64>>,
+    values: Vec<(usize, f64)>,
     step: Stat,
     overall: Stat,
     /// The step that is being filled, and where it ends.
@@ -141,9 +143,8 @@ impl Walk<'_> {
             let capacity = self.capacity.get(index).copied().flatten();
             let start = self.steps.start_of(index);
             let near = self.before.filter(|(at, _)| start - at <= RATE_GAP_MAX_MS);
-            if let Some(slot) = self.values.get_mut(index) {
-                *slot = self.step.value(near, capacity);
-            }
+            let value = self.step.value(near, capacity);
+            self.values.extend(value.map(|value| (index, value)));
             self.overall.join(&self.step);
             self.before = self.step.last();
         }

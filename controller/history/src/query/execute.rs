@@ -72,11 +72,13 @@ impl<'a> Executor<'a> {
         }
         for series in series {
             self.add_series(&host, series)?;
+            // A complete group that cannot be answered need not be held.
+            if self.query.group_by == GroupBy::Series {
+                self.keep_some();
+            }
         }
-        // Groups of one host are complete: what cannot be answered need not be held.
-        let is_complete = matches!(self.query.group_by, GroupBy::Series | GroupBy::Host);
-        if is_complete && self.groups.len() > self.answered_max().saturating_mul(2).max(1_000) {
-            self.keep_answered();
+        if self.query.group_by == GroupBy::Host {
+            self.keep_some();
         }
         Ok(())
     }
@@ -158,9 +160,10 @@ impl<'a> Executor<'a> {
                 })
             }
         };
-        group.current.add(&current);
+        let steps = self.plan.steps.count;
+        group.current.add(&current, steps);
         if let Some(before) = before {
-            group.before.get_or_insert_default().add(&before);
+            group.before.get_or_insert_default().add(&before, steps);
         }
         Ok(())
     }
@@ -191,6 +194,13 @@ impl<'a> Executor<'a> {
     fn answered_max(&self) -> usize {
         let series_max = self.query.limits.series_max;
         self.query.top.map_or(series_max, |top| top.min(series_max))
+    }
+
+    /// Drops what is not answered once that is most of what is held, so that sorting stays rare.
+    fn keep_some(&mut self) {
+        if self.groups.len() > self.answered_max().saturating_mul(2).saturating_add(64) {
+            self.keep_answered();
+        }
     }
 
     /// Drops all groups but the ones that are answered, and counts them.
@@ -269,11 +279,12 @@ struct Joined {
 }
 
 impl Joined {
-    fn add(&mut self, series: &Evaluated) {
-        self.steps
-            .resize(self.steps.len().max(series.steps.len()), Cell::default());
-        for (cell, value) in self.steps.iter_mut().zip(&series.steps) {
-            cell.add(*value);
+    fn add(&mut self, series: &Evaluated, steps: usize) {
+        self.steps.resize(steps, Cell::default());
+        for (index, value) in &series.steps {
+            if let Some(cell) = self.steps.get_mut(*index) {
+                cell.add(Some(*value));
+            }
         }
         self.overall.add(series.overall);
     }

@@ -167,7 +167,11 @@ impl<'a> HostReading<'a> {
             for load in &loads {
                 let period = load.period == Period::Before;
                 let stretches = self.stretches.entry((*slot, period)).or_default();
-                self.points_read += read_series(&reader, &times, *key, load, stretches)?;
+                self.points_read += if slot.is_capacity {
+                    read_changes(&reader, &times, *key, load, stretches)?
+                } else {
+                    read_series(&reader, &times, *key, load, stretches)?
+                };
             }
         }
         self.check_points_read()
@@ -245,6 +249,38 @@ impl<'a> HostReading<'a> {
         }
         Ok(())
     }
+}
+
+/// Of a capacity only the last known value counts, and it hardly ever changes: its first point, its changes and its
+/// last point say all.
+fn read_changes(
+    reader: &SegmentReader<'_>,
+    times: &[i64],
+    key: SeriesKey,
+    load: &Load,
+    stretches: &mut Stretches,
+) -> Result<u64, QueryError> {
+    if load.tier != Tier::Raw {
+        return read_series(reader, times, key, load, stretches);
+    }
+    let (from, to) = (load.read.from.unix_ms(), load.read.to.unix_ms());
+    let mut read = 0u64;
+    let mut held: Option<(i64, i64)> = None;
+    let mut kept = None;
+    reader.each_cell::<i64>(key, times, |at, value| {
+        if from <= at && at < to {
+            read += 1;
+            held = Some((at, value));
+            if kept != Some(value) {
+                stretches.point(at, value);
+                kept = Some(value);
+            }
+        }
+    })?;
+    if let Some((at, value)) = held {
+        stretches.point(at, value);
+    }
+    Ok(read)
 }
 
 fn read_series(
