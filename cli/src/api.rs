@@ -57,7 +57,7 @@ impl Api {
             ca_file,
         } = target;
         let base = base_url(&server)?;
-        let client = client(&server, ca_file)?;
+        let client = client(&server, ca_file, timeout)?;
         Ok(Self {
             client,
             base,
@@ -376,7 +376,7 @@ fn base_url(server: &str) -> Result<Url, Failure> {
 /// Silence after which a connection is taken for dead; live views send a comment every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-fn client(server: &str, ca_file: Option<PathBuf>) -> Result<Client, Failure> {
+fn client(server: &str, ca_file: Option<PathBuf>, timeout: Duration) -> Result<Client, Failure> {
     let unusable = |source: reqwest::Error| Failure::Unusable {
         server: server.to_owned(),
         source: Box::new(source),
@@ -386,7 +386,7 @@ fn client(server: &str, ca_file: Option<PathBuf>) -> Result<Client, Failure> {
     let mut builder = Client::builder()
         .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(SILENCE_MAX)
+        .read_timeout(SILENCE_MAX.max(timeout))
         // A redirect would take the token to another place than the operator named.
         .redirect(reqwest::redirect::Policy::none());
     if let Some(path) = ca_file {

@@ -39,7 +39,7 @@ pub struct Global {
     #[arg(long, global = true, env = "TIDEMARK_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// File with the API token; `-` reads it from standard input
-    #[arg(long, global = true, env = "TIDEMARK_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// PEM file with the only authorities to trust for an https server
     #[arg(long, global = true, env = "TIDEMARK_CA_FILE", value_name = "FILE")]
@@ -259,16 +259,16 @@ pub struct SeriesArgs {
     /// Width of a step; without it, one that gives about a hundred
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub step: Option<Duration>,
-    /// How a step's points become one: min, max, avg, last, sum, p50, p95, ...
+    /// How a step's points become one: min, avg, max, last, sum, count, p50, p95, p99, rate, slope or time_to_exhaustion
     #[arg(long, default_value = "max")]
     pub agg: String,
-    /// One series for each host, entity or label:KEY, or none for one in all
-    #[arg(long, value_name = "none|host|entity|label:KEY")]
+    /// One series for each of these, or none for one in all; one host is shown by entity, more by host
+    #[arg(long, value_name = "none|host|entity|series|label:KEY")]
     pub group_by: Option<String>,
     /// Only the largest so many series
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub top: Option<u32>,
-    /// Only entities whose text contains this: a process, service, address or watch group
+    /// Only entities whose name contains this: a process, service, address or watch group; =NAME for exactly that
     #[arg(long, value_name = "TEXT")]
     pub entity: Option<String>,
     /// Only entities of this kind: process, service, destination, ...

@@ -22,8 +22,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Something that the stream says.
 #[derive(Debug)]
 pub enum Heard {
-    /// The stream is open. What changed before is not in it: read the lists again.
-    Connected,
+    /// Changes were missed, as before the stream was open or when it was too fast: read the lists again.
+    ReadAgain,
     /// A host changed.
     Host(Box<HostView>),
     /// Something happened.
@@ -93,7 +93,7 @@ impl Live {
                     Ok(response) if response.status() == StatusCode::OK => {
                         self.parser = EventParser::default();
                         self.connection = Connection::Open(Box::new(response));
-                        return Ok(Heard::Connected);
+                        return Ok(Heard::ReadAgain);
                     }
                     Ok(response) => return self.turned_away(response.status()),
                     Err(error) => return Ok(self.lose(reason(&error))),
@@ -122,6 +122,7 @@ impl Live {
             match event.name.as_str() {
                 "host" => return Some(read(&event.data).map_or(Heard::Garbled, Heard::Host)),
                 "notice" => return Some(read(&event.data).map_or(Heard::Garbled, Heard::Notice)),
+                "resync" => return Some(Heard::ReadAgain),
                 // Kinds that later versions add.
                 _ => {}
             }

@@ -7,7 +7,7 @@ use tidemark_model::view::EventView;
 use tidemark_runtime::lifecycle::shutdown_signal;
 
 use super::Ctx;
-use super::show::{format_of, show};
+use super::show::{for_reader, format_of, show};
 use crate::api::{Api, Heard, Query};
 use crate::args::{EventsArgs, Format};
 use crate::failure::Failure;
@@ -68,7 +68,7 @@ impl Follower<'_> {
             };
             match heard {
                 // What happened while nobody listened is in the list.
-                Heard::Connected => {
+                Heard::ReadAgain => {
                     let mut missed = self.api.events(query.clone(), rows).await?;
                     missed.retain(|event| newest.is_none_or(|newest| event.id > newest));
                     missed.sort_by_key(|event| event.id);
@@ -112,16 +112,26 @@ impl Follower<'_> {
         let screen = self.ctx.screen();
         let text = match self.format {
             Format::Json => document::json(event, Layout::Line)?,
-            Format::Yaml => format!("---\n{}", document::yaml(event, document::Reader::Program)?),
+            Format::Yaml => for_reader(
+                self.ctx,
+                format!(
+                    "---
+{}",
+                    document::yaml(event)?
+                ),
+            ),
             Format::Csv => {
                 let heading = if first {
                     Heading::With
                 } else {
                     Heading::Without
                 };
-                EventList(vec![event.clone()])
-                    .sheet(&screen)
-                    .write(heading)?
+                for_reader(
+                    self.ctx,
+                    EventList(vec![event.clone()])
+                        .sheet(&screen)
+                        .write(heading)?,
+                )
             }
             Format::Table | Format::Chart => {
                 let (at, host) = (

@@ -8,8 +8,9 @@ use tidemark_runtime::lifecycle::shutdown_signal;
 use super::Ctx;
 use crate::args::Format;
 use crate::failure::Failure;
-use crate::render::document::{self, Layout, Reader};
+use crate::render::document::{self, Layout};
 use crate::render::sheet::Heading;
+use crate::render::text::visible_lines;
 use crate::render::{Chartable, Report};
 
 /// How often `--watch` asks again.
@@ -75,17 +76,18 @@ fn written<R: Report>(
     Ok(match format {
         Format::Table => report.table(&screen),
         Format::Chart => report.chart(&screen),
-        Format::Csv if turn == Turn::Later => report.sheet(&screen).write(Heading::Without)?,
-        Format::Csv => report.sheet(&screen).write(Heading::With)?,
+        Format::Csv => {
+            let heading = if turn == Turn::Later {
+                Heading::Without
+            } else {
+                Heading::With
+            };
+            for_reader(ctx, report.sheet(&screen).write(heading)?)
+        }
         Format::Json if turn == Turn::Only => document::json(report, Layout::Indented)?,
         Format::Json => document::json(report, Layout::Line)?,
         Format::Yaml => {
-            let reader = if ctx.console.is_terminal() {
-                Reader::Person
-            } else {
-                Reader::Program
-            };
-            let document = document::yaml(report, reader)?;
+            let document = for_reader(ctx, document::yaml(report)?);
             if turn == Turn::Only {
                 document
             } else {
@@ -93,6 +95,15 @@ fn written<R: Report>(
             }
         }
     })
+}
+
+/// A program gets every character; at a terminal a person must not be deceived.
+pub fn for_reader(ctx: &Ctx<'_>, text: String) -> String {
+    if ctx.console.is_terminal() {
+        visible_lines(&text)
+    } else {
+        text
+    }
 }
 
 async fn watch<R: Report>(

@@ -1,5 +1,7 @@
 //! `token create|list`: join tokens, and how a second host gets an agent with one.
 
+use std::net::SocketAddr;
+
 use serde::{Serialize, Serializer};
 use tidemark_model::Timestamp;
 use tidemark_model::view::{JoinTokenCreated, JoinTokenRequest, JoinTokenView};
@@ -52,18 +54,16 @@ impl Report for Created {
         let (secret, controller) = (visible(&token.token), visible(&token.controller));
         format!(
             "Join token {id}, for {uses}, until {until} ({relative}). It is shown only this once:\n\n  {secret}\n\n\
-             On the host, with the tidemark-agent program beside you:\n\n\
-             \x20 Linux:    printf %s '{secret}' > join-token\n\
-             \x20           sudo ./tidemark-agent install --controller {controller} --token-file join-token\n\
-             \x20           rm join-token\n\n\
-             \x20 Windows:  Set-Content -NoNewline join-token '{secret}'\n\
-             \x20           .\\tidemark-agent.exe install --controller {controller} --token-file join-token\n\
-             \x20           Remove-Item join-token\n\n\
-             The token holds the authority's fingerprint: the agent trusts this controller and no other.\n\
-             Then watch it arrive: tidemark get events --watch --kind host_enrolled\n",
+             On the other host, with the program tidemark-agent beside you:\n\n\
+             \x20 (umask 077; printf %s '{secret}' > join-token)\n\
+             \x20 sudo ./tidemark-agent run --controller {controller} --token-file join-token\n\n\
+             {loopback}\
+             The token holds the fingerprint of the authority: the agent trusts this controller and no other.\n\
+             Watch it arrive: tidemark get events --watch --kind host_enrolled\n",
             id = visible(&token.id),
             until = words::date_time(token.expires_ms, &screen.zone, screen.now),
             relative = words::relative(token.expires_ms, screen.now),
+            loopback = loopback_warning(&token.controller),
         )
     }
 
@@ -79,6 +79,19 @@ impl Report for Created {
                 Value::text(&token.controller),
             ]],
         }
+    }
+}
+
+/// An address of this machine alone leads no other host here.
+fn loopback_warning(controller: &str) -> &'static str {
+    let is_loopback = controller
+        .parse()
+        .is_ok_and(|address: SocketAddr| address.ip().is_loopback());
+    if is_loopback || controller.starts_with("localhost:") {
+        "That address reaches this machine only. For other hosts, start the controller with --grpc ADDRESS:7443,\n\
+         where ADDRESS is one of this machine's that they reach.\n\n"
+    } else {
+        ""
     }
 }
 

@@ -130,7 +130,7 @@ impl Screenful<'_> {
 
     fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Connected => {
+            Heard::ReadAgain => {
                 self.fleet.link = Link::Live;
                 self.fleet.expect_list();
                 let api = self.api;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::text::{deceives, visible_lines};
+use super::text::deceives;
 use crate::failure::Failure;
 
 /// How a JSON document is laid out.
@@ -42,24 +42,11 @@ pub fn json(value: &impl Serialize, layout: Layout) -> Result<String, Failure> {
     Ok(safe)
 }
 
-/// Where a document goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
-    /// A person at a terminal, who must not be deceived.
-    Person,
-    /// A program, which gets every character.
-    Program,
-}
-
 /// A YAML document.
-pub fn yaml(value: &impl Serialize, reader: Reader) -> Result<String, Failure> {
-    let text = serde_yaml_ng::to_string(value).map_err(|error| Failure::Io {
+pub fn yaml(value: &impl Serialize) -> Result<String, Failure> {
+    serde_yaml_ng::to_string(value).map_err(|error| Failure::Io {
         action: "write YAML",
         source: std::io::Error::other(error),
-    })?;
-    Ok(match reader {
-        Reader::Person => visible_lines(&text),
-        Reader::Program => text,
     })
 }
 

@@ -99,7 +99,13 @@ pub fn zoned(at_ms: i64, zone: &TimeZone) -> Option<jiff::Zoned> {
 
 /// A share as a percentage: `43 %`; `?` when it is unknown.
 pub fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "?".to_owned(), |share| format!("{:.0} %", share * 100.0))
+    match share {
+        None => "?".to_owned(),
+        // Little is not nothing, and nearly all is not all.
+        Some(share) if share > 0.0 && share < 0.01 => "<1 %".to_owned(),
+        Some(share) if share > 0.99 && share < 1.0 => ">99 %".to_owned(),
+        Some(share) => format!("{:.0} %", share * 100.0),
+    }
 }
 
 /// A number with as many digits as matter: whole from 10 on, one decimal below, none when it is whole.
@@ -170,6 +176,22 @@ mod tests {
         let now = Timestamp::from_unix_ms(0);
         assert_eq!(date_time(i64::MAX, &TimeZone::UTC, now), "?");
         assert_eq!(time_of_day(i64::MIN, &TimeZone::UTC), "?");
+    }
+
+    #[test]
+    fn a_little_is_not_nothing() {
+        assert_eq!(
+            [
+                None,
+                Some(0.0),
+                Some(0.0001),
+                Some(0.433),
+                Some(0.9999),
+                Some(1.0)
+            ]
+            .map(percent),
+            ["?", "0 %", "<1 %", "43 %", ">99 %", "100 %"]
+        );
     }
 
     #[test]

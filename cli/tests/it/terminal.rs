@@ -143,6 +143,24 @@ fn a_terminal_gets_colours_unless_they_are_not_wanted() {
 }
 
 #[test]
+fn no_format_lets_a_name_act_on_the_terminal() {
+    let controller = Controller::start();
+    for format in ["table", "json", "yaml", "csv"] {
+        let (screen, code) = Session::start(
+            &controller,
+            &["get", "hosts", "--no-color", "-o", format],
+            &[],
+        )
+        .finish();
+        assert_eq!(code, Some(0));
+        assert!(
+            !screen.contains('\u{1b}') && !screen.contains('\u{202e}'),
+            "{format}: {screen:?}"
+        );
+    }
+}
+
+#[test]
 fn history_and_forecast_are_drawn_on_a_terminal() {
     let controller = Controller::start();
     for command in ["history", "forecast"] {

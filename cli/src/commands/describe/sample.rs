@@ -203,19 +203,7 @@ fn destinations(space: &PortSpaceSample, screen: &Screen) -> String {
 /// What a sample says of the host as a whole.
 pub fn host_wide(sample: &Sample, screen: &Screen) -> String {
     let mut text = format!("\n{}\n", screen.paint.bold("Host"));
-    let rates: Vec<_> = rates(&sample.rates)
-        .into_iter()
-        .filter_map(|(name, rate)| Some(format!("{name} {}", per_second(rate?))))
-        .collect();
-    push_row(
-        &mut text,
-        "rates",
-        &if rates.is_empty() {
-            "? (the first sample of an agent has none)".to_owned()
-        } else {
-            rates.join(", ")
-        },
-    );
+    push_row(&mut text, "rates", &rate_words(&sample.rates));
     let handles = sample
         .host_handles
         .map_or_else(|| "?".to_owned(), |handles| handles.to_string());
@@ -234,6 +222,33 @@ pub fn host_wide(sample: &Sample, screen: &Screen) -> String {
     );
     push_row(&mut text, "agent's cost", &words);
     text
+}
+
+/// The rates that are not zero; most are, on a quiet host.
+fn rate_words(all: &CounterRates) -> String {
+    let known: Vec<_> = rates(all)
+        .into_iter()
+        .filter_map(|(name, rate)| Some((name, rate?)))
+        .collect();
+    if known.is_empty() {
+        return "? (the first sample of an agent has none)".to_owned();
+    }
+    let mut words: Vec<_> = known
+        .iter()
+        .filter(|(_, rate)| *rate > 0)
+        .map(|(name, rate)| format!("{name} {}", per_second(*rate)))
+        .collect();
+    if words.len() < known.len() {
+        words.push(
+            if words.is_empty() {
+                "all zero"
+            } else {
+                "the rest zero"
+            }
+            .to_owned(),
+        );
+    }
+    words.join(", ")
 }
 
 fn per_second(milli: u64) -> String {
