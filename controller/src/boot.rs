@@ -55,38 +55,18 @@ pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Star
     let grpc = bind("grpc", settings.grpc).await?;
     let http = bind("http", settings.http).await?;
     let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
-    let (ingest_handle, queue) = ingest::queue();
-    let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
-    let app = Arc::new(App {
-        live: restore_live(&store, clock.now()).await?,
-        started_at: clock.now(),
-        metrics: Arc::new(Metrics::default()),
-        login_codes: LoginCodes::new(entropy.clone()),
-        browser_sessions: BrowserSessions::new(entropy.clone()),
-        query_places: Semaphore::new(query::PLACES),
-        sessions_open: OpenCount::default(),
-        agents_address: settings
-            .agents_address
-            .clone()
-            .unwrap_or_else(|| reachable(grpc_address).to_string()),
-        ingest: ingest_handle,
-        notices: notices_tx.clone(),
+    let foundation = Foundation {
         life: life.clone(),
         store,
         clock,
         entropy,
         authority,
-    });
-    app.metrics.database_ready.set(1);
-    let parts = WriterParts {
-        store: app.store.clone(),
-        clock: app.clock.clone(),
-        live: app.live.clone(),
-        metrics: Arc::clone(&app.metrics),
-        notices: notices_rx,
-        notices_tx,
+        agents_address: settings
+            .agents_address
+            .clone()
+            .unwrap_or_else(|| reachable(grpc_address).to_string()),
     };
-    life.spawn_critical("ingest", Writer::new(parts, queue).run(life.clone()));
+    let app = assemble(foundation).await?;
     let tls = server_tls(&app)?;
     let listener = Listener {
         tcp: grpc,
@@ -114,6 +94,69 @@ pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Star
         grpc: grpc_address,
         _lock: lock,
     })
+}
+
+/// What a controller stands on before anything of it runs.
+pub struct Foundation {
+    /// Who owns the tasks.
+    pub life: Lifecycle,
+    /// Everything durable.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Who signs certificates.
+    pub authority: Authority,
+    /// Address that agents are told to connect to, `host:port`.
+    pub agents_address: String,
+}
+
+/// The shared parts with live state restored, and ingest running; nothing listens.
+///
+/// # Errors
+/// When the hosts cannot be read from the store.
+pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
+    let Foundation {
+        life,
+        store,
+        clock,
+        entropy,
+        authority,
+        agents_address,
+    } = foundation;
+    let (ingest_handle, queue) = ingest::queue();
+    let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
+    let app = Arc::new(App {
+        live: restore_live(&store, clock.now()).await?,
+        started_at: clock.now(),
+        metrics: Arc::new(Metrics::default()),
+        login_codes: LoginCodes::new(entropy.clone()),
+        browser_sessions: BrowserSessions::new(entropy.clone()),
+        query_places: Semaphore::new(query::PLACES),
+        sessions_open: OpenCount::default(),
+        ingest: ingest_handle,
+        notices: notices_tx.clone(),
+        life,
+        store,
+        clock,
+        entropy,
+        authority,
+        agents_address,
+    });
+    app.metrics.database_ready.set(1);
+    let parts = WriterParts {
+        store: app.store.clone(),
+        clock: app.clock.clone(),
+        live: app.live.clone(),
+        metrics: Arc::clone(&app.metrics),
+        notices: notices_rx,
+        notices_tx,
+    };
+    let writer = Writer::new(parts, queue);
+    app.life
+        .spawn_critical("ingest", writer.run(app.life.clone()));
+    Ok(app)
 }
 
 /// The TLS side of the gateway, to be replaced before its certificate ends.

@@ -14,7 +14,10 @@ mod reissue;
 /// Starts them all; the lifecycle owns them.
 pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::ServerConfig>>) {
     let life = &app.life;
-    life.spawn("compact", compact::Compactor::new(Arc::clone(app), settings.retention).run());
+    life.spawn(
+        "compact",
+        compact::Compactor::new(Arc::clone(app), settings.retention).run(),
+    );
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
 }

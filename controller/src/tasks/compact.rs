@@ -93,7 +93,10 @@ impl Compactor {
             };
             match outcome {
                 Ok(status) => tracing::debug!(?status, "compacted"),
-                Err(error) => tracing::error!(error = chain(&error), "history cannot be compacted; it is tried again in a minute"),
+                Err(error) => tracing::error!(
+                    error = chain(&error),
+                    "history cannot be compacted; it is tried again in a minute"
+                ),
             }
         }
     }
@@ -113,7 +116,9 @@ impl Compactor {
     }
 
     async fn due_hosts(&mut self, now: Timestamp) -> Result<BTreeSet<HostId>, StoreError> {
-        let is_sweep = self.swept_at.is_none_or(|at| now.ms_since(at) >= tidemark_model::time::duration_ms(SWEEP_EVERY));
+        let is_sweep = self
+            .swept_at
+            .is_none_or(|at| now.ms_since(at) >= tidemark_model::time::duration_ms(SWEEP_EVERY));
         if is_sweep {
             self.swept_at = Some(now);
             self.forget_notices(now).await?;
@@ -137,7 +142,8 @@ impl Compactor {
 
     async fn forget_notices(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.app.store.begin().await?;
-        tx.notices_delete_before(now.saturating_sub(NOTICES_KEPT), NOTICES_DELETED_MAX).await?;
+        tx.notices_delete_before(now.saturating_sub(NOTICES_KEPT), NOTICES_DELETED_MAX)
+            .await?;
         tx.commit().await
     }
 }

@@ -36,8 +36,14 @@ pub async fn run(app: Arc<App>) {
 async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {
     let now = app.clock.now();
     let history = load(app, host, now).await?;
-    let Some(settings) = app.live.read(host, |live| live.detector_settings()) else { return Ok(()) };
-    let Ok(replayed) = app.life.spawn_blocking(move || replay::replay(&history, settings, now)).await else {
+    let Some(settings) = app.live.read(host, |live| live.detector_settings()) else {
+        return Ok(());
+    };
+    let Ok(replayed) = app
+        .life
+        .spawn_blocking(move || replay::replay(&history, settings, now))
+        .await
+    else {
         tracing::error!(%host, "replaying a host's history ended abnormally");
         return Ok(());
     };
@@ -66,7 +72,9 @@ async fn load(app: &App, host: HostId, now: Timestamp) -> Result<History, StoreE
     let mut tx = app.store.read().await?;
     let mut history = History::default();
     for row in tx.entities_of(host).await? {
-        history.entities.extend(Entity::from_text(&row.text).map(|entity| (row.number, entity)));
+        history
+            .entities
+            .extend(Entity::from_text(&row.text).map(|entity| (row.number, entity)));
     }
     load_segments(&mut tx, host, span, &mut history).await?;
     tx.recent_each(host, span, |batch| {
@@ -77,7 +85,12 @@ async fn load(app: &App, host: HostId, now: Timestamp) -> Result<History, StoreE
     Ok(history)
 }
 
-async fn load_segments(tx: &mut Tx, host: HostId, span: Span, history: &mut History) -> Result<(), StoreError> {
+async fn load_segments(
+    tx: &mut Tx,
+    host: HostId,
+    span: Span,
+    history: &mut History,
+) -> Result<(), StoreError> {
     tx.segments_each(host, Tier::Raw, span, |segment| {
         history.segments.push(segment.body);
         ControlFlow::Continue(())

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use tidemark_history::compact::{CompactError, Job, Leftover, NewSegment, compact_window, merge, plan, roll_up};
+use tidemark_history::compact::{
+    CompactError, Job, Leftover, NewSegment, compact_window, merge, plan, roll_up,
+};
 use tidemark_history::hourly::{HourlyRow, hourly_rows};
 use tidemark_history::stored::{RecentMeta, SegmentMeta};
 use tidemark_history::{EntityNumber, Window};
@@ -37,7 +39,11 @@ struct Outcome {
 
 impl Compactor {
     /// Does what is due for one host; says how many jobs that were.
-    pub(super) async fn compact_host(&mut self, host: HostId, now: Timestamp) -> Result<u64, StoreError> {
+    pub(super) async fn compact_host(
+        &mut self,
+        host: HostId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let (recent, segments) = self.list(host).await?;
         let cutoffs = self.policy.retention.cutoffs(now, &[]);
         let jobs = plan(&recent, &segments, &self.policy, cutoffs, now);
@@ -77,15 +83,23 @@ impl Compactor {
             bytes: head.size_bytes,
         });
         Ok((
-            recent.filter(|row| !self.damaged.contains(&Damaged::Recent(host, row.id))).collect(),
-            segments.filter(|segment| !self.damaged.contains(&Damaged::Segment(host, segment.id))).collect(),
+            recent
+                .filter(|row| !self.damaged.contains(&Damaged::Recent(host, row.id)))
+                .collect(),
+            segments
+                .filter(|segment| !self.damaged.contains(&Damaged::Segment(host, segment.id)))
+                .collect(),
         ))
     }
 
     async fn run_job(&mut self, host: HostId, job: &Job) -> Result<bool, StoreError> {
         let (sources, entities) = self.load(host, job).await?;
         let work = job.clone();
-        let worked = self.app.life.spawn_blocking(move || run(&work, &sources, &entities)).await;
+        let worked = self
+            .app
+            .life
+            .spawn_blocking(move || run(&work, &sources, &entities))
+            .await;
         let outcome = match worked {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
@@ -101,19 +115,29 @@ impl Compactor {
         Ok(true)
     }
 
-    async fn load(&self, host: HostId, job: &Job) -> Result<(Sources, HashMap<EntityNumber, Entity>), StoreError> {
+    async fn load(
+        &self,
+        host: HostId,
+        job: &Job,
+    ) -> Result<(Sources, HashMap<EntityNumber, Entity>), StoreError> {
         let mut tx = self.app.store.read().await?;
         let mut sources = Sources::default();
         let mut entities = HashMap::new();
         match job {
-            Job::Compact { window, recent, segments } => {
+            Job::Compact {
+                window,
+                recent,
+                segments,
+            } => {
                 sources.recent = tx.recent_bodies(host, &recent_ids(recent)).await?;
                 sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?;
                 if window.length_ms() >= HOUR_MS {
                     entities = entities_of(&mut tx, host).await?;
                 }
             }
-            Job::Merge { segments, .. } => sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?,
+            Job::Merge { segments, .. } => {
+                sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?
+            }
             Job::RollUp { raw, into, .. } => {
                 sources.segments = tx.segment_bodies(host, &segment_ids(raw)).await?;
                 sources.into = tx.segment_bodies(host, &segment_ids(into)).await?;
@@ -125,7 +149,11 @@ impl Compactor {
 
     async fn replace(&self, host: HostId, job: &Job, outcome: Outcome) -> Result<(), StoreError> {
         let (recent, segments) = gone(job);
-        let put: Vec<_> = outcome.segment.into_iter().map(|segment| stored(host, segment)).collect();
+        let put: Vec<_> = outcome
+            .segment
+            .into_iter()
+            .map(|segment| stored(host, segment))
+            .collect();
         let mut tx = self.app.store.begin().await?;
         tx.segments_replace(&Replacement {
             host,
@@ -144,11 +172,18 @@ impl Compactor {
             };
             tx.recent_append(&[row]).await?;
         }
-        let hourly: Vec<_> = outcome.hourly.into_iter().map(|row| hourly_row(host, row)).collect();
+        let hourly: Vec<_> = outcome
+            .hourly
+            .into_iter()
+            .map(|row| hourly_row(host, row))
+            .collect();
         tx.host_hourly_upsert(&hourly).await?;
         tx.commit().await?;
         if let Job::Discard { recent } = job {
-            let text = format!("{} batch(es) of samples came later than raw history is kept, and were not kept", recent.len());
+            let text = format!(
+                "{} batch(es) of samples came later than raw history is kept, and were not kept",
+                recent.len()
+            );
             self.app.note(Some(host), NoticeKind::SamplesDropped, text);
         }
         Ok(())
@@ -157,35 +192,61 @@ impl Compactor {
     /// Leaves what is damaged out of later plans, and says so once.
     fn set_aside(&mut self, host: HostId, job: &Job, error: &CompactError) {
         let damaged = match (error, job) {
-            (CompactError::Recent { position, .. }, Job::Compact { recent, .. }) => recent.get(*position).map(|id| Damaged::Recent(host, *id)),
-            (CompactError::Segment { position, .. }, Job::Compact { segments, .. } | Job::Merge { segments, .. }) => {
-                segments.get(*position).map(|id| Damaged::Segment(host, *id))
+            (CompactError::Recent { position, .. }, Job::Compact { recent, .. }) => {
+                recent.get(*position).map(|id| Damaged::Recent(host, *id))
             }
-            (CompactError::Segment { position, .. }, Job::RollUp { raw, into, .. }) => {
-                raw.iter().chain(into).nth(*position).map(|id| Damaged::Segment(host, *id))
-            }
+            (
+                CompactError::Segment { position, .. },
+                Job::Compact { segments, .. } | Job::Merge { segments, .. },
+            ) => segments
+                .get(*position)
+                .map(|id| Damaged::Segment(host, *id)),
+            (CompactError::Segment { position, .. }, Job::RollUp { raw, into, .. }) => raw
+                .iter()
+                .chain(into)
+                .nth(*position)
+                .map(|id| Damaged::Segment(host, *id)),
             _ => None,
         };
         tracing::error!(%host, ?damaged, error = chain(error), "history cannot be compacted and stays as it is");
-        self.app.note(Some(host), NoticeKind::Controller, format!("a part of this host's history is damaged: {}", chain(error)));
+        self.app.note(
+            Some(host),
+            NoticeKind::Controller,
+            format!("a part of this host's history is damaged: {}", chain(error)),
+        );
         self.damaged.extend(damaged);
     }
 }
 
-fn run(job: &Job, sources: &Sources, entities: &HashMap<EntityNumber, Entity>) -> Result<Outcome, CompactError> {
+fn run(
+    job: &Job,
+    sources: &Sources,
+    entities: &HashMap<EntityNumber, Entity>,
+) -> Result<Outcome, CompactError> {
     let mut outcome = Outcome::default();
     match job {
         Job::Compact { window, .. } => {
-            let compacted = compact_window(*window, &slices(&sources.recent), &slices(&sources.segments))?;
+            let compacted = compact_window(
+                *window,
+                &slices(&sources.recent),
+                &slices(&sources.segments),
+            )?;
             if window.length_ms() >= HOUR_MS {
                 outcome.hourly = hourly_rows(&compacted.table, |number| entities.get(&number));
             }
             outcome.segment = compacted.segment;
             outcome.leftover = compacted.leftover;
         }
-        Job::Merge { tier, window, .. } => outcome.segment = Some(merge(*tier, *window, &slices(&sources.segments))?),
+        Job::Merge { tier, window, .. } => {
+            outcome.segment = Some(merge(*tier, *window, &slices(&sources.segments))?)
+        }
         Job::RollUp { tier, window, .. } => {
-            outcome.segment = Some(roll_up(*tier, *window, &slices(&sources.segments), &slices(&sources.into))?);
+            outcome.segment = Some(roll_up(
+                *tier,
+                *window,
+                &slices(&sources.segments),
+                &slices(&sources.into),
+            )?);
         }
         Job::Delete { .. } | Job::Discard { .. } => {}
     }
@@ -199,8 +260,12 @@ fn slices(bodies: &[Vec<u8>]) -> Vec<&[u8]> {
 /// What a job takes away.
 fn gone(job: &Job) -> (Vec<RecentId>, Vec<SegmentId>) {
     match job {
-        Job::Compact { recent, segments, .. } => (recent_ids(recent), segment_ids(segments)),
-        Job::Merge { segments, .. } | Job::Delete { segments } => (Vec::new(), segment_ids(segments)),
+        Job::Compact {
+            recent, segments, ..
+        } => (recent_ids(recent), segment_ids(segments)),
+        Job::Merge { segments, .. } | Job::Delete { segments } => {
+            (Vec::new(), segment_ids(segments))
+        }
         Job::RollUp { into, .. } => (Vec::new(), segment_ids(into)),
         Job::Discard { recent } => (recent_ids(recent), Vec::new()),
     }
@@ -214,9 +279,14 @@ fn segment_ids(ids: &[i64]) -> Vec<SegmentId> {
     ids.iter().copied().map(SegmentId::of_number).collect()
 }
 
-async fn entities_of(tx: &mut Tx, host: HostId) -> Result<HashMap<EntityNumber, Entity>, StoreError> {
+async fn entities_of(
+    tx: &mut Tx,
+    host: HostId,
+) -> Result<HashMap<EntityNumber, Entity>, StoreError> {
     let rows = tx.entities_of(host).await?;
-    let known = rows.into_iter().filter_map(|row| Some((EntityNumber::new(row.number), Entity::from_text(&row.text)?)));
+    let known = rows
+        .into_iter()
+        .filter_map(|row| Some((EntityNumber::new(row.number), Entity::from_text(&row.text)?)));
     Ok(known.collect())
 }
 
@@ -248,4 +318,3 @@ fn hourly_row(host: HostId, row: HourlyRow) -> tidemark_store::HourlyRow {
         bound_max: row.bound_max,
     }
 }
-

@@ -52,13 +52,26 @@ struct Stretch {
 type Stretches = BTreeMap<PortSpaceKey, BTreeMap<i64, Stretch>>;
 
 /// Replays `history`; bytes that cannot be read are left out and said in the log.
-pub(super) fn replay(history: &History, settings: DetectorSettings, now: Timestamp) -> Vec<Replayed> {
+pub(super) fn replay(
+    history: &History,
+    settings: DetectorSettings,
+    now: Timestamp,
+) -> Vec<Replayed> {
     let meanings = meanings(&history.entities);
     let fine_from = now.unix_ms().saturating_sub(FINE_AGE_MS);
     let mut stretches = Stretches::new();
     let mut take = |key: SeriesKey, at: i64, value: i64| {
         if let Some(meaning) = meanings.get(&key) {
-            note(&mut stretches, meaning, if at < fine_from { at.div_euclid(COARSE_MS) * COARSE_MS } else { at }, value);
+            note(
+                &mut stretches,
+                meaning,
+                if at < fine_from {
+                    at.div_euclid(COARSE_MS) * COARSE_MS
+                } else {
+                    at
+                },
+                value,
+            );
         }
     };
     for bytes in &history.segments {
@@ -85,20 +98,35 @@ fn meanings(entities: &[(u32, Entity)]) -> HashMap<SeriesKey, Meaning> {
     for (number, entity) in entities {
         let number = EntityNumber::new(*number);
         if let Entity::PortSpace(space) = entity {
-            for metric in [Metric::Capacity, Metric::InUse, Metric::Strong, Metric::Bound] {
-                meanings.insert(SeriesKey::new(number, metric), Meaning::Space(space.clone(), metric));
+            for metric in [
+                Metric::Capacity,
+                Metric::InUse,
+                Metric::Strong,
+                Metric::Bound,
+            ] {
+                meanings.insert(
+                    SeriesKey::new(number, metric),
+                    Meaning::Space(space.clone(), metric),
+                );
             }
         }
         if let Entity::Process { space, name } = entity {
             for metric in [Metric::Ports, Metric::Handles] {
-                meanings.insert(SeriesKey::new(number, metric), Meaning::Owner(space.clone(), Arc::clone(name), metric));
+                meanings.insert(
+                    SeriesKey::new(number, metric),
+                    Meaning::Owner(space.clone(), Arc::clone(name), metric),
+                );
             }
         }
     }
     meanings
 }
 
-fn read_segment(bytes: &[u8], meanings: &HashMap<SeriesKey, Meaning>, take: &mut impl FnMut(SeriesKey, i64, i64)) -> Result<(), CodecError> {
+fn read_segment(
+    bytes: &[u8],
+    meanings: &HashMap<SeriesKey, Meaning>,
+    take: &mut impl FnMut(SeriesKey, i64, i64),
+) -> Result<(), CodecError> {
     let reader = SegmentReader::open(bytes)?;
     for key in reader.keys().filter(|key| meanings.contains_key(key)) {
         for (at, value) in reader.points(key)? {
@@ -120,7 +148,11 @@ fn read_recent(bytes: &[u8], take: &mut impl FnMut(SeriesKey, i64, i64)) -> Resu
 fn note(stretches: &mut Stretches, meaning: &Meaning, from: i64, value: i64) {
     let count = u32::try_from(value.max(0)).unwrap_or(u32::MAX);
     let (Meaning::Space(space, metric) | Meaning::Owner(space, _, metric)) = meaning;
-    let stretch = stretches.entry(space.clone()).or_default().entry(from).or_default();
+    let stretch = stretches
+        .entry(space.clone())
+        .or_default()
+        .entry(from)
+        .or_default();
     if let Meaning::Owner(_, name, _) = meaning {
         let owner = stretch.owners.entry(Arc::clone(name)).or_default();
         if *metric == Metric::Handles {
@@ -152,11 +184,20 @@ fn widen(extent: &mut Option<Extent>, count: u32) {
     extent.last = count;
 }
 
-fn replay_space(stretches: &BTreeMap<i64, Stretch>, settings: DetectorSettings, fine_from: i64, now: Timestamp) -> Option<SpaceLive> {
+fn replay_space(
+    stretches: &BTreeMap<i64, Stretch>,
+    settings: DetectorSettings,
+    fine_from: i64,
+    now: Timestamp,
+) -> Option<SpaceLive> {
     let mut detector = SpaceDetector::new(settings);
     let mut level = None;
     for (from, stretch) in stretches {
-        let (Some(capacity), Some(in_use), Some(strong)) = (stretch.capacity, stretch.in_use, stretch.strong) else { continue };
+        let (Some(capacity), Some(in_use), Some(strong)) =
+            (stretch.capacity, stretch.in_use, stretch.strong)
+        else {
+            continue;
+        };
         let width_ms = if *from < fine_from { COARSE_MS } else { 1 };
         let owners: Vec<OwnerReading<'_>> = stretch
             .owners
