@@ -71,6 +71,8 @@ fn running_server() -> PathBuf {
         Some(_) => parent_id(),
         None => process_id(),
     };
+    // Asked for first: a run without Postgres leaves no folder behind.
+    let programs = programs();
     let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{run}"));
     done("make the server's folder", fs::create_dir_all(&folder));
     let lock = done("lock", File::create(folder.join("start.lock")));
@@ -78,7 +80,7 @@ fn running_server() -> PathBuf {
     let started = folder.join("started");
     if !started.try_exists().unwrap_or(false) {
         remove_leftovers();
-        start_server(&folder, run);
+        start_server(&programs, &folder, run);
         done("note the start", File::create(started));
     }
     folder
@@ -88,8 +90,7 @@ fn running_server() -> PathBuf {
     clippy::zombie_processes,
     reason = "the supervisor outlives this process on purpose"
 )]
-fn start_server(folder: &Path, run: u32) {
-    let programs = programs();
+fn start_server(programs: &Path, folder: &Path, run: u32) {
     done(
         "close the server's folder",
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)),
@@ -116,7 +117,7 @@ fn start_server(folder: &Path, run: u32) {
     let mut supervisor = Command::new("sh");
     supervisor
         .args(["-c", SUPERVISE, "tidemark-test-postgres"])
-        .arg(&programs)
+        .arg(programs)
         .arg(folder)
         .arg(run.to_string())
         .stdin(Stdio::null())
