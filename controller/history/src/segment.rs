@@ -28,6 +28,9 @@ pub const ROWS_MAX: usize = 1 << 18;
 /// Most series in one segment: every entity of a host at its limit, with every metric that it has.
 pub const SERIES_MAX: usize = 1 << 18;
 
+/// Most cells in one segment: what a segment of constants announces in a few bytes must fit in memory, here 400 MB.
+pub const CELLS_MAX: u64 = 1 << 25;
+
 /// Largest segment that is read, in bytes.
 pub const SEGMENT_BYTES_MAX: usize = 64 << 20;
 

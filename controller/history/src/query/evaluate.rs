@@ -32,6 +32,11 @@ impl Stretches {
         self.points.is_empty() && self.buckets.is_empty()
     }
 
+    /// Makes room for so many further raw points.
+    pub fn reserve(&mut self, points: usize) {
+        self.points.reserve(points);
+    }
+
     /// Adds a raw point.
     pub fn point(&mut self, at: i64, value: i64) {
         self.points.push((at, value));
@@ -61,13 +66,23 @@ impl Stretches {
     /// Hands everything to `walk` in order of time.
     fn walk(&self, walk: &mut Walk<'_>) {
         let mut buckets = self.buckets.iter().peekable();
-        for (at, value) in &self.points {
+        let mut points = self.points.as_slice();
+        while let Some((at, _)) = points.first() {
             while let Some(item) = buckets.next_if(|item| item.at < *at) {
                 walk.enter(item.at);
                 walk.step.bucket(item);
             }
             walk.enter(*at);
-            walk.step.point(*at, *value);
+            // As many points as there are before the next step or bucket.
+            let until = buckets
+                .peek()
+                .map_or(walk.until, |item| walk.until.min(item.at));
+            let ahead = points.iter().take_while(|(at, _)| *at < until).count();
+            let (inside, rest) = points
+                .split_at_checked(ahead.max(1))
+                .unwrap_or((points, &[]));
+            walk.step.points(inside);
+            points = rest;
         }
         for item in buckets {
             walk.enter(item.at);

@@ -293,6 +293,7 @@ fn read_series(
     let (from, to) = (load.read.from.unix_ms(), load.read.to.unix_ms());
     let mut read = 0u64;
     if load.tier == Tier::Raw {
+        stretches.reserve(times.len());
         reader.each_cell::<i64>(key, times, |at, value| {
             if from <= at && at < to {
                 stretches.point(at, value);

@@ -60,21 +60,31 @@ impl Stat {
         };
     }
 
-    /// Adds a raw point that is later than all before.
-    pub fn point(&mut self, at: i64, value: i64) {
+    /// Adds raw points, ascending by time and later than all before.
+    pub fn points(&mut self, points: &[(i64, i64)]) {
+        let (Some(first), Some(last)) = (points.first(), points.last()) else {
+            return;
+        };
         if self.count == 0 {
-            self.first = (at, value);
+            self.first = *first;
         }
-        self.last = (at, value);
-        self.count += 1;
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-        self.sum += i128::from(value);
+        self.last = *last;
+        self.count = self.count.saturating_add(points.len() as u64);
+        let (mut min, mut max, mut sum) = (self.min, self.max, 0i128);
+        for (_, value) in points {
+            min = min.min(*value);
+            max = max.max(*value);
+            sum += i128::from(*value);
+        }
+        (self.min, self.max) = (min, max);
+        self.sum = self.sum.saturating_add(sum);
         if let Some(moments) = &mut self.moments {
-            moments.push(at as f64, value as f64, 1.0);
+            for (at, value) in points {
+                moments.push(*at as f64, *value as f64, 1.0);
+            }
         }
         if let Some(values) = &mut self.values {
-            values.push((value, 1));
+            values.extend(points.iter().map(|(_, value)| (*value, 1)));
         }
     }
 
@@ -240,9 +250,7 @@ mod tests {
 
     fn stat(agg: Agg, points: &[(i64, i64)]) -> Stat {
         let mut stat = Stat::new(agg);
-        points
-            .iter()
-            .for_each(|(at, value)| stat.point(*at, *value));
+        stat.points(points);
         stat
     }
 

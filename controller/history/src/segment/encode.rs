@@ -1,7 +1,9 @@
 //! Writes segments.
 
 use crate::column::{self, Encoding};
-use crate::segment::{Cell, HEADER_BYTES, MAGIC, ROWS_MAX, SERIES_MAX, VERSION, presence};
+use crate::segment::{
+    CELLS_MAX, Cell, HEADER_BYTES, MAGIC, ROWS_MAX, SERIES_MAX, VERSION, presence,
+};
 use crate::table::{Cells, Table};
 use crate::varint;
 use crate::{CodecError, SeriesKey, Tier, Window};
@@ -23,6 +25,7 @@ pub fn encode_segment<V: Cell>(
     }
     within("rows of a segment", table.times().len(), ROWS_MAX)?;
     within("series of a segment", table.series().len(), SERIES_MAX)?;
+    within_cells(table.cells())?;
 
     let mut times = Vec::new();
     put_times(table.times(), &mut times)?;
@@ -67,6 +70,18 @@ pub(super) fn seal(bytes: &mut [u8]) {
     {
         *slot = crc32c::crc32c(body).to_le_bytes();
     }
+}
+
+/// Whether so many cells may be in one segment.
+pub(super) const fn within_cells(cells: u64) -> Result<(), CodecError> {
+    if cells <= CELLS_MAX {
+        return Ok(());
+    }
+    Err(CodecError::TooLarge {
+        part: "cells of a segment",
+        found: cells,
+        limit: CELLS_MAX,
+    })
 }
 
 fn within(part: &'static str, found: usize, limit: usize) -> Result<(), CodecError> {

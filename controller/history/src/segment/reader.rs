@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::column::{self, Encoding};
+use crate::segment::encode::within_cells;
 use crate::segment::{
     Cell, HEADER_BYTES, MAGIC, ROWS_MAX, SEGMENT_BYTES_MAX, SERIES_MAX, VERSION, presence,
 };
@@ -167,8 +168,12 @@ impl<'a> SegmentReader<'a> {
     pub fn table<V: Cell>(&self) -> Result<Table<V>, CodecError> {
         self.check_cells::<V>()?;
         let mut series = BTreeMap::new();
+        let mut read = 0u64;
         for entry in &self.entries {
-            series.insert(entry.key, self.cells(entry)?);
+            let cells = self.cells(entry)?;
+            read = read.saturating_add(cells.rows.len() as u64);
+            within_cells(read)?;
+            series.insert(entry.key, cells);
         }
         Ok(Table::from_parts(self.times()?, series))
     }

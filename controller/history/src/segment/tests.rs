@@ -158,6 +158,37 @@ fn announced_sizes_beyond_the_limits_are_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn a_small_segment_that_announces_more_cells_than_fit_in_memory_is_refused() {
+    let mut bytes = encode_segment(Tier::Raw, DAY, &Table::<i64>::default()).unwrap();
+    bytes.truncate(HEADER_BYTES);
+    // Times a millisecond apart; 200 series that are all zero: 800 bytes stand for 52 million cells.
+    let times = [0, 0, 2];
+    let directory = [2, 0, 0, 0].repeat(200);
+    for number in [
+        0,
+        2,
+        ROWS_MAX as u64,
+        200,
+        times.len() as u64,
+        directory.len() as u64,
+    ] {
+        crate::varint::put(&mut bytes, number);
+    }
+    bytes.extend(times);
+    bytes.extend(directory);
+    encode::seal(&mut bytes);
+    let reader = SegmentReader::open(&bytes).unwrap();
+    assert_eq!(reader.points(key(200, 0)).unwrap().len(), ROWS_MAX);
+    assert!(matches!(
+        reader.table::<i64>(),
+        Err(CodecError::TooLarge {
+            limit: CELLS_MAX,
+            ..
+        })
+    ));
+}
+
+#[test]
 fn the_version_of_a_later_release_is_named() {
     let mut bytes = encode_segment(Tier::Raw, DAY, &Table::<i64>::default()).unwrap();
     bytes[4] = 9;
