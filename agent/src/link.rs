@@ -14,6 +14,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use tidemark_proto::SERVER_NAME;
 use tidemark_runtime::Entropy;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::io::InspectWriter;
 use tonic::body::Body;
 use tower::Service;
 
@@ -53,6 +55,7 @@ pub struct Dialer {
     address: ControllerAddress,
     source_ports: SourcePorts,
     entropy: Entropy,
+    sent_bytes: Arc<AtomicU64>,
 }
 
 /// A connection that answers calls as long as [`Link::drive`] polls it.
@@ -71,16 +74,19 @@ pub struct LinkService {
 impl Dialer {
     /// A dialer to `address`.
     #[must_use]
-    pub const fn new(
-        address: ControllerAddress,
-        source_ports: SourcePorts,
-        entropy: Entropy,
-    ) -> Self {
+    pub fn new(address: ControllerAddress, source_ports: SourcePorts, entropy: Entropy) -> Self {
         Self {
             address,
             source_ports,
             entropy,
+            sent_bytes: Arc::default(),
         }
+    }
+
+    /// Bytes handed to TCP so far, TLS included, over all connections.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
     }
 
     /// Where it dials.
@@ -97,7 +103,8 @@ impl Dialer {
     pub async fn dial(&self, tls: Arc<ClientConfig>) -> Result<Link, LinkFailure> {
         let stream = self.connect_any().await?;
         let local = stream.local_addr().map_err(LinkFailure::from_connect)?;
-        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, open_http2(stream, tls)).await;
+        let sent_bytes = Arc::clone(&self.sent_bytes);
+        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, open_http2(stream, tls, sent_bytes)).await;
         let (service, connection) = handshake.map_err(|_| LinkFailure::Timeout {
             step: "the TLS handshake",
             limit: HANDSHAKE_TIMEOUT,
@@ -151,8 +158,12 @@ pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 async fn open_http2(
     stream: TcpStream,
     tls: Arc<ClientConfig>,
+    sent_bytes: Arc<AtomicU64>,
 ) -> Result<(LinkService, Driver), LinkFailure> {
     let name = ServerName::try_from(SERVER_NAME).expect("the constant is a DNS name");
+    let stream = InspectWriter::new(stream, move |written: &[u8]| {
+        sent_bytes.fetch_add(written.len() as u64, Ordering::Relaxed);
+    });
     let stream = TlsConnector::from(tls)
         .connect(name, stream)
         .await
