@@ -1,6 +1,7 @@
 //! What history costs: bytes and CPU time a point, on a fleet of 1,000 hosts with 20 series over a day at 30 s.
 //!
 //! `cargo run --release -p tidemark-history --example codec_cost [-- --hosts N] [--seed N] [--runs N] [--json FILE]`
+//! The committed run is `benches/codec_cost.json`; times depend on the machine, bytes do not.
 #![expect(clippy::print_stdout, reason = "a benchmark's output is its purpose")]
 
 #[path = "codec_cost/fleet.rs"]
