@@ -173,9 +173,13 @@ fn server_tls(app: &App) -> anyhow::Result<Arc<ArcSwap<rustls::ServerConfig>>> {
 }
 
 async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow::anyhow!("{address} is in use: another controller may be running; choose another address with --{what}"),
-        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (--{what})")),
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return anyhow::anyhow!(
+                "{address} is in use: another controller may be running; choose another address with --{what}"
+            );
+        }
+        anyhow::Error::new(error).context(format!("cannot listen on {address} (--{what})"))
     })
 }
 
@@ -204,7 +208,7 @@ pub fn reachable(bound: SocketAddr) -> SocketAddr {
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
             SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port()))
         }
-        bound => bound,
+        SocketAddr::V4(_) | SocketAddr::V6(_) => bound,
     }
 }
 

@@ -23,20 +23,18 @@ const fn grpc_code(code: ErrorCode) -> Code {
 
 /// What an agent is told. The details of an internal error stay in the log.
 pub fn status_of(error: &(impl ApiError + ?Sized)) -> Status {
-    match error.code() {
-        ErrorCode::Internal => {
-            tracing::error!(
-                error = chain(error),
-                "internal error while serving an agent"
-            );
-            Status::internal("internal error; the controller's log has the details")
-        }
-        code @ ErrorCode::Unavailable => {
-            tracing::warn!(error = chain(error), "an agent is put off");
-            Status::new(grpc_code(code), error.to_string())
-        }
-        code => Status::new(grpc_code(code), error.to_string()),
+    let code = error.code();
+    if code == ErrorCode::Internal {
+        tracing::error!(
+            error = chain(error),
+            "internal error while serving an agent"
+        );
+        return Status::internal("internal error; the controller's log has the details");
     }
+    if code == ErrorCode::Unavailable {
+        tracing::warn!(error = chain(error), "an agent is put off");
+    }
+    Status::new(grpc_code(code), error.to_string())
 }
 
 /// An error with everything that caused it, in one line.

@@ -346,9 +346,10 @@ impl Writer {
     /// Finds the hosts whose part the database refuses, and leaves them out: the others must not wait for them. Nothing
     /// of theirs is acked, and their sessions are cut, so that they start from what is durable.
     async fn isolate(&mut self, batch: &mut Batch, error: &StoreError) {
-        let suspects: Vec<HostId> = match error {
-            StoreError::StaleCursors { hosts } => hosts.clone(),
-            _ => self.refused_hosts(batch).await,
+        let suspects = if let StoreError::StaleCursors { hosts } = error {
+            hosts.clone()
+        } else {
+            self.refused_hosts(batch).await
         };
         for host in &suspects {
             batch.hosts.remove(host);

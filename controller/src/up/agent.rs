@@ -236,7 +236,7 @@ fn write_config(folder: &Path, interval: Duration, started: &Started) -> anyhow:
     let mut config = toml::Table::new();
     let text = |path: PathBuf| {
         path.to_str()
-            .map(|text| toml::Value::from(text))
+            .map(toml::Value::from)
             .context("the data folder's path is not UTF-8; choose another --data-dir")
     };
     config.insert(
