@@ -334,14 +334,15 @@ fn refusal(status: StatusCode, body: &[u8], server: &str, sent: TokenSent) -> Fa
 /// The known names that `name` is like, most alike first.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
     let name = name.to_lowercase();
+    let nearness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        // One slip in a short name weighs too much for Jaro-Winkler alone.
+        let one_slip = strsim::osa_distance(&name, &candidate) <= 1;
+        let nearness = strsim::jaro_winkler(&name, &candidate);
+        (one_slip || nearness >= NEARNESS_MIN).then_some(nearness)
+    };
     let mut alike: Vec<(f64, &str)> = known
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&name, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(nearness, _)| *nearness >= NEARNESS_MIN)
+        .filter_map(|candidate| Some((nearness(candidate)?, candidate)))
         .collect();
     alike.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
     alike.dedup_by_key(|(_, candidate)| *candidate);
@@ -412,6 +413,7 @@ mod tests {
             nearest("wbe-1", known.into_iter()),
             ["web-1", "WEB-10", "web-2"]
         );
+        assert_eq!(nearest("vn", ["vm", "host"].into_iter()), ["vm"]);
         assert_eq!(nearest("zzz", known.into_iter()), Vec::<String>::new());
     }
 

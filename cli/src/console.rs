@@ -129,13 +129,13 @@ impl Console {
             action: "read the answer",
             source,
         };
-        let mut err = io::stderr().lock();
-        write!(err, "{question}")
-            .and_then(|()| err.flush())
-            .map_err(Failure::of_output)?;
         let mut answer = Secret::new(String::new());
+        // Before the question: what is typed at once must not be shown either.
         terminal::enable_raw_mode().map_err(failed)?;
-        let typed = read_hidden(&mut answer);
+        let mut err = io::stderr().lock();
+        let typed = write!(err, "{question}")
+            .and_then(|()| err.flush())
+            .and_then(|()| read_hidden(&mut answer));
         terminal::disable_raw_mode().map_err(failed)?;
         writeln!(err).map_err(Failure::of_output)?;
         typed.map_err(failed)?;
@@ -213,6 +213,10 @@ fn read_hidden(answer: &mut Secret<String>) -> io::Result<()> {
             Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
                 KeyCode::Enter => return Ok(()),
                 KeyCode::Esc => return Err(io::ErrorKind::Interrupted.into()),
+                // A line feed, which a paste or a pipe into the terminal ends with.
+                KeyCode::Char('j') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                    return Ok(());
+                }
                 KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
                     return Err(io::ErrorKind::Interrupted.into());
                 }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -72,26 +72,28 @@ impl Session {
 
     /// Reads until `text` was written; fails when the program ends before.
     fn wait_for(&mut self, text: &str) {
-        let mut bytes = [0; 4096];
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.screen.contains(text) {
-            assert!(Instant::now() < deadline, "no {text:?}: {:?}", self.screen);
-            let mut readable = [PollFd::new(&self.keyboard, PollFlags::IN)];
-            let a_while = Timespec {
-                tv_sec: 20,
-                tv_nsec: 0,
-            };
-            assert_ne!(
-                poll(&mut readable, Some(&a_while)).unwrap(),
-                0,
-                "no {text:?}: {}",
+            assert!(
+                self.read(deadline),
+                "it ended without {text:?}: {}",
                 self.screen
             );
-            let count = self.keyboard.read(&mut bytes).unwrap_or(0);
-            assert_ne!(count, 0, "it ended without {text:?}: {}", self.screen);
-            self.screen
-                .push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
+    }
+
+    /// Reads what comes; whether anything can still come.
+    fn read(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut readable = [PollFd::new(&self.keyboard, PollFlags::IN)];
+        let readable = poll(&mut readable, Some(&left.try_into().unwrap())).unwrap();
+        assert!(readable > 0, "too slow: {:?}", self.screen);
+        let mut bytes = [0; 4096];
+        // Linux ends reading with EIO when the other side is closed.
+        let count = self.keyboard.read(&mut bytes).unwrap_or(0);
+        self.screen
+            .push_str(&String::from_utf8_lossy(&bytes[..count]));
+        count > 0
     }
 
     fn press(&mut self, keys: &str) {
@@ -101,12 +103,8 @@ impl Session {
 
     /// What else is written until the end, and the exit code.
     fn finish(mut self) -> (String, Option<i32>) {
-        let mut bytes = [0; 4096];
-        // Linux ends reading with EIO when the other side is closed.
-        while let Ok(count @ 1..) = self.keyboard.read(&mut bytes) {
-            self.screen
-                .push_str(&String::from_utf8_lossy(&bytes[..count]));
-        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.read(deadline) {}
         let code = self.child.wait().unwrap().code();
         (std::mem::take(&mut self.screen), code)
     }
