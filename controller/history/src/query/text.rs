@@ -104,36 +104,12 @@ const DURATION_MAX: Duration = Duration::from_secs(3_660 * 86_400);
 /// # Errors
 /// When it says none.
 pub fn parse_duration(text: &str) -> Result<Duration, BadText> {
-    let parsed = sum_of_parts(text).filter(|duration| *duration <= DURATION_MAX);
-    parsed.ok_or_else(|| BadText::Duration {
-        text: text.to_owned(),
-    })
-}
-
-fn sum_of_parts(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
-        let (number, tail) = rest.split_at_checked(digits)?;
-        let letters = tail
-            .find(|character: char| character.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at_checked(letters)?;
-        let unit_ms: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            _ => return None,
-        };
-        let part_ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
-        sum = sum.checked_add(Duration::from_millis(part_ms))?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(sum)
+    let parsed = tidemark_model::duration::parse_duration(text).ok();
+    parsed
+        .filter(|duration| *duration <= DURATION_MAX)
+        .ok_or_else(|| BadText::Duration {
+            text: text.to_owned(),
+        })
 }
 
 #[cfg(test)]
