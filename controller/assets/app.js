@@ -165,10 +165,16 @@
     const query = new URLSearchParams({ space: now.dataset.space });
     const answer = await fetch(`/hosts/${now.dataset.host}/now?${query}`);
     if (!answer.ok) return;
-    const part = nodes(await answer.text());
-    showTimes(part);
-    if (now.contains(document.getSelection()?.anchorNode) && !document.getSelection().isCollapsed) return;
-    now.replaceChildren(part);
+    const parts = nodes(await answer.text());
+    showTimes(parts);
+    // What somebody is marking to copy stays until they are done.
+    const marking = document.getSelection();
+    for (const id of ["verdict", "now"]) {
+      const old = document.getElementById(id);
+      const isMarked = !marking.isCollapsed && old.contains(marking.anchorNode);
+      const fresh = parts.getElementById(id);
+      if (fresh && !isMarked) old.replaceChildren(...fresh.childNodes);
+    }
     document.dispatchEvent(new CustomEvent("tidemark:now"));
   }, 1000);
 

@@ -90,12 +90,12 @@ impl Guard {
         let route = request
             .extensions()
             .get::<MatchedPath>()
-            .map(|path| routes::find(request.method(), path.as_str()));
-        let access = match route {
-            // No such path, or not by that method: the fallbacks say so and show nothing.
-            None | Some(None) => Access::Open,
-            Some(Some(route)) => route.access,
+            .and_then(|path| routes::find(request.method(), path.as_str()));
+        // No such path, or not by that method: the fallbacks say so, and nothing else.
+        let Some(route) = route else {
+            return Ok(());
         };
+        let access = route.access;
         let is_unsafe = !matches!(*request.method(), Method::GET | Method::HEAD);
         let needs = match access {
             Access::Open => None,

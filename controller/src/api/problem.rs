@@ -104,14 +104,14 @@ impl ApiProblem {
 
 impl<E: ApiError> From<E> for ApiProblem {
     fn from(error: E) -> Self {
-        match error.code() {
-            ErrorCode::Internal => Self::internal(&chain(&error)),
-            code @ ErrorCode::Unavailable => {
-                tracing::warn!(error = chain(&error), "an operator is put off");
-                Self::new(code, error.to_string())
-            }
-            code => Self::new(code, error.to_string()),
+        let code = error.code();
+        if code == ErrorCode::Internal {
+            return Self::internal(&chain(&error));
         }
+        if code == ErrorCode::Unavailable {
+            tracing::warn!(error = chain(&error), "an operator is put off");
+        }
+        Self::new(code, error.to_string())
     }
 }
 

@@ -173,7 +173,6 @@ pub fn find(method: &Method, path: &str) -> Option<&'static Route> {
 }
 
 /// The router, made from the table alone.
-#[must_use]
 pub fn router() -> Router<Arc<App>> {
     ROUTES.iter().fold(Router::new(), |router, route| {
         router.route(route.path, (route.handler)())

@@ -34,8 +34,13 @@ const RANGES: [(&str, &str, i64); 5] = [
     ("7d", "7 d", 604_800_000),
 ];
 
-/// Which range is shown without a choice.
+/// Which range is shown without a choice, and to begin with.
 const RANGE_DEFAULT: &str = "1h";
+/// See [`RANGE_DEFAULT`].
+const RANGE_OF_THE_YOUNG: &str = "15m";
+
+/// A host that enrolled less than this ago is young, in milliseconds.
+const YOUNG_MS: i64 = 1_800_000;
 
 /// `GET /hosts/{host}`.
 pub async fn page(
@@ -51,7 +56,13 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
     let params = params.only(&["space", "range", "from", "to"])?;
     let id = fleet::find_host(app, host)?;
     let detail = detail_of(app, id, host)?;
-    let wanted = params.one("range")?.unwrap_or(RANGE_DEFAULT);
+    let is_young = app.clock.now().unix_ms().saturating_sub(detail.enrolled_ms) < YOUNG_MS;
+    let usual = if is_young {
+        RANGE_OF_THE_YOUNG
+    } else {
+        RANGE_DEFAULT
+    };
+    let wanted = params.one("range")?.unwrap_or(usual);
     let range = RANGES
         .iter()
         .find(|(name, _, _)| *name == wanted)

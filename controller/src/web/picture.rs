@@ -44,9 +44,10 @@ impl Bar {
         };
         let strong = scale(f64::from(space.strong));
         let in_use = scale(f64::from(space.in_use)).max(strong);
+        // Without an ETA the floor's movement is noise that nothing should be drawn from.
         let rise = space
             .floor_ports_per_hour
-            .filter(|rate| *rate > 0.0 && rate.is_finite())
+            .filter(|rate| space.eta_ms.is_some() && *rate > 0.0 && rate.is_finite())
             .unwrap_or(0.0);
         let reach_end = scale(f64::from(space.in_use) + rise * REACH_HOURS).max(in_use);
         Self {

@@ -15,10 +15,18 @@ use crate::web::words;
 /// Lines of a table; the rest is summed.
 const ROWS_MAX: usize = 20;
 
-/// What a host's page shows of its newest sample.
+/// What a host's page shows of its newest sample: the verdict, and the parts that bear it out.
 #[derive(Template)]
-#[template(path = "now.html")]
+#[template(source = "{{ verdict|safe }}{{ parts|safe }}", ext = "html")]
 pub(super) struct Now {
+    pub(super) verdict: Verdict,
+    pub(super) parts: Parts,
+}
+
+/// How much headroom there is and how long it lasts.
+#[derive(Template)]
+#[template(path = "verdict.html")]
+pub(super) struct Verdict {
     state: String,
     silence: String,
     sampled: String,
@@ -26,6 +34,15 @@ pub(super) struct Now {
     cell: Option<SpaceCell>,
     eta: EtaWords,
     forecast: ForecastCell,
+}
+
+/// Who holds the ports, where they lead, in which states they are.
+#[derive(Template)]
+#[template(path = "parts.html")]
+pub(super) struct Parts {
+    id: String,
+    /// `PROTOCOL/NAMESPACE`; empty before the first sample.
+    address: String,
     figures: Vec<Figure>,
     owners: Vec<OwnerRow>,
     destinations: Vec<DestinationRow>,
@@ -63,7 +80,7 @@ struct OwnerRow {
     executable: String,
     counts: OwnerCounts,
     handles: Option<String>,
-    /// Width of its share of the capacity, 0 to 100.
+    /// Its share of the ports in use, 0 to 100.
     share: f64,
 }
 
@@ -72,7 +89,7 @@ struct DestinationRow {
     local: String,
     ports: String,
     time_wait: String,
-    /// Width of its share of the capacity, 0 to 100.
+    /// Its share of the ports in use, 0 to 100.
     share: f64,
 }
 
@@ -93,6 +110,36 @@ impl Now {
                     && *one.key.namespace == *space.namespace
             })
         });
+        Self {
+            verdict: Verdict::of(detail, space, now),
+            parts: Parts {
+                id: host.id.clone(),
+                address: space
+                    .map(|space| format!("{}/{}", space.protocol, space.namespace))
+                    .unwrap_or_default(),
+                figures: space
+                    .map(|space| figures(space, sampled))
+                    .unwrap_or_default(),
+                owners: sampled.map(owners).unwrap_or_default(),
+                destinations: sampled.map(destinations).unwrap_or_default(),
+                destinations_other: sampled
+                    .filter(|one| one.destinations_other_ports > 0)
+                    .map(|one| words::count(one.destinations_other_ports))
+                    .unwrap_or_default(),
+                states: sampled.map(states).unwrap_or_default(),
+                watch_groups: sampled.map(watch_groups).unwrap_or_default(),
+                about: about(detail, now),
+                probes: sample
+                    .map(|sample| sample.probes.iter().map(probe).collect())
+                    .unwrap_or_default(),
+            },
+        }
+    }
+}
+
+impl Verdict {
+    fn of(detail: &HostDetail, space: Option<&PortSpaceView>, now: Timestamp) -> Self {
+        let host = &detail.host;
         let ago = |at_ms: i64| words::span(now.unix_ms().saturating_sub(at_ms));
         Self {
             state: host.state.clone(),
@@ -109,21 +156,6 @@ impl Now {
             cell: space.map(|space| SpaceCell::new(space, &[])),
             eta: EtaWords::of(space, now),
             forecast: ForecastCell::of(space, now),
-            figures: space
-                .map(|space| figures(space, sampled))
-                .unwrap_or_default(),
-            owners: sampled.map(owners).unwrap_or_default(),
-            destinations: sampled.map(destinations).unwrap_or_default(),
-            destinations_other: sampled
-                .filter(|one| one.destinations_other_ports > 0)
-                .map(|one| words::count(one.destinations_other_ports))
-                .unwrap_or_default(),
-            states: sampled.map(states).unwrap_or_default(),
-            watch_groups: sampled.map(watch_groups).unwrap_or_default(),
-            about: about(detail, now),
-            probes: sample
-                .map(|sample| sample.probes.iter().map(probe).collect())
-                .unwrap_or_default(),
         }
     }
 }
@@ -192,7 +224,7 @@ fn figures(space: &PortSpaceView, sampled: Option<&PortSpaceSample>) -> Vec<Figu
 }
 
 fn share(ports: u32, space: &PortSpaceSample) -> f64 {
-    let share = f64::from(ports) * 100.0 / f64::from(space.capacity.max(1));
+    let share = f64::from(ports) * 100.0 / f64::from(space.in_use().max(1));
     (share.min(100.0) * 10.0).round() / 10.0
 }
 

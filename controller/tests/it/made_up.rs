@@ -1,0 +1,260 @@
+//! A controller with hosts that are made up: enrolled in the store, connected, and sampled through the real ingest.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tidemark_controller::app::identities::profile_of;
+use tidemark_controller::boot::{self, Started};
+use tidemark_controller::ingest::{Delivered, OpenLane};
+use tidemark_controller::live::SessionClaim;
+use tidemark_controller::settings::{RetentionAges, Settings};
+use tidemark_model::sample::{
+    AgentCost, CountQuality, CounterRates, DestinationSample, OwnerCounts, OwnerSample,
+    PortSpaceSample, ProcessIdentity, WatchGroupSample,
+};
+use tidemark_model::tcp::{StateCounts, TcpState};
+use tidemark_model::{
+    Epoch, HostFacts, HostId, PortRange, PortSpaceKey, Protocol, Role, Sample, Seq, SessionId,
+    Timestamp,
+};
+use tidemark_proto::convert::record::{DecodedBatch, Record};
+use tidemark_runtime::Lifecycle;
+use tidemark_runtime::telemetry::TelemetrySettings;
+use tidemark_store::{DatabaseUrl, HostCertificate, NewHost};
+use tokio_util::sync::CancellationToken;
+
+/// Ports that a made-up host can hand out.
+pub const CAPACITY: u32 = 16_384;
+
+/// A controller that serves on free ports until it is dropped.
+pub struct MadeUp {
+    pub started: Started,
+    pub life: Lifecycle,
+    _folder: TempDir,
+}
+
+impl Drop for MadeUp {
+    fn drop(&mut self) {
+        self.life.stop();
+    }
+}
+
+impl MadeUp {
+    pub async fn start() -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    pub async fn start_at(http: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
+            data_dir: folder.path().to_owned(),
+            http,
+            grpc: SocketAddr::from(([127, 0, 0, 1], 0)),
+            agents_address: None,
+            connections_max: 100,
+            drain_timeout: Duration::from_secs(5),
+            retention: RetentionAges::default(),
+            telemetry: TelemetrySettings::default(),
+        };
+        let life = Lifecycle::new(Duration::from_secs(5));
+        let started = boot::start(&settings, &life).await.unwrap();
+        Self {
+            started,
+            life,
+            _folder: folder,
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.started.http)
+    }
+
+    /// An API token of that role.
+    pub async fn token(&self, role: Role) -> String {
+        let key = self.started.app.make_api_key("test", role, None).await;
+        key.unwrap().expose_text()
+    }
+
+    /// Enrols a host; names need not be unique.
+    pub async fn host(&self, name: &str) -> HostId {
+        self.host_with(name, "Linux 6.18 (Debian 12)", BTreeMap::new())
+            .await
+    }
+
+    pub async fn host_with(
+        &self,
+        name: &str,
+        os: &str,
+        labels: BTreeMap<String, String>,
+    ) -> HostId {
+        let app = &self.started.app;
+        let key = app.entropy.bytes::<32>();
+        let id = HostId::of_identity_spki(&key);
+        let host = NewHost {
+            id,
+            identity_spki: key.to_vec(),
+            facts: HostFacts {
+                name: name.into(),
+                os: os.into(),
+                agent_version: "0.1.0".into(),
+                boot_id: "b1".into(),
+                capabilities: vec![],
+                labels,
+            },
+            token_labels: BTreeMap::new(),
+            enrolled_at: app.clock.now(),
+            certificate: HostCertificate {
+                generation: 1,
+                not_after: app
+                    .clock
+                    .now()
+                    .saturating_add(Duration::from_secs(72 * 3_600)),
+                spki_hash: [1; 32],
+            },
+        };
+        let mut tx = app.store.begin().await.unwrap();
+        tx.host_insert(&host).await.unwrap();
+        let stored = tx.host_find(id).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        app.live.put(profile_of(&stored));
+        id
+    }
+
+    /// Opens a session; the token is cancelled when the controller ends it.
+    pub fn connect(&self, id: HostId) -> CancellationToken {
+        let app = &self.started.app;
+        let stop = CancellationToken::new();
+        let claim = SessionClaim {
+            id: SessionId::new(app.entropy.u64()),
+            stop: stop.clone(),
+        };
+        assert!(app.live.open_session(id, claim, app.clock.now()));
+        stop
+    }
+
+    /// Delivers samples as an agent does, and waits until they are durable.
+    pub async fn deliver(&self, host: HostId, samples: Vec<Sample>) {
+        let app = &self.started.app;
+        let wish = OpenLane {
+            host,
+            epoch: Epoch::from_random(app.entropy.u64()),
+            skew_ms: 0,
+        };
+        let mut lane = app.ingest.open(wish).await.unwrap().lane;
+        let last = samples.len() as u64;
+        let records = (1..)
+            .map(Seq::new)
+            .zip(samples.into_iter().map(Record::Sample));
+        let batch = DecodedBatch {
+            records: records.collect(),
+            refused: vec![],
+        };
+        lane.reserve()
+            .await
+            .unwrap()
+            .send(Delivered::Records(batch));
+        while lane.acked().await.get() < last {}
+    }
+}
+
+/// A sample with `strong` ports in the hands of one process, and `time_wait` more towards one database.
+pub fn sample(at: Timestamp, strong: u32, time_wait: u32) -> Sample {
+    let mut states = StateCounts::default();
+    states.set(TcpState::Established, strong / 3);
+    states.set(TcpState::CloseWait, strong / 20);
+    states.set(TcpState::Listen, 14);
+    states.set(TcpState::Bound, strong / 2);
+    states.set(TcpState::TimeWait, time_wait);
+    let space = PortSpaceSample {
+        key: PortSpaceKey::own(Protocol::Tcp),
+        range: PortRange::new(49_152, 65_535).unwrap(),
+        capacity: CAPACITY,
+        strong,
+        time_wait_only: time_wait,
+        bound: Some(strong / 2),
+        quality: CountQuality::Counted,
+        light: None,
+        states_v4: states,
+        states_v6: StateCounts::default(),
+        owners: vec![
+            owner("w3wp.exe", 4_120, strong * 4 / 5),
+            owner("svchost.exe", 912, strong / 10),
+        ],
+        owners_other: OwnerCounts {
+            ports: strong / 10,
+            sockets: strong / 8,
+            ..OwnerCounts::default()
+        },
+        ports_without_owner: time_wait,
+        destinations: vec![destination(
+            [10, 0, 4, 12],
+            1433,
+            strong / 4 + time_wait,
+            time_wait,
+        )],
+        destinations_other_ports: strong / 12,
+        watch_groups: vec![
+            WatchGroupSample {
+                name: "sql".into(),
+                connections: strong / 4,
+                time_wait,
+            },
+            WatchGroupSample {
+                name: "smtp".into(),
+                connections: 3,
+                time_wait: 0,
+            },
+        ],
+    };
+    Sample {
+        at,
+        booted_at: at.saturating_sub(Duration::from_secs(12 * 86_400)),
+        interval_ms: 30_000,
+        port_spaces: vec![space],
+        rates: CounterRates {
+            tcp_active_opens: Some(12_400),
+            tcp_passive_opens: Some(3_100),
+            tcp_attempt_fails: Some(0),
+            ..CounterRates::default()
+        },
+        host_handles: Some(u64::from(strong) * 9),
+        probes: vec![],
+        cost: AgentCost {
+            resident_bytes: 19_000_000,
+            ..AgentCost::default()
+        },
+    }
+}
+
+fn owner(name: &str, pid: u32, ports: u32) -> OwnerSample {
+    OwnerSample {
+        process: ProcessIdentity {
+            pid,
+            started_at: Timestamp::from_unix_ms(1_000),
+            name: name.into(),
+            executable: Some(Arc::from(format!("C:\\Windows\\System32\\{name}"))),
+            service: (name == "w3wp.exe").then(|| "W3SVC".into()),
+        },
+        counts: OwnerCounts {
+            ports,
+            bound: ports / 2,
+            close_wait: ports / 20,
+            sockets: ports + 12,
+        },
+        handles: Some(ports * 3 + 900),
+    }
+}
+
+fn destination(remote: [u8; 4], port: u16, ports: u32, time_wait: u32) -> DestinationSample {
+    DestinationSample {
+        local_address: [10, 0, 4, 7].into(),
+        remote_address: remote.into(),
+        remote_port: port,
+        ports,
+        time_wait,
+    }
+}

@@ -1,0 +1,14 @@
+//! A whole controller on a temporary folder, asked over real HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    reason = "an unwrap in a test's own code is an assertion"
+)]
+
+mod api;
+mod login;
+mod made_up;
+mod pages;
+mod routes;
+mod sse;
