@@ -109,8 +109,8 @@ async fn main() {
 fn past(fleet: &MadeUp, habit: Habit) -> Vec<Sample> {
     let now = fleet.started.app.clock.now();
     let at = |back: u64| now.saturating_sub(Duration::from_secs(back * INTERVAL_S));
-    // Half an hour is missing, as after an outage.
-    let is_known = |back: &u64| !(200..260).contains(back);
+    // Half an hour of some is missing, as after an outage.
+    let is_known = |back: &u64| !matches!(habit, Habit::Steady(_)) || !(200..260).contains(back);
     (0..SAMPLES)
         .rev()
         .filter(is_known)

@@ -34,3 +34,24 @@ pub async fn asset(Path(name): Path<String>) -> Response {
         _ => ApiProblem::new(ErrorCode::NotFound, "there is no such file").into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use sha2::{Digest as _, Sha256};
+
+    use super::Assets;
+
+    #[test]
+    fn vendored_files_are_what_the_readme_says() {
+        let readme = include_str!("../../assets/README.md");
+        for name in ["uplot.js", "uplot.css"] {
+            let file = Assets::get(name).unwrap();
+            let digest = HEXLOWER.encode(&Sha256::digest(&file.data));
+            assert!(
+                readme.contains(&format!("{digest}  {name}")),
+                "{name} is {digest}"
+            );
+        }
+    }
+}

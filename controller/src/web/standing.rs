@@ -130,7 +130,7 @@ pub fn rank(host: &HostView, now: Timestamp) -> i64 {
 pub struct EtaWords {
     /// How urgent it is.
     pub urgency: Urgency,
-    /// `in 2 h 10 min`, `now`, `not in sight`, `unknown`.
+    /// `in 2 h 10 min`, `now`, `nearly full`, `high, no date`, `not in sight`, `learning`, `unknown`.
     pub headline: String,
     /// When, in unix milliseconds; `None` without a time.
     pub at_ms: Option<i64>,
@@ -156,10 +156,12 @@ impl EtaWords {
         };
         let urgency = urgency(space, now);
         let Some(eta_ms) = space.eta_ms else {
-            // Without a trend nothing may be promised either.
-            return match space.floor_ports_per_hour {
-                Some(_) => words(urgency, "not in sight"),
-                None => words(urgency, "learning"),
+            return match (urgency, space.floor_ports_per_hour) {
+                (Urgency::Urgent, _) => words(urgency, "nearly full"),
+                (Urgency::Watch, _) => words(urgency, "high, no date"),
+                (Urgency::Calm | Urgency::Unknown, Some(_)) => words(urgency, "not in sight"),
+                // Without a trend nothing may be promised.
+                (Urgency::Calm | Urgency::Unknown, None) => words(urgency, "learning"),
             };
         };
         if eta_ms <= now.unix_ms() {

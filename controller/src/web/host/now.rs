@@ -78,7 +78,10 @@ struct OwnerRow {
     pid: String,
     service: String,
     executable: String,
-    counts: OwnerCounts,
+    ports: String,
+    bound: String,
+    close_wait: String,
+    sockets: String,
     handles: Option<String>,
     /// Its share of the ports in use, 0 to 100.
     share: f64,
@@ -229,24 +232,16 @@ fn share(ports: u32, space: &PortSpaceSample) -> f64 {
 }
 
 fn owners(space: &PortSpaceSample) -> Vec<OwnerRow> {
-    let row = |owner: &OwnerSample| OwnerRow {
-        name: owner.process.name.to_string(),
-        pid: owner.process.pid.to_string(),
-        service: owner
-            .process
-            .service
-            .as_deref()
-            .unwrap_or_default()
-            .to_owned(),
-        executable: owner
-            .process
-            .executable
-            .as_deref()
-            .unwrap_or_default()
-            .to_owned(),
-        counts: owner.counts,
-        handles: owner.handles.map(words::count),
-        share: share(owner.counts.ports, space),
+    let row = |owner: &OwnerSample| {
+        let text =
+            |text: &Option<std::sync::Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+        OwnerRow {
+            pid: owner.process.pid.to_string(),
+            service: text(&owner.process.service),
+            executable: text(&owner.process.executable),
+            handles: owner.handles.map(words::count),
+            ..OwnerRow::of(&owner.process.name, owner.counts, space)
+        }
     };
     let mut other = space.owners_other;
     for owner in space.owners.iter().skip(ROWS_MAX) {
@@ -257,17 +252,26 @@ fn owners(space: &PortSpaceSample) -> Vec<OwnerRow> {
     }
     let mut rows: Vec<OwnerRow> = space.owners.iter().take(ROWS_MAX).map(row).collect();
     if other != OwnerCounts::default() {
-        rows.push(OwnerRow {
-            name: "all others".to_owned(),
+        rows.push(OwnerRow::of("all others", other, space));
+    }
+    rows
+}
+
+impl OwnerRow {
+    fn of(name: &str, counts: OwnerCounts, space: &PortSpaceSample) -> Self {
+        Self {
+            name: name.to_owned(),
             pid: String::new(),
             service: String::new(),
             executable: String::new(),
-            counts: other,
+            ports: words::count(counts.ports),
+            bound: words::count(counts.bound),
+            close_wait: words::count(counts.close_wait),
+            sockets: words::count(counts.sockets),
             handles: None,
-            share: share(other.ports, space),
-        });
+            share: share(counts.ports, space),
+        }
     }
-    rows
 }
 
 fn destinations(space: &PortSpaceSample) -> Vec<DestinationRow> {
