@@ -28,6 +28,8 @@ enum Habit {
     Steady(f64),
     /// Ports that are not given back, so many an hour.
     Leak(f64, f64),
+    /// Steady until 40 minutes ago, and since then so many ports a minute that are not given back.
+    Runaway(f64, f64),
     /// TIME_WAIT from connections that open and close fast.
     Churn(f64),
 }
@@ -36,7 +38,7 @@ const FLEET: [(&str, &str, Habit); 14] = [
     (
         "ex-mail-02",
         "Windows Server 2019 (17763.5122)",
-        Habit::Leak(9_200.0, 1_650.0),
+        Habit::Runaway(4_100.0, 150.0),
     ),
     (
         "ex-mail-01",
@@ -134,6 +136,10 @@ fn habit_at(habit: Habit, at: Timestamp, hours_back: f64) -> Sample {
             ports(level - an_hour * hours_back + noise * 30.0),
             ports(level * 0.06 * (1.0 + noise)),
         ),
+        Habit::Runaway(level, a_minute) => {
+            let leaked = (40.0 - hours_back * 60.0).max(0.0) * a_minute;
+            sample(at, ports(level + leaked + noise * 9.0), ports(level * 0.05))
+        }
         Habit::Churn(level) => sample(
             at,
             ports(level * 0.18),

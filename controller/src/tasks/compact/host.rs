@@ -1,6 +1,7 @@
 //! One host's compaction: list, plan, work, replace.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tidemark_history::compact::{
     CompactError, Job, Leftover, NewSegment, compact_window, merge, plan, roll_up,
@@ -37,31 +38,63 @@ struct Outcome {
     hourly: Vec<HourlyRow>,
 }
 
+/// A job with everything it needs.
+pub(super) struct Task {
+    host: HostId,
+    job: Job,
+    sources: Sources,
+    entities: Arc<HashMap<EntityNumber, Entity>>,
+}
+
+/// A job and what came of it.
+type Done = (HostId, Job, Outcome);
+
+impl Task {
+    /// Bytes that it holds in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let Sources {
+            recent,
+            segments,
+            into,
+        } = &self.sources;
+        let bodies = recent.iter().chain(segments).chain(into);
+        bodies.map(Vec::len).sum()
+    }
+}
+
 impl Compactor {
-    /// Does what is due for one host; says how many jobs that were.
-    pub(super) async fn compact_host(
-        &mut self,
+    /// What is due for one host, with its sources.
+    pub(super) async fn due_tasks(
+        &self,
         host: HostId,
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let (recent, segments) = self.list(host).await?;
+    ) -> Result<Vec<Task>, StoreError> {
+        let mut tx = self.app.store.read().await?;
+        let (recent, segments) = self.list(&mut tx, host).await?;
         let cutoffs = self.policy.retention.cutoffs(now, &[]);
         let jobs = plan(&recent, &segments, &self.policy, cutoffs, now);
-        let mut done = 0;
-        for job in jobs {
-            match self.run_job(host, &job).await {
-                Ok(true) => done += 1,
-                Ok(false) => {}
-                // Another compactor was there: the next activation plans with what it left.
-                Err(StoreError::Stale { .. }) => break,
-                Err(error) => return Err(error),
-            }
+        let mut entities = Arc::default();
+        if jobs.iter().any(sums_up_hours) {
+            entities = Arc::new(entities_of(&mut tx, host).await?);
         }
-        Ok(done)
+        let mut tasks = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let sources = load(&mut tx, host, &job).await?;
+            tasks.push(Task {
+                host,
+                job,
+                sources,
+                entities: Arc::clone(&entities),
+            });
+        }
+        Ok(tasks)
     }
 
-    async fn list(&self, host: HostId) -> Result<(Vec<RecentMeta>, Vec<SegmentMeta>), StoreError> {
-        let mut tx = self.app.store.read().await?;
+    async fn list(
+        &self,
+        tx: &mut Tx,
+        host: HostId,
+    ) -> Result<(Vec<RecentMeta>, Vec<SegmentMeta>), StoreError> {
         let recent = tx.recent_heads(host, RECENT_MAX).await?;
         let always = Span {
             from: Timestamp::from_unix_ms(i64::MIN),
@@ -92,99 +125,63 @@ impl Compactor {
         ))
     }
 
-    async fn run_job(&mut self, host: HostId, job: &Job) -> Result<bool, StoreError> {
-        let (sources, entities) = self.load(host, job).await?;
-        let work = job.clone();
-        let worked = self
-            .app
-            .life
-            .spawn_blocking(move || run(&work, &sources, &entities))
-            .await;
-        let outcome = match worked {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => {
-                self.set_aside(host, job, &error);
-                return Ok(false);
-            }
-            Err(error) => {
-                tracing::error!(%host, %error, "a compaction job ended abnormally");
-                return Ok(false);
-            }
+    /// Does the work of `tasks` and puts the outcomes in the place of the sources, all in one transaction; says how
+    /// many were done. Where another compactor was there first, the next activation plans with what it left.
+    pub(super) async fn run_tasks(&mut self, tasks: Vec<Task>) -> Result<u64, StoreError> {
+        let work = move || {
+            let worked = tasks.into_iter().map(|task| {
+                let outcome = run(&task.job, &task.sources, &task.entities);
+                (task.host, task.job, outcome)
+            });
+            worked.collect::<Vec<_>>()
         };
-        self.replace(host, job, outcome).await?;
-        Ok(true)
-    }
-
-    async fn load(
-        &self,
-        host: HostId,
-        job: &Job,
-    ) -> Result<(Sources, HashMap<EntityNumber, Entity>), StoreError> {
-        let mut tx = self.app.store.read().await?;
-        let mut sources = Sources::default();
-        let mut entities = HashMap::new();
-        match job {
-            Job::Compact {
-                window,
-                recent,
-                segments,
-            } => {
-                sources.recent = tx.recent_bodies(host, &recent_ids(recent)).await?;
-                sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?;
-                if window.length_ms() >= HOUR_MS {
-                    entities = entities_of(&mut tx, host).await?;
-                }
+        let Ok(worked) = self.app.life.spawn_blocking(work).await else {
+            tracing::error!("compaction jobs ended abnormally");
+            return Ok(0);
+        };
+        let mut done = Vec::with_capacity(worked.len());
+        for (host, job, outcome) in worked {
+            match outcome {
+                Ok(outcome) => done.push((host, job, outcome)),
+                Err(error) => self.set_aside(host, &job, &error),
             }
-            Job::Merge { segments, .. } => {
-                sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?
-            }
-            Job::RollUp { raw, into, .. } => {
-                sources.segments = tx.segment_bodies(host, &segment_ids(raw)).await?;
-                sources.into = tx.segment_bodies(host, &segment_ids(into)).await?;
-            }
-            Job::Delete { .. } | Job::Discard { .. } => {}
         }
-        Ok((sources, entities))
+        match self.replace(&done).await {
+            Ok(()) => Ok(done.len() as u64),
+            Err(StoreError::Stale { .. }) => self.replace_one_by_one(&done).await,
+            Err(error) => Err(error),
+        }
     }
 
-    async fn replace(&self, host: HostId, job: &Job, outcome: Outcome) -> Result<(), StoreError> {
-        let (recent, segments) = gone(job);
-        let put: Vec<_> = outcome
-            .segment
-            .into_iter()
-            .map(|segment| stored(host, segment))
-            .collect();
+    async fn replace_one_by_one(&self, done: &[Done]) -> Result<u64, StoreError> {
+        let mut replaced = 0;
+        for one in done.chunks(1) {
+            match self.replace(one).await {
+                Ok(()) => replaced += 1,
+                Err(StoreError::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(replaced)
+    }
+
+    async fn replace(&self, done: &[Done]) -> Result<(), StoreError> {
+        if done.is_empty() {
+            return Ok(());
+        }
         let mut tx = self.app.store.begin().await?;
-        tx.segments_replace(&Replacement {
-            host,
-            recent: &recent,
-            segments: &segments,
-            put: &put,
-        })
-        .await?;
-        if let Some(leftover) = outcome.leftover {
-            let row = NewRecent {
-                host,
-                first_at: leftover.first,
-                last_at: leftover.last,
-                points: 0,
-                body: leftover.bytes,
-            };
-            tx.recent_append(&[row]).await?;
+        for (host, job, outcome) in done {
+            replace_in(&mut tx, *host, job, outcome).await?;
         }
-        let hourly: Vec<_> = outcome
-            .hourly
-            .into_iter()
-            .map(|row| hourly_row(host, row))
-            .collect();
-        tx.host_hourly_upsert(&hourly).await?;
         tx.commit().await?;
-        if let Job::Discard { recent } = job {
-            let text = format!(
-                "{} batch(es) of samples came later than raw history is kept, and were not kept",
-                recent.len()
-            );
-            self.app.note(Some(host), NoticeKind::SamplesDropped, text);
+        for (host, job, _) in done {
+            if let Job::Discard { recent } = job {
+                let text = format!(
+                    "{} batch(es) of samples came later than raw history is kept, and were not kept",
+                    recent.len()
+                );
+                self.app.note(Some(*host), NoticeKind::SamplesDropped, text);
+            }
         }
         Ok(())
     }
@@ -218,6 +215,72 @@ impl Compactor {
     }
 }
 
+async fn load(tx: &mut Tx, host: HostId, job: &Job) -> Result<Sources, StoreError> {
+    let mut sources = Sources::default();
+    match job {
+        Job::Compact {
+            recent, segments, ..
+        } => {
+            sources.recent = tx.recent_bodies(host, &recent_ids(recent)).await?;
+            sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?;
+        }
+        Job::Merge { segments, .. } => {
+            sources.segments = tx.segment_bodies(host, &segment_ids(segments)).await?;
+        }
+        Job::RollUp { raw, into, .. } => {
+            sources.segments = tx.segment_bodies(host, &segment_ids(raw)).await?;
+            sources.into = tx.segment_bodies(host, &segment_ids(into)).await?;
+        }
+        Job::Delete { .. } | Job::Discard { .. } => {}
+    }
+    Ok(sources)
+}
+
+async fn replace_in(
+    tx: &mut Tx,
+    host: HostId,
+    job: &Job,
+    outcome: &Outcome,
+) -> Result<(), StoreError> {
+    let (recent, segments) = gone(job);
+    let put: Vec<_> = outcome
+        .segment
+        .iter()
+        .map(|segment| stored(host, segment.clone()))
+        .collect();
+    tx.segments_replace(&Replacement {
+        host,
+        recent: &recent,
+        segments: &segments,
+        put: &put,
+    })
+    .await?;
+    if let Some(leftover) = &outcome.leftover {
+        let row = NewRecent {
+            host,
+            first_at: leftover.first,
+            last_at: leftover.last,
+            points: 0,
+            body: leftover.bytes.clone(),
+        };
+        tx.recent_append(&[row]).await?;
+    }
+    let hourly: Vec<_> = outcome
+        .hourly
+        .iter()
+        .map(|row| hourly_row(host, row.clone()))
+        .collect();
+    tx.host_hourly_upsert(&hourly).await
+}
+
+/// Whether a job's outcome covers whole hours, which `host_hourly` is made of.
+const fn sums_up_hours(job: &Job) -> bool {
+    match job {
+        Job::Compact { window, .. } => window.length_ms() >= HOUR_MS,
+        Job::Merge { .. } | Job::RollUp { .. } | Job::Delete { .. } | Job::Discard { .. } => false,
+    }
+}
+
 fn run(
     job: &Job,
     sources: &Sources,
@@ -231,7 +294,7 @@ fn run(
                 &slices(&sources.recent),
                 &slices(&sources.segments),
             )?;
-            if window.length_ms() >= HOUR_MS {
+            if sums_up_hours(job) {
                 outcome.hourly = hourly_rows(&compacted.table, |number| entities.get(&number));
             }
             outcome.segment = compacted.segment;
