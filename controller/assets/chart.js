@@ -35,6 +35,7 @@
       hi: ms(dataset.hi),
       sampled: ms(dataset.sampled),
       inUse: Number(dataset.inUse || 0),
+      strong: Number(dataset.strong || 0),
       capacity: Number(dataset.capacity || 0),
     };
   };
@@ -217,7 +218,16 @@
         series("strong", "max", from, to, step),
         series("time_wait", "max", from, to, step),
       ]);
-      const ahead = !fixed && said.eta ? Math.min(Math.max((said.hi ?? said.eta) - to, range * 0.1) * 1.1, range * 0.6) : range * 0.01;
+      // A step stands at its start; the newest sample stands where it was taken.
+      if (!fixed && said.sampled > from && said.sampled <= to) {
+        strong.set(said.sampled, said.strong);
+        wait.set(said.sampled, said.inUse - said.strong);
+        capacity.set(said.sampled, said.capacity);
+        for (const points of [strong, wait, capacity]) {
+          for (const [at, value] of points) if (value === null && at > said.sampled - step && at < said.sampled) points.delete(at);
+        }
+      }
+      const ahead = !fixed && said.eta ? Math.min(Math.max((said.hi ?? said.eta) - to, range * 0.1) * 1.1, range * 1.2) : range * 0.01;
       show({ capacity, strong, wait }, from, to + ahead);
     } catch (error) {
       if (!chart) box.textContent = `The chart cannot be drawn: ${error.message}`;

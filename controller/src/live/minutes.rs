@@ -46,6 +46,18 @@ impl LastHour {
         }
     }
 
+    /// Takes another's values in, as from stored history.
+    pub fn absorb(&mut self, other: &Self) {
+        let newest = Timestamp::from_unix_ms(other.newest_minute.saturating_mul(MINUTE_MS));
+        for (back, value) in other.until(newest).into_iter().rev().enumerate() {
+            let back_ms = (back as i64).saturating_mul(MINUTE_MS);
+            if let Some(value) = value {
+                let at = newest.unix_ms().saturating_sub(back_ms);
+                self.note(Timestamp::from_unix_ms(at), value);
+            }
+        }
+    }
+
     /// The values up to `now`, oldest first.
     #[must_use]
     pub fn until(&self, now: Timestamp) -> [Option<u32>; MINUTES] {
@@ -86,6 +98,18 @@ mod tests {
         let values = hour.until(at_minute(103));
         assert_eq!(values[56..], [Some(5), Some(6), Some(7), None]);
         assert_eq!(values[..56], [None; 56]);
+    }
+
+    #[test]
+    fn stored_minutes_fill_the_gaps_of_fresh_ones() {
+        let (mut fresh, mut stored) = (LastHour::default(), LastHour::default());
+        fresh.note(at_minute(102), 7);
+        stored.note(at_minute(100), 5);
+        stored.note(at_minute(102), 6);
+        fresh.absorb(&stored);
+        fresh.absorb(&LastHour::default());
+        let values = fresh.until(at_minute(102));
+        assert_eq!(values[57..], [Some(5), None, Some(7)]);
     }
 
     #[test]

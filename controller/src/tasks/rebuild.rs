@@ -53,6 +53,7 @@ async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {
                 // The live level is newer; the replayed detector has seen more.
                 Some(current) => {
                     current.detector = space.detector;
+                    current.last_hour.absorb(&space.last_hour);
                     current.decide(now);
                 }
                 None => {

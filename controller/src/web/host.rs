@@ -8,8 +8,8 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use tidemark_model::HostId;
 use tidemark_model::view::{HostDetail, PortSpaceView};
+use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{NoticeQuery, NoticeStart};
 
 use self::now::Now;
@@ -56,12 +56,8 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
     let params = params.only(&["space", "range", "from", "to"])?;
     let id = fleet::find_host(app, host)?;
     let detail = detail_of(app, id, host)?;
-    let is_young = app.clock.now().unix_ms().saturating_sub(detail.enrolled_ms) < YOUNG_MS;
-    let usual = if is_young {
-        RANGE_OF_THE_YOUNG
-    } else {
-        RANGE_DEFAULT
-    };
+    let space = chosen(&detail, params.one("space")?);
+    let usual = usual_range(&detail, space, app.clock.now());
     let wanted = params.one("range")?.unwrap_or(usual);
     let range = RANGES
         .iter()
@@ -82,9 +78,10 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
         .find(|tab| tab.is_chosen)
         .map(|tab| tab.address.clone())
         .unwrap_or_default();
+    let now = Now::of(app, &detail, chosen(&detail, params.one("space")?));
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
-        now: Now::of(app, &detail, chosen(&detail, params.one("space")?)),
+        now,
         events: rows_of(app, &query).await?,
         ranges: &RANGES,
         range: range.0,
@@ -93,6 +90,24 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
         tabs,
         detail,
     }))
+}
+
+/// The range that is shown without a choice: wide enough for the forecast to be seen whole, and short for a host that
+/// has little history.
+fn usual_range(detail: &HostDetail, space: Option<&PortSpaceView>, now: Timestamp) -> &'static str {
+    let end_ms = space.and_then(|space| space.eta_hi_ms.or(space.eta_ms));
+    let ahead_ms = end_ms.map_or(0, |end_ms| end_ms.saturating_sub(now.unix_ms()));
+    let is_young = now.unix_ms().saturating_sub(detail.enrolled_ms) < YOUNG_MS;
+    let least = if is_young {
+        RANGE_OF_THE_YOUNG
+    } else {
+        RANGE_DEFAULT
+    };
+    RANGES
+        .iter()
+        .skip_while(|(name, _, _)| *name != least)
+        .find(|(_, _, range_ms)| *range_ms >= ahead_ms)
+        .map_or(least, |(name, _, _)| *name)
 }
 
 /// `GET /hosts/{host}/now`: what changes with each sample.
@@ -147,7 +162,7 @@ struct Tab {
 
 fn tabs_of(detail: &HostDetail, wanted: Option<&str>) -> Vec<Tab> {
     let chosen = chosen(detail, wanted);
-    let now = tidemark_model::Timestamp::from_unix_ms(detail.host.sampled_ms.unwrap_or(0));
+    let now = Timestamp::from_unix_ms(detail.host.sampled_ms.unwrap_or(0));
     let tab = |space: &PortSpaceView| Tab {
         address: format!("{}/{}", space.protocol, space.namespace),
         name: standing::space_name(&space.protocol, &space.namespace),

@@ -9,7 +9,7 @@ use tidemark_history::{CodecError, EntityNumber, SegmentReader, SeriesKey};
 use tidemark_model::sample::CountQuality;
 use tidemark_model::{Entity, Metric, PortSpaceKey, Timestamp};
 
-use crate::live::{Level, SpaceLive};
+use crate::live::{LastHour, Level, SpaceLive};
 
 /// Older samples are seen five minutes at a time, as the detector's own memory is coarser than that by then.
 const COARSE_MS: i64 = 300_000;
@@ -192,6 +192,7 @@ fn replay_space(
 ) -> Option<SpaceLive> {
     let mut detector = SpaceDetector::new(settings);
     let mut level = None;
+    let mut last_hour = LastHour::default();
     for (from, stretch) in stretches {
         let (Some(capacity), Some(in_use), Some(strong)) =
             (stretch.capacity, stretch.in_use, stretch.strong)
@@ -222,6 +223,7 @@ fn replay_space(
             owners: &owners,
             unlisted_ports_max: owners.iter().map(|owner| owner.ports).min().unwrap_or(0),
         });
+        last_hour.note(from, in_use.greatest);
         level = Some(Level {
             at: from,
             capacity,
@@ -232,6 +234,7 @@ fn replay_space(
         });
     }
     let mut space = SpaceLive::new(level?, detector);
+    space.last_hour = last_hour;
     space.decide(now);
     Some(space)
 }

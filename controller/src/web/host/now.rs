@@ -69,6 +69,7 @@ struct ForecastCell {
     lo_ms: Option<i64>,
     hi_ms: Option<i64>,
     in_use: u32,
+    strong: u32,
     capacity: u32,
     urgency: &'static str,
 }
@@ -175,6 +176,7 @@ impl ForecastCell {
                 lo_ms: None,
                 hi_ms: None,
                 in_use: 0,
+                strong: 0,
                 capacity: 0,
                 urgency: Urgency::Unknown.as_str(),
             };
@@ -188,6 +190,7 @@ impl ForecastCell {
             lo_ms: space.eta_lo_ms,
             hi_ms: space.eta_hi_ms,
             in_use: space.in_use,
+            strong: space.strong,
             capacity: space.capacity,
             urgency: EtaWords::of(Some(space), now).urgency.as_str(),
         }
