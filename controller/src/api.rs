@@ -17,9 +17,6 @@ pub mod routes;
 pub mod status;
 pub mod tokens;
 
-#[cfg(test)]
-mod tests;
-
 use std::io;
 use std::sync::Arc;
 

@@ -1,1 +1,0 @@
-//! The API as its callers meet it: real HTTP against a whole controller.
