@@ -37,19 +37,38 @@ pub struct Started {
     pub http: SocketAddr,
     /// Where agents come in.
     pub grpc: SocketAddr,
-    /// Held until the process ends: one controller a data folder.
+    _folder: DataFolder,
+}
+
+/// A data folder that no other controller uses while this lives.
+#[derive(Debug)]
+pub struct DataFolder {
     _lock: File,
 }
 
-/// Opens everything and starts serving; the tasks belong to `life`.
+impl DataFolder {
+    /// Makes the folder if there is none, and takes it.
+    ///
+    /// # Errors
+    /// When it cannot be made, or another controller has it, and what to do about it.
+    pub fn claim(folder: &Path) -> anyhow::Result<Self> {
+        durable::make_private_folder(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let lock = lock_folder(folder)?;
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// Opens everything and starts serving; the tasks belong to `life`, and `folder` is the data folder of `settings`.
 ///
 /// # Errors
 /// What could not be opened or bound, and what to do about it; nothing serves then.
-pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Started> {
+pub async fn start(
+    settings: &Settings,
+    life: &Lifecycle,
+    folder: DataFolder,
+) -> anyhow::Result<Started> {
     let (clock, entropy) = (Clock::System, Entropy::System);
-    durable::make_private_folder(&settings.data_dir)
-        .with_context(|| format!("cannot create {}", settings.data_dir.display()))?;
-    let lock = lock_folder(&settings.data_dir)?;
     let store = Store::open(&settings.database).await?;
     let authority = Authority::open(&settings.data_dir.join("pki"), clock.now(), &entropy)?;
     let grpc = bind("grpc", settings.grpc).await?;
@@ -92,7 +111,7 @@ pub async fn start(settings: &Settings, life: &Lifecycle) -> anyhow::Result<Star
         app,
         http: http_address,
         grpc: grpc_address,
-        _lock: lock,
+        _folder: folder,
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use tidemark_controller::boot;
+use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::settings::{Config, KEYS, Settings};
 use tidemark_controller::up::{self, UpArgs};
 use tidemark_runtime::config::{self, Sources};
@@ -109,8 +109,9 @@ fn load(args: &ConfigArgs) -> anyhow::Result<Settings> {
 
 async fn serve(settings: Settings) -> anyhow::Result<Outcome> {
     telemetry::start(&settings.telemetry)?;
+    let folder = DataFolder::claim(&settings.data_dir)?;
     let life = Lifecycle::new(settings.drain_timeout);
-    let started = boot::start(&settings, &life).await?;
+    let started = boot::start(&settings, &life, folder).await?;
     tracing::info!(http = %started.http, grpc = %started.grpc, "serving");
     let outcome = life.run_until(shutdown_signal(), shutdown_signal()).await;
     started.app.store.close().await;

@@ -17,7 +17,7 @@ use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_runtime::{Lifecycle, durable};
 use tidemark_store::DatabaseUrl;
 
-use crate::boot::{self, Started, reachable};
+use crate::boot::{self, DataFolder, Started, reachable};
 use crate::settings::{RetentionAges, Settings};
 
 /// How the quick start is told what to do.
@@ -128,6 +128,8 @@ pub async fn run(args: &UpArgs) -> anyhow::Result<Outcome> {
     tidemark_runtime::telemetry::start(&settings.telemetry)?;
     let report = report::Report::default();
     report.begin(&settings);
+    // The file of a controller that was killed is only ours to remove when no other one runs.
+    let folder = DataFolder::claim(&settings.data_dir)?;
     ready::remove(&settings.data_dir)?;
     let program = if args.no_agent {
         None
@@ -135,7 +137,7 @@ pub async fn run(args: &UpArgs) -> anyhow::Result<Outcome> {
         Some(agent::find_program(&report).await?)
     };
     let life = Lifecycle::new(settings.drain_timeout);
-    let started = boot::start(&settings, &life).await?;
+    let started = boot::start(&settings, &life, folder).await?;
     let stopped = serve(args, &settings, &started, &report, program).await;
     report.line(
         "stopping",

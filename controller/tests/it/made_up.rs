@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tidemark_controller::app::identities::profile_of;
-use tidemark_controller::boot::{self, Started};
+use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
 use tidemark_controller::settings::{RetentionAges, Settings};
@@ -61,7 +61,8 @@ impl MadeUp {
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));
-        let started = boot::start(&settings, &life).await.unwrap();
+        let claimed = DataFolder::claim(&settings.data_dir).unwrap();
+        let started = boot::start(&settings, &life, claimed).await.unwrap();
         Self {
             started,
             life,
