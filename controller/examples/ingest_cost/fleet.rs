@@ -187,7 +187,7 @@ impl Load {
         Self {
             base: rng.random_range(50.0..1_500.0),
             swing: rng.random_range(0.1..0.7),
-            leak_per_hour: if seed % 50 == 0 {
+            leak_per_hour: if seed.is_multiple_of(50) {
                 rng.random_range(20.0..200.0)
             } else {
                 0.0
