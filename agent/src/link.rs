@@ -104,7 +104,8 @@ impl Dialer {
         let stream = self.connect_any().await?;
         let local = stream.local_addr().map_err(LinkFailure::from_connect)?;
         let sent_bytes = Arc::clone(&self.sent_bytes);
-        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, open_http2(stream, tls, sent_bytes)).await;
+        let handshake =
+            tokio::time::timeout(HANDSHAKE_TIMEOUT, open_http2(stream, tls, sent_bytes)).await;
         let (service, connection) = handshake.map_err(|_| LinkFailure::Timeout {
             step: "the TLS handshake",
             limit: HANDSHAKE_TIMEOUT,

@@ -2,8 +2,8 @@
 //!
 //! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
 
-pub mod duration;
 pub mod delivery;
+pub mod duration;
 pub mod entity;
 pub mod error_code;
 pub mod forecast;
