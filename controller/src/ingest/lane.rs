@@ -15,8 +15,18 @@ pub(super) struct HostLane {
     pub(super) interner: EntityInterner,
     /// Where the session that opened the lane last hears of acks.
     pub(super) acked: watch::Sender<Seq>,
-    /// Taken time of the newest record, so that two samples never share a millisecond.
-    pub(super) newest_at: Timestamp,
+    times: Times,
+}
+
+/// A host's times on the controller's clock.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// The skew that was measured at the last greeting, in milliseconds.
+    skew_ms: i64,
+    /// What is added because the host's clock was set back since then, in milliseconds.
+    set_back_ms: i64,
+    /// The newest sample's.
+    newest_at: Timestamp,
 }
 
 /// What the cursor says of a record.
@@ -37,7 +47,11 @@ impl HostLane {
             cursor,
             interner,
             acked,
-            newest_at: Timestamp::EPOCH,
+            times: Times {
+                skew_ms: 0,
+                set_back_ms: 0,
+                newest_at: Timestamp::EPOCH,
+            },
         }
     }
 
@@ -92,33 +106,65 @@ impl HostLane {
         *sum = sum.saturating_add(records);
     }
 
-    /// The instant on the controller's clock that a record of the host is kept under.
+    /// The instant on the controller's clock that a sample is kept under.
     ///
-    /// A host whose clock is wrong is corrected by its skew; a time that is still in the future becomes `now`; and a
-    /// sample never shares its millisecond with the one before, which would replace it.
+    /// A host whose clock is wrong is corrected by its skew; a time that is still in the future becomes `now`. Samples
+    /// come in the order in which they were taken, so one that seems older than the one before shows that the clock was
+    /// set back, by about as much; and no sample shares its millisecond with the one before, which would replace it.
     pub(super) fn taken_at(
         &mut self,
         by_host: Timestamp,
         skew_ms: i64,
         now: Timestamp,
     ) -> Timestamp {
+        if self.times.newest_at.ms_since(now) > LINE_MS_MAX {
+            self.times.newest_at = Timestamp::EPOCH;
+        }
+        let after = self.times.newest_at.unix_ms().saturating_add(1);
+        let mut at_ms = self.corrected_ms(by_host, skew_ms);
+        if at_ms < after {
+            let back_ms = after.saturating_sub(at_ms);
+            self.times.set_back_ms = self.times.set_back_ms.saturating_add(back_ms);
+            at_ms = after;
+        }
+        let at_ms = at_ms.min(now.unix_ms()).max(after);
+        self.times.newest_at = Timestamp::from_unix_ms(at_ms);
+        self.times.newest_at
+    }
+
+    /// The instant on the controller's clock at which an event happened, which may be long before it was reported.
+    pub(super) fn happened_at(
+        &mut self,
+        by_host: Timestamp,
+        skew_ms: i64,
+        now: Timestamp,
+    ) -> Timestamp {
+        let at_ms = self.corrected_ms(by_host, skew_ms);
+        Timestamp::from_unix_ms(at_ms.min(now.unix_ms()))
+    }
+
+    fn corrected_ms(&mut self, by_host: Timestamp, skew_ms: i64) -> i64 {
+        if skew_ms != self.times.skew_ms {
+            // Measured anew since: what was concluded before is in it.
+            self.times.skew_ms = skew_ms;
+            self.times.set_back_ms = 0;
+        }
         let skew_ms = if skew_ms.abs() > SKEW_TOLERATED_MS {
             skew_ms
         } else {
             0
         };
-        let corrected = Timestamp::from_unix_ms(by_host.unix_ms().saturating_sub(skew_ms));
-        let mut at = corrected.min(now);
-        if at == self.newest_at {
-            at = Timestamp::from_unix_ms(at.unix_ms().saturating_add(1));
-        }
-        self.newest_at = at;
-        at
+        let corrected = by_host.unix_ms().saturating_sub(skew_ms);
+        corrected.saturating_add(self.times.set_back_ms)
     }
 }
 
 /// Skew up to this is the network's delay or the wobble of a disciplined clock; correcting it would add noise.
 const SKEW_TOLERATED_MS: i64 = 1_000;
+
+/// Most milliseconds by which samples from the future may stand in line ahead of `now`; a host's whole credit fits. Further
+/// ahead the controller's own clock was set back.
+const LINE_MS_MAX: i64 = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -164,9 +210,45 @@ mod tests {
         let now = Timestamp::from_unix_ms(1_000_000);
         let mut lane = lane();
         let at = |ms| Timestamp::from_unix_ms(ms);
-        assert_eq!(lane.taken_at(at(999_900), 300, now), at(999_900));
+        assert_eq!(lane.taken_at(at(998_900), 300, now), at(998_900));
         assert_eq!(lane.taken_at(at(4_599_000), 3_600_000, now), at(999_000));
         assert_eq!(lane.taken_at(at(999_999_999), 0, now), now);
         assert_eq!(lane.taken_at(at(999_999_999), 0, now), at(1_000_001));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_from_the_sample_before() {
+        let now = Timestamp::from_unix_ms(2_000_000);
+        let mut lane = lane();
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        assert_eq!(lane.taken_at(at(1_000_000), 0, now), at(1_000_000));
+        assert_eq!(lane.taken_at(at(400_000), 0, now), at(1_000_001));
+        assert_eq!(lane.taken_at(at(401_000), 0, now), at(1_001_001));
+        assert_eq!(lane.happened_at(at(400_500), 0, now), at(1_000_501));
+        // The next greeting measures it.
+        let skew_ms = -600_000;
+        assert_eq!(lane.taken_at(at(402_000), skew_ms, now), at(1_002_000));
+    }
+
+    #[test]
+    fn a_controllers_clock_that_is_set_back_is_followed() {
+        let mut lane = lane();
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        assert_eq!(
+            lane.taken_at(at(1_000_000), 0, at(1_000_000)),
+            at(1_000_000)
+        );
+        assert_eq!(lane.taken_at(at(1_001_000), 0, at(501_000)), at(501_000));
+        assert_eq!(lane.taken_at(at(502_000), 0, at(502_000)), at(502_000));
+    }
+
+    #[test]
+    fn a_late_event_does_not_move_the_samples_behind_it() {
+        let now = Timestamp::from_unix_ms(2_000_000);
+        let mut lane = lane();
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        assert_eq!(lane.taken_at(at(1_000_000), 0, now), at(1_000_000));
+        assert_eq!(lane.happened_at(at(5_000), 0, now), at(5_000));
+        assert_eq!(lane.taken_at(at(1_001_000), 0, now), at(1_001_000));
     }
 }

@@ -507,7 +507,7 @@ impl Staging<'_> {
                 points
             }
             Record::Event(event) => {
-                let at = self.lane.taken_at(event.at, self.key.skew_ms, self.now);
+                let at = self.lane.happened_at(event.at, self.key.skew_ms, self.now);
                 self.host.events.push((at, event));
                 0
             }
