@@ -1,5 +1,6 @@
 //! What can go wrong with a spool's folder.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -44,6 +45,11 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// As logs take it to tell the causes as well.
+    pub(crate) fn with_sources(&self) -> &(dyn Error + 'static) {
+        self
+    }
+
     /// Wraps an error of the system.
     pub(crate) fn io(
         action: &'static str,

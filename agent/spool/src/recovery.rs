@@ -107,7 +107,10 @@ impl Spool {
         if found.last_tail != Tail::Unclear
             && let Err(error) = self.log.reopen_last()
         {
-            tracing::warn!(%error, "the newest segment takes no more records");
+            tracing::warn!(
+                error = error.with_sources(),
+                "the newest segment takes no more records"
+            );
         }
         self.remove_settled();
         // The limits may have become tighter.
@@ -115,7 +118,10 @@ impl Spool {
         if self.meta_dirty
             && let Err(error) = self.persist()
         {
-            tracing::warn!(%error, "the spool's state cannot be written");
+            tracing::warn!(
+                error = error.with_sources(),
+                "the spool's state cannot be written"
+            );
         }
         Ok(())
     }

@@ -187,7 +187,10 @@ impl Spool {
     /// Notes what is lost before the files go, so that a crash in between does not make it look damaged.
     fn remove(&mut self, segments: &[Segment]) {
         if let Err(error) = self.persist() {
-            tracing::warn!(%error, "the spool's state cannot be written");
+            tracing::warn!(
+                error = error.with_sources(),
+                "the spool's state cannot be written"
+            );
         }
         self.log.remove_files(segments);
     }
@@ -219,7 +222,10 @@ impl Spool {
         if due {
             self.synced_at = Some(now);
             if let Err(error) = self.flush() {
-                tracing::warn!(%error, "the spool cannot be made durable");
+                tracing::warn!(
+                    error = error.with_sources(),
+                    "the spool cannot be made durable"
+                );
             }
         }
     }
@@ -323,7 +329,10 @@ impl Spool {
     fn note_told(&mut self) {
         self.meta_dirty = true;
         if let Err(error) = self.persist() {
-            tracing::warn!(%error, "the spool's state cannot be written");
+            tracing::warn!(
+                error = error.with_sources(),
+                "the spool's state cannot be written"
+            );
         }
     }
 
@@ -431,7 +440,10 @@ impl Spool {
 impl Drop for Spool {
     fn drop(&mut self) {
         if let Err(error) = self.flush() {
-            tracing::warn!(%error, "the spool could not be made durable when it was closed");
+            tracing::warn!(
+                error = error.with_sources(),
+                "the spool could not be made durable when it was closed"
+            );
         }
     }
 }

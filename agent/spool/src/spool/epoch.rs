@@ -24,7 +24,10 @@ impl Spool {
     /// segments are leftovers that the next start removes; from then on the old ones are. For a moment both are on disk.
     pub(crate) fn move_to_epoch(&mut self, epoch: u64, keep_after: u64) -> Result<(), SpoolError> {
         if let Err(error) = self.flush() {
-            tracing::warn!(%error, "the spool cannot be made durable before its new epoch");
+            tracing::warn!(
+                error = error.with_sources(),
+                "the spool cannot be made durable before its new epoch"
+            );
         }
         let mut moved = Moved {
             log: SegmentLog::new(&self.dir, epoch, self.bytes, VecDeque::new(), 0),
