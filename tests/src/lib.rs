@@ -1,1 +1,3 @@
 //! Whole-system tests and fleetsim.
+
+pub mod fleetsim;
