@@ -1,4 +1,4 @@
-//! `fleetsim replay`: a recording of samples, sent by one agent a host in the order in which it was received.
+//! `fleetsim replay`: a recording of samples, sent by one agent a host at the pace in which it was received.
 //!
 //! The file is read twice: once to know its hosts, its length and its faults, and once to send it.
 
@@ -26,6 +26,7 @@ use super::fleet::Fleet;
 use super::progress::Progress;
 use convert::Recording;
 use line::SampleLine;
+use repeats::{InOrder, Seen};
 pub use survey::{MalformedLine, Survey};
 
 /// Lines that are read ahead.
@@ -190,6 +191,7 @@ impl Survey {
 /// One host of the recording and its agent.
 struct Replayed {
     agent: Arc<Agent>,
+    order: InOrder,
     recording: Recording,
 }
 
@@ -225,11 +227,14 @@ impl Sending {
             .agents()
             .iter()
             .map(|agent| {
+                let name = agent.name().to_string();
+                let seqs = survey.seqs.get(&name).cloned();
                 let replayed = Replayed {
                     agent: Arc::clone(agent),
+                    order: InOrder::new(seqs.unwrap_or_else(Seen::new)),
                     recording: Recording::new(shift_ms),
                 };
-                (agent.name().to_string(), replayed)
+                (name, replayed)
             })
             .collect();
         let (least, most) = IN_FLIGHT_PER_HOST;
@@ -255,16 +260,18 @@ impl Sending {
             Some(due) => sleep_until(due).await,
             None => host.agent.room(self.in_flight_max).await,
         }
-        if !host.recording.is_new(line.seq) {
+        let Some(ready) = host.order.take(line) else {
             self.report.repeated = self.report.repeated.saturating_add(1);
             return;
-        }
-        let (sample, events) = host.recording.records(line);
-        self.report.samples = self.report.samples.saturating_add(1);
-        host.agent.produce(&sample);
-        for event in events {
-            self.report.events = self.report.events.saturating_add(1);
-            host.agent.produce(&event);
+        };
+        for line in ready {
+            let (sample, events) = host.recording.records(line);
+            self.report.samples = self.report.samples.saturating_add(1);
+            host.agent.produce(&sample);
+            for event in events {
+                self.report.events = self.report.events.saturating_add(1);
+                host.agent.produce(&event);
+            }
         }
     }
 

@@ -13,7 +13,6 @@ use tidemark_model::tcp::{StateCounts, TcpState};
 use tidemark_proto::convert::record::Record;
 
 use super::line::{EventId, EventLine, ProcessLine, SampleLine};
-use super::repeats::Seen;
 
 /// Processes of one host that are remembered with their start.
 const PROCESSES_MAX: usize = 256;
@@ -25,7 +24,6 @@ const INTERVAL_MS_MAX: i64 = 7 * 86_400_000;
 pub(super) struct Recording {
     /// Added to every time.
     shift_ms: i64,
-    seen: Seen,
     /// The newest sample so far, as recorded.
     newest_ms: Option<i64>,
     /// When each process was seen first, as recorded: the recording does not say when it started.
@@ -36,15 +34,9 @@ impl Recording {
     pub(super) const fn new(shift_ms: i64) -> Self {
         Self {
             shift_ms,
-            seen: Seen::new(),
             newest_ms: None,
             first_seen_ms: BTreeMap::new(),
         }
-    }
-
-    /// Notes a seq; says whether it was not there yet.
-    pub(super) fn is_new(&mut self, seq: u64) -> bool {
-        self.seen.note(seq)
     }
 
     /// The sample of a line, and its events.

@@ -1,6 +1,6 @@
 //! What a recording holds: its hosts, its time, its faults.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::super::progress::Progress;
 use super::ReplayReport;
 use super::reader::each_parsed;
+use super::repeats::Seen;
 
 /// Malformed lines that are named.
 const NAMED_MAX: usize = 10;
@@ -23,6 +24,8 @@ const REASON_CHARS_MAX: usize = 200;
 pub struct Survey {
     /// Names of its hosts, in the order of their first line.
     pub hosts: Vec<String>,
+    /// The seqs of each.
+    pub(super) seqs: HashMap<String, Seen>,
     /// When its first sample was received, in unix milliseconds.
     pub first_received_ms: i64,
     /// When its last sample was.
@@ -52,12 +55,12 @@ impl Survey {
     pub(super) fn of(file: &Path, progress: Progress) -> anyhow::Result<Self> {
         let mut survey = Self {
             hosts: Vec::new(),
+            seqs: HashMap::new(),
             first_received_ms: i64::MAX,
             last_received_ms: i64::MIN,
             samples: 0,
             report: ReplayReport::default(),
         };
-        let mut names: HashSet<String> = HashSet::new();
         let read = each_parsed(file, |number, parsed| {
             survey.report.lines = survey.report.lines.saturating_add(1);
             match parsed {
@@ -65,18 +68,16 @@ impl Survey {
                     survey.samples = survey.samples.saturating_add(1);
                     survey.first_received_ms = survey.first_received_ms.min(line.recv_unix_ms);
                     survey.last_received_ms = survey.last_received_ms.max(line.recv_unix_ms);
-                    if names.insert(line.host.clone()) {
-                        survey.hosts.push(line.host);
-                    }
+                    survey.note_seq(line.host, line.seq);
                 }
                 Err(reason) => survey.report.add_malformed(number, &reason),
             }
             progress.advance(1);
-            names.len() <= HOSTS_MAX
+            survey.hosts.len() <= HOSTS_MAX
         });
         progress.finish();
         anyhow::ensure!(
-            names.len() <= HOSTS_MAX,
+            survey.hosts.len() <= HOSTS_MAX,
             "{} has more than {HOSTS_MAX} hosts; split it by host",
             file.display()
         );
@@ -87,6 +88,17 @@ impl Survey {
             survey.report.broken_off = Some(format!("after line {}: {error}", survey.report.lines));
         }
         Ok(survey)
+    }
+
+    fn note_seq(&mut self, host: String, seq: u64) {
+        if let Some(seqs) = self.seqs.get_mut(&host) {
+            seqs.note(seq);
+            return;
+        }
+        let mut seqs = Seen::new();
+        seqs.note(seq);
+        self.seqs.insert(host.clone(), seqs);
+        self.hosts.push(host);
     }
 }
 
