@@ -93,7 +93,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Answer<&'static str> {
     }
     Err(ApiProblem::new(
         ErrorCode::Unavailable,
-        "the database does not answer; agents keep their samples until it does",
+        "the database does not answer, or its disk is full; agents keep their samples until it takes them",
     ))
 }
 
@@ -112,10 +112,12 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, TEXT)], app.metrics.exposition())
 }
 
-/// Whether the database answers at this moment.
+/// Whether the database answers at this moment and took the last commit: a full disk still answers.
 pub async fn database_answers(app: &App) -> bool {
-    matches!(
-        tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await,
-        Ok(Ok(()))
-    )
+    let took_last = app.metrics.database_ready.get() == 1;
+    took_last
+        && matches!(
+            tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await,
+            Ok(Ok(()))
+        )
 }
