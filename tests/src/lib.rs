@@ -1,3 +1,4 @@
 //! Whole-system tests and fleetsim.
 
 pub mod fleetsim;
+pub mod harness;

@@ -1,0 +1,17 @@
+//! What whole-system tests are made of: the built programs, each test on a network of its own, and conditions with a
+//! deadline instead of sleeps. Knows the product only by what its users see, and by its wire.
+
+pub mod agent;
+pub mod controller;
+pub mod disk;
+pub mod machine;
+pub mod peer;
+pub mod process;
+pub mod wait;
+
+pub use agent::AgentFolder;
+pub use controller::{Controller, Up};
+pub use machine::{Machine, on_own_network};
+pub use peer::Peer;
+pub use process::{Finished, Process, program};
+pub use wait::{SOON, STARTING, until};

@@ -1,0 +1,367 @@
+//! A controller as `tidemark-controller up` makes it, and what operators see of it: the command line and the API.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tidemark_model::view::{
+    EventView, HostDetail, HostView, JoinTokenCreated, Page, PortSpaceView, StatusView,
+};
+use tidemark_runtime::contexts::Contexts;
+
+use super::disk::{on_small_disk, seen_by};
+use super::process::is_running;
+use super::wait::STARTING;
+use super::{Finished, Machine, Process, SOON, program, until};
+
+/// How long a stop may take, by the quick start's promise to end cleanly on Ctrl-C.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How to start a controller.
+#[derive(Clone, Debug)]
+pub struct Up {
+    /// Names its files in the test's folder.
+    pub name: &'static str,
+    /// Names its data folder, and its operator's configuration.
+    pub data: &'static str,
+    /// Port of the API and the pages.
+    pub http_port: u16,
+    /// Port for agents.
+    pub grpc_port: u16,
+    /// Further arguments.
+    pub args: Vec<String>,
+    /// Size of a disk for its data folder alone, as in `4m`.
+    pub disk: Option<&'static str>,
+}
+
+impl Up {
+    /// With a local agent that samples every second.
+    #[must_use]
+    pub fn with_agent() -> Self {
+        Self {
+            name: "controller",
+            data: "data",
+            http_port: 7080,
+            grpc_port: 7443,
+            args: vec!["--interval".to_owned(), "1s".to_owned()],
+            disk: None,
+        }
+    }
+
+    /// Without a local agent.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self {
+            args: vec!["--no-agent".to_owned()],
+            ..Self::with_agent()
+        }
+    }
+
+    /// Another one beside it, on other ports.
+    #[must_use]
+    pub fn another(self) -> Self {
+        Self {
+            name: "another",
+            data: "another-data",
+            http_port: 7180,
+            grpc_port: 7543,
+            ..self
+        }
+    }
+
+    /// The same with one more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Starts it, without waiting for anything.
+    ///
+    /// # Errors
+    /// When it was not built.
+    pub fn start(&self, machine: &Machine) -> anyhow::Result<Process> {
+        let mut command = program("tidemark-controller")?;
+        command
+            .arg("up")
+            .arg("--data-dir")
+            .arg(self.data_dir(machine))
+            .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
+            .args(["--grpc", &format!("127.0.0.1:{}", self.grpc_port)])
+            .args(&self.args)
+            .env("TIDEMARK_CONFIG_DIR", self.config_dir(machine));
+        if let Some(size) = self.disk {
+            command = on_small_disk(&command, &self.data_dir(machine), size)?;
+        }
+        Process::start(self.name, command, machine.folder())
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data_dir(&self, machine: &Machine) -> PathBuf {
+        machine.folder().join(self.data)
+    }
+
+    fn config_dir(&self, machine: &Machine) -> PathBuf {
+        machine.config_dir().join(self.data)
+    }
+}
+
+/// What `ready.json` says.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Ready {
+    /// The controller's process.
+    pub pid: u32,
+    /// Address of the API and the pages.
+    pub http: String,
+    /// Address for agents.
+    pub grpc: String,
+    /// Link that signs a browser in.
+    pub sign_in: String,
+    /// Context for the command line.
+    pub context: String,
+    /// The local agent's process.
+    pub agent_pid: Option<u32>,
+    /// When it started.
+    pub started_ms: i64,
+}
+
+/// A controller that answers.
+#[derive(Debug)]
+pub struct Controller {
+    /// What it wrote when it was ready.
+    pub ready: Ready,
+    /// Its process.
+    pub process: Process,
+    data_dir: PathBuf,
+    config_dir: PathBuf,
+    client: reqwest::Client,
+    token: String,
+}
+
+impl Controller {
+    /// Starts one and waits until everything answers.
+    ///
+    /// # Errors
+    /// When it does not come up, with what it said.
+    pub async fn up(machine: &Machine, up: &Up) -> anyhow::Result<Self> {
+        let process = up.start(machine)?;
+        Self::when_ready(machine, up, process).await
+    }
+
+    /// Waits until a controller that was started answers.
+    ///
+    /// # Errors
+    /// When it does not, with what it said.
+    pub async fn when_ready(
+        machine: &Machine,
+        up: &Up,
+        mut process: Process,
+    ) -> anyhow::Result<Self> {
+        let data_dir = match up.disk {
+            Some(_) => seen_by(process.pid(), &up.data_dir(machine)),
+            None => up.data_dir(machine),
+        };
+        let path = data_dir.join("ready.json");
+        let ready = until("ready.json", STARTING, async || {
+            if let Some(status) = process.ended()? {
+                anyhow::bail!("the controller ended: {status}");
+            }
+            let Ok(text) = fs::read(&path) else {
+                return Ok(None);
+            };
+            let ready: Ready = serde_json::from_slice(&text)?;
+            // One that was killed leaves its file to the next.
+            let is_its = ready.pid.cast_signed() == process.pid().as_raw_pid();
+            Ok(is_its.then_some(ready))
+        })
+        .await
+        .with_context(|| process.said())?;
+        let config_dir = up.config_dir(machine);
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .build()?;
+        Ok(Self {
+            token: token_of(&config_dir, &ready.context)?,
+            data_dir,
+            ready,
+            process,
+            config_dir,
+            client,
+        })
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Runs the operators' command line against it.
+    ///
+    /// # Errors
+    /// When it was not built or does not end.
+    pub async fn cli(&self, args: &[&str]) -> anyhow::Result<Finished> {
+        let mut command = program("tidemark")?;
+        command
+            .args(["--context", &self.ready.context])
+            .args(args)
+            .env("TIDEMARK_CONFIG_DIR", &self.config_dir);
+        Finished::of(command).await
+    }
+
+    /// Runs a command that prints JSON.
+    ///
+    /// # Errors
+    /// When it fails, or prints something else.
+    pub async fn cli_json<T: DeserializeOwned>(&self, args: &[&str]) -> anyhow::Result<T> {
+        let args = [args, &["-o", "json"]].concat();
+        let printed = self.cli(&args).await?.succeeded()?;
+        serde_json::from_str(&printed).with_context(|| format!("{args:?} printed {printed}"))
+    }
+
+    /// Asks the API, over a connection that is kept: a poll does not use up ports.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let text = self.get_text(path).await?;
+        serde_json::from_str(&text).with_context(|| format!("{path} answered {text}"))
+    }
+
+    /// The same for an answer of another kind.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub async fn get_text(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.client.get(format!("{}{path}", self.ready.http));
+        let response = request.bearer_auth(&self.token).send().await?;
+        Ok(response.error_for_status()?.text().await?)
+    }
+
+    /// Asks as somebody without a token: the status and the body.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn get_as_stranger(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let url = format!("{}{path}", self.ready.http);
+        let response = self.client.get(url).send().await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    /// Its hosts.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn hosts(&self) -> anyhow::Result<Vec<HostView>> {
+        Ok(self.get::<Page<HostView>>("/api/v1/hosts").await?.items)
+    }
+
+    /// The one host it has.
+    ///
+    /// # Errors
+    /// When it does not answer, or has none or more.
+    pub async fn only_host(&self) -> anyhow::Result<HostView> {
+        let hosts = self.hosts().await?;
+        let [host] = hosts.as_slice() else {
+            anyhow::bail!("{} hosts instead of one", hosts.len());
+        };
+        Ok(host.clone())
+    }
+
+    /// Everything about one host.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no such host.
+    pub async fn host(&self, id: &str) -> anyhow::Result<HostDetail> {
+        self.get(&format!("/api/v1/hosts/{id}")).await
+    }
+
+    /// Its newest events.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn events(&self) -> anyhow::Result<Vec<EventView>> {
+        let page: Page<EventView> = self.get("/api/v1/events?limit=1000").await?;
+        Ok(page.items)
+    }
+
+    /// The controller about itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn status(&self) -> anyhow::Result<StatusView> {
+        self.get("/api/v1/status").await
+    }
+
+    /// One of its own figures.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no such figure.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<u64> {
+        let text = self.get_text("/metrics").await?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.with_context(|| format!("there is no {name} in /metrics"))
+    }
+
+    /// A join token for one host, made by the command line.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn join_token(&self) -> anyhow::Result<JoinTokenCreated> {
+        self.cli_json(&["token", "create"]).await
+    }
+
+    /// Stops it as Ctrl-C does, and waits until it and its agent are gone.
+    ///
+    /// # Errors
+    /// When either does not end in time.
+    pub async fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        self.process.interrupt()?;
+        let status = self.process.wait(STOP_TIMEOUT).await?;
+        let agent = self.ready.agent_pid;
+        until("the local agent's end", SOON, async || {
+            Ok((!agent.is_some_and(is_running)).then_some(()))
+        })
+        .await?;
+        Ok(status)
+    }
+}
+
+impl Drop for Controller {
+    /// The local agent is in a process group of its own.
+    fn drop(&mut self) {
+        let agent = self.ready.agent_pid.filter(|pid| is_running(*pid));
+        if let Some(agent) = agent.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            // It may be gone already, which is what is wanted.
+            kill_process(agent, Signal::KILL).ok();
+        }
+    }
+}
+
+/// The port space of TCP in the agent's own namespace.
+///
+/// # Errors
+/// When the host has none.
+pub fn tcp(host: &HostView) -> anyhow::Result<&PortSpaceView> {
+    let is_tcp = |space: &&PortSpaceView| space.protocol == "tcp";
+    let space = host.port_spaces.iter().find(is_tcp);
+    space.with_context(|| format!("{} shows no TCP ports", host.name))
+}
+
+fn token_of(config_dir: &Path, context: &str) -> anyhow::Result<String> {
+    let contexts = Contexts::load(&config_dir.join("contexts.toml"))?;
+    let token = contexts
+        .contexts
+        .get(context)
+        .and_then(|context| context.token.as_ref());
+    let token = token.context("the controller wrote no context for the command line")?;
+    Ok(token.expose().clone())
+}

@@ -1,0 +1,10 @@
+//! Whole-system tests: the built programs, with real sockets, real TLS and real databases. One file a subject.
+
+mod bad_input;
+mod conservation;
+mod damage;
+mod edges;
+mod exhaustion;
+mod fleetsim;
+mod quick_start;
+mod second_host;
