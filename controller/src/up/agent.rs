@@ -65,13 +65,14 @@ pub(super) async fn find_program(report: &Report) -> anyhow::Result<PathBuf> {
 
 async fn build(cargo: &Path, manifest_dir: &Path, this: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(cargo);
+    // The whole workspace, as `cargo run` in its root does: then both builds share what they compile.
     command.current_dir(manifest_dir).args([
         "build",
-        "--package",
+        "--workspace",
+        "--bin",
         "tidemark-agent",
-        "--package",
-        "tidemark-cli",
-        "--bins",
+        "--bin",
+        "tidemark",
     ]);
     // Build what belongs beside this program: the same profile, the same folder.
     let profile_folder = this.parent().and_then(Path::file_name).unwrap_or_default();
