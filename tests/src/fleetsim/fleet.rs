@@ -139,6 +139,21 @@ impl Fleet {
         self.dialer.sent_bytes()
     }
 
+    /// Waits until every agent has its session, for at most `patience`.
+    pub async fn connect(&self, patience: Duration, progress: &Progress) {
+        let all = u64::try_from(self.agents.len()).unwrap_or(u64::MAX);
+        let until = Instant::now() + patience;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            let connected = self.meter.connected.get();
+            progress.reach(connected);
+            if connected >= all || Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
     /// Waits until every record is acked or dropped, for at most `patience`; says how many still wait.
     pub async fn settle(&self, patience: Duration, progress: &Progress) -> u64 {
         let until = Instant::now() + patience;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidemark_model::HostId;
 use tidemark_model::view::DeliveryView;
+use tidemark_model::{HostFacts, HostId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,8 @@ use super::replay::{ReplayPlan, Survey};
 use super::report::{Report, Spent};
 use super::run::RunPlan;
 
+/// Samples begin after this even if not every agent has its session.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// Once asked to stop, a fleet waits for acks no longer than this.
 const STOPPED_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,9 +71,7 @@ impl Simulation {
             (Plan::Replay(_), survey) => survey.as_ref().map_or_else(Vec::new, Survey::facts),
         };
         limits::raise_open_files(facts.len())?;
-        let progress = Progress::of("enrolling", u64::try_from(facts.len()).unwrap_or(u64::MAX));
-        let fleet = Fleet::enrol(self.fleet, facts, &progress, &stops.produce).await?;
-        progress.finish();
+        let fleet = gather(self.fleet, facts, stops).await?;
         let began = Instant::now();
         let replay = match (&plan, &survey) {
             (Plan::Replay(replay), Some(survey)) => {
@@ -104,6 +104,25 @@ impl Simulation {
         let report = Report::of(&fleet, &outcomes, delivered.as_ref(), spent);
         Ok(Report { replay, ..report })
     }
+}
+
+/// Enrols the fleet and waits for its sessions, so that what is measured is not the rush at the start.
+async fn gather(
+    settings: FleetSettings,
+    facts: Vec<HostFacts>,
+    stops: &Stops,
+) -> anyhow::Result<Fleet> {
+    let hosts = u64::try_from(facts.len()).unwrap_or(u64::MAX);
+    let progress = Progress::of("enrolling", hosts);
+    let fleet = Fleet::enrol(settings, facts, &progress, &stops.produce).await?;
+    progress.finish();
+    let progress = Progress::of("connecting", hosts);
+    tokio::select! {
+        () = fleet.connect(CONNECT_PATIENCE, &progress) => {}
+        () = stops.produce.cancelled() => {}
+    }
+    progress.finish();
+    Ok(fleet)
 }
 
 /// Waits for the acks of what waits.
