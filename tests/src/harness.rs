@@ -2,11 +2,13 @@
 //! deadline instead of sleeps. Knows the product only by what its users see, and by its wire.
 
 pub mod agent;
+pub mod browser;
 pub mod controller;
 pub mod disk;
 pub mod machine;
 pub mod peer;
 pub mod process;
+pub mod site;
 pub mod wait;
 
 pub use agent::AgentFolder;

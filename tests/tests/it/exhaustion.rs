@@ -3,19 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Deserialize;
 use tidemark_model::view::{HostView, PortSpaceView};
 use tidemark_tests::harness::controller::tcp;
-use tidemark_tests::harness::{
-    Controller, Machine, Process, SOON, Up, on_own_network, program, until,
-};
+use tidemark_tests::harness::site::{CAPACITY, SERVICE, Said, Site, said};
+use tidemark_tests::harness::{Controller, Process, SOON, on_own_network, until};
 
-/// A thousand ports, below the kernel's defaults, so that nothing else takes them.
-const FIRST_PORT: u16 = 20_000;
-const LAST_PORT: u16 = 20_999;
-const CAPACITY: u32 = 1_000;
-/// A service on a port outside the range.
-const SERVICE: &str = "127.0.0.1:9000";
 /// How far the date may be off at half way, as a share of the time that is left.
 const DATE_TOLERANCE: f64 = 0.20;
 /// At the rates below the ports last less than two minutes.
@@ -26,8 +18,8 @@ fn a_leak_of_bound_sockets_is_dated_and_blamed_before_it_exhausts_the_ports() ->
 {
     on_own_network(async |machine| {
         let site = Site::start(machine).await?;
-        let eater = site.eat(machine, &["leak", "--per-second", "12"])?;
-        let half = site.at_half_way().await?;
+        let eater = site.eat(machine, "leak --per-second 12")?;
+        let half = at_half_way(&site.controller).await?;
         let space = tcp(&half.host)?;
         assert_eq!(space.road.as_deref(), Some("leak"), "{space:#?}");
         assert_eq!(space.culprit.as_deref(), Some("port_eater"), "{space:#?}");
@@ -36,7 +28,7 @@ fn a_leak_of_bound_sockets_is_dated_and_blamed_before_it_exhausts_the_ports() ->
 
         let exhausted = exhaustion(&eater).await?;
         half.assert_date(exhausted.at_ms)?;
-        let saturated = site.until_saturated().await?;
+        let saturated = until_saturated(&site.controller).await?;
         assert_eq!(saturated.culprit.as_deref(), Some("port_eater"));
         Ok(())
     })
@@ -48,8 +40,8 @@ fn churn_to_one_destination_is_dated_and_blamed_before_time_wait_holds_every_por
     on_own_network(async |machine| {
         machine.keep_time_wait_on_loopback()?;
         let site = Site::start(machine).await?;
-        let eater = site.eat(machine, &["churn", "--per-second", "25"])?;
-        let half = site.at_half_way().await?;
+        let eater = site.eat(machine, "churn --per-second 25")?;
+        let half = at_half_way(&site.controller).await?;
         let space = tcp(&half.host)?;
         assert_eq!(space.road.as_deref(), Some("churn"), "{space:#?}");
         assert_eq!(space.culprit.as_deref(), Some(SERVICE), "{space:#?}");
@@ -57,15 +49,9 @@ fn churn_to_one_destination_is_dated_and_blamed_before_time_wait_holds_every_por
 
         let exhausted = exhaustion(&eater).await?;
         half.assert_date(exhausted.at_ms)?;
-        site.until_saturated().await?;
+        until_saturated(&site.controller).await?;
         Ok(())
     })
-}
-
-/// A controller with its agent, and a service to connect to, on a machine with a thousand ports.
-struct Site {
-    controller: Controller,
-    _service: Process,
 }
 
 /// What operators saw when half of the ports were gone.
@@ -74,64 +60,34 @@ struct HalfWay {
     at_ms: i64,
 }
 
-/// A line of the program that eats ports.
-#[derive(Debug, Deserialize)]
-struct Said {
-    event: String,
-    at_ms: i64,
+/// Waits until half of the ports are in use, then asks as an operator does.
+async fn at_half_way(controller: &Controller) -> anyhow::Result<HalfWay> {
+    until("half of the ports in use", EXHAUSTION, async || {
+        let host = controller.only_host().await?;
+        let space = tcp(&host)?;
+        anyhow::ensure!(space.capacity == CAPACITY, "{space:#?}");
+        Ok((space.in_use >= CAPACITY / 2).then_some(()))
+    })
+    .await?;
+    let hosts: Vec<HostView> = controller.cli_json(&["get", "hosts"]).await?;
+    let [host] = hosts.as_slice() else {
+        anyhow::bail!("{} hosts instead of one", hosts.len());
+    };
+    let space = tcp(host)?;
+    assert!(space.in_use < CAPACITY * 6 / 10, "looked late: {space:#?}");
+    Ok(HalfWay {
+        at_ms: host.sampled_ms.context("there is a sample")?,
+        host: host.clone(),
+    })
 }
 
-impl Site {
-    async fn start(machine: &Machine) -> anyhow::Result<Self> {
-        machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
-        let mut serve = program("port_eater")?;
-        serve.args(["serve", "--at", SERVICE]);
-        let service = Process::start("service", serve, machine.folder())?;
-        until("the service", SOON, async || {
-            Ok(said(&service, "started")?.map(drop))
-        })
-        .await?;
-        Ok(Self {
-            controller: Controller::up(machine, &Up::with_agent()).await?,
-            _service: service,
-        })
-    }
-
-    fn eat(&self, machine: &Machine, args: &[&str]) -> anyhow::Result<Process> {
-        let mut command = program("port_eater")?;
-        command.args(args).args(["--to", SERVICE]);
-        Process::start("eater", command, machine.folder())
-    }
-
-    /// Waits until half of the ports are in use, then asks as an operator does.
-    async fn at_half_way(&self) -> anyhow::Result<HalfWay> {
-        until("half of the ports in use", EXHAUSTION, async || {
-            let host = self.controller.only_host().await?;
-            let space = tcp(&host)?;
-            anyhow::ensure!(space.capacity == CAPACITY, "{space:#?}");
-            Ok((space.in_use >= CAPACITY / 2).then_some(()))
-        })
-        .await?;
-        let hosts: Vec<HostView> = self.controller.cli_json(&["get", "hosts"]).await?;
-        let [host] = hosts.as_slice() else {
-            anyhow::bail!("{} hosts instead of one", hosts.len());
-        };
-        let space = tcp(host)?;
-        assert!(space.in_use < CAPACITY * 6 / 10, "looked late: {space:#?}");
-        Ok(HalfWay {
-            at_ms: host.sampled_ms.context("there is a sample")?,
-            host: host.clone(),
-        })
-    }
-
-    async fn until_saturated(&self) -> anyhow::Result<PortSpaceView> {
-        until("the saturation", SOON, async || {
-            let hosts: Vec<HostView> = self.controller.cli_json(&["get", "hosts"]).await?;
-            let space = tcp(hosts.first().context("there is a host")?)?.clone();
-            Ok((space.road.as_deref() == Some("saturated")).then_some(space))
-        })
-        .await
-    }
+async fn until_saturated(controller: &Controller) -> anyhow::Result<PortSpaceView> {
+    until("the saturation", SOON, async || {
+        let hosts: Vec<HostView> = controller.cli_json(&["get", "hosts"]).await?;
+        let space = tcp(hosts.first().context("there is a host")?)?.clone();
+        Ok((space.road.as_deref() == Some("saturated")).then_some(space))
+    })
+    .await
 }
 
 impl HalfWay {
@@ -157,16 +113,4 @@ async fn exhaustion(eater: &Process) -> anyhow::Result<Said> {
         said(eater, "exhausted")
     })
     .await
-}
-
-fn said(process: &Process, event: &str) -> anyhow::Result<Option<Said>> {
-    for line in process.stdout()?.lines() {
-        // The last line may be on its way.
-        if let Ok(said) = serde_json::from_str::<Said>(line)
-            && said.event == event
-        {
-            return Ok(Some(said));
-        }
-    }
-    Ok(None)
 }

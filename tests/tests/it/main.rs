@@ -6,5 +6,6 @@ mod damage;
 mod edges;
 mod exhaustion;
 mod fleetsim;
+mod page;
 mod quick_start;
 mod second_host;

@@ -1,0 +1,125 @@
+//! The pages in a real browser: what an operator sees of a leak without touching anything, and what a hostile host cannot
+//! do to them. The pictures in target/screenshots are for people.
+
+use std::time::Duration;
+
+use tidemark_model::view::HostView;
+use tidemark_runtime::Clock;
+use tidemark_tests::harness::browser::Browser;
+use tidemark_tests::harness::peer::sample;
+use tidemark_tests::harness::site::Site;
+use tidemark_tests::harness::{Controller, Peer, SOON, Up, on_own_network, until};
+
+/// A leak of 20 ports a second is dated within less.
+const DATED: Duration = Duration::from_secs(45);
+
+#[test]
+fn a_leak_appears_on_the_open_page_with_its_date_and_its_culprit() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        let host = site.controller.only_host().await?;
+        let browser = Browser::start(machine).await?;
+        browser.open(&site.controller.ready.sign_in).await?;
+        browser.show_as(1280, 800, "light").await?;
+        let row = format!("#h-{}", host.id);
+        let quiet = browser.text(&row).await?;
+        assert!(quiet.contains(&host.name), "{quiet}");
+        assert!(quiet.contains("online"), "{quiet}");
+        browser.screenshot("fleet-quiet").await?;
+
+        // Nothing is reloaded: the page is live.
+        browser.run("window.isStillTheSamePage = true").await?;
+        let _eater = site.eat(machine, "leak --per-second 20")?;
+        let culprit = format!("{row} .c-culprit");
+        let eta = format!("{row} .c-eta");
+        let dated = until("the leak on the page", DATED, async || {
+            let culprit = browser.text(&culprit).await?;
+            let eta = browser.text(&eta).await?;
+            Ok(culprit.contains("port_eater").then_some(eta))
+        })
+        .await?;
+        assert!(dated.contains("in "), "a date in words: {dated}");
+        assert_eq!(browser.run("return window.isStillTheSamePage").await?, true);
+        show_everywhere(&browser, "fleet").await?;
+
+        browser.show_as(1280, 1400, "light").await?;
+        let page = format!("{}/hosts/{}", site.controller.ready.http, host.id);
+        browser.open(&page).await?;
+        let verdict = until("the chart", SOON, async || {
+            let is_drawn = browser
+                .run("const c = document.querySelector('#chart canvas'); return !!c && c.width > 300")
+                .await?;
+            let verdict = browser.text("#verdict").await?;
+            Ok((is_drawn == true).then_some(verdict))
+        })
+        .await?;
+        for word in ["port_eater", "1000", "8 in 10"] {
+            let plain = verdict.replace(['\u{202f}', '\u{a0}', ','], "");
+            assert!(plain.contains(word), "{word}: {verdict}");
+        }
+        show_everywhere(&browser, "host").await?;
+        browser
+            .open(&format!("{}/events", site.controller.ready.http))
+            .await?;
+        show_everywhere(&browser, "events").await?;
+        assert_eq!(browser.complaints().await?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_hostile_hosts_name_is_text_and_nothing_else() -> anyhow::Result<()> {
+    const NAME: &str = "<img src=x onerror=\"document.title='owned'\">\u{202e}</bdi>'&\"";
+    on_own_network(async |machine| {
+        let controller = Controller::up(machine, &Up::alone()).await?;
+        let peer = Peer::enrolled(&controller, NAME).await?;
+        peer.deliver(1, async |mut session| {
+            let mut hostile = sample(Clock::System.now(), 700);
+            if let Some(owner) = hostile.port_spaces[0].owners.first_mut() {
+                owner.process.name = "<script>document.title='owned'</script>".into();
+            }
+            session.samples(1, &[hostile]).await?;
+            session.acked(1).await
+        })
+        .await?;
+        let browser = Browser::start(machine).await?;
+        browser.open(&controller.ready.sign_in).await?;
+        let host = format!("/hosts/{}", peer.id());
+        for (path, name) in [("/", "fleet"), (&host, "host"), ("/events", "events")] {
+            browser
+                .open(&format!("{}{path}", controller.ready.http))
+                .await?;
+            let shown = browser.text("main").await?;
+            assert!(shown.contains("<img src=x onerror="), "{path}: {shown}");
+            let made = "return document.querySelectorAll('img[src=x], main script').length";
+            assert_eq!(browser.run(made).await?, 0, "{path}");
+            let title = browser.run("return document.title").await?;
+            assert_ne!(title, "owned", "{path}");
+            browser.screenshot(&format!("hostile-{name}")).await?;
+        }
+        assert_eq!(browser.complaints().await?, Vec::<String>::new());
+
+        // The command line shows it as text, too, and its CSV starts no formula.
+        let table = controller.cli(&["get", "hosts"]).await?.succeeded()?;
+        assert!(!table.contains('\u{202e}'), "{table:?}");
+        let hosts: Vec<HostView> = controller.cli_json(&["get", "hosts"]).await?;
+        assert_eq!(hosts[0].name, NAME, "JSON has it as it is");
+        Ok(())
+    })
+}
+
+/// Pictures on a desk, by day and by night, and on a phone; the page may not be wider than the phone.
+async fn show_everywhere(browser: &Browser, name: &str) -> anyhow::Result<()> {
+    browser.screenshot(name).await?;
+    browser.show_as(1280, 1400, "dark").await?;
+    browser.screenshot(&format!("{name}-dark")).await?;
+    browser.show_as(390, 844, "light").await?;
+    browser.screenshot(&format!("{name}-narrow")).await?;
+    let overflow = "return document.documentElement.scrollWidth - window.innerWidth";
+    let overflow = browser.run(overflow).await?;
+    assert!(
+        overflow.as_i64().is_some_and(|pixels| pixels <= 0),
+        "{name} is {overflow} pixels wider than a phone"
+    );
+    browser.show_as(1280, 1400, "light").await
+}
