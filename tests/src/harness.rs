@@ -7,6 +7,7 @@ pub mod controller;
 pub mod disk;
 pub mod machine;
 pub mod peer;
+pub mod postgres;
 pub mod process;
 pub mod site;
 pub mod wait;

@@ -33,6 +33,7 @@ impl Browser {
         let driver = Process::start("chromedriver", command, machine.folder()).context(
             "chromedriver is needed: apt-get install chromium chromium-driver, as tests/run does",
         )?;
+        tidemark_runtime::tls::install_crypto_provider();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(60))
             .build()?;

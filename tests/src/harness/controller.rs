@@ -183,6 +183,7 @@ impl Controller {
         .await
         .with_context(|| process.said())?;
         let config_dir = up.config_dir(machine);
+        tidemark_runtime::tls::install_crypto_provider();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(20))
             .build()?;
@@ -252,6 +253,30 @@ impl Controller {
         let url = format!("{}{path}", self.ready.http);
         let response = self.client.get(url).send().await?;
         Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    /// Signs in with the link of the quick start, as a browser does.
+    ///
+    /// # Errors
+    /// When the link is refused.
+    pub async fn sign_in(&self) -> anyhow::Result<SignedIn> {
+        tidemark_runtime::tls::install_crypto_provider();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let answer = client.get(&self.ready.sign_in).send().await?;
+        anyhow::ensure!(answer.status().as_u16() == 303, "{}", answer.status());
+        let cookie = answer
+            .headers()
+            .get("set-cookie")
+            .and_then(|cookie| cookie.to_str().ok()?.split(';').next())
+            .context("signing in gives no cookie")?;
+        Ok(SignedIn {
+            cookie: cookie.to_owned(),
+            http: self.ready.http.clone(),
+            client,
+        })
     }
 
     /// Its hosts.
@@ -332,6 +357,26 @@ impl Controller {
         })
         .await?;
         Ok(status)
+    }
+}
+
+/// A browser's session, without the browser.
+#[derive(Debug)]
+pub struct SignedIn {
+    client: reqwest::Client,
+    http: String,
+    cookie: String,
+}
+
+impl SignedIn {
+    /// A page.
+    ///
+    /// # Errors
+    /// When it is not shown.
+    pub async fn get(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.client.get(format!("{}{path}", self.http));
+        let answer = request.header("cookie", &self.cookie).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
     }
 }
 

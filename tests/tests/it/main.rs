@@ -7,5 +7,6 @@ mod edges;
 mod exhaustion;
 mod fleetsim;
 mod page;
+mod postgres;
 mod quick_start;
 mod second_host;

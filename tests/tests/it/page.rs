@@ -121,5 +121,9 @@ async fn show_everywhere(browser: &Browser, name: &str) -> anyhow::Result<()> {
         overflow.as_i64().is_some_and(|pixels| pixels <= 0),
         "{name} is {overflow} pixels wider than a phone"
     );
+    // A host's name that is cut to its first letter is nobody's name.
+    let cut = "return [...document.querySelectorAll('.c-who, .c-host')]\
+               .filter((cell) => cell.scrollWidth > cell.clientWidth).length";
+    assert_eq!(browser.run(cut).await?, 0, "{name} cuts names");
     browser.show_as(1280, 1400, "light").await
 }

@@ -98,25 +98,11 @@ fn the_page_and_the_api_are_for_those_who_signed_in() -> anyhow::Result<()> {
         let (status, answer) = controller.get_as_stranger("/api/v1/hosts").await?;
         assert_eq!(status, 401, "{answer}");
 
-        let browser = reqwest::Client::builder()
-            .timeout(SOON)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        let signed_in = browser.get(&controller.ready.sign_in).send().await?;
-        assert_eq!(signed_in.status().as_u16(), 303);
-        let cookie = signed_in
-            .headers()
-            .get("set-cookie")
-            .and_then(|cookie| cookie.to_str().ok()?.split(';').next())
-            .context("no cookie")?
-            .to_owned();
         let host = controller.only_host().await?;
-        let fleet = browser.get(&controller.ready.http).header("cookie", cookie);
-        let fleet = fleet.send().await?;
-        assert_eq!(fleet.status().as_u16(), 200);
-        assert!(fleet.text().await?.contains(&host.name));
-        let wrong = format!("{}x", controller.ready.sign_in);
-        assert_eq!(browser.get(wrong).send().await?.status().as_u16(), 401);
+        let operator = controller.sign_in().await?;
+        assert!(operator.get("/").await?.contains(&host.name));
+        let (status, _) = controller.get_as_stranger("/login?code=wrong").await?;
+        assert_eq!(status, 401);
         Ok(())
     })
 }
