@@ -383,7 +383,7 @@ fn client(server: &str, ca_file: Option<PathBuf>, timeout: Duration) -> Result<C
         source: Box::new(source),
     };
     // Another part of the process may have installed the same provider; either way there is one.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    tidemark_runtime::tls::install_crypto_provider();
     let mut builder = Client::builder()
         .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))

@@ -14,6 +14,7 @@ use tidemark_model::view::{
 use crate::made_up::{MadeUp, sample};
 
 pub fn client() -> Client {
+    tidemark_runtime::tls::install_crypto_provider();
     Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

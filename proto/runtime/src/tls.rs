@@ -61,6 +61,14 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// Makes [`crypto_provider`] the process's own, for libraries that ask the process for one. Calling it again is harmless.
+pub fn install_crypto_provider() {
+    // An error says that there is one already, and ring is the only one that is built in.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+}
+
 /// A client's configuration; without `identity` it shows no certificate, as at enrolment.
 ///
 /// # Errors

@@ -38,6 +38,7 @@ impl ControllerApi {
                 "fleetsim asks an API over http alone; tunnel {server} to this machine, or leave --api out"
             );
         }
+        tidemark_runtime::tls::install_crypto_provider();
         let client = Client::builder()
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
