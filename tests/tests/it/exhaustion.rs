@@ -26,7 +26,7 @@ fn a_leak_of_bound_sockets_is_dated_and_blamed_before_it_exhausts_the_ports() ->
         let connections = space.in_use - space.bound.context("bound sockets are not seen")?;
         assert!(connections < 100, "the connections stay few: {space:#?}");
 
-        let exhausted = exhaustion(&eater).await?;
+        let exhausted = exhaustion(&site.controller, &eater).await?;
         half.assert_date(exhausted.at_ms)?;
         let saturated = until_saturated(&site.controller).await?;
         assert_eq!(saturated.culprit.as_deref(), Some("port_eater"));
@@ -47,7 +47,7 @@ fn churn_to_one_destination_is_dated_and_blamed_before_time_wait_holds_every_por
         assert_eq!(space.culprit.as_deref(), Some(SERVICE), "{space:#?}");
         assert!(space.time_wait > 400, "{space:#?}");
 
-        let exhausted = exhaustion(&eater).await?;
+        let exhausted = exhaustion(&site.controller, &eater).await?;
         half.assert_date(exhausted.at_ms)?;
         until_saturated(&site.controller).await?;
         Ok(())
@@ -81,10 +81,11 @@ async fn at_half_way(controller: &Controller) -> anyhow::Result<HalfWay> {
     })
 }
 
+/// Asks over the connection that is there: the command line would need a port for one of its own.
 async fn until_saturated(controller: &Controller) -> anyhow::Result<PortSpaceView> {
     until("the saturation", SOON, async || {
-        let hosts: Vec<HostView> = controller.cli_json(&["get", "hosts"]).await?;
-        let space = tcp(hosts.first().context("there is a host")?)?.clone();
+        let host = controller.only_host().await?;
+        let space = tcp(&host)?.clone();
         Ok((space.road.as_deref() == Some("saturated")).then_some(space))
     })
     .await
@@ -108,8 +109,10 @@ impl HalfWay {
     }
 }
 
-async fn exhaustion(eater: &Process) -> anyhow::Result<Said> {
+async fn exhaustion(controller: &Controller, eater: &Process) -> anyhow::Result<Said> {
     until("the exhaustion", EXHAUSTION, async || {
+        // Keeps the connection in use, lest it be given up while another one can still be had.
+        controller.only_host().await?;
         said(eater, "exhausted")
     })
     .await
