@@ -41,7 +41,8 @@ pub(super) enum Place {
 }
 
 impl HostLane {
-    pub(super) fn new(cursor: Cursor, interner: EntityInterner) -> Self {
+    /// `newest_at` is the time of the newest sample that is stored of the host, whichever controller stored it.
+    pub(super) fn new(cursor: Cursor, interner: EntityInterner, newest_at: Timestamp) -> Self {
         let (acked, _) = watch::channel(cursor.through_seq);
         Self {
             cursor,
@@ -50,7 +51,7 @@ impl HostLane {
             times: Times {
                 skew_ms: 0,
                 set_back_ms: 0,
-                newest_at: Timestamp::EPOCH,
+                newest_at,
             },
         }
     }
@@ -176,7 +177,7 @@ mod tests {
             Epoch::new(1),
             Timestamp::EPOCH,
         );
-        HostLane::new(cursor, EntityInterner::new())
+        HostLane::new(cursor, EntityInterner::new(), Timestamp::EPOCH)
     }
 
     fn gap(first: u64, last: u64) -> RecordGap {
@@ -203,6 +204,18 @@ mod tests {
             (5, 2, 1)
         );
         assert_eq!(cursor.dropped.values().sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn a_restart_does_not_put_a_sample_where_one_is_stored() {
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        let stored = at(999_000);
+        let mut lane = lane();
+        lane.times.newest_at = stored;
+        // The greeting before the restart measured another skew, so that the stored sample lies later than it was taken.
+        let next = lane.taken_at(at(999_000), 0, at(1_000_000));
+        assert_eq!(next, at(999_001));
+        assert_eq!(lane.taken_at(at(999_500), 0, at(1_000_000)), at(999_501));
     }
 
     #[test]

@@ -435,7 +435,13 @@ async fn load(store: &Store, wish: OpenLane, now: Timestamp) -> Result<HostLane,
         .into_iter()
         .filter_map(|row| Some((EntityNumber::new(row.number), Entity::from_text(&row.text)?)));
     let cursor = cursor.unwrap_or_else(|| HostLane::fresh_cursor(wish.host, wish.epoch, now));
-    Ok(HostLane::new(cursor, EntityInterner::restore(known, now)))
+    let interner = EntityInterner::restore(known, now);
+    let newest_at = tx.recent_newest_of(wish.host).await?;
+    Ok(HostLane::new(
+        cursor,
+        interner,
+        newest_at.unwrap_or(Timestamp::EPOCH),
+    ))
 }
 
 /// One delivery on its way into the batch.

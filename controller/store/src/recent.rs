@@ -73,6 +73,7 @@ statements! {
     APPEND_1 = append_recent!("(?, ?, ?, ?, ?)"), postgres APPEND_ARRAYS;
     OF_HOST = select_recent!("WHERE host = $1 AND last_at >= $2 AND first_at < $3 ORDER BY last_at, id");
     OLDEST_OF_HOST = select_recent!("WHERE host = $1 AND last_at < $2 ORDER BY last_at, id LIMIT $3");
+    NEWEST_OF_HOST = "SELECT MAX(last_at) FROM recent WHERE host = $1";
     HOSTS_OLDER_THAN = "SELECT id FROM hosts WHERE id > $1 \
         AND EXISTS (SELECT 1 FROM recent WHERE recent.host = hosts.id AND recent.last_at < $2) \
         ORDER BY id LIMIT $3";
@@ -212,6 +213,19 @@ impl Tx {
             .bind(host.to_string()).bind(cutoff.unix_ms()).bind(i64::from(limit))
             .fetch_all(conn).await?);
         rows.into_iter().map(Recent::try_from).collect()
+    }
+
+    /// The time of a host's newest point among the batches; `None` without any.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recent_newest_of(
+        &mut self,
+        host: HostId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let newest: Option<i64> = on_conn!(self, conn => sqlx::query_scalar(NEWEST_OF_HOST)
+            .bind(host.to_string()).fetch_one(conn).await?);
+        Ok(newest.map(Timestamp::from_unix_ms))
     }
 
     /// The hosts after `after` that have a batch that ends before `cutoff`, by the text of their ids, at most `limit`.

@@ -25,8 +25,8 @@ const ACKED_A_LIFE: u64 = 5 * HOSTS as u64;
 const HELD_A_DEATH: u64 = 2 * HOSTS as u64;
 /// A slow machine that builds something beside this takes its time.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The shipped minute would make agents come back too late for the next kill.
-const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// The shipped minute would make agents come back too late for the next kill; much less would bring all of them at once.
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
 
 mod nothing_is_lost_when_the_controller_is_killed_five_times {
     use super::*;
@@ -64,6 +64,7 @@ async fn kill_and_account(machine: &Machine, up: Up) -> anyhow::Result<()> {
     let hidden = Progress::hidden();
     let fleet = Fleet::enrol(settings(&token)?, plan.facts(), &hidden, &never).await?;
     ensure!(fleet.refused == 0, "refused: {:?}", fleet.refusals);
+    fleet.connect(PATIENCE, &hidden).await;
 
     let stop = CancellationToken::new();
     let killing = async {
@@ -96,7 +97,7 @@ async fn kill_repeatedly(
     for kill in 1..=KILLS {
         wait_for_acks(fleet)
             .await
-            .with_context(|| format!("before kill {kill}"))?;
+            .with_context(|| format!("before kill {kill}: {}", controller.process.said()))?;
         controller.process.kill().await?;
         until("samples to wait in the spools", PATIENCE, async || {
             let held: u64 = fleet.agents().iter().map(|agent| agent.counts().held).sum();
@@ -112,11 +113,17 @@ async fn kill_repeatedly(
 }
 
 async fn wait_for_acks(fleet: &Fleet) -> anyhow::Result<()> {
-    let before = fleet.meter().acked.get();
+    let meter = fleet.meter();
+    let before = meter.acked.get();
     until("acks", PATIENCE, async || {
-        Ok((fleet.meter().acked.get() >= before + ACKED_A_LIFE).then_some(()))
+        Ok((meter.acked.get() >= before + ACKED_A_LIFE).then_some(()))
     })
     .await
+    .with_context(|| {
+        let (acked, connected) = (meter.acked.get() - before, meter.connected.get());
+        let lost = meter.disconnects();
+        format!("{acked} acked, {connected} of {HOSTS} agents connected; lost: {lost:?}")
+    })
 }
 
 /// For every host: produced = stored + dropped + in spool, and history holds a point for each sample that is stored.

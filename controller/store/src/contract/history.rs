@@ -188,6 +188,9 @@ async fn the_compactor_finds_who_has_old_batches(store: Store) {
         .await
         .unwrap();
     assert_eq!(rest, expected[4..]);
+    let newest = tx.recent_newest_of(host_id(1)).await.unwrap();
+    assert_eq!(newest, Some(at(310)));
+    assert_eq!(tx.recent_newest_of(host_id(77)).await.unwrap(), None);
     let oldest = tx.recent_oldest_of(host_id(1), at(311), 1).await.unwrap();
     assert_eq!(oldest.len(), 1);
     assert_eq!(oldest[0].last_at, at(200));
