@@ -191,6 +191,7 @@ pub(super) fn append(outbox: &OutboxHandle, now: Timestamp, report: &Report) {
         code: report.code(),
         count: u32::try_from(report.count()).unwrap_or(u32::MAX).max(1),
         text: text.into(),
+        log: None,
     };
     if let Err(error) = outbox.append(&encode_stored(&Record::Event(event)), now) {
         tracing::warn!(%error, "the sampler's report could not be kept");

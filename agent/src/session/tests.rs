@@ -75,6 +75,7 @@ impl Host {
                 code,
                 count: 1,
                 text: "x".into(),
+                log: None,
             });
             self.outbox
                 .append(&encode_stored(&record), Timestamp::EPOCH)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::LogRecord;
 use crate::tcp::StateCounts;
 use crate::{PortRange, PortSpaceKey, Timestamp};
 
@@ -288,4 +289,6 @@ pub struct EventHit {
     pub count: u32,
     /// The rendered text, cut to 1,024 characters; hostile.
     pub text: Arc<str>,
+    /// The record of the system's log that it is; `None` for what the agent itself or a replay reports.
+    pub log: Option<Box<LogRecord>>,
 }

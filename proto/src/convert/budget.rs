@@ -24,7 +24,9 @@ const PORT_SPACE: Shape = Shape(&[
     (18, &LEAF),
 ]);
 const SAMPLE: Shape = Shape(&[(4, &PORT_SPACE), (5, &LEAF), (7, &LEAF), (8, &LEAF)]);
-const RECORD: Shape = Shape(&[(1, &SAMPLE), (2, &LEAF)]);
+const LOG_RECORD: Shape = Shape(&[(9, &LEAF)]);
+const EVENT: Shape = Shape(&[(6, &LOG_RECORD)]);
+const RECORD: Shape = Shape(&[(1, &SAMPLE), (2, &EVENT)]);
 const NAME: Shape = Shape(&[]);
 const BODY: Shape = Shape(&[(1, &NAME), (3, &RECORD)]);
 

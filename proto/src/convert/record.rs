@@ -4,28 +4,29 @@
 //! sends batches, whose names and compression build on the batches before.
 
 use prost::Message;
-use std::sync::Arc;
 
 use tidemark_model::Sample;
 use tidemark_model::sample::EventHit;
 
 use super::names::{NameReader, NameWriter};
-use super::sample::{sample_from_wire, sample_to_wire, time_from_wire};
-use super::{ConvertError, budget, cut_chars, list_at_most};
+use super::sample::{sample_from_wire, sample_to_wire};
+use super::{ConvertError, budget};
 use crate::v1;
 
 mod decoder;
 mod encoder;
+mod event;
 #[cfg(test)]
 mod tests;
 
 pub use decoder::{BatchDecoder, DecodedBatch};
 pub use encoder::{BatchEncoder, EncodeError, EncodedBatch};
+pub use event::{
+    EVENT_BINARY_BYTES_MAX, EVENT_DATA_MAX, EVENT_DATUM_BYTES_MAX, EVENT_SOURCE_BYTES_MAX,
+    EVENT_TEXT_CHARS_MAX, EVENT_XML_BYTES_MAX,
+};
 
-/// Characters of an event's text that are kept.
-pub const EVENT_TEXT_CHARS_MAX: usize = 1024;
-/// Bytes of an event's source.
-pub const EVENT_SOURCE_BYTES_MAX: usize = 255;
+use event::{event_from_wire, event_to_wire};
 
 /// One record of a spool.
 #[expect(
@@ -123,44 +124,4 @@ fn record_from_wire(record: v1::Record, names: &NameReader) -> Result<Record, Co
             field: "record.kind",
         }),
     }
-}
-
-fn event_to_wire(event: &EventHit, names: &mut NameWriter) -> v1::Event {
-    let source_end = event.source.floor_char_boundary(EVENT_SOURCE_BYTES_MAX);
-    let source = event.source.get(..source_end).unwrap_or_default();
-    v1::Event {
-        at_ms: event.at.unix_ms(),
-        source: names.intern(source).unwrap_or_default(),
-        code: event.code,
-        count: event.count,
-        text: cut_chars(&event.text, EVENT_TEXT_CHARS_MAX).replace('\0', "?"),
-    }
-}
-
-fn event_from_wire(event: &v1::Event, names: &NameReader) -> Result<EventHit, ConvertError> {
-    let source: Arc<str> = names.required("event.source", event.source)?;
-    list_at_most("event.source bytes", source.len(), EVENT_SOURCE_BYTES_MAX)?;
-    if event.count == 0 {
-        return Err(ConvertError::Missing {
-            field: "event.count",
-        });
-    }
-    list_at_most(
-        "event.text characters",
-        event.text.chars().count(),
-        EVENT_TEXT_CHARS_MAX,
-    )?;
-    if event.text.contains('\0') {
-        return Err(ConvertError::Malformed {
-            field: "event.text",
-            reason: "it holds a NUL",
-        });
-    }
-    Ok(EventHit {
-        at: time_from_wire("event.at_ms", event.at_ms)?,
-        source,
-        code: event.code,
-        count: event.count,
-        text: event.text.as_str().into(),
-    })
 }

@@ -278,6 +278,7 @@ impl Session {
             code: 1,
             count: 1,
             text: text.into(),
+            log: None,
         };
         let stored = encode_stored(&Record::Event(event));
         self.stored(seq, vec![stored]).await

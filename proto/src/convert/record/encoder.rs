@@ -5,6 +5,7 @@ use std::io;
 use prost::Message;
 use tidemark_model::Seq;
 
+use super::event::each_event_name;
 use super::{BatchLimits, StoredRecord, prefix_of};
 use crate::convert::ConvertError;
 use crate::convert::budget::BODY_MESSAGES_MAX;
@@ -165,7 +166,7 @@ impl BatchEncoder {
     fn with_session_names(&mut self, stored: &StoredRecord) -> Result<v1::Record, Unfit> {
         let mut record = stored.record.clone();
         let mut outcome = Ok(());
-        let mut rename = |number: &mut u32| {
+        let rename = |number: &mut u32| {
             let Some(index) = number.checked_sub(1) else {
                 return;
             };
@@ -183,7 +184,7 @@ impl BatchEncoder {
         };
         match &mut record.kind {
             Some(v1::record::Kind::Sample(sample)) => each_name(sample, rename),
-            Some(v1::record::Kind::Event(event)) => rename(&mut event.source),
+            Some(v1::record::Kind::Event(event)) => each_event_name(event, rename),
             None => {}
         }
         outcome.map(|()| record)

@@ -1,7 +1,10 @@
 //! Records and batches: round trips, limits, hostile bytes, and what a sample costs on the wire.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tidemark_model::event::{EventDatum, LogRecord};
 use tidemark_model::{Seq, Timestamp};
 
 use super::*;
@@ -18,15 +21,71 @@ const LIMITS: BatchLimits = BatchLimits {
 fn any_event() -> impl Strategy<Value = EventHit> {
     let time = (-62_135_596_800_000..=253_402_300_799_999_i64).prop_map(Timestamp::from_unix_ms);
     let texts = ("[^\0]{0,9}", "[^\0]{0,60}");
-    (time, texts, any::<u32>(), 1..=u32::MAX).prop_map(|(at, (source, text), code, count)| {
-        EventHit {
+    let log = proptest::option::of(any_log_record().prop_map(Box::new));
+    (time, texts, any::<u32>(), 1..=u32::MAX, log).prop_map(
+        |(at, (source, text), code, count, log)| EventHit {
             at,
             source: source.into(),
             code,
             count,
             text: text.into(),
-        }
-    })
+            log,
+        },
+    )
+}
+
+fn any_log_record() -> impl Strategy<Value = LogRecord> {
+    use proptest::option::of;
+    let text = |pattern| {
+        of(proptest::string::string_regex(pattern)
+            .unwrap()
+            .prop_map(Arc::from))
+    };
+    let datum = (text("[^\0]{1,9}"), "[^\0]{0,60}").prop_map(|(name, value)| EventDatum {
+        name,
+        value: value.into(),
+    });
+    let place = (
+        text("[^\0]{1,9}"),
+        0..=1_800_000_000_000_i64,
+        of(0..=i64::MAX as u64),
+        text("[^\0]{1,9}"),
+    );
+    let numbers = (
+        of(any::<u8>()),
+        of(any::<u16>()),
+        of(any::<u32>()),
+        of(any::<u32>()),
+    );
+    let packet = (
+        of(vec(any::<u8>(), 0..60)),
+        of(any::<u32>()),
+        of(any::<u32>()),
+    );
+    (
+        place,
+        numbers,
+        vec(datum, 0..4),
+        packet,
+        text("[^\0]{0,90}"),
+    )
+        .prop_map(
+            |(place, numbers, data, (binary, error_code, final_status), xml)| LogRecord {
+                channel: place.0,
+                log_epoch: place.1,
+                record_id: place.2,
+                computer: place.3,
+                level: numbers.0,
+                qualifiers: numbers.1,
+                process_id: numbers.2,
+                thread_id: numbers.3,
+                data,
+                binary: binary.map(Arc::from),
+                error_code,
+                final_status,
+                xml,
+            },
+        )
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
@@ -43,6 +102,7 @@ fn event(text: &str) -> Record {
         code: 4231,
         count: 1,
         text: text.into(),
+        log: None,
     })
 }
 
@@ -75,6 +135,7 @@ fn an_event_is_cut_to_its_limits() {
         code: 1,
         count: 1,
         text: format!("a\0b{}", "ß".repeat(2_000)).into(),
+        log: None,
     }));
     let Ok(Record::Event(event)) = decode_stored(&stored) else {
         panic!("it is an event");
@@ -82,6 +143,40 @@ fn an_event_is_cut_to_its_limits() {
     assert_eq!(event.source.len(), 254);
     assert_eq!(event.text.chars().count(), EVENT_TEXT_CHARS_MAX);
     assert!(event.text.starts_with("a?b"));
+}
+
+#[test]
+fn a_log_record_is_cut_to_its_limits_and_its_nuls_are_mended() {
+    let datum = EventDatum {
+        name: Some("n\0".repeat(200).into()),
+        value: "\0".repeat(EVENT_DATUM_BYTES_MAX + 1).into(),
+    };
+    let log = LogRecord {
+        channel: Some("ü".repeat(200).into()),
+        record_id: Some(u64::MAX),
+        data: vec![datum; EVENT_DATA_MAX + 1],
+        binary: Some(vec![1; EVENT_BINARY_BYTES_MAX + 1].into()),
+        xml: Some("ß".repeat(EVENT_XML_BYTES_MAX).into()),
+        ..LogRecord::default()
+    };
+    let stored = encode_stored(&Record::Event(EventHit {
+        at: Timestamp::EPOCH,
+        source: "Tcpip".into(),
+        code: 4231,
+        count: 1,
+        text: "".into(),
+        log: Some(Box::new(log)),
+    }));
+    let Ok(Record::Event(EventHit { log: Some(log), .. })) = decode_stored(&stored) else {
+        panic!("it is an event of a log");
+    };
+    assert_eq!(log.channel.unwrap().len(), 254);
+    assert_eq!(log.record_id, None, "no database holds it");
+    assert_eq!(log.data.len(), EVENT_DATA_MAX);
+    assert_eq!(log.data[0].value.len(), EVENT_DATUM_BYTES_MAX);
+    assert!(log.data[0].name.as_deref().unwrap().starts_with("n?n?"));
+    assert_eq!(log.binary.unwrap().len(), EVENT_BINARY_BYTES_MAX);
+    assert_eq!(log.xml.unwrap().len(), EVENT_XML_BYTES_MAX);
 }
 
 #[test]
@@ -161,6 +256,7 @@ fn names_start_anew_when_the_table_is_full() {
                     code: 1,
                     count: 1,
                     text: "".into(),
+                    log: None,
                 })
             })
             .collect();

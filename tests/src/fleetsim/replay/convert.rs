@@ -178,6 +178,7 @@ fn event_hit(event: &EventLine, at: Timestamp) -> Option<EventHit> {
             code: *code,
             count,
             text: meaning(*code).into(),
+            log: None,
         },
         EventId::Name(name) => EventHit {
             at,
@@ -185,6 +186,7 @@ fn event_hit(event: &EventLine, at: Timestamp) -> Option<EventHit> {
             code: 0,
             count,
             text: format!("{} {}", event.svc, event.ver).trim().into(),
+            log: None,
         },
     };
     Some(hit)

@@ -36,9 +36,71 @@ fn wire_event(count: u32) -> v1::Record {
         code: 1,
         count,
         text: String::new(),
+        log: None,
     };
     v1::Record {
         kind: Some(v1::record::Kind::Event(event)),
+    }
+}
+
+#[test]
+fn a_log_record_beyond_its_limits_is_refused_by_name() {
+    let legal = v1::LogRecord::default;
+    let datum = |value: String| v1::EventDatum {
+        name: String::new(),
+        value,
+    };
+    let cases = [
+        (
+            v1::LogRecord {
+                xml: Some("x".repeat(32 * 1024 + 1)),
+                ..legal()
+            },
+            "event.log.xml bytes is 32769; the limit is 32768",
+        ),
+        (
+            v1::LogRecord {
+                data: vec![datum(String::new()); 65],
+                ..legal()
+            },
+            "event.log.data is 65; the limit is 64",
+        ),
+        (
+            v1::LogRecord {
+                data: vec![datum("a\0".to_owned())],
+                ..legal()
+            },
+            "event.log.data value is malformed: it holds a NUL",
+        ),
+        (
+            v1::LogRecord {
+                level: Some(256),
+                ..legal()
+            },
+            "event.log.level is 256; the limit is 255",
+        ),
+        (
+            v1::LogRecord {
+                channel: 2,
+                ..legal()
+            },
+            "event.log.channel is 2; the limit is 1",
+        ),
+        (
+            v1::LogRecord {
+                record_id: Some(u64::MAX),
+                ..legal()
+            },
+            "event.log.record_id is 18446744073709551615; the limit is 9223372036854775807",
+        ),
+    ];
+    for (log, refusal) in cases {
+        let mut record = wire_event(1);
+        if let Some(v1::record::Kind::Event(event)) = &mut record.kind {
+            event.log = Some(log);
+        }
+        let refused = decode_stored(&body(vec![record])).unwrap_err();
+        assert_eq!(refused.to_string(), refusal);
     }
 }
 
