@@ -258,9 +258,9 @@ fn dump(tables: &mut SocketTables, bound: BoundVisibility) -> Outcome<u32> {
         bound,
         local_ports: None,
     };
-    let mut inodes = 0_u32;
-    let report = tables.dump_by_family(query, |row| inodes ^= row.inode)?;
-    std::hint::black_box(inodes);
+    let mut holders = 0_u32;
+    let report = tables.dump_by_family(query, |row| holders ^= row.holder)?;
+    std::hint::black_box(holders);
     Ok(report.rows)
 }
 

@@ -4,8 +4,10 @@
 //! reported is decided by the callers.
 
 pub mod address;
+pub mod descriptor;
 pub mod error;
 pub mod row;
+pub mod table_query;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -14,4 +16,4 @@ pub use linux::{attempt, counters, host, namespace, own, ports, process, tables}
 
 pub use address::{Address, Family};
 pub use error::{NamespaceError, ReadError, TableError};
-pub use row::SocketRow;
+pub use row::{HolderKind, SocketRow};

@@ -1,12 +1,50 @@
 //! The ports that a namespace can hand out: its dynamic range less reserved ports.
 
-use tidemark_model::PortRange;
+use tidemark_model::{PortRange, Protocol};
 use tidemark_platform::ReadError;
-use tidemark_platform::ports::PortSettings;
+use tidemark_platform::ports::{PortSettings, SHARED_BY_PROTOCOLS};
 
 use super::port_set::PortSet;
 
-/// The dynamic ports of one network namespace.
+/// The dynamic ports of one network namespace, by protocol.
+#[derive(Clone, Debug)]
+pub(super) struct PortPools {
+    tcp: DynamicPorts,
+    /// `None` where both protocols share one setting.
+    udp: Option<DynamicPorts>,
+}
+
+/// What says whether pools have changed: range and capacity of each protocol.
+pub(super) type PoolSizes = [(PortRange, u32); 2];
+
+impl PortPools {
+    /// Reads the settings as they stand: they may change at any time.
+    pub(super) fn read(settings: &mut PortSettings) -> Result<Self, ReadError> {
+        let tcp = DynamicPorts::read(settings, Protocol::Tcp)?;
+        let udp = if SHARED_BY_PROTOCOLS {
+            None
+        } else {
+            Some(DynamicPorts::read(settings, Protocol::Udp)?)
+        };
+        Ok(Self { tcp, udp })
+    }
+
+    pub(super) fn of(&self, protocol: Protocol) -> &DynamicPorts {
+        match (protocol, &self.udp) {
+            (Protocol::Udp, Some(udp)) => udp,
+            (Protocol::Udp, None) | (Protocol::Tcp, _) => &self.tcp,
+        }
+    }
+
+    pub(super) fn sizes(&self) -> PoolSizes {
+        Protocol::ALL.map(|protocol| {
+            let ports = self.of(protocol);
+            (ports.range, ports.capacity)
+        })
+    }
+}
+
+/// The dynamic ports of one protocol in one network namespace.
 #[derive(Clone, Debug)]
 pub(super) struct DynamicPorts {
     /// The range before reservations.
@@ -17,11 +55,10 @@ pub(super) struct DynamicPorts {
 }
 
 impl DynamicPorts {
-    /// Reads the settings as they stand: both may change at any time.
-    pub(super) fn read(settings: &mut PortSettings) -> Result<Self, ReadError> {
-        let range = settings.range()?;
+    fn read(settings: &mut PortSettings, protocol: Protocol) -> Result<Self, ReadError> {
+        let range = settings.range(protocol)?;
         let mut reserved = Vec::new();
-        settings.reserved(|range| reserved.push(range))?;
+        settings.reserved(protocol, |range| reserved.push(range))?;
         Ok(Self::new(range, &reserved))
     }
 

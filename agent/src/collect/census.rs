@@ -45,7 +45,7 @@ pub(super) struct Counting<'a> {
 /// A socket whose process has to be looked for first.
 #[derive(Clone, Copy, Debug)]
 struct Unattributed {
-    inode: u32,
+    holder: u32,
     state: TcpState,
     dynamic_port: Option<u16>,
 }
@@ -117,14 +117,11 @@ impl Census {
         if let Some(port) = dynamic_port {
             self.count_port(port, row);
         }
-        if row.inode == 0 {
-            return;
-        }
-        match counting.owners.holder_of(row.inode) {
+        match counting.owners.holder_of_row(row, dynamic_port) {
             Holder::Known(owner) => self.holdings.add(owner, row.state, dynamic_port),
             Holder::Nobody => {}
             Holder::Unknown => self.unattributed.push(Unattributed {
-                inode: row.inode,
+                holder: row.holder,
                 state: row.state,
                 dynamic_port,
             }),
@@ -162,13 +159,13 @@ impl Census {
 
     /// Sockets whose process has to be looked for.
     pub(super) fn unattributed(&self) -> impl Iterator<Item = u32> + '_ {
-        self.unattributed.iter().map(|socket| socket.inode)
+        self.unattributed.iter().map(|socket| socket.holder)
     }
 
     /// Counts the sockets whose process has been found meanwhile.
     pub(super) fn attribute(&mut self, owners: &mut OwnerCache) {
         for socket in &self.unattributed {
-            if let Holder::Known(owner) = owners.holder_of(socket.inode) {
+            if let Holder::Known(owner) = owners.holder_of(socket.holder) {
                 self.holdings.add(owner, socket.state, socket.dynamic_port);
             }
         }

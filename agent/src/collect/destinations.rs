@@ -207,7 +207,9 @@ mod tests {
             remote_port,
             local: Ipv4Addr::LOCALHOST.into(),
             remote: Ipv4Addr::from_bits(remote).into(),
-            inode: 1,
+            holder: 1,
+            service_tag: 0,
+            created: None,
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_model::sample::LightCount;
-use tidemark_model::{PortRange, PortSpaceKey, Protocol};
+use tidemark_model::{PortSpaceKey, Protocol};
 use tidemark_platform::counters::SocketTotals;
 
-use super::capacity::DynamicPorts;
+use super::capacity::PoolSizes;
 
 /// Light counts may use this share of one core: 1 in 100.
 const CORE_SHARE: u32 = 100;
@@ -67,8 +67,7 @@ pub(super) struct Unchanged {
 #[derive(Debug)]
 struct Remembered {
     totals: SocketTotals,
-    range: PortRange,
-    capacity: u32,
+    sizes: PoolSizes,
     counts: Vec<(Protocol, u32)>,
     uses_left: u32,
 }
@@ -84,13 +83,10 @@ impl Unchanged {
         &mut self,
         namespace: &Arc<str>,
         totals: SocketTotals,
-        ports: &DynamicPorts,
+        sizes: PoolSizes,
     ) -> Option<Vec<(Protocol, u32)>> {
         let remembered = self.namespaces.get_mut(namespace)?;
-        let is_same = remembered.totals == totals
-            && remembered.range == ports.range
-            && remembered.capacity == ports.capacity;
-        if !is_same {
+        if remembered.totals != totals || remembered.sizes != sizes {
             return None;
         }
         remembered.uses_left = remembered.uses_left.checked_sub(1)?;
@@ -102,7 +98,7 @@ impl Unchanged {
         &mut self,
         namespace: &Arc<str>,
         totals: SocketTotals,
-        ports: &DynamicPorts,
+        sizes: PoolSizes,
         counts: Vec<(Protocol, u32)>,
     ) {
         if self.namespaces.len() >= REMEMBERED_MAX {
@@ -110,8 +106,7 @@ impl Unchanged {
         }
         let remembered = Remembered {
             totals,
-            range: ports.range,
-            capacity: ports.capacity,
+            sizes,
             counts,
             uses_left: USES,
         };
@@ -146,15 +141,16 @@ mod tests {
     fn a_count_is_reused_while_nothing_changes_and_not_for_ever() {
         let mut unchanged = Unchanged::default();
         let own: Arc<str> = "default".into();
-        let ports = DynamicPorts::new(PortRange::new(40_000, 40_099).unwrap(), &[]);
-        let reserved = DynamicPorts::new(ports.range, &[ports.range]);
+        let range = tidemark_model::PortRange::new(40_000, 40_099).unwrap();
+        let sizes = [(range, 100); 2];
+        let reserved = [(range, 100), (range, 90)];
         let totals = SocketTotals::default();
         let more = SocketTotals { all: 1, ..totals };
-        unchanged.remember(&own, totals, &ports, vec![(Protocol::Tcp, 7)]);
-        assert_eq!(unchanged.counts(&own, more, &ports), None);
-        assert_eq!(unchanged.counts(&own, totals, &reserved), None);
-        assert_eq!(unchanged.counts(&"net-1".into(), totals, &ports), None);
-        let reused = (0..100).take_while(|_| unchanged.counts(&own, totals, &ports).is_some());
+        unchanged.remember(&own, totals, sizes, vec![(Protocol::Tcp, 7)]);
+        assert_eq!(unchanged.counts(&own, more, sizes), None);
+        assert_eq!(unchanged.counts(&own, totals, reserved), None);
+        assert_eq!(unchanged.counts(&"net-1".into(), totals, sizes), None);
+        let reused = (0..100).take_while(|_| unchanged.counts(&own, totals, sizes).is_some());
         assert_eq!(reused.count(), 9);
     }
 

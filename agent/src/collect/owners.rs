@@ -1,10 +1,12 @@
-//! Which process holds a socket: a cache from socket inodes to processes that outlives samples.
+//! Which process holds a socket: a cache from what rows name as their holder to processes, which outlives samples.
 //!
-//! In a steady state every inode is known and nothing is read but one `stat` for each process that holds sockets.
-//! New inodes are looked for where they most likely are, with a bound on the work of a sample; what is not found
-//! stays without owner and is looked for again. Knows nothing of ports.
+//! Where rows name sockets (inodes), every one is known in a steady state and nothing is read but one `stat` for each
+//! process that holds some; new ones are looked for where they most likely are, with a bound on the work of a sample.
+//! Where rows name processes, those are looked up at once. What is not found stays without owner and is tried again.
 
+mod earlier;
 mod scan;
+mod tags;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,17 +15,21 @@ use std::time::Duration;
 
 use tidemark_model::Timestamp;
 use tidemark_model::sample::ProcessIdentity;
-use tidemark_platform::ReadError;
-use tidemark_platform::process::{ProcessDescription, Processes, ticks_to_ms};
+use tidemark_model::tcp::TcpState;
+use tidemark_platform::process::{ProcessDescription, ProcessStart, Processes, START_CHECKS};
+use tidemark_platform::{HolderKind, ReadError, SocketRow, tables};
 
+use earlier::EarlierHolders;
 use scan::ProcessList;
+use tags::TagCounts;
 
 /// How many descriptors are looked behind in one sample, at about 1.5 us each.
 const DESCRIPTOR_READS_MAX: u32 = 65_536;
-/// How many owners have their start time compared in one sample: finds process numbers that were given away.
-const IDENTITY_CHECKS: usize = 16;
 /// A socket that no process was found for is looked for again after at most this many samples.
 const RETRY_SAMPLES_MAX: u8 = 64;
+/// A socket that is older than its process by more than this was opened by an earlier process of that number. Clocks
+/// are stepped by minutes after a boot, which moves the two times against each other.
+const OLDER_THAN_PROCESS_MAX: Duration = Duration::from_mins(10);
 
 /// Names an owner while it holds sockets; small, because there is one for each port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,10 +60,14 @@ pub(super) enum Holder {
     Unknown,
 }
 
-/// Socket inodes and the processes that hold them.
+/// Holders as rows name them, and the processes that these are.
 #[derive(Debug)]
 pub(super) struct OwnerCache {
+    holders: HolderKind,
+    earlier: EarlierHolders,
     processes: Processes,
+    /// Whether processes that began since the sample did are known.
+    is_renewed: bool,
     list: ProcessList,
     sockets: SocketMap,
     /// How many of `sockets` were seen in this sample.
@@ -91,13 +101,14 @@ struct Unresolved {
 #[derive(Debug)]
 struct Owner {
     process: u32,
-    start_ticks: u64,
+    start: ProcessStart,
     /// How many of the known sockets are its.
     sockets: u32,
     /// Open descriptors at the start of the sample; 0 when the kernel does not count them.
     descriptors: u32,
     /// What was behind each descriptor when it was last looked behind.
     behind: Vec<u32>,
+    tags: TagCounts,
     described: Option<Described>,
 }
 
@@ -106,24 +117,38 @@ struct Described {
     name: Arc<str>,
     executable: Option<Arc<str>>,
     service: Option<Arc<str>>,
+    /// The service tag that `service` belongs to, and the version of service names that it was read from.
+    service_of: (u32, u64),
 }
 
-impl From<ProcessDescription> for Described {
-    fn from(description: ProcessDescription) -> Self {
+impl Described {
+    fn new(
+        description: ProcessDescription,
+        service: Option<String>,
+        service_of: (u32, u64),
+    ) -> Self {
         Self {
             name: description.name.into(),
             executable: description.executable.map(Arc::from),
-            service: description.service.map(Arc::from),
+            service: service.map(Arc::from),
+            service_of,
         }
     }
 }
 
 impl OwnerCache {
     pub(super) fn open() -> Result<Self, ReadError> {
+        Self::open_for(tables::HOLDER)
+    }
+
+    fn open_for(holders: HolderKind) -> Result<Self, ReadError> {
         let processes = Processes::open()?;
         let list = ProcessList::new(&processes);
         Ok(Self {
+            holders,
+            earlier: EarlierHolders::new(),
             processes,
+            is_renewed: false,
             list,
             sockets: SocketMap::default(),
             seen: 0,
@@ -143,7 +168,9 @@ impl OwnerCache {
         self.seen = 0;
         self.reads_left = DESCRIPTOR_READS_MAX;
         self.list.expire();
-        let checked = self.checked..self.checked + IDENTITY_CHECKS;
+        self.renew();
+        self.is_renewed = false;
+        let checked = self.checked..self.checked.saturating_add(START_CHECKS);
         self.checked = if checked.end >= self.owners.len() {
             0
         } else {
@@ -152,9 +179,10 @@ impl OwnerCache {
         let mut gone = false;
         for (index, slot) in self.owners.iter_mut().enumerate() {
             let Some(owner) = slot else { continue };
+            owner.tags.clear();
             let descriptors = self.processes.descriptor_count(owner.process);
             let is_same = !checked.contains(&index)
-                || self.processes.start_ticks(owner.process) == Some(owner.start_ticks);
+                || self.processes.start(owner.process) == Some(owner.start);
             match descriptors {
                 Some(0) if is_same && !self.list.counts_descriptors() => owner.descriptors = 0,
                 Some(count) if is_same && count >= owner.sockets => owner.descriptors = count,
@@ -173,25 +201,103 @@ impl OwnerCache {
         }
     }
 
-    /// Who holds the socket; also notes that a table listed it.
-    pub(super) fn holder_of(&mut self, inode: u32) -> Holder {
-        if let Some(socket) = self.sockets.get_mut(&inode) {
+    /// Who holds the socket of a row; also notes that a table listed it. `dynamic_port` is its local port when that is
+    /// one of the dynamic ports.
+    pub(super) fn holder_of_row(&mut self, row: &SocketRow, dynamic_port: Option<u16>) -> Holder {
+        match (self.holders, row.holder) {
+            (HolderKind::Socket, 0) => Holder::Nobody,
+            (HolderKind::Socket, socket) => self.holder_of(socket),
+            (HolderKind::Process, 0) => self.earlier_holder_of(row),
+            (HolderKind::Process, process) => {
+                let holder = self.holder_of(process);
+                if let Holder::Known(index) = holder
+                    && !self.note_row(index, row, dynamic_port)
+                {
+                    return Holder::Nobody;
+                }
+                holder
+            }
+        }
+    }
+
+    /// Notes a row of an owner for later; false when the owner cannot have opened the socket.
+    fn note_row(&mut self, index: OwnerIndex, row: &SocketRow, dynamic_port: Option<u16>) -> bool {
+        let Some(Some(owner)) = self.owners.get_mut(index.index()) else {
+            return false;
+        };
+        // Where rows are dated, a start does not depend on when the host booted.
+        let started = owner.start.at(Timestamp::EPOCH);
+        let is_older =
+            |created: Timestamp| created.saturating_add(OLDER_THAN_PROCESS_MAX) < started;
+        if row.created.is_some_and(is_older) {
+            return false;
+        }
+        owner.tags.count(row.service_tag);
+        if dynamic_port.is_some() && row.remote_port != 0 {
+            self.earlier.note(row, (owner.process, owner.start));
+        }
+        true
+    }
+
+    /// Who held a socket that nobody holds any more.
+    fn earlier_holder_of(&mut self, row: &SocketRow) -> Holder {
+        if row.state != TcpState::TimeWait {
+            return Holder::Nobody;
+        }
+        let Some((process, start)) = self.earlier.find(row) else {
+            return Holder::Nobody;
+        };
+        match self.holder_of(process) {
+            Holder::Known(index) if self.is_started(index, start) => Holder::Known(index),
+            Holder::Known(_) | Holder::Nobody | Holder::Unknown => Holder::Nobody,
+        }
+    }
+
+    fn is_started(&self, index: OwnerIndex, start: ProcessStart) -> bool {
+        let owner = self.owners.get(index.index()).and_then(Option::as_ref);
+        owner.is_some_and(|owner| owner.start == start)
+    }
+
+    /// Who holds a socket; also notes that a table listed it.
+    pub(super) fn holder_of(&mut self, holder: u32) -> Holder {
+        if let Some(socket) = self.sockets.get_mut(&holder) {
             if socket.seen != self.sample {
                 socket.seen = self.sample;
                 self.seen += 1;
             }
             return Holder::Known(socket.owner);
         }
-        match self.unresolved.get_mut(&inode) {
-            Some(unresolved) => {
-                unresolved.seen = self.sample;
-                if unresolved.wait_samples > 0 {
-                    Holder::Nobody
-                } else {
-                    Holder::Unknown
-                }
+        if let Some(unresolved) = self.unresolved.get_mut(&holder) {
+            unresolved.seen = self.sample;
+            if unresolved.wait_samples > 0 {
+                return Holder::Nobody;
             }
-            None => Holder::Unknown,
+        }
+        match self.holders {
+            HolderKind::Socket => Holder::Unknown,
+            HolderKind::Process => self.find_process(holder),
+        }
+    }
+
+    /// Takes a process for an owner.
+    fn find_process(&mut self, process: u32) -> Holder {
+        let mut found = self.slot_for(process);
+        if found.is_none() && !self.is_renewed {
+            self.is_renewed = true;
+            self.renew();
+            found = self.slot_for(process);
+        }
+        let Some(index) = found else {
+            self.give_up_on(std::iter::once(process));
+            return Holder::Nobody;
+        };
+        self.adopt(&[process], index);
+        Holder::Known(index)
+    }
+
+    fn renew(&mut self) {
+        if let Err(error) = self.processes.renew() {
+            tracing::warn!(%error, "cannot list processes; new ones stay without name");
         }
     }
 
@@ -215,6 +321,7 @@ impl OwnerCache {
             unresolved.wait_samples = unresolved.wait_samples.saturating_sub(1);
             unresolved.seen == sample
         });
+        self.earlier.finish();
         for slot in &mut self.owners {
             if let Some(owner) = slot.take_if(|owner| owner.sockets == 0) {
                 self.by_process.remove(&owner.process);
@@ -236,15 +343,23 @@ impl OwnerCache {
         let owner = self.owners.get_mut(index.index())?.as_mut()?;
         // The name changes when a process executes another program; the rest changes with it.
         let name = self.processes.short_name(owner.process)?;
-        let described = match owner.described.take() {
-            Some(described) if *described.name == *name => described,
-            Some(_) | None => self.processes.describe(owner.process)?.into(),
+        let before = owner.described.take();
+        let tag = owner
+            .tags
+            .chosen(before.as_ref().map_or(0, |before| before.service_of.0));
+        let service_of = (tag, self.processes.services_version());
+        let described = match before {
+            Some(before) if *before.name == *name && before.service_of == service_of => before,
+            Some(_) | None => {
+                let description = self.processes.describe(owner.process)?;
+                let service = self.processes.service(owner.process, tag);
+                Described::new(description, service, service_of)
+            }
         };
         owner.described = Some(described.clone());
-        let since_boot = Duration::from_millis(ticks_to_ms(owner.start_ticks).unwrap_or(0));
         Some(ProcessIdentity {
             pid: owner.process,
-            started_at: booted_at.saturating_add(since_boot),
+            started_at: owner.start.at(booted_at),
             name: described.name,
             executable: described.executable,
             service: described.service,
@@ -259,10 +374,10 @@ impl OwnerCache {
 
     /// The slot of a process that holds sockets, made if need be; `None` when it has ended or there are too many.
     fn slot_for(&mut self, process: u32) -> Option<OwnerIndex> {
-        let start_ticks = self.processes.start_ticks(process)?;
+        let start = self.processes.start(process)?;
         if let Some(index) = self.of_process(process)
             && let Some(Some(owner)) = self.owners.get(index.index())
-            && owner.start_ticks == start_ticks
+            && owner.start == start
         {
             return Some(index);
         }
@@ -277,10 +392,11 @@ impl OwnerCache {
         }
         *self.owners.get_mut(index)? = Some(Owner {
             process,
-            start_ticks,
+            start,
             sockets: 0,
             descriptors: self.processes.descriptor_count(process).unwrap_or(0),
             behind: Vec::new(),
+            tags: TagCounts::default(),
             described: None,
         });
         self.by_process.insert(process, slot);
@@ -288,7 +404,7 @@ impl OwnerCache {
     }
 }
 
-/// Spreads inodes, which the kernel hands out in ascending order: nobody else chooses them.
+/// Spreads inodes and process numbers, which the kernel hands out in ascending order: nobody else chooses them.
 #[derive(Debug, Default)]
 struct InodeHasher(u64);
 

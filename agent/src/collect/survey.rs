@@ -11,7 +11,7 @@ use tidemark_platform::ports::PortSettings;
 use tidemark_platform::tables::{BoundVisibility, SocketTables, TableQuery};
 
 use super::CollectError;
-use super::capacity::DynamicPorts;
+use super::capacity::PortPools;
 use super::census::{Census, Counting};
 use super::light::Unchanged;
 use super::owners::{OwnerCache, OwnerIndex};
@@ -111,11 +111,11 @@ impl Surveyor {
     ) -> Result<Survey, CollectError> {
         let mut survey = Survey::default();
         let totals = SocketTotals::read();
-        let ports = DynamicPorts::read(&mut sources.settings)?;
+        let pools = PortPools::read(&mut sources.settings)?;
         let mut present = [true; 2];
         for (census, present) in self.censuses.iter_mut().zip(&mut present) {
             let mut counting = Counting {
-                ports: &ports,
+                ports: pools.of(census.protocol()),
                 groups: &self.groups,
                 owners: &mut self.owners,
             };
@@ -141,33 +141,36 @@ impl Surveyor {
             }
         }
         for (index, _) in present.iter().enumerate().filter(|(_, present)| **present) {
-            let space = self.report(index, &ports, place);
+            let space = self.report(index, &pools, place);
             survey.port_spaces.extend(space);
         }
         if let Ok(totals) = totals {
             let spaces = survey.port_spaces.iter();
             let counts = spaces.map(|space| (space.key.protocol, space.in_use()));
             self.unchanged
-                .remember(place.label, totals, &ports, counts.collect());
+                .remember(place.label, totals, pools.sizes(), counts.collect());
         }
         Ok(survey)
     }
 
-    /// Counts the dynamic ports in use of each protocol, and nothing else. Nothing is listed when the kernel's totals
-    /// are those of the count before.
+    /// Counts the dynamic ports in use of each protocol, and nothing else. Nothing is listed when the system's totals
+    /// are those of the count before; a system may have none.
     pub(super) fn count_in_use(
         &mut self,
         sources: &mut Sources,
         label: &Arc<str>,
     ) -> Result<Vec<(Protocol, u32)>, CollectError> {
-        let totals = SocketTotals::read()?;
-        let ports = DynamicPorts::read(&mut sources.settings)?;
-        if let Some(counts) = self.unchanged.counts(label, totals, &ports) {
+        let totals = SocketTotals::read().ok();
+        let pools = PortPools::read(&mut sources.settings)?;
+        let sizes = pools.sizes();
+        let same = totals.and_then(|totals| self.unchanged.counts(label, totals, sizes));
+        if let Some(counts) = same {
             return Ok(counts);
         }
         let mut counts = Vec::with_capacity(2);
         for protocol in Protocol::ALL {
             self.light.clear();
+            let ports = pools.of(protocol);
             let query = TableQuery {
                 protocol,
                 bound: self.bound,
@@ -181,7 +184,7 @@ impl Surveyor {
             });
             match dumped {
                 Ok(_) => {
-                    let hidden = self.hidden_ports(protocol, label, Some(totals));
+                    let hidden = self.hidden_ports(protocol, label, totals);
                     let in_use = self.light.len().saturating_add(hidden);
                     counts.push((protocol, in_use.min(ports.capacity)));
                 }
@@ -189,21 +192,24 @@ impl Surveyor {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.unchanged
-            .remember(label, totals, &ports, counts.clone());
+        if let Some(totals) = totals {
+            self.unchanged
+                .remember(label, totals, sizes, counts.clone());
+        }
         Ok(counts)
     }
 
     fn report(
         &mut self,
         index: usize,
-        ports: &DynamicPorts,
+        pools: &PortPools,
         place: Place<'_>,
     ) -> Option<PortSpaceSample> {
         let (owners, owners_other) = self.report_owners(index, place.booted_at);
         let census = self.censuses.get(index)?;
         let counts = census.port_counts();
         let protocol = census.protocol();
+        let ports = pools.of(protocol);
         let (destinations, destinations_other_ports) = census.destinations(self.top_destinations);
         let hides = protocol == Protocol::Tcp && self.bound == BoundVisibility::Hidden;
         let mut sample = PortSpaceSample {

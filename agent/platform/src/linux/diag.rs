@@ -228,7 +228,9 @@ fn decode_row(bytes: &[u8; ROW_BYTES], protocol: Protocol) -> Option<SocketRow> 
         remote_port: u16::from_be_bytes([bytes[6], bytes[7]]),
         local: address_at::<8>(bytes, family),
         remote: address_at::<24>(bytes, family),
-        inode: u32::from_ne_bytes([bytes[68], bytes[69], bytes[70], bytes[71]]),
+        holder: u32::from_ne_bytes([bytes[68], bytes[69], bytes[70], bytes[71]]),
+        service_tag: 0,
+        created: None,
     })
 }
 

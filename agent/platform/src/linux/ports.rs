@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use tidemark_model::PortRange;
+use tidemark_model::{PortRange, Protocol};
 
 use super::procfile::unexpected;
 use crate::ReadError;
@@ -15,6 +15,9 @@ const RANGE_PATH: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED_PATH: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 /// The reserved list can name every other port: 32,768 numbers of 5 digits and a comma.
 const RESERVED_BYTES_MAX: usize = 256 * 1024;
+
+/// Whether one setting holds for TCP and UDP.
+pub const SHARED_BY_PROTOCOLS: bool = true;
 
 /// The port settings of the network namespace in which they were opened. They do not keep it alive.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl PortSettings {
     ///
     /// # Errors
     /// When the setting cannot be read or is no range.
-    pub fn range(&mut self) -> Result<PortRange, ReadError> {
+    pub fn range(&mut self, _protocol: Protocol) -> Result<PortRange, ReadError> {
         let text = read_text(&self.range, RANGE_PATH, &mut self.text)?;
         parse_range(text).ok_or_else(|| unexpected(RANGE_PATH, "two ports"))
     }
@@ -56,7 +59,11 @@ impl PortSettings {
     ///
     /// # Errors
     /// When the setting cannot be read or is no list of ranges.
-    pub fn reserved(&mut self, on_range: impl FnMut(PortRange)) -> Result<(), ReadError> {
+    pub fn reserved(
+        &mut self,
+        _protocol: Protocol,
+        on_range: impl FnMut(PortRange),
+    ) -> Result<(), ReadError> {
         let text = read_text(&self.reserved, RESERVED_PATH, &mut self.text)?;
         parse_reserved(text, on_range).ok_or_else(|| unexpected(RESERVED_PATH, "a list of ports"))
     }
@@ -127,7 +134,7 @@ mod tests {
     #[test]
     fn the_settings_of_this_namespace_make_sense() {
         let mut settings = PortSettings::open().unwrap();
-        assert!(settings.range().unwrap().size() > 0);
-        settings.reserved(|_| {}).unwrap();
+        assert!(settings.range(Protocol::Tcp).unwrap().size() > 0);
+        settings.reserved(Protocol::Udp, |_| {}).unwrap();
     }
 }

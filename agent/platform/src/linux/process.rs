@@ -2,18 +2,24 @@
 
 use std::fs;
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use rustix::path::DecInt;
+use tidemark_model::Timestamp;
 
 use super::procfile::{self, unexpected};
 use crate::ReadError;
+pub use crate::descriptor::{Descriptor, DescriptorVisitor, ProcessDescription};
 
 /// Entries of a folder are read this many bytes at a time: about 1,300 descriptors.
 const LISTING_BYTES: usize = 32 * 1024;
+
+/// How many processes may have their start compared in one sample: each costs a file that is read.
+pub const START_CHECKS: usize = 16;
 
 /// Reads processes. Holds the buffers, so that a pass over thousands of descriptors allocates nothing.
 #[derive(Debug)]
@@ -22,38 +28,17 @@ pub struct Processes {
     listing: Box<[MaybeUninit<u8>]>,
 }
 
-/// What a process is called and where it runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProcessDescription {
-    /// Short name (`comm`), at most 15 bytes on Linux; hostile text.
-    pub name: String,
-    /// Absolute path of its executable; `None` when it may not be read (other users, kernel threads).
-    pub executable: Option<String>,
-    /// Its systemd unit, as in `postgresql.service`; `None` when it belongs to none.
-    pub service: Option<String>,
-}
-
-/// What is behind a file descriptor.
+/// When a process started, in clock ticks since boot. With its number it names one process for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Descriptor {
-    /// A socket, by its inode.
-    Socket(u32),
-    /// Something else.
-    Other,
-}
+pub struct ProcessStart(u64);
 
-/// Decides which descriptors are worth a look, which costs about 1 us each.
-pub trait DescriptorVisitor {
-    /// Whether the rest of the process can be skipped.
-    fn is_done(&self) -> bool {
-        false
+impl ProcessStart {
+    /// The same by the clock of a host that booted at `booted_at`.
+    #[must_use]
+    pub fn at(self, booted_at: Timestamp) -> Timestamp {
+        let since_boot = Duration::from_millis(ticks_to_ms(self.0).unwrap_or(0));
+        booted_at.saturating_add(since_boot)
     }
-
-    /// Whether to look behind this descriptor.
-    fn wants(&mut self, descriptor: u32) -> bool;
-
-    /// What is behind a descriptor that was wanted.
-    fn found(&mut self, descriptor: u32, behind: Descriptor);
 }
 
 impl Processes {
@@ -71,6 +56,14 @@ impl Processes {
             root,
             listing: vec![MaybeUninit::uninit(); LISTING_BYTES].into_boxed_slice(),
         })
+    }
+
+    /// Forgets what was read of processes. Here nothing is kept.
+    ///
+    /// # Errors
+    /// Never.
+    pub const fn renew(&mut self) -> Result<(), ReadError> {
+        Ok(())
     }
 
     /// Hands the number of every process to `on_process`, in ascending order.
@@ -104,10 +97,9 @@ impl Processes {
         u32::try_from(stat.st_size).ok()
     }
 
-    /// When a process started, in clock ticks since boot; `None` when it is gone. With its number it names one
-    /// process for good.
+    /// When a process started; `None` when it is gone.
     #[must_use]
-    pub fn start_ticks(&self, process: u32) -> Option<u64> {
+    pub fn start(&self, process: u32) -> Option<ProcessStart> {
         let path = ProcessPath::new(process, "/stat");
         let file = openat(
             &self.root,
@@ -117,7 +109,7 @@ impl Processes {
         );
         let mut buffer = [0; 1024];
         let bytes = rustix::io::read(file.ok()?, &mut buffer[..]).ok()?;
-        start_ticks_in(buffer.get(..bytes)?)
+        start_ticks_in(buffer.get(..bytes)?).map(ProcessStart)
     }
 
     /// Offers every descriptor of a process to `visitor`, and looks behind those it wants. Descriptors that close
@@ -175,12 +167,23 @@ impl Processes {
     pub fn describe(&self, process: u32) -> Option<ProcessDescription> {
         let name = self.short_name(process)?;
         let executable = fs::read_link(format!("/proc/{process}/exe")).ok();
-        let cgroup = procfile::text(&format!("/proc/{process}/cgroup")).unwrap_or_default();
         Some(ProcessDescription {
             name,
             executable: executable.map(|path| path.to_string_lossy().into_owned()),
-            service: unit_in(&cgroup).map(str::to_owned),
         })
+    }
+
+    /// The systemd unit of a process, as in `postgresql.service`; `None` when it belongs to none. No tag is known here.
+    #[must_use]
+    pub fn service(&self, process: u32, _tag: u32) -> Option<String> {
+        let cgroup = procfile::text(&format!("/proc/{process}/cgroup")).unwrap_or_default();
+        unit_in(&cgroup).map(str::to_owned)
+    }
+
+    /// Changes when services may have other names than before. Here a process never changes its unit.
+    #[must_use]
+    pub const fn services_version(&self) -> u64 {
+        0
     }
 
     /// The short name of a process, which changes when it executes another program; `None` when it is gone.
@@ -195,7 +198,7 @@ impl Processes {
 ///
 /// # Errors
 /// When the kernel does not say how long a tick is.
-pub fn ticks_to_ms(ticks: u64) -> Result<u64, ReadError> {
+fn ticks_to_ms(ticks: u64) -> Result<u64, ReadError> {
     let milliseconds = ticks
         .checked_mul(1000)
         .and_then(|t| t.checked_div(clock_ticks_per_second()));

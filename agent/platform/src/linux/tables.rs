@@ -13,41 +13,16 @@ use rustix::net::{
 use tidemark_model::{PortRange, Protocol};
 
 use super::diag::{self, Walk};
-use crate::{Family, SocketRow, TableError};
+pub use crate::table_query::{BoundVisibility, DumpReport, TableQuery};
+use crate::{Family, HolderKind, SocketRow, TableError};
 
 /// The kernel fills datagrams of at most 32 KiB however large the buffer is (`netlink_dump`, `af_netlink.c`).
 const BUFFER_BYTES: usize = 32 * 1024;
 /// The kernel answers at once; a silence this long means that the request was lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which sockets to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableQuery {
-    /// Which protocol, v4 and v6 together.
-    pub protocol: Protocol,
-    /// Whether TCP sockets that are bound but not connected are listed, see [`bound_visibility`].
-    pub bound: BoundVisibility,
-    /// Only sockets whose local port is in this range; the kernel skips the others.
-    pub local_ports: Option<PortRange>,
-}
-
-/// Whether the kernel lists bound-but-unconnected TCP sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BoundVisibility {
-    /// It does (`TCP_BOUND_INACTIVE`, Linux 6.8 and kernels it was ported back to).
-    Listed,
-    /// It does not.
-    Hidden,
-}
-
-/// How a dump went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DumpReport {
-    /// Rows listed.
-    pub rows: u32,
-    /// The kernel says that the tables changed so that rows may be missing or repeated.
-    pub interrupted: bool,
-}
+/// What a row names as its holder.
+pub const HOLDER: HolderKind = HolderKind::Socket;
 
 /// The socket tables of the network namespace in which it was opened. It keeps that namespace alive.
 #[derive(Debug)]
@@ -203,7 +178,7 @@ pub fn bound_visibility(tables: &mut SocketTables) -> Result<BoundVisibility, Ta
     };
     let mut seen = BoundVisibility::Hidden;
     tables.dump(query, |row| {
-        if row.local_port == port.number() && row.inode == port.inode() {
+        if row.local_port == port.number() && row.holder == port.inode() {
             seen = BoundVisibility::Listed;
         }
     })?;

@@ -19,7 +19,9 @@ fn rows() -> impl Strategy<Value = Vec<SocketRow>> {
             remote_port: u16::from(has_peer) * 443,
             local: Ipv4Addr::LOCALHOST.into(),
             remote: Ipv4Addr::LOCALHOST.into(),
-            inode: 0,
+            holder: 0,
+            service_tag: 0,
+            created: None,
         }
     });
     prop::collection::vec(row, 0..200)

@@ -160,9 +160,9 @@ impl OwnerCache {
     }
 
     /// Everything was looked at: waits ever longer before looking for these again.
-    fn give_up_on(&mut self, wanted: Wanted) {
-        for inode in wanted {
-            let unresolved = self.unresolved.entry(inode).or_insert(Unresolved {
+    pub(super) fn give_up_on(&mut self, wanted: impl IntoIterator<Item = u32>) {
+        for holder in wanted {
+            let unresolved = self.unresolved.entry(holder).or_insert(Unresolved {
                 seen: self.sample,
                 attempts: 0,
                 wait_samples: 0,
@@ -207,29 +207,30 @@ impl OwnerCache {
             self.slot_for(process)
         };
         let Some(index) = index else { return };
-        let adopted = self.adopt(&found, index);
+        self.adopt(&found, index);
         if let Some(Some(owner)) = self.owners.get_mut(index.index()) {
-            owner.sockets = owner.sockets.saturating_add(adopted);
             owner.behind = behind;
         }
     }
 
-    /// Ascribes sockets to an owner; says how many.
-    fn adopt(&mut self, inodes: &[u32], owner: OwnerIndex) -> u32 {
-        let mut adopted = 0;
-        for &inode in inodes {
+    /// Ascribes what rows name as holders to an owner.
+    pub(super) fn adopt(&mut self, holders: &[u32], owner: OwnerIndex) {
+        let mut adopted: u32 = 0;
+        for &holder in holders {
             let seen = self.sample;
-            self.unresolved.remove(&inode);
+            self.unresolved.remove(&holder);
             if self
                 .sockets
-                .insert(inode, KnownSocket { owner, seen })
+                .insert(holder, KnownSocket { owner, seen })
                 .is_none()
             {
                 self.seen += 1;
                 adopted += 1;
             }
         }
-        adopted
+        if let Some(Some(owner)) = self.owners.get_mut(owner.index()) {
+            owner.sockets = owner.sockets.saturating_add(adopted);
+        }
     }
 }
 

@@ -53,7 +53,9 @@ fn a_socket_is_read_with_its_ports_addresses_and_inode() {
             remote_port: 5432,
             local: Ipv4Addr::LOCALHOST.into(),
             remote: Ipv4Addr::new(192, 0, 2, 9).into(),
-            inode: 77,
+            holder: 77,
+            service_tag: 0,
+            created: None,
         }]
     );
     assert_eq!(

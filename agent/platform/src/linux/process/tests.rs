@@ -103,8 +103,9 @@ fn this_process_has_a_name_a_start_and_descriptors() {
         std::env::current_exe().unwrap().to_str()
     );
     assert!(!described.name.is_empty());
-    let started = processes.start_ticks(own).unwrap();
-    assert!(u128::from(ticks_to_ms(started).unwrap()) <= crate::own::time_since_boot().as_millis());
+    let started = processes.start(own).unwrap();
+    let since_boot = Timestamp::EPOCH.saturating_add(crate::own::time_since_boot());
+    assert!(started.at(Timestamp::EPOCH) <= since_boot);
     assert!(processes.descriptor_count(own).is_some());
 }
 
@@ -112,7 +113,7 @@ fn this_process_has_a_name_a_start_and_descriptors() {
 fn a_process_that_is_not_there_is_nobody() {
     let mut processes = Processes::open().unwrap();
     let nobody = 999_999_999;
-    assert_eq!(processes.start_ticks(nobody), None);
+    assert_eq!(processes.start(nobody), None);
     assert_eq!(processes.descriptor_count(nobody), None);
     assert_eq!(processes.describe(nobody), None);
     let mut seen = Seen {

@@ -32,7 +32,7 @@ fn a_fresh_namespace_shows_only_what_is_opened_in_it() {
             (rows[0].state, rows[0].local_port),
             (TcpState::Bound, bound.number())
         );
-        assert_eq!(rows[0].inode, bound.inode());
+        assert_eq!(rows[0].holder, bound.inode());
     })
     .unwrap();
 }
@@ -58,7 +58,7 @@ fn one_walk_sees_what_a_walk_for_each_family_sees() {
             .unwrap();
         let mut together = tcp_rows(&mut tables, None);
         for rows in [&mut by_family, &mut together] {
-            rows.sort_by_key(|row| (row.local_port, row.remote_port, row.inode));
+            rows.sort_by_key(|row| (row.local_port, row.remote_port, row.holder));
         }
         assert_eq!(together.len(), 6);
         assert_eq!(together, by_family);
