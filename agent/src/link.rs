@@ -24,6 +24,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tidemark_platform::connection;
 use tidemark_proto::SERVER_NAME;
 use tidemark_runtime::Entropy;
 use tokio::net::TcpStream;
@@ -39,8 +40,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(8);
 /// A dead peer is found out after ping and timeout: 30 s, below the 45 s that keep a rolling restart short.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Unacknowledged data ends the connection after this long, in milliseconds.
-const TCP_USER_TIMEOUT_MS: u32 = 30_000;
+/// Unacknowledged data ends the connection after this long.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 /// Receive windows; the controller sends acks and settings only.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
@@ -145,9 +146,8 @@ impl Dialer {
         stream
             .set_nodelay(true)
             .map_err(LinkFailure::from_connect)?;
-        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, TCP_USER_TIMEOUT_MS)
-        {
-            tracing::debug!(%error, "the TCP user timeout cannot be set; pings find a dead peer");
+        if let Err(error) = connection::limit_unacknowledged(&stream, UNACKNOWLEDGED_MAX) {
+            tracing::debug!(%error, "unacknowledged data has no time limit; pings find a dead peer");
         }
         Ok(stream)
     }

@@ -35,7 +35,7 @@ pub enum TableError {
     Malformed(&'static str),
 }
 
-/// Why a file of the system could not be used.
+/// Why a file, a setting or a counter of the system could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It could not be opened or read.
@@ -53,6 +53,14 @@ pub enum ReadError {
         path: PathBuf,
         /// What it should hold.
         expected: &'static str,
+    },
+    /// The system was asked, and did not answer.
+    #[error("the system does not tell {what}")]
+    System {
+        /// What it was asked for.
+        what: &'static str,
+        /// Its answer.
+        source: io::Error,
     },
 }
 
@@ -81,4 +89,18 @@ pub enum NamespaceError {
     /// The work in it panicked.
     #[error("the work inside a network namespace panicked")]
     Panicked,
+}
+
+/// Why no port was had.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// No port was left.
+    #[error("no port is left")]
+    Exhausted(#[source] io::Error),
+    /// The address family is switched off, or its loopback address is missing.
+    #[error("the address family is not available")]
+    Unsupported(#[source] io::Error),
+    /// Something else.
+    #[error("the system refused")]
+    Failed(#[source] io::Error),
 }

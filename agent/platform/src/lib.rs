@@ -4,15 +4,32 @@
 //! reported is decided by the callers.
 
 pub mod address;
+mod counter_values;
 pub mod descriptor;
 pub mod error;
+mod exposure;
+mod nearest;
 pub mod row;
 pub mod table_query;
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{attempt, counters, host, namespace, own, ports, process, tables};
+pub use linux::{
+    attempt, connection, counters, disk, host, namespace, own, ports, private, process, tables,
+};
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::{
+    attempt, connection, counters, disk, host, namespace, own, ports, private, process, tables,
+};
+
+#[cfg(any(windows, test))]
+pub mod windows_name;
+#[cfg(any(windows, test))]
+mod winsock_codes;
 
 pub use address::{Address, Family};
 pub use error::{NamespaceError, ReadError, TableError};

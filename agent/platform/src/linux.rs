@@ -1,12 +1,15 @@
 //! Linux: sock_diag over netlink, `/proc`, and sockets of our own.
 
 pub mod attempt;
+pub mod connection;
 pub mod counters;
 mod diag;
+pub mod disk;
 pub mod host;
 pub mod namespace;
 pub mod own;
 pub mod ports;
+pub mod private;
 pub mod process;
 mod procfile;
 pub mod tables;

@@ -52,7 +52,7 @@ impl Spool {
     ) -> Result<(Self, Recovery), SpoolError> {
         fs::create_dir_all(dir).map_err(SpoolError::io("creating", dir))?;
         let lock = lock(dir)?;
-        let bytes = limits.for_dir(dir);
+        let bytes = limits.in_bytes();
         let mut recovery = Recovery::default();
         let meta = load_meta(dir, fresh_epoch, &mut recovery)?;
         let mut found = FoundSegments::load(dir, meta.epoch)?;
@@ -131,6 +131,7 @@ fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK);
     let file = File::options()
         .create(true)
+        .read(true)
         .append(true)
         .open(&path)
         .map_err(SpoolError::io("opening", &path))?;

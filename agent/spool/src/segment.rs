@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::SpoolError;
@@ -82,14 +82,31 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
-    ) || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    ) || error
+        .raw_os_error()
+        .is_some_and(|code| MEDIUM_ERRORS.contains(&code))
 }
 
+/// What the system says when the medium has lost the bytes: EIO.
+#[cfg(unix)]
+const MEDIUM_ERRORS: [i32; 1] = [5];
+/// What the system says when the medium has lost the bytes: ERROR_CRC, ERROR_SECTOR_NOT_FOUND, ERROR_READ_FAULT,
+/// ERROR_DISK_CORRUPT, ERROR_IO_DEVICE (`winerror.h`).
+#[cfg(not(unix))]
+const MEDIUM_ERRORS: [i32; 5] = [23, 27, 30, 1393, 1117];
+
 /// Makes what was created, renamed or removed in a folder durable.
+#[cfg(unix)]
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), SpoolError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(SpoolError::io("syncing", dir))
+}
+
+/// NTFS journals what changes in a folder; a folder cannot be opened for syncing.
+#[cfg(not(unix))]
+pub(crate) fn sync_dir(_dir: &Path) -> Result<(), SpoolError> {
+    Ok(())
 }
 
 /// The segment that takes appends.
@@ -108,8 +125,9 @@ impl SegmentWriter {
     pub(crate) fn create(dir: &Path, epoch: u64, first: u64) -> Result<Self, SpoolError> {
         let path = dir.join(name(epoch, first));
         let mut writer = OpenOptions::new()
-            .append(true)
+            .write(true)
             .create(true)
+            .truncate(false)
             .open(&path)
             .map(|file| Self {
                 file,
@@ -135,7 +153,7 @@ impl SegmentWriter {
     /// Goes on in a segment whose records end at `bytes`; what lies behind is cut off.
     pub(crate) fn reopen(path: &Path, bytes: u64) -> Result<Self, SpoolError> {
         let file = OpenOptions::new()
-            .append(true)
+            .write(true)
             .open(path)
             .map_err(SpoolError::io("opening", path))?;
         let mut writer = Self {
@@ -179,9 +197,12 @@ impl SegmentWriter {
         self.truncate(self.synced_bytes)
     }
 
+    /// Cuts the file and writes on at its end. It is not opened for appending, because Windows does not let such a
+    /// file be cut.
     fn truncate(&mut self, bytes: u64) -> Result<(), SpoolError> {
         self.file
             .set_len(bytes)
+            .and_then(|()| self.file.seek(SeekFrom::Start(bytes)))
             .map_err(SpoolError::io("truncating", &self.path))?;
         self.bytes = bytes;
         self.synced_bytes = self.synced_bytes.min(bytes);

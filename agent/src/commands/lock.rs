@@ -22,6 +22,8 @@ impl DataLock {
         let path = data_dir.join(FILE_NAME);
         let file = OpenOptions::new()
             .create(true)
+            // Windows locks no file that is open for appending alone.
+            .read(true)
             .append(true)
             .open(&path)
             .with_context(|| {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tidemark_agent_core::{Backoff, BackoffConfig, SamplingInterval};
 use tidemark_model::{Epoch, HostFacts};
+use tidemark_platform::disk;
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tidemark_runtime::{Clock, Entropy, Lifecycle, Outcome, telemetry};
 use tidemark_spool::{Recovery, Spool, SpoolLimits};
@@ -131,7 +132,10 @@ fn open_spool(
     let limits = SpoolLimits {
         bytes_max,
         age_max,
-        disk_percent_max,
+        // A disk whose size cannot be read sets no limit.
+        disk_share_max: disk::size_bytes(&config.data_dir)
+            .map(|size| size / 100 * u64::from(disk_percent_max))
+            .ok(),
         ..SpoolLimits::default()
     };
     let fresh_epoch = Epoch::from_random(entropy.u64());

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rcgen::KeyPair;
 use tidemark_model::token::CaPin;
+use tidemark_platform::private::{self, Exposure};
 use tidemark_proto::v1;
 use tidemark_runtime::durable;
 use zeroize::Zeroizing;
@@ -63,14 +64,14 @@ pub enum VaultError {
     },
     /// Others may read the identity.
     #[error(
-        "the identity folder {} is open to other users (mode {mode:o}): make it 700; if others may have read it, run \
-         `tidemark-agent reset-identity` and enrol with a new token", folder.display()
+        "the identity folder {} is open to other users ({exposure}): {}; if others may have read it, run \
+         `tidemark-agent reset-identity` and enrol with a new token", folder.display(), private::REMEDY
     )]
     Exposed {
         /// Which folder.
         folder: PathBuf,
-        /// Its permissions.
-        mode: u32,
+        /// Who may enter it.
+        exposure: Exposure,
     },
     /// The file system refuses.
     #[error("the state folder {} cannot be written", folder.display())]
@@ -316,16 +317,16 @@ impl Files {
     }
 }
 
-/// Refuses a folder that anybody but its owner may enter.
+/// Refuses a folder that anybody but its owner and the system's administrators may enter. One that cannot be asked is
+/// taken for private: reading from it fails by itself.
 fn check_private(folder: &Path) -> Result<(), VaultError> {
-    let mode = rustix::fs::stat(folder).map_or(0, |stat| stat.st_mode & 0o777);
-    if mode & 0o077 == 0 {
-        return Ok(());
+    match private::exposure(folder) {
+        Ok(None) | Err(_) => Ok(()),
+        Ok(Some(exposure)) => Err(VaultError::Exposed {
+            folder: folder.to_owned(),
+            exposure,
+        }),
     }
-    Err(VaultError::Exposed {
-        folder: folder.to_owned(),
-        mode,
-    })
 }
 
 fn parse_identity(stored: &[u8]) -> Option<(IdentityKey, CaPin)> {

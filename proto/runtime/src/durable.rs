@@ -1,6 +1,6 @@
 //! State files that survive a crash: written beside the old one, synced, renamed over it, and the folder synced.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -77,7 +77,7 @@ fn write_synced(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
 
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]

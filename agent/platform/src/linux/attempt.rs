@@ -13,22 +13,10 @@ use rustix::net::{
 };
 use tidemark_model::Protocol;
 
+pub use crate::error::AttemptError;
+
 /// Loopback answers within microseconds; longer means a firewall swallowed the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Why no port was had.
-#[derive(Debug, thiserror::Error)]
-pub enum AttemptError {
-    /// No port was left.
-    #[error("no port is left")]
-    Exhausted(#[source] io::Error),
-    /// The address family is switched off, or its loopback address is missing.
-    #[error("the address family is not available")]
-    Unsupported(#[source] io::Error),
-    /// Something else.
-    #[error("the system refused")]
-    Failed(#[source] io::Error),
-}
 
 /// A port that is held until this is dropped. It was never connected, so it leaves no TIME_WAIT.
 #[derive(Debug)]

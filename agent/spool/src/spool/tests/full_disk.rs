@@ -49,7 +49,6 @@ fn a_full_disk_costs_counted_records_and_the_spool_goes_on_when_there_is_room_ag
     let dir = disk.join("spool");
     let limits = SpoolLimits {
         bytes_max: 1024 * 1024,
-        disk_percent_max: 100,
         segment_bytes: 16 * 1024,
         ..SpoolLimits::default()
     };
@@ -80,21 +79,4 @@ fn a_full_disk_costs_counted_records_and_the_spool_goes_on_when_there_is_room_ag
         (counts, Recovery::default())
     );
     assert_conserved(&mut spool);
-}
-
-#[test]
-fn a_share_of_a_small_disk_bounds_the_spool() {
-    let Some(disk) = tmpfs(
-        "spool::tests::full_disk::a_share_of_a_small_disk_bounds_the_spool",
-        "2m",
-    ) else {
-        return;
-    };
-    let limits = SpoolLimits {
-        disk_percent_max: 10,
-        ..SpoolLimits::default()
-    };
-    let (spool, _) = Spool::open(&disk.join("spool"), limits, at(0), EPOCH).unwrap();
-    let tenth = 2 * 1024 * 1024 / 10;
-    assert!((tenth - 200..=tenth).contains(&spool.status().bytes_max));
 }

@@ -1,0 +1,16 @@
+//! Windows, from Server 2012 R2 on: iphlpapi, Winsock, the registry, and what Wine lacks of them.
+
+pub mod attempt;
+pub mod connection;
+pub mod counters;
+pub mod disk;
+pub mod host;
+pub mod namespace;
+pub mod own;
+pub mod ports;
+pub mod private;
+pub mod process;
+mod registry;
+pub mod tables;
+mod text;
+mod wine;
