@@ -11,6 +11,7 @@ mod exposure;
 mod nearest;
 pub mod row;
 pub mod table_query;
+pub mod windows_data;
 
 #[cfg(target_os = "linux")]
 mod linux;
