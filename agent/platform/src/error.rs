@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tidemark_model::Protocol;
 
+use crate::windows_data::DataError;
+
 /// Why a socket table could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -33,6 +35,17 @@ pub enum TableError {
     /// The kernel's answer is not what the protocol says.
     #[error("malformed answer while listing sockets: {0}")]
     Malformed(&'static str),
+    /// The answer is not laid out as Windows lays it out.
+    #[error("malformed answer while listing sockets")]
+    Data(#[from] DataError),
+    /// Reading the tables does harm on this system, so that they are left alone.
+    #[error(
+        "the socket tables are not read: with this update Windows may stop or lose ports when they are; install {mended_by}"
+    )]
+    Hazardous {
+        /// The update that mends it.
+        mended_by: &'static str,
+    },
 }
 
 /// Why a file, a setting or a counter of the system could not be used.

@@ -2,6 +2,11 @@
 
 use tidemark_model::{PortRange, Protocol};
 
+/// Name of the program's hidden command that calls `bound_self_test` in a process of its own.
+pub const BOUND_SELF_TEST: &str = "bound-self-test";
+/// What that command prints when bound sockets are listed.
+pub const BOUND_SELF_TEST_PASSED: &str = "bound sockets are listed";
+
 /// Which sockets to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableQuery {

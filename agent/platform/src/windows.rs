@@ -1,6 +1,8 @@
 //! Windows, from Server 2012 R2 on: iphlpapi, Winsock, the registry, and what Wine lacks of them.
 
 pub mod attempt;
+mod bound;
+mod buffer;
 pub mod connection;
 pub mod counters;
 pub mod disk;
@@ -11,6 +13,7 @@ pub mod ports;
 pub mod private;
 pub mod process;
 mod registry;
+mod service;
 pub mod tables;
 mod text;
 mod wine;

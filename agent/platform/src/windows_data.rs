@@ -3,6 +3,7 @@
 //! Layouts are those of 64-bit Windows. Bytes may come from anywhere (they are also recorded and replayed), so lengths,
 //! counts and links are checked before they are followed; integers are read at any alignment.
 
+pub mod answers;
 mod bytes;
 pub mod excluded_ports;
 pub mod file_time;

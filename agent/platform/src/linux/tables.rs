@@ -13,7 +13,9 @@ use rustix::net::{
 use tidemark_model::{PortRange, Protocol};
 
 use super::diag::{self, Walk};
-pub use crate::table_query::{BoundVisibility, DumpReport, TableQuery};
+pub use crate::table_query::{
+    BOUND_SELF_TEST, BOUND_SELF_TEST_PASSED, BoundVisibility, DumpReport, TableQuery,
+};
 use crate::{Family, HolderKind, SocketRow, TableError};
 
 /// The kernel fills datagrams of at most 32 KiB however large the buffer is (`netlink_dump`, `af_netlink.c`).
@@ -183,6 +185,13 @@ pub fn bound_visibility(tables: &mut SocketTables) -> Result<BoundVisibility, Ta
         }
     })?;
     Ok(seen)
+}
+
+/// What the command [`BOUND_SELF_TEST`] does: the same in this process, which it cannot harm here.
+#[must_use]
+pub fn bound_self_test() -> BoundVisibility {
+    let visibility = SocketTables::open().and_then(|mut tables| bound_visibility(&mut tables));
+    visibility.unwrap_or(BoundVisibility::Hidden)
 }
 
 #[cfg(test)]

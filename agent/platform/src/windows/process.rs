@@ -1,43 +1,101 @@
-//! Processes: not read yet.
+//! Processes: all of them by one system call, their images and services when somebody asks.
+#![expect(
+    unsafe_code,
+    reason = "processes are asked about through Win32 and ntdll"
+)]
+
+use std::collections::HashMap;
+use std::io;
 
 use tidemark_model::Timestamp;
+use windows_sys::Wdk::System::SystemInformation::{
+    NtQuerySystemInformation, SystemProcessInformation,
+};
+use windows_sys::Win32::Foundation::{
+    CloseHandle, FILETIME, HANDLE, NTSTATUS, RtlNtStatusToDosError, STATUS_INFO_LENGTH_MISMATCH,
+};
+use windows_sys::Win32::System::Threading::{
+    GetProcessTimes, OpenProcess, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION,
+    QueryFullProcessImageNameW,
+};
 
+use super::buffer::{AnswerBuffer, Attempt, Unanswered};
+use super::service::Services;
+use super::text::from_wide;
 use crate::ReadError;
 pub use crate::descriptor::{Descriptor, DescriptorVisitor, ProcessDescription};
+use crate::windows_data::file_time;
+use crate::windows_data::process_list::{ListedProcess, each_process};
 
-/// How many processes may have their start compared in one sample.
+/// How many processes may have their start compared in one sample: it costs nothing, they are in memory.
 pub const START_CHECKS: usize = usize::MAX;
 
-/// Reads processes.
-#[derive(Debug)]
-pub struct Processes;
+/// Longest path of an image, in UTF-16 units (`UNICODE_STRING`).
+const PATH_UNITS_MAX: usize = 32_768;
 
-/// When a process started. With its number it names one process for good.
+/// Reads processes. What it tells is as of the last [`Processes::renew`].
+#[derive(Debug)]
+pub struct Processes {
+    answer: AnswerBuffer,
+    known: HashMap<u32, Known>,
+    services: Services,
+}
+
+#[derive(Debug)]
+struct Known {
+    start: ProcessStart,
+    handles: u32,
+    name: String,
+    is_present: bool,
+}
+
+/// When a process started, as a `FILETIME`. With its number it names one process for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessStart(Timestamp);
+pub struct ProcessStart(u64);
 
 impl ProcessStart {
-    /// The same by the host's clock.
+    /// The same by the host's clock, which needs no boot time here.
     #[must_use]
-    pub const fn at(self, _booted_at: Timestamp) -> Timestamp {
-        self.0
+    pub fn at(self, _booted_at: Timestamp) -> Timestamp {
+        file_time::timestamp(self.0).unwrap_or(Timestamp::EPOCH)
     }
 }
 
 impl Processes {
-    /// Opens the list of processes.
+    /// Lists processes for the first time, and starts to look after their services on a thread of its own.
     ///
     /// # Errors
-    /// Never.
-    pub const fn open() -> Result<Self, ReadError> {
-        Ok(Self)
+    /// When the system does not list them.
+    pub fn open() -> Result<Self, ReadError> {
+        let mut processes = Self {
+            answer: AnswerBuffer::default(),
+            known: HashMap::new(),
+            services: Services::start(),
+        };
+        processes.renew()?;
+        Ok(processes)
     }
 
-    /// Forgets what was read of processes.
+    /// Lists processes anew: one system call.
     ///
     /// # Errors
-    /// Never.
-    pub const fn renew(&mut self) -> Result<(), ReadError> {
+    /// When the system does not list them; what was known stays.
+    pub fn renew(&mut self) -> Result<(), ReadError> {
+        let failed = |source| ReadError::System {
+            what: "its processes",
+            source,
+        };
+        let filled = self.answer.fill(ask_processes);
+        filled.map_err(|Unanswered(code)| failed(io::Error::from_raw_os_error(code)))?;
+        for known in self.known.values_mut() {
+            known.is_present = false;
+        }
+        let known = &mut self.known;
+        let walked = each_process(self.answer.bytes(), self.answer.address(), |listed| {
+            note(known, &listed);
+        });
+        walked.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        self.known.retain(|_, known| known.is_present);
         Ok(())
     }
 
@@ -45,27 +103,28 @@ impl Processes {
     ///
     /// # Errors
     /// Never.
-    pub fn list(&mut self, _on_process: impl FnMut(u32)) -> Result<(), ReadError> {
+    pub fn list(&mut self, on_process: impl FnMut(u32)) -> Result<(), ReadError> {
+        self.known.keys().copied().for_each(on_process);
         Ok(())
     }
 
     /// How many handles a process has open; `None` when it is gone.
     #[must_use]
-    pub const fn descriptor_count(&self, _process: u32) -> Option<u32> {
-        None
+    pub fn descriptor_count(&self, process: u32) -> Option<u32> {
+        Some(self.known.get(&process)?.handles)
     }
 
     /// When a process started; `None` when it is gone.
     #[must_use]
-    pub const fn start(&self, _process: u32) -> Option<ProcessStart> {
-        None
+    pub fn start(&self, process: u32) -> Option<ProcessStart> {
+        Some(self.known.get(&process)?.start)
     }
 
-    /// Offers every handle of a process to `visitor`: none is offered.
+    /// Offers every handle of a process to `visitor`: none is offered, because rows name processes.
     ///
     /// # Errors
     /// Never.
-    pub fn descriptors(
+    pub const fn descriptors(
         &mut self,
         _process: u32,
         _visitor: &mut impl DescriptorVisitor,
@@ -88,25 +147,131 @@ impl Processes {
 
     /// What a process is called; `None` when it is gone.
     #[must_use]
-    pub const fn describe(&self, _process: u32) -> Option<ProcessDescription> {
-        None
+    pub fn describe(&self, process: u32) -> Option<ProcessDescription> {
+        let known = self.known.get(&process)?;
+        Some(ProcessDescription {
+            name: known.name.clone(),
+            executable: image_path(process, known.start),
+        })
     }
 
-    /// The service of a process; `None` when it belongs to none.
+    /// The file name of a process's image, as in `w3wp.exe`; `None` when it is gone.
     #[must_use]
-    pub const fn service(&self, _process: u32, _tag: u32) -> Option<String> {
-        None
+    pub fn short_name(&self, process: u32) -> Option<String> {
+        Some(self.known.get(&process)?.name.clone())
+    }
+
+    /// The service of a process, as in `Dnscache`; where several share it, the one that `tag` names, else all of them
+    /// as in `Dnscache, NlaSvc`. `None` when it belongs to none or that is not known yet.
+    #[must_use]
+    pub fn service(&self, process: u32, tag: u32) -> Option<String> {
+        self.services.name_of(process, tag)
     }
 
     /// Changes when services may have other names than before.
     #[must_use]
-    pub const fn services_version(&self) -> u64 {
-        0
+    pub fn services_version(&self) -> u64 {
+        self.services.version()
     }
+}
 
-    /// The short name of a process; `None` when it is gone.
-    #[must_use]
-    pub const fn short_name(&self, _process: u32) -> Option<String> {
-        None
+/// Takes a process over into what is known.
+fn note(known: &mut HashMap<u32, Known>, listed: &ListedProcess<'_>) {
+    // Number 0 is the idle process, which is none; rows say 0 when they mean nobody.
+    if listed.process == 0 {
+        return;
+    }
+    let start = ProcessStart(listed.started);
+    if let Some(before) = known.get_mut(&listed.process)
+        && before.start == start
+    {
+        before.handles = listed.handles;
+        before.is_present = true;
+        return;
+    }
+    known.insert(
+        listed.process,
+        Known {
+            start,
+            handles: listed.handles,
+            name: listed.name(),
+            is_present: true,
+        },
+    );
+}
+
+fn ask_processes(room: *mut std::ffi::c_void, room_bytes: u32) -> Attempt {
+    let mut bytes = 0;
+    // SAFETY: the room has that many bytes and is aligned for pointers.
+    let status = unsafe {
+        NtQuerySystemInformation(SystemProcessInformation, room, room_bytes, &raw mut bytes)
+    };
+    match status {
+        0.. => Attempt::Answered,
+        STATUS_INFO_LENGTH_MISMATCH => {
+            Attempt::NeedsRoom(usize::try_from(bytes).unwrap_or(usize::MAX))
+        }
+        status => Attempt::Failed(error_of(status)),
+    }
+}
+
+fn error_of(status: NTSTATUS) -> i32 {
+    // SAFETY: a translation of one number into another.
+    let code = unsafe { RtlNtStatusToDosError(status) };
+    i32::try_from(code).unwrap_or(i32::MAX)
+}
+
+/// Absolute path of the image of a process that started at `start`; `None` when it may not be read (protected
+/// processes, the kernel) or the number has been given away.
+fn image_path(process: u32, start: ProcessStart) -> Option<String> {
+    const NOT_INHERITED: i32 = 0;
+    // SAFETY: asks for a handle, which is closed when `handle` is dropped.
+    let handle = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, NOT_INHERITED, process) };
+    if handle.is_null() {
+        return None;
+    }
+    let handle = ProcessHandle(handle);
+    if handle.start() != Some(start) {
+        return None;
+    }
+    let mut units = vec![0_u16; PATH_UNITS_MAX];
+    let mut length = u32::try_from(units.len()).ok()?;
+    // SAFETY: the handle is open, and the buffer has `length` units.
+    let succeeded = unsafe {
+        QueryFullProcessImageNameW(
+            handle.0,
+            PROCESS_NAME_WIN32,
+            units.as_mut_ptr(),
+            &raw mut length,
+        )
+    };
+    (succeeded != 0).then(|| from_wide(&units))
+}
+
+/// An open process; closed when dropped.
+struct ProcessHandle(HANDLE);
+
+impl ProcessHandle {
+    fn start(&self) -> Option<ProcessStart> {
+        let [mut created, mut exited, mut kernel, mut user] = [FILETIME::default(); 4];
+        // SAFETY: the handle is open, and the four times are written whole or not at all.
+        let succeeded = unsafe {
+            GetProcessTimes(
+                self.0,
+                &raw mut created,
+                &raw mut exited,
+                &raw mut kernel,
+                &raw mut user,
+            )
+        };
+        let units = (u64::from(created.dwHighDateTime) << 32) | u64::from(created.dwLowDateTime);
+        (succeeded != 0).then_some(ProcessStart(units))
+    }
+}
+
+impl Drop for ProcessHandle {
+    fn drop(&mut self) {
+        // SAFETY: the handle is open and nobody else has it.
+        unsafe { CloseHandle(self.0) };
     }
 }

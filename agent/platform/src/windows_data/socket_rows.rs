@@ -147,6 +147,16 @@ pub fn rows(
     Ok(rows.filter_map(move |row| decode(Bytes(row), kind, family)))
 }
 
+/// How long a table of `count` rows is, in bytes.
+#[must_use]
+pub fn table_bytes(kind: Table, family: Family, count: u32) -> usize {
+    let layout = kind.layout(family);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    count
+        .saturating_mul(layout.bytes)
+        .saturating_add(layout.first)
+}
+
 /// A row; `None` never happens, because a row is as long as its fields need.
 fn decode(row: Bytes<'_>, kind: Table, family: Family) -> Option<SocketRow> {
     let layout = kind.layout(family);

@@ -154,6 +154,18 @@ fn bound_endpoints_are_bound_whatever_their_state_says() {
 }
 
 #[test]
+fn a_table_is_as_long_as_its_rows_need() {
+    let golden = include_bytes!("../golden/tcp4_module.bin");
+    assert_eq!(table_bytes(Table::TcpModule, Family::V4, 3), golden.len());
+    let golden = include_bytes!("../golden/tcp6_bound.bin");
+    assert_eq!(table_bytes(Table::TcpBound, Family::V6, 1), golden.len());
+    assert_eq!(
+        table_bytes(Table::TcpBound, Family::V6, u32::MAX),
+        60 * 0xffff_ffff + 4
+    );
+}
+
+#[test]
 fn a_table_that_is_cut_short_gives_no_row_at_all() {
     let table = include_bytes!("../golden/tcp4_module.bin");
     for length in 0..table.len() {
