@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tidemark_model::sample::{AgentCost, CounterRates};
 use tidemark_model::watch::WatchGroup;
-use tidemark_model::{PortSpaceKey, Sample, Timestamp};
+use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
 use tidemark_platform::counters::ProtocolCounters;
 use tidemark_platform::tables::bound_visibility;
 use tidemark_platform::{NamespaceError, ReadError, TableError, host, own};
@@ -32,7 +32,6 @@ use self::owners::OwnerCache;
 use self::rates::Reading;
 use self::survey::{Place, Sources, Survey, Surveyor};
 use self::targets::{Target, Targets};
-use self::watch::WatchGroups;
 use crate::probe::Probes;
 
 /// What to collect, and how much of it to report.
@@ -42,6 +41,9 @@ pub struct CollectSettings {
     pub interval: Duration,
     /// Which network namespaces are sampled.
     pub namespaces: Namespaces,
+    /// The dynamic ports as the operator states them, for every namespace; `None` asks the system. For a system that
+    /// does not tell, as Wine, whose ports are those of the Linux below it.
+    pub dynamic_range: Option<PortRange>,
     /// Remote ports that are counted by name, at most 32 groups.
     pub watch_groups: Vec<WatchGroup>,
     /// How many processes a port space names, 1 to 64; the rest is summed.
@@ -60,6 +62,7 @@ impl CollectSettings {
         Self {
             interval,
             namespaces: Namespaces::Own,
+            dynamic_range: None,
             watch_groups: WatchGroup::shipped(),
             top_owners: 10,
             top_destinations: 10,
@@ -135,12 +138,7 @@ impl Collector {
         settings.check()?;
         let mut own_sources = Sources::open()?;
         let bound = bound_visibility(&mut own_sources.tables)?;
-        let surveyor = Surveyor::new(
-            bound,
-            WatchGroups::new(&settings.watch_groups),
-            OwnerCache::open()?,
-            (settings.top_owners, settings.top_destinations),
-        );
+        let surveyor = Surveyor::new(bound, OwnerCache::open()?, &settings);
         Ok(Self {
             surveyor,
             own: Some(own_sources),

@@ -12,17 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidemark_model::JoinToken;
+use tidemark_platform::folders;
 use tidemark_runtime::config::{self, ConfigError, Sources};
 use tidemark_runtime::telemetry::TelemetrySettings;
 
 use crate::collect::CollectSettings;
 use crate::link::ControllerAddress;
 use raw::Raw;
-
-/// Where the configuration is when nobody says otherwise.
-pub const DEFAULT_FILE: &str = "/etc/tidemark/agent.toml";
-/// Where the state is when nobody says otherwise.
-pub const DEFAULT_DATA_DIR: &str = "/var/lib/tidemark";
 
 /// Every key of the file, dotted; `.*` stands for free names.
 pub const KEYS: &[&str] = &[
@@ -33,6 +29,7 @@ pub const KEYS: &[&str] = &[
     "interval",
     "light_interval",
     "namespaces",
+    "dynamic_range",
     "labels",
     "labels.*",
     "watch_groups",
@@ -137,13 +134,13 @@ impl TokenSource {
 }
 
 impl AgentConfig {
-    /// Loads and checks the configuration. Without `file` the one at [`DEFAULT_FILE`] is read if it is there.
+    /// Loads and checks the configuration. Without `file` the one at [`folders::config_file`] is read if it is there.
     ///
     /// # Errors
     /// [`ConfigError`], with every problem that the failing stage found.
     pub fn load(file: Option<&Path>, flags: &ConfigFlags) -> Result<Self, ConfigError> {
-        let default_file = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default_file.is_file().then_some(default_file));
+        let default_file = folders::config_file();
+        let file = file.or_else(|| default_file.is_file().then_some(default_file.as_path()));
         let raw: Raw = config::load(
             &Sources {
                 file,

@@ -17,14 +17,16 @@ pub mod windows_data;
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    attempt, connection, counters, disk, host, namespace, own, ports, private, process, tables,
+    attempt, connection, counters, disk, folders, host, namespace, own, ports, private,
+    process, tables,
 };
 
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 pub use windows::{
-    attempt, connection, counters, disk, host, namespace, own, ports, private, process, tables,
+    attempt, connection, counters, disk, folders, host, namespace, own, ports, private,
+    process, tables,
 };
 
 #[cfg(any(windows, test))]

@@ -18,13 +18,17 @@ pub(super) struct PortPools {
 pub(super) type PoolSizes = [(PortRange, u32); 2];
 
 impl PortPools {
-    /// Reads the settings as they stand: they may change at any time.
-    pub(super) fn read(settings: &mut PortSettings) -> Result<Self, ReadError> {
-        let tcp = DynamicPorts::read(settings, Protocol::Tcp)?;
+    /// Reads the settings as they stand: they may change at any time. An operator's word on the range counts for both
+    /// protocols, and more than the system's.
+    pub(super) fn read(
+        settings: &mut PortSettings,
+        stated: Option<PortRange>,
+    ) -> Result<Self, ReadError> {
+        let tcp = DynamicPorts::read(settings, Protocol::Tcp, stated)?;
         let udp = if SHARED_BY_PROTOCOLS {
             None
         } else {
-            Some(DynamicPorts::read(settings, Protocol::Udp)?)
+            Some(DynamicPorts::read(settings, Protocol::Udp, stated)?)
         };
         Ok(Self { tcp, udp })
     }
@@ -55,8 +59,15 @@ pub(super) struct DynamicPorts {
 }
 
 impl DynamicPorts {
-    fn read(settings: &mut PortSettings, protocol: Protocol) -> Result<Self, ReadError> {
-        let range = settings.range(protocol)?;
+    fn read(
+        settings: &mut PortSettings,
+        protocol: Protocol,
+        stated: Option<PortRange>,
+    ) -> Result<Self, ReadError> {
+        let range = match stated {
+            Some(range) => range,
+            None => settings.range(protocol)?,
+        };
         let mut reserved = Vec::new();
         settings.reserved(protocol, |range| reserved.push(range))?;
         Ok(Self::new(range, &reserved))

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use tidemark_model::port::OWN_NAMESPACE;
 use tidemark_model::sample::{CountQuality, OwnerCounts, OwnerSample, PortSpaceSample};
-use tidemark_model::{PortSpaceKey, Protocol, Timestamp};
+use tidemark_model::{PortRange, PortSpaceKey, Protocol, Timestamp};
 use tidemark_platform::TableError;
 use tidemark_platform::counters::SocketTotals;
 use tidemark_platform::ports::PortSettings;
 use tidemark_platform::tables::{BoundVisibility, SocketTables, TableQuery};
 
-use super::CollectError;
 use super::capacity::PortPools;
 use super::census::{Census, Counting};
 use super::light::Unchanged;
@@ -18,6 +17,7 @@ use super::owners::{OwnerCache, OwnerIndex};
 use super::port_set::PortSet;
 use super::top::greatest;
 use super::watch::WatchGroups;
+use super::{CollectError, CollectSettings};
 
 /// A dump that the kernel calls inconsistent is taken again this often.
 const DUMPS_MAX: u32 = 3;
@@ -47,6 +47,8 @@ pub(super) struct Surveyor {
     pub(super) groups: WatchGroups,
     pub(super) top_owners: usize,
     pub(super) top_destinations: usize,
+    /// The dynamic ports as the operator states them.
+    pub(super) stated_range: Option<PortRange>,
     pub(super) owners: OwnerCache,
     censuses: [Census; 2],
     light: PortSet,
@@ -86,15 +88,15 @@ impl Survey {
 impl Surveyor {
     pub(super) fn new(
         bound: BoundVisibility,
-        groups: WatchGroups,
         owners: OwnerCache,
-        (top_owners, top_destinations): (usize, usize),
+        settings: &CollectSettings,
     ) -> Self {
         Self {
             bound,
-            groups,
-            top_owners,
-            top_destinations,
+            groups: WatchGroups::new(&settings.watch_groups),
+            top_owners: settings.top_owners,
+            top_destinations: settings.top_destinations,
+            stated_range: settings.dynamic_range,
             owners,
             censuses: Protocol::ALL.map(Census::new),
             light: PortSet::new(),
@@ -111,7 +113,7 @@ impl Surveyor {
     ) -> Result<Survey, CollectError> {
         let mut survey = Survey::default();
         let totals = SocketTotals::read();
-        let pools = PortPools::read(&mut sources.settings)?;
+        let pools = PortPools::read(&mut sources.settings, self.stated_range)?;
         let mut present = [true; 2];
         for (census, present) in self.censuses.iter_mut().zip(&mut present) {
             let mut counting = Counting {
@@ -161,7 +163,7 @@ impl Surveyor {
         label: &Arc<str>,
     ) -> Result<Vec<(Protocol, u32)>, CollectError> {
         let totals = SocketTotals::read().ok();
-        let pools = PortPools::read(&mut sources.settings)?;
+        let pools = PortPools::read(&mut sources.settings, self.stated_range)?;
         let sizes = pools.sizes();
         let same = totals.and_then(|totals| self.unchanged.counts(label, totals, sizes));
         if let Some(counts) = same {

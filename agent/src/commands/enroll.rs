@@ -33,7 +33,7 @@ async fn enroll_here(
     }
     let dialer = Dialer::new(
         controller,
-        SourcePorts::OutsideDynamicRange,
+        SourcePorts::OutsideDynamicRange(config.collect.dynamic_range),
         Entropy::System,
     );
     let facts = facts::gather(config.labels, &config.collect);

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use tidemark_runtime::durable;
+use tidemark_platform::private;
 
 const FILE_NAME: &str = "agent.lock";
 
@@ -17,7 +17,7 @@ pub(super) struct DataLock {
 impl DataLock {
     /// Takes the folder, which is made if it is not there.
     pub(super) fn take(data_dir: &Path) -> anyhow::Result<Self> {
-        durable::make_private_folder(data_dir)
+        private::make_folder(data_dir)
             .with_context(|| format!("the data folder {} cannot be made", data_dir.display()))?;
         let path = data_dir.join(FILE_NAME);
         let file = OpenOptions::new()

@@ -88,7 +88,7 @@ async fn serve(
     let delivery = Delivery {
         dialer: Arc::new(Dialer::new(
             controller,
-            SourcePorts::OutsideDynamicRange,
+            SourcePorts::OutsideDynamicRange(config.collect.dynamic_range),
             entropy.clone(),
         )),
         config,

@@ -18,7 +18,7 @@ pub struct ConfigFlags {
     /// File that holds the join token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Folder of identity, spool and status [default: /var/lib/tidemark].
+    /// Folder of identity, spool and status [default: the system's folder for such].
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// Time between samples, 1s to 300s [default: 30s].
@@ -30,6 +30,9 @@ pub struct ConfigFlags {
     /// Network namespaces: own, all, or names separated by commas [default: own].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     namespaces: Vec<String>,
+    /// The dynamic ports, as in 49152-65535, where the system does not tell [default: ask the system].
+    #[arg(long, value_name = "PORTS")]
+    dynamic_range: Option<String>,
     /// A label of this host, as in site=berlin; may be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     labels: Vec<(String, String)>,
@@ -81,6 +84,7 @@ impl ConfigFlags {
             ("data_dir", path(&self.data_dir)),
             ("interval", self.interval.clone()),
             ("light_interval", self.light_interval.clone()),
+            ("dynamic_range", self.dynamic_range.clone()),
             ("probe_interval", self.probe_interval.clone()),
             ("drain_timeout", self.drain_timeout.clone()),
             ("log", self.log.clone()),

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tidemark_model::PortRange;
 use tidemark_model::duration::{format_duration, parse_duration};
 use tidemark_model::watch::WatchGroup;
+use tidemark_platform::folders;
 use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX, LABELS_MAX};
 use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 
-use super::{AgentConfig, DEFAULT_DATA_DIR, SpoolSettings, TokenSource};
+use super::{AgentConfig, SpoolSettings, TokenSource};
 use crate::collect::{CollectSettings, Namespaces};
 
 const WATCH_GROUPS_MAX: usize = 32;
@@ -32,6 +34,7 @@ pub(super) struct Raw {
     interval: Option<String>,
     light_interval: Option<String>,
     namespaces: Option<RawNamespaces>,
+    dynamic_range: Option<String>,
     labels: BTreeMap<String, String>,
     watch_groups: Option<Vec<WatchGroup>>,
     top_owners: Option<u64>,
@@ -125,9 +128,7 @@ impl Raw {
                 self.drain_timeout.as_deref(),
                 seconds([1, 5, 60]),
             ),
-            data_dir: self
-                .data_dir
-                .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
+            data_dir: self.data_dir.unwrap_or_else(folders::data),
             telemetry: TelemetrySettings {
                 log: self.log.unwrap_or_else(|| "info".to_owned()),
                 log_format: self.log_format.unwrap_or_default(),
@@ -173,6 +174,7 @@ impl Raw {
             top_destinations: top("top_destinations", self.top_destinations),
             probe_interval: self.probes.unwrap_or(true).then_some(probe_interval),
             namespaces: checked_namespaces(self.namespaces.as_ref(), problems),
+            dynamic_range: checked_range(self.dynamic_range.as_deref(), problems),
             watch_groups: match &self.watch_groups {
                 Some(groups) => checked_watch_groups(groups, problems),
                 None => shipped.watch_groups,
@@ -230,6 +232,21 @@ fn checked_labels(
         }
     }
     labels
+}
+
+/// A range as in `49152-65535`.
+fn checked_range(text: Option<&str>, problems: &mut Problems) -> Option<PortRange> {
+    let text = text?;
+    let range = text.split_once('-').and_then(|(first, last)| {
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        PortRange::new(first, last).filter(|range| range.first > 0)
+    });
+    if range.is_none() {
+        problems.report(format!(
+            "dynamic_range is {text:?}; write the first and the last port, as in \"49152-65535\""
+        ));
+    }
+    range
 }
 
 fn checked_namespaces(namespaces: Option<&RawNamespaces>, problems: &mut Problems) -> Namespaces {

@@ -31,7 +31,7 @@ fn error_of(text: &str) -> String {
 fn an_empty_file_gives_the_shipped_settings() {
     let config = load("", &[]).unwrap();
     assert_eq!(config.collect.interval, Duration::from_secs(30));
-    assert_eq!(config.data_dir, Path::new(DEFAULT_DATA_DIR));
+    assert_eq!(config.data_dir, folders::data());
     assert_eq!(config.spool, SpoolSettings::default());
     assert_eq!(config.collect.watch_groups.len(), 4);
     assert!(
@@ -155,4 +155,16 @@ fn the_token_file_is_read_when_it_is_needed_and_named_when_it_is_not_there() {
         "the join token file /nonexistent/token cannot be read"
     );
     assert!(error_of("token_file = 'x'\ntoken = 'tm1.a.b.c'").contains("keep one"));
+}
+
+#[test]
+fn the_operator_may_state_the_dynamic_ports() {
+    let range = load("dynamic_range = \"40000-40099\"", &[]).unwrap();
+    let range = range.collect.dynamic_range.unwrap();
+    assert_eq!((range.first, range.last), (40_000, 40_099));
+    assert_eq!(load("", &[]).unwrap().collect.dynamic_range, None);
+    for wrong in ["40000", "40099-40000", "0-10", "1-70000", "a-b"] {
+        let error = error_of(&format!("dynamic_range = \"{wrong}\""));
+        assert!(error.contains("dynamic_range is"), "{wrong}: {error}");
+    }
 }

@@ -12,7 +12,6 @@ use rcgen::KeyPair;
 use tidemark_model::token::CaPin;
 use tidemark_platform::private::{self, Exposure};
 use tidemark_proto::v1;
-use tidemark_runtime::durable;
 use zeroize::Zeroizing;
 
 use super::credentials::{Credentials, InvalidCredentials};
@@ -147,7 +146,7 @@ impl Vault {
             None => IdentityKey::generate()?,
         };
         let files = Files::in_folder(folder);
-        durable::make_private_folder(folder).map_err(|source| files.storage_error(source))?;
+        private::make_folder(folder).map_err(|source| files.storage_error(source))?;
         check_private(folder)?;
         files
             .start_anew(&identity, &ca_pin)

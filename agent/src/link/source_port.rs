@@ -4,7 +4,8 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tidemark_model::PortRange;
+use tidemark_model::{PortRange, Protocol};
+use tidemark_platform::{connection, ports};
 use tidemark_runtime::Entropy;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -15,9 +16,7 @@ const ATTEMPTS_MAX: u16 = 16;
 const STRIP_PORTS: u16 = 1024;
 /// No port below is taken: they belong to privileged services.
 const PORT_MIN: u16 = 1024;
-/// Linux keeps its range here; where the file is missing, [`IANA_RANGE`] holds.
-const LINUX_RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// RFC 6335, and the default of Windows since Vista.
+/// RFC 6335, and the default of Windows since Vista: where the system does not tell its range.
 const IANA_RANGE: PortRange = PortRange {
     first: 49152,
     last: u16::MAX,
@@ -26,8 +25,9 @@ const IANA_RANGE: PortRange = PortRange {
 /// Where the local port of a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourcePorts {
-    /// Beside the system's dynamic range; the kernel chooses when none is to be had there.
-    OutsideDynamicRange,
+    /// Beside the dynamic range, which is the one given here or else the system's; the kernel chooses when no port is to
+    /// be had there.
+    OutsideDynamicRange(Option<PortRange>),
     /// The kernel chooses: for thousands of simulated hosts in one process.
     KernelChoice,
 }
@@ -41,24 +41,18 @@ impl SourcePorts {
     ) -> io::Result<TcpStream> {
         match self {
             Self::KernelChoice => socket_for(remote)?.connect(remote).await,
-            Self::OutsideDynamicRange => connect_outside(remote, dynamic_range(), entropy).await,
+            Self::OutsideDynamicRange(stated) => {
+                let range = stated.unwrap_or_else(dynamic_range);
+                connect_outside(remote, range, entropy).await
+            }
         }
     }
 }
 
-/// The dynamic range of the network namespace that this process lives in.
+/// The dynamic range of TCP in the network namespace that this process lives in.
 #[must_use]
 pub fn dynamic_range() -> PortRange {
-    std::fs::read_to_string(LINUX_RANGE_FILE)
-        .ok()
-        .and_then(|text| parse_range(&text))
-        .unwrap_or(IANA_RANGE)
-}
-
-fn parse_range(text: &str) -> Option<PortRange> {
-    let mut numbers = text.split_whitespace().map(str::parse);
-    let (first, last) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    PortRange::new(first, last)
+    ports::known_range(Protocol::Tcp).unwrap_or(IANA_RANGE)
 }
 
 async fn connect_outside(
@@ -69,7 +63,7 @@ async fn connect_outside(
     for port in candidates(range, entropy) {
         let socket = socket_for(remote)?;
         // Without this a port in TIME_WAIT from the last connection could not be bound again.
-        socket.set_reuseaddr(true)?;
+        socket.set_reuseaddr(connection::REUSE_IS_SAFE)?;
         let attempt = match socket.bind(unspecified(remote, port)) {
             Ok(()) => socket.connect(remote).await,
             Err(error) => Err(error),
@@ -152,17 +146,6 @@ mod tests {
         assert_eq!(ports.len(), usize::from(ATTEMPTS_MAX));
     }
 
-    #[test]
-    fn the_kernels_range_is_read() {
-        assert_eq!(
-            parse_range("32768\t60999\n"),
-            PortRange::new(32_768, 60_999)
-        );
-        for text in ["", "1", "60999 32768", "x y", "1 70000"] {
-            assert_eq!(parse_range(text), None, "{text}");
-        }
-    }
-
     #[tokio::test]
     async fn connections_of_both_families_start_outside_the_dynamic_range() {
         for local in ["127.0.0.1:0", "[::1]:0"] {
@@ -171,7 +154,7 @@ mod tests {
                 continue;
             };
             let remote = listener.local_addr().unwrap();
-            let stream = SourcePorts::OutsideDynamicRange
+            let stream = SourcePorts::OutsideDynamicRange(None)
                 .connect(remote, &Entropy::System)
                 .await
                 .unwrap();

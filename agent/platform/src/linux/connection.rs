@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_user_timeout;
 
+/// Whether `SO_REUSEADDR` lets a port in TIME_WAIT be bound again, and no more than that (`socket(7)`).
+pub const REUSE_IS_SAFE: bool = true;
+
 /// Ends a connection when data that it sent stays without acknowledgement for this long (`TCP_USER_TIMEOUT`,
 /// `tcp(7)`); otherwise the kernel retries for some 15 minutes.
 ///

@@ -19,6 +19,12 @@ const RESERVED_BYTES_MAX: usize = 256 * 1024;
 /// Whether one setting holds for TCP and UDP.
 pub const SHARED_BY_PROTOCOLS: bool = true;
 
+/// The range of the calling thread's network namespace; `None` when it cannot be read. Never takes long.
+#[must_use]
+pub fn known_range(protocol: Protocol) -> Option<PortRange> {
+    PortSettings::open().ok()?.range(protocol).ok()
+}
+
 /// The port settings of the network namespace in which they were opened. They do not keep it alive.
 #[derive(Debug)]
 pub struct PortSettings {

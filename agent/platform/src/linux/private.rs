@@ -1,6 +1,8 @@
 //! Folders that only their owner may enter: permission bits.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rustix::fs::stat;
@@ -9,6 +11,14 @@ pub use crate::exposure::Exposure;
 
 /// What an operator does about an [`Exposure`].
 pub const REMEDY: &str = "make it 700";
+
+/// Makes a folder, and those above it, that only its owner may enter. One that is there stays as it is.
+///
+/// # Errors
+/// What the file system says.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
 
 /// Who but its owner may enter a folder; `None` when nobody may.
 ///
@@ -35,5 +45,9 @@ mod tests {
         let exposed = exposure(folder.path()).unwrap().unwrap();
         assert_eq!(exposed.to_string(), "mode 750");
         exposure(&folder.path().join("missing")).unwrap_err();
+        let made = folder.path().join("a/b");
+        make_folder(&made).unwrap();
+        assert_eq!(exposure(&made).unwrap(), None);
+        make_folder(&made).unwrap();
     }
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use windows_sys::Win32::Networking::WinSock::{IPPROTO_TCP, TCP_MAXRT, setsockopt};
 
+/// Whether `SO_REUSEADDR` lets a port in TIME_WAIT be bound again, and no more than that. On Windows it takes ports away
+/// from listeners, and ports in TIME_WAIT can be bound without it.
+pub const REUSE_IS_SAFE: bool = false;
+
 /// Ends a connection when data that it sent stays without acknowledgement for this long, in whole seconds
 /// (`TCP_MAXRT`, Windows Vista); otherwise it is retried for some 20 s or until `TcpMaxDataRetransmissions` is reached.
 ///
