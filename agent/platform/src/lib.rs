@@ -7,6 +7,7 @@ pub mod address;
 mod counter_values;
 pub mod descriptor;
 pub mod error;
+pub mod event_source;
 mod exposure;
 mod nearest;
 pub mod row;
@@ -17,7 +18,7 @@ pub mod windows_data;
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    attempt, connection, counters, disk, folders, host, namespace, own, ports, private,
+    attempt, connection, counters, disk, event_log, folders, host, namespace, own, ports, private,
     process, tables,
 };
 
@@ -25,7 +26,7 @@ pub use linux::{
 mod windows;
 #[cfg(windows)]
 pub use windows::{
-    attempt, connection, counters, disk, folders, host, namespace, own, ports, private,
+    attempt, connection, counters, disk, event_log, folders, host, namespace, own, ports, private,
     process, tables,
 };
 

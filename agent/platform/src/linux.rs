@@ -5,6 +5,7 @@ pub mod connection;
 pub mod counters;
 mod diag;
 pub mod disk;
+pub mod event_log;
 pub mod folders;
 pub mod host;
 pub mod namespace;

@@ -6,6 +6,7 @@ mod buffer;
 pub mod connection;
 pub mod counters;
 pub mod disk;
+pub mod event_log;
 pub mod folders;
 pub mod host;
 mod management;
