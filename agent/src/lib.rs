@@ -4,6 +4,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod enroll;
+pub mod events;
 pub mod facts;
 pub mod identity;
 pub mod link;

@@ -28,6 +28,8 @@ use schedule::{Due, Schedule};
 
 /// How long a stop waits for the collection that is under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between any sample and an extra one: a log that is full of events must not make the agent sample without end.
+pub const EXTRA_PAUSE: Duration = Duration::from_secs(2);
 /// A wall clock that moves this much more or less than time itself was set, or the host was suspended.
 const CLOCK_JUMP_MIN_MS: u64 = 5_000;
 
@@ -114,6 +116,8 @@ struct Orders {
     stop: bool,
     /// The controller's wish, in milliseconds; 0 for none.
     wish_ms: u32,
+    /// A sample is wanted at once.
+    extra: bool,
 }
 
 impl Sampler {
@@ -132,6 +136,7 @@ impl Sampler {
                 orders: Mutex::new(Orders {
                     stop: false,
                     wish_ms: 0,
+                    extra: false,
                 }),
                 changed: Condvar::new(),
                 status: Mutex::new(SamplerStatus::new(settings.interval.get())),
@@ -146,6 +151,7 @@ impl Sampler {
             settings,
             outbox,
             clock,
+            sampled: None,
         };
         let thread = thread::Builder::new()
             .name("sampler".to_owned())
@@ -197,6 +203,12 @@ impl SamplerControl {
         self.order(|orders| orders.wish_ms = wish_ms);
     }
 
+    /// Asks for a sample at once, beside the scheduled ones: something happened that only the tables of this moment explain.
+    /// Asked too soon after another sample, it is taken when [`EXTRA_PAUSE`] is over.
+    pub fn sample_now(&self) {
+        self.order(|orders| orders.extra = true);
+    }
+
     /// How it does.
     #[must_use]
     pub fn status(&self) -> SamplerStatus {
@@ -226,7 +238,9 @@ impl Shared {
     /// Waits for `time`, or until there is a new order.
     fn wait(&self, time: Duration, known: Orders) -> Orders {
         let orders = self.orders();
-        let is_known = |orders: &mut Orders| !orders.stop && orders.wish_ms == known.wish_ms;
+        let is_known = |orders: &mut Orders| {
+            !orders.stop && orders.wish_ms == known.wish_ms && orders.extra == known.extra
+        };
         let (orders, _) = self
             .changed
             .wait_timeout_while(orders, time, is_known)
@@ -243,6 +257,8 @@ struct Worker<S> {
     clock: Clock,
     shared: Arc<Shared>,
     reporter: Reporter,
+    /// When the last sample was begun.
+    sampled: Option<Instant>,
 }
 
 impl<S: SampleSource> Worker<S> {
@@ -262,10 +278,15 @@ impl<S: SampleSource> Worker<S> {
                     .report(self.clock.now(), Report::ClockJumped { jump_ms });
             }
             let now = self.clock.now();
+            let extra_in = self.extra_in(orders);
             match schedule.due(now) {
                 Due::Sample { missed } => self.sample(now, missed),
                 Due::Light => self.light_count(now),
-                Due::Nothing(wait) => orders = self.shared.wait(wait, orders),
+                Due::Nothing(_) if extra_in == Some(Duration::ZERO) => self.sample(now, 0),
+                Due::Nothing(wait) => {
+                    let wait = extra_in.map_or(wait, |extra| wait.min(extra));
+                    orders = self.shared.wait(wait, orders);
+                }
             }
             orders = if orders.stop {
                 orders
@@ -296,7 +317,18 @@ impl<S: SampleSource> Worker<S> {
         interval
     }
 
+    /// How long until the extra sample that is wanted, if one is.
+    fn extra_in(&self, orders: Orders) -> Option<Duration> {
+        let since = self
+            .sampled
+            .map_or(EXTRA_PAUSE, |sampled| sampled.elapsed());
+        orders.extra.then(|| EXTRA_PAUSE.saturating_sub(since))
+    }
+
     fn sample(&mut self, now: Timestamp, missed: u64) {
+        // What is asked for from here on happened too late for this one.
+        self.shared.orders().extra = false;
+        self.sampled = Some(Instant::now());
         if missed > 0 {
             self.shared.status().missed += missed;
             self.reporter

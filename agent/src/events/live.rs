@@ -1,0 +1,75 @@
+//! The live log of this system as a source of events.
+
+use std::time::Duration;
+
+use tidemark_platform::event_log::{self, Subscription};
+use tidemark_platform::event_source::{Begin, EventLogError};
+
+use super::bookmark::Bookmark;
+use super::intake::LogFacts;
+use super::reader::{EventSource, SourceError};
+use super::selection;
+
+/// Events counted at most before the first start: beyond it nobody cares how many more there are.
+const COUNTED_MAX: u64 = 1_000_000;
+
+/// The live log.
+#[derive(Debug, Default)]
+pub struct LiveLog {
+    subscription: Option<Subscription>,
+}
+
+/// Whether this system has an event log that can be read.
+///
+/// # Errors
+/// [`EventLogError::Unsupported`] with the reason.
+pub fn availability() -> Result<(), EventLogError> {
+    event_log::availability()
+}
+
+impl From<EventLogError> for SourceError {
+    fn from(error: EventLogError) -> Self {
+        match error {
+            EventLogError::Stale => Self::Stale,
+            error @ (EventLogError::Unsupported(_) | EventLogError::System { .. }) => {
+                Self::Failed(Box::new(error))
+            }
+        }
+    }
+}
+
+impl EventSource for LiveLog {
+    fn facts(&mut self) -> Result<LogFacts, SourceError> {
+        let facts = event_log::facts(selection::CHANNEL)?;
+        Ok(LogFacts {
+            oldest_record: facts.oldest_record,
+            records: facts.records,
+            epoch: facts.created_ms.unwrap_or(0),
+        })
+    }
+
+    fn count_within(&mut self, age: Duration) -> Result<u64, SourceError> {
+        Ok(event_log::count(
+            &selection::query_within(age),
+            COUNTED_MAX,
+        )?)
+    }
+
+    fn open(&mut self, after: Option<&Bookmark>) -> Result<(), SourceError> {
+        // The one before is closed first.
+        self.subscription = None;
+        let bookmark = after.map(Bookmark::to_xml);
+        let begin = bookmark
+            .as_deref()
+            .map_or(Begin::Oldest, Begin::AfterBookmark);
+        self.subscription = Some(Subscription::open(selection::QUERY, begin)?);
+        Ok(())
+    }
+
+    fn next(&mut self, wait: Duration, events: &mut Vec<String>) -> Result<(), SourceError> {
+        match &mut self.subscription {
+            Some(subscription) => Ok(subscription.next(wait, events)?),
+            None => Err(SourceError::Stale),
+        }
+    }
+}
