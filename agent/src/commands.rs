@@ -2,6 +2,7 @@
 //!
 //! 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod bound_self_test;
 mod enroll;
 mod lock;
 mod reset;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tidemark_platform::tables::BOUND_SELF_TEST;
 use tidemark_runtime::Outcome;
 use tidemark_runtime::config::ConfigError;
 
@@ -41,6 +43,9 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// Forget this host's identity; it needs a new token afterwards.
     ResetIdentity(reset::ResetArgs),
+    /// Try in a process of its own whether bound sockets are listed.
+    #[command(name = BOUND_SELF_TEST, hide = true)]
+    BoundSelfTest,
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -96,6 +101,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::ResetIdentity(args) => reset::run(&args),
+        Command::BoundSelfTest => bound_self_test::run(),
         Command::Completion { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "tidemark-agent", &mut io::stdout());

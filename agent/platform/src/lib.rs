@@ -4,6 +4,8 @@
 //! reported is decided by the callers.
 
 pub mod address;
+#[cfg(any(windows, test))]
+mod answer_buffer;
 mod counter_values;
 pub mod descriptor;
 pub mod error;

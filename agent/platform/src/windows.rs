@@ -2,7 +2,6 @@
 
 pub mod attempt;
 mod bound;
-mod buffer;
 pub mod connection;
 pub mod counters;
 pub mod disk;

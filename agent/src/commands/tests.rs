@@ -22,3 +22,11 @@ fn the_documented_commands_are_understood() {
         assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
     }
 }
+
+#[test]
+fn what_the_agent_starts_of_itself_is_a_command() {
+    let words = ["tidemark-agent", BOUND_SELF_TEST];
+    assert!(Arguments::try_parse_from(words).is_ok());
+    let help = Arguments::command().render_help().to_string();
+    assert!(!help.contains(BOUND_SELF_TEST));
+}

@@ -19,10 +19,10 @@ use windows_sys::Win32::System::Threading::{
     QueryFullProcessImageNameW,
 };
 
-use super::buffer::{AnswerBuffer, Attempt, Unanswered};
 use super::service::Services;
 use super::text::from_wide;
 use crate::ReadError;
+use crate::answer_buffer::{AnswerBuffer, Attempt, Unanswered};
 pub use crate::descriptor::{Descriptor, DescriptorVisitor, ProcessDescription};
 use crate::windows_data::file_time;
 use crate::windows_data::process_list::{ListedProcess, each_process};
@@ -275,3 +275,6 @@ impl Drop for ProcessHandle {
         unsafe { CloseHandle(self.0) };
     }
 }
+
+#[cfg(test)]
+mod tests;

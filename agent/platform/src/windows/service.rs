@@ -2,7 +2,7 @@
 //!
 //! Nobody waits for it but the very first question, and that for a second at most.
 
-mod catalog;
+pub(super) mod catalog;
 mod tag;
 
 use std::collections::HashMap;

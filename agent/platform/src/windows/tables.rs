@@ -13,8 +13,8 @@ use windows_sys::Win32::NetworkManagement::IpHelper::{
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6};
 
 use super::bound::{self, EndpointList, Source};
-use super::buffer::{AnswerBuffer, Attempt, Unanswered};
 use super::{host, wine};
+use crate::answer_buffer::{AnswerBuffer, Attempt, Unanswered};
 pub use crate::table_query::{
     BOUND_SELF_TEST, BOUND_SELF_TEST_PASSED, BoundVisibility, DumpReport, TableQuery,
 };
@@ -195,3 +195,6 @@ fn list_bound(query: TableQuery) -> io::Result<Vec<(Family, EndpointList)>> {
         (Protocol::Tcp | Protocol::Udp, _, _) => Ok(Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,7 @@ use windows_sys::Win32::System::Services::{
     SC_MANAGER_ENUMERATE_SERVICE, SERVICE_ACTIVE, SERVICE_WIN32,
 };
 
-use crate::windows::buffer::AnswerBuffer;
-use crate::windows::buffer::Attempt;
+use crate::answer_buffer::{AnswerBuffer, Attempt};
 use crate::windows_data::service_list::services;
 
 /// `EnumServicesStatusExW` takes no more room than this at a time.
@@ -20,7 +19,7 @@ const ROOM_BYTES_MAX: u32 = 256 * 1024;
 const BATCHES_MAX: u32 = 64;
 
 /// Key names of running services by process, ordered.
-pub(super) fn list() -> io::Result<HashMap<u32, Vec<String>>> {
+pub(in crate::windows) fn list() -> io::Result<HashMap<u32, Vec<String>>> {
     let manager = Manager::open()?;
     let mut answer = AnswerBuffer::default();
     let mut by_process: HashMap<u32, Vec<String>> = HashMap::new();
