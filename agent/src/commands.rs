@@ -4,6 +4,7 @@
 
 mod bound_self_test;
 mod enroll;
+mod events;
 mod lock;
 mod reset;
 mod run;
@@ -41,6 +42,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Take one sample and show it; needs no controller.
     Snapshot(snapshot::SnapshotArgs),
+    /// Show events that concern ports, of this host's log or of a saved one; needs no controller.
+    Events(events::EventsArgs),
     /// Forget this host's identity; it needs a new token afterwards.
     ResetIdentity(reset::ResetArgs),
     /// Try in a process of its own whether bound sockets are listed.
@@ -100,6 +103,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Enroll(args) => enroll::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::ResetIdentity(args) => reset::run(&args),
         Command::BoundSelfTest => bound_self_test::run(),
         Command::Completion { shell } => {

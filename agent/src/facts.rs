@@ -9,6 +9,7 @@ use tidemark_platform::tables::{BoundVisibility, SocketTables, bound_visibility}
 use tidemark_platform::{TableError, host};
 
 use crate::collect::{CollectSettings, Namespaces};
+use crate::events::live;
 
 /// Longest host name that is stated (RFC 1035, section 2.3.4, without the root's dot).
 const NAME_CHARS_MAX: usize = 253;
@@ -40,7 +41,7 @@ fn capabilities(settings: &CollectSettings) -> Vec<Capability> {
         Capability::AllNamespaces => {
             settings.namespaces == Namespaces::All && host::enters_namespaces()
         }
-        Capability::Events => false,
+        Capability::Events => live::availability().is_ok(),
     };
     Capability::ALL
         .into_iter()

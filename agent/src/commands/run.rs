@@ -20,6 +20,8 @@ use super::{SettingsArgs, block_on};
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
 use crate::enroll::enroll;
+use crate::events::reader::{EventAcks, EventReaderError};
+use crate::events::{BookmarkFile, EventReader, EventReaderParts, live, selection};
 use crate::facts;
 use crate::identity::Vault;
 use crate::link::{ControllerAddress, Dialer, SourcePorts};
@@ -69,6 +71,7 @@ async fn serve(
     let outbox = open_spool(&config, &clock, &entropy)?;
     let sampler = start_sampler(&config, &outbox, &clock)?;
     let control = sampler.control();
+    let events = start_events(&config, &outbox, &control, &clock)?;
     let board = StatusBoard::new(clock.clone());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -95,11 +98,15 @@ async fn serve(
         facts,
         outbox: outbox.clone(),
         control: control.clone(),
+        event_acks: events.as_ref().map(EventReader::acks),
         board,
         clock: clock.clone(),
         entropy,
     };
     let stop = life.stop_token();
+    if let Some(events) = events {
+        life.spawn("events", keep_reading(events, stop.clone()));
+    }
     life.spawn_critical("sampler", keep_sampling(sampler, stop.clone()));
     life.spawn(
         "watchdog",
@@ -183,6 +190,41 @@ async fn keep_sampling(sampler: Sampler, stop: CancellationToken) -> Result<(), 
     sampler.stop().await
 }
 
+/// Starts reading the system's log; `None` on a system without one, which the host's capabilities tell.
+fn start_events(
+    config: &AgentConfig,
+    outbox: &OutboxHandle,
+    control: &SamplerControl,
+    clock: &Clock,
+) -> anyhow::Result<Option<EventReader>> {
+    if let Err(reason) = live::availability() {
+        tracing::info!(%reason, "events of the system's log are not read");
+        return Ok(None);
+    }
+    let control = control.clone();
+    let parts = EventReaderParts {
+        source: live::LiveLog::default(),
+        outbox: outbox.clone(),
+        bookmark: BookmarkFile::new(&config.data_dir, selection::CHANNEL),
+        clock: clock.clone(),
+        ask_for_sample: Box::new(move || control.sample_now()),
+    };
+    EventReader::start(parts)
+        .map(Some)
+        .context("the system gives no thread for the event log")
+}
+
+/// Samples matter more than events: a reader that ends leaves the agent running.
+async fn keep_reading(events: EventReader, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = events.ended() => {}
+    }
+    if let Err(error @ EventReaderError::Panicked) = events.stop().await {
+        tracing::error!(%error, "events of the system's log are no more read");
+    }
+}
+
 /// Enrolment, then the session.
 struct Delivery {
     config: AgentConfig,
@@ -190,6 +232,7 @@ struct Delivery {
     facts: HostFacts,
     outbox: OutboxHandle,
     control: SamplerControl,
+    event_acks: Option<EventAcks>,
     board: StatusBoard,
     clock: Clock,
     entropy: Entropy,
@@ -205,7 +248,7 @@ impl Delivery {
         tracing::info!(host.id = %vault.identity().host_id(), "identity ready");
         let mut settings = SessionSettings::shipped(self.facts);
         settings.drain_timeout = self.config.drain_timeout;
-        let (board, control) = (self.board, self.control);
+        let (board, control, event_acks) = (self.board, self.control, self.event_acks);
         let parts = SessionParts {
             settings,
             dialer: self.dialer,
@@ -216,6 +259,9 @@ impl Delivery {
             events: Box::new(move |event| {
                 if let SessionEvent::SampleInterval(wish) = &event {
                     control.wish_interval(*wish);
+                }
+                if let (SessionEvent::Acked { through }, Some(acks)) = (&event, &event_acks) {
+                    acks.acked(*through);
                 }
                 board.note(&event);
             }),

@@ -176,6 +176,28 @@ async fn failures_are_counted_and_reported_once_and_so_is_their_end() {
 }
 
 #[tokio::test]
+async fn a_sample_that_is_asked_for_comes_at_once_and_once() {
+    let rig = rig();
+    rig.turn(Turn::Sample);
+    let taken = || rig.sampler.control().status().taken;
+    while taken() < 1 {
+        tokio::task::yield_now().await;
+    }
+    // The clock stands still: no scheduled sample comes.
+    let asked = Instant::now();
+    for _ in 0..3 {
+        rig.sampler.control().sample_now();
+    }
+    rig.turn(Turn::Sample);
+    while taken() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(asked.elapsed() + Duration::from_millis(200) > EXTRA_PAUSE);
+    assert!(!rig.sampler.control().shared.orders().extra);
+    rig.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_panic_ends_the_sampler_and_is_told() {
     let rig = rig();
     rig.turn(Turn::Panic);
