@@ -24,7 +24,7 @@ use tidemark_model::watch::WatchGroup;
 use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
 use tidemark_platform::counters::ProtocolCounters;
 use tidemark_platform::tables::bound_visibility;
-use tidemark_platform::{NamespaceError, ReadError, TableError, host, own};
+use tidemark_platform::{NamespaceError, ReadError, TableError, host, own, tables};
 
 use self::boot::BootClock;
 use self::light::LightCounts;
@@ -113,6 +113,8 @@ pub enum CollectError {
 pub struct Collector {
     surveyor: Surveyor,
     own: Option<Sources>,
+    /// Why the socket tables are left alone, where they are.
+    hazard: Option<TableError>,
     targets: Targets,
     boot: BootClock,
     light: LightCounts,
@@ -142,6 +144,7 @@ impl Collector {
         Ok(Self {
             surveyor,
             own: Some(own_sources),
+            hazard: tables::hazard(),
             targets: Targets::new(settings.namespaces)?,
             boot: BootClock::read(Timestamp::EPOCH)?,
             light: LightCounts::default(),
@@ -152,6 +155,12 @@ impl Collector {
                 counters: None,
             },
         })
+    }
+
+    /// Why samples have no port spaces on this host; `None` when they have.
+    #[must_use]
+    pub const fn hazard(&self) -> Option<&TableError> {
+        self.hazard.as_ref()
     }
 
     /// Takes one sample. Blocks for as long as the tables take to read, about 1 us a socket, and runs the probes that
@@ -201,6 +210,9 @@ impl Collector {
     /// # Errors
     /// When the tables of the agent's own namespace cannot be read.
     pub fn light_count(&mut self, _now: Timestamp) -> Result<(), CollectError> {
+        if self.hazard.is_some() {
+            return Ok(());
+        }
         let cpu_before = own::cpu_time();
         let started = own::time_since_boot();
         for target in self.targets.current(started)?.to_vec() {
@@ -243,6 +255,9 @@ impl Collector {
     fn survey_all(&mut self, started: Duration) -> Result<Survey, CollectError> {
         let booted_at = self.boot.booted_at();
         let mut all = Survey::default();
+        if self.hazard.is_some() {
+            return Ok(all);
+        }
         for target in self.targets.current(started)?.to_vec() {
             let place = Place {
                 label: target.label(),

@@ -52,6 +52,11 @@ pub trait SampleSource: Send + 'static {
 
     /// How long to wait between light counts.
     fn light_interval(&self) -> Duration;
+
+    /// Why samples have no port spaces for as long as this source is used; `None` when they have.
+    fn hindrance(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 impl SampleSource for Collector {
@@ -67,6 +72,10 @@ impl SampleSource for Collector {
 
     fn light_interval(&self) -> Duration {
         Self::light_interval(self)
+    }
+
+    fn hindrance(&self) -> Option<Arc<str>> {
+        Some(self.hazard()?.to_string().into())
     }
 }
 
@@ -266,6 +275,10 @@ impl<S: SampleSource> Worker<S> {
         let mut orders = *self.shared.orders();
         let mut schedule = Schedule::new(self.clock.now());
         let mut watch = ClockWatch::start(&self.clock);
+        if let Some(reason) = self.source.hindrance() {
+            self.reporter
+                .report(self.clock.now(), Report::ProbesOnly { reason });
+        }
         while !orders.stop {
             let interval = self.interval(orders.wish_ms);
             let light = self

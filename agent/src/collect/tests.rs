@@ -355,6 +355,30 @@ fn other_namespaces_are_port_spaces_of_their_own() {
 }
 
 #[test]
+fn where_the_tables_are_left_alone_only_probes_say_how_it_is() {
+    let settings = CollectSettings {
+        probe_interval: Some(Duration::from_secs(15)),
+        ..settings()
+    };
+    let mut collector = Collector::new(settings).unwrap();
+    assert!(collector.hazard().is_none());
+    collector.hazard = Some(TableError::Hazardous {
+        mended_by: "KB4345418",
+    });
+    collector.light_count(NOON).unwrap();
+    let sample = collector.sample(NOON).unwrap();
+    assert_eq!(sample.port_spaces, []);
+    assert!(!sample.probes.is_empty());
+    assert!(
+        collector
+            .hazard()
+            .unwrap()
+            .to_string()
+            .ends_with("KB4345418")
+    );
+}
+
+#[test]
 fn rates_need_two_samples_and_survive_a_clock_that_jumps() {
     run_in_new(|| {
         let mut collector = collector();

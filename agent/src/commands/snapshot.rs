@@ -46,13 +46,18 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let facts = facts::gather(config.labels.clone(), &config.collect);
     let collector =
         Collector::new(config.collect).context("the socket tables of this host cannot be read")?;
+    let hazard = collector.hazard().map(ToString::to_string);
     let sample = block_on(take(collector, args.over))?;
     if args.output.is_json() {
         let mut text = serde_json::to_string_pretty(&sample)?;
         text.push('\n');
         return print(&text);
     }
-    print(&render(&facts, &sample))
+    let mut text = render(&facts, &sample);
+    if let Some(hazard) = hazard {
+        text.push_str(&format!("\nports are probed and not counted: {hazard}\n"));
+    }
+    print(&text)
 }
 
 /// Two samples when rates are wanted: the first one has nothing to compare with. The probes ran with the first.

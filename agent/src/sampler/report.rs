@@ -86,6 +86,11 @@ pub enum Report {
         /// Forward when positive, in milliseconds.
         jump_ms: i64,
     },
+    /// 7: samples have probes and no port spaces.
+    ProbesOnly {
+        /// Why.
+        reason: Arc<str>,
+    },
 }
 
 impl Report {
@@ -97,6 +102,7 @@ impl Report {
             Self::HangEnded => 4,
             Self::Missed { .. } => 5,
             Self::ClockJumped { .. } => 6,
+            Self::ProbesOnly { .. } => 7,
         }
     }
 
@@ -106,7 +112,8 @@ impl Report {
             Self::Failing { .. }
             | Self::Hanging { .. }
             | Self::HangEnded
-            | Self::ClockJumped { .. } => 1,
+            | Self::ClockJumped { .. }
+            | Self::ProbesOnly { .. } => 1,
         }
     }
 
@@ -133,6 +140,7 @@ impl Report {
                     "the host's clock jumped {way} by {by}: it was set, or the host was suspended"
                 )
             }
+            Self::ProbesOnly { reason } => format!("ports are probed and not counted: {reason}"),
         }
     }
 }

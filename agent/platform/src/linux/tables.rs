@@ -161,6 +161,12 @@ fn refusal(protocol: Protocol, errno: i32) -> TableError {
     }
 }
 
+/// Why the tables must be left alone: reading them does no harm here.
+#[must_use]
+pub const fn hazard() -> Option<TableError> {
+    None
+}
+
 /// Finds out whether this kernel lists bound-but-unconnected TCP sockets: by binding one and looking for it, because
 /// distributions port features back; by the kernel's version when no port is left to bind.
 ///

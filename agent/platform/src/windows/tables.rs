@@ -44,11 +44,10 @@ impl SocketTables {
     /// # Errors
     /// Never.
     pub fn open() -> Result<Self, TableError> {
-        let version = host::version();
         Ok(Self {
             answers: [AnswerBuffer::default(), AnswerBuffer::default()],
             shown: ShownPorts::default(),
-            hazard: hazard::of_build(version.build, version.revision),
+            hazard: known_hazard(),
         })
     }
 
@@ -110,6 +109,18 @@ impl SocketTables {
             interrupted: false,
         })
     }
+}
+
+/// Why the tables must be left alone; `None` when reading them does no harm, as far as is known of this build.
+#[must_use]
+pub fn hazard() -> Option<TableError> {
+    let TableHazard { mended_by } = known_hazard()?;
+    Some(TableError::Hazardous { mended_by })
+}
+
+fn known_hazard() -> Option<TableHazard> {
+    let version = host::version();
+    hazard::of_build(version.build, version.revision)
 }
 
 /// Whether bound-but-unconnected TCP sockets are listed. May start this program again to find out, once.
