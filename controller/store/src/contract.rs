@@ -8,6 +8,7 @@ use tidemark_model::{HostFacts, HostId, Timestamp};
 use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 
 mod cursors;
+mod events;
 mod history;
 mod hosts;
 mod notices;

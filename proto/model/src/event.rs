@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Protocol;
 use crate::sample::EventHit;
 
 /// Where an event stands in its log, and what the record holds beside source, code and time.
@@ -30,7 +31,8 @@ pub struct LogRecord {
     pub thread_id: Option<u32>,
     /// What is inserted into the text, in the order of the record; its meaning hangs on the order.
     pub data: Vec<EventDatum>,
-    /// The binary part, as in a driver's error log packet.
+    /// The binary part, as in a driver's error log packet. Hexadecimal in JSON.
+    #[serde(with = "hex")]
     pub binary: Option<Arc<[u8]>>,
     /// Error code of a driver's packet: the event's id as its source declares it.
     pub error_code: Option<u32>,
@@ -49,10 +51,40 @@ pub struct EventDatum {
     pub value: Arc<str>,
 }
 
+/// Bytes as lower-case hexadecimal digits.
+mod hex {
+    use std::sync::Arc;
+
+    use data_encoding::HEXLOWER_PERMISSIVE;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Option<Arc<[u8]>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let digits = bytes
+            .as_deref()
+            .map(|bytes| HEXLOWER_PERMISSIVE.encode(bytes));
+        digits.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Arc<[u8]>>, D::Error> {
+        let digits: Option<String> = Option::deserialize(from)?;
+        let bytes = digits.map(|digits| HEXLOWER_PERMISSIVE.decode(digits.as_bytes()));
+        bytes
+            .transpose()
+            .map(|bytes| bytes.map(Arc::from))
+            .map_err(D::Error::custom)
+    }
+}
+
 /// Source of the TCP/IP driver's events in the System log.
 pub const TCPIP_SOURCE: &str = "Tcpip";
 
-/// Ids of Tcpip events that say that a port was refused: 4227 (the endpoint was used too recently), 4231 (no TCP port),
+/// Ids of Tcpip events that say that a connection or a bind was refused its port: 4227 (the endpoint was used too recently), 4231 (no TCP port),
 /// 4266 (no UDP port). Metadata symbols `EVENT_TCPIP_TCP_TIME_WAIT_COLLISION` and
 /// `EVENT_TCPIP_{TCP,UDP}_GLOBAL_EPHEMERAL_PORT_SPACE_EXHAUSTED`.
 pub const PORT_REFUSED_CODES: [u32; 3] = [4227, 4231, 4266];
@@ -62,6 +94,17 @@ impl EventHit {
     #[must_use]
     pub fn says_port_refused(&self) -> bool {
         self.source.eq_ignore_ascii_case(TCPIP_SOURCE) && PORT_REFUSED_CODES.contains(&self.code)
+    }
+
+    /// The protocol whose dynamic ports are all in use, when the TCP/IP driver says so. A 4227 does not: it tells of a
+    /// collision with TIME_WAIT.
+    #[must_use]
+    pub fn exhausted_protocol(&self) -> Option<Protocol> {
+        match self.code {
+            4231 if self.says_port_refused() => Some(Protocol::Tcp),
+            4266 if self.says_port_refused() => Some(Protocol::Udp),
+            _ => None,
+        }
     }
 }
 
@@ -87,5 +130,24 @@ mod tests {
         assert!(hit("TCPIP", 4266).says_port_refused());
         assert!(!hit("Tcpip", 4228).says_port_refused());
         assert!(!hit("SomeApp", 4231).says_port_refused());
+    }
+
+    #[test]
+    fn a_collision_with_time_wait_is_no_exhaustion() {
+        assert_eq!(hit("Tcpip", 4231).exhausted_protocol(), Some(Protocol::Tcp));
+        assert_eq!(hit("Tcpip", 4266).exhausted_protocol(), Some(Protocol::Udp));
+        assert_eq!(hit("Tcpip", 4227).exhausted_protocol(), None);
+        assert_eq!(hit("SomeApp", 4231).exhausted_protocol(), None);
+    }
+
+    #[test]
+    fn the_binary_part_is_hexadecimal_in_json() {
+        let log = LogRecord {
+            binary: Some(Arc::from([0, 255])),
+            ..LogRecord::default()
+        };
+        let json = serde_json::to_string(&log).unwrap();
+        assert!(json.contains("\"binary\":\"00ff\""), "{json}");
+        assert_eq!(serde_json::from_str::<LogRecord>(&json).unwrap(), log);
     }
 }

@@ -19,6 +19,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::bodies::STATEMENTS,
     crate::cursors::STATEMENTS,
     crate::entities::STATEMENTS,
+    crate::events::STATEMENTS,
     crate::heads::STATEMENTS,
     crate::host_hourly::STATEMENTS,
     crate::hosts::STATEMENTS,
