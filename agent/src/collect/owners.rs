@@ -267,22 +267,23 @@ impl OwnerCache {
             }
             return Holder::Known(socket.owner);
         }
-        if let Some(unresolved) = self.unresolved.get_mut(&holder) {
+        let unresolved = self.unresolved.get_mut(&holder);
+        let waits = unresolved.is_some_and(|unresolved| {
             unresolved.seen = self.sample;
-            if unresolved.wait_samples > 0 {
-                return Holder::Nobody;
-            }
-        }
+            unresolved.wait_samples > 0
+        });
         match self.holders {
+            HolderKind::Socket if waits => Holder::Nobody,
             HolderKind::Socket => Holder::Unknown,
             HolderKind::Process => self.find_process(holder),
         }
     }
 
-    /// Takes a process for an owner.
+    /// Takes a process for an owner. Processes are listed once more in a sample for one that was never looked for; its
+    /// number may be given away again at any time, so that looking for it is not put off.
     fn find_process(&mut self, process: u32) -> Holder {
         let mut found = self.slot_for(process);
-        if found.is_none() && !self.is_renewed {
+        if found.is_none() && !self.is_renewed && !self.unresolved.contains_key(&process) {
             self.is_renewed = true;
             self.renew();
             found = self.slot_for(process);

@@ -155,6 +155,19 @@ fn a_process_that_a_row_names_is_its_holder_at_once() {
 }
 
 #[test]
+fn a_process_is_found_whose_number_was_that_of_one_that_is_gone() {
+    let mut cache = OwnerCache::open_for(HolderKind::Process).unwrap();
+    let own = std::process::id();
+    cache.begin();
+    cache.give_up_on(std::iter::once(own));
+    cache.finish();
+    cache.begin();
+    let row = connection(own, 50_000, TcpState::Established);
+    assert!(matches!(holder(&mut cache, &row), Holder::Known(_)));
+    assert!(cache.unresolved.is_empty());
+}
+
+#[test]
 fn a_connection_in_time_wait_belongs_to_who_held_it_and_to_nobody_once_that_has_ended() {
     let mut cache = OwnerCache::open_for(HolderKind::Process).unwrap();
     let mut program = std::process::Command::new("sleep")
