@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod forecast;
 pub mod guard;
 pub mod history;
+pub mod host_events;
 pub mod hosts;
 pub mod live;
 pub mod openapi;

@@ -13,7 +13,7 @@ use tidemark_model::{HostId, HostState, SessionId, Timestamp};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-pub use host::{Delivery, HostLive, HostProfile};
+pub use host::{Delivery, HostLive, HostProfile, Refusals};
 pub use minutes::LastHour;
 pub use space::{Level, SpaceLive};
 

@@ -95,6 +95,10 @@ metrics! {
     Counter records_duplicate = "tidemark_records_duplicate_total";
     /// Records lost for good, as agents or gaps in their sequence say.
     Counter records_dropped = "tidemark_records_dropped_total";
+    /// Events of hosts durable, each record of a host's log once.
+    Counter events_stored = "tidemark_events_stored_total";
+    /// Records of hosts' logs that were told again, as after a restart of an agent, and not stored twice.
+    Counter events_duplicate = "tidemark_events_duplicate_total";
     /// Points durable.
     Counter points_stored = "tidemark_points_stored_total";
     /// Group commits.

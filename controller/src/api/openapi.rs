@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::{events, forecast, history, hosts, live, status, tokens};
+use super::{events, forecast, history, host_events, hosts, live, status, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,6 +16,7 @@ use super::{events, forecast, history, hosts, live, status, tokens};
         hosts::list,
         hosts::detail,
         hosts::revoke,
+        host_events::list,
         history::history,
         history::compare,
         forecast::list,

@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
-use super::{events, forecast, history, hosts, live, openapi, status, tokens};
+use super::{events, forecast, history, host_events, hosts, live, openapi, status, tokens};
 use crate::app::App;
 use crate::web;
 
@@ -94,12 +94,15 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 26] = [
+pub static ROUTES: [Route; 27] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
     api(GET, "/api/v1/hosts/{host}", Role::Viewer, || {
         routing::get(hosts::detail)
+    }),
+    api(GET, "/api/v1/hosts/{host}/events", Role::Viewer, || {
+        routing::get(host_events::list)
     }),
     api(POST, "/api/v1/hosts/{host}/revoke", Role::Admin, || {
         routing::post(hosts::revoke)

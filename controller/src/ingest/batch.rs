@@ -8,7 +8,7 @@ use tidemark_model::delivery::GapReason;
 use tidemark_model::notice::Notice;
 use tidemark_model::sample::EventHit;
 use tidemark_model::{HostId, Sample, Timestamp};
-use tidemark_store::{Cursor, EntityRow, NewNotice, NewRecent};
+use tidemark_store::{Cursor, EntityRow, NewEvent, NewNotice, NewRecent};
 use tokio::sync::oneshot;
 
 use super::{IngestError, Opened};
@@ -34,15 +34,26 @@ pub(super) struct HostBatch {
     pub(super) points: u64,
     pub(super) entities: Vec<EntityRow>,
     pub(super) samples: Vec<(Timestamp, Arc<Sample>)>,
-    pub(super) events: Vec<(Timestamp, EventHit)>,
+    pub(super) events: Vec<StagedEvent>,
     /// Records lost for good, counted for the first time.
     pub(super) gaps: Vec<(GapReason, u64)>,
+}
+
+/// An event on its way into the store.
+#[derive(Debug)]
+pub(super) struct StagedEvent {
+    /// On the controller's clock.
+    pub(super) at: Timestamp,
+    pub(super) hit: EventHit,
+    /// Whether the commit stored it; a record of the host's log that was told before is stored already.
+    pub(super) is_new: bool,
 }
 
 /// A host's part as the store takes it.
 pub(super) struct HostWrite<'a> {
     pub(super) recent: &'a [NewRecent],
     pub(super) entities: &'a [EntityRow],
+    pub(super) events: Vec<NewEvent<'a>>,
     pub(super) cursor: Cursor,
 }
 
@@ -112,6 +123,15 @@ impl HostBatch {
         HostWrite {
             recent: &self.recent,
             entities: &self.entities,
+            events: self
+                .events
+                .iter()
+                .map(|event| NewEvent {
+                    host: cursor.host,
+                    at: event.at,
+                    hit: &event.hit,
+                })
+                .collect(),
             cursor,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidemark_history::{EntityInterner, EntityNumber, Row};
 use tidemark_model::delivery::{GapReason, RecordGap};
 use tidemark_model::notice::{Notice, NoticeKind};
+use tidemark_model::sample::EventHit;
 use tidemark_model::{Entity, HostId, Timestamp};
 use tidemark_proto::convert::record::{DecodedBatch, Record};
 use tidemark_runtime::{Clock, Lifecycle};
@@ -14,7 +15,7 @@ use tidemark_store::{EntityRow, NewRecent, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::batch::{Batch, HostBatch, HostWrite};
+use super::batch::{Batch, HostBatch, HostWrite, StagedEvent};
 use super::lane::{HostLane, Place};
 use super::{Delivered, IngestError, IngestQueue, Item, Lane, LaneKey, OpenLane, Opened, apply};
 use crate::gateway::outcome::chain;
@@ -66,7 +67,7 @@ pub struct Writer {
     queue_tx: mpsc::WeakSender<Item>,
 }
 
-/// Sample seen and durable, in points: what a batch costs before it is encoded.
+/// Bytes of a point before it is encoded; events are counted in as many points as they would be.
 const ROW_BYTES_PER_POINT: usize = 6;
 
 impl Writer {
@@ -284,6 +285,11 @@ impl Writer {
             .flat_map(|write| write.recent.iter().map(borrowed))
             .collect();
         tx.recent_append(&recent).await?;
+        let events: Vec<_> = writes
+            .iter()
+            .flat_map(|write| write.events.iter().copied())
+            .collect();
+        let are_new = tx.events_append(&events).await?;
         let cursors: Vec<_> = writes.into_iter().map(|write| write.cursor).collect();
         tx.cursors_save(&cursors).await?;
         tx.hosts_touch(&seen).await?;
@@ -291,6 +297,15 @@ impl Writer {
         tx.commit().await?;
         for (notice, id) in batch.notices.iter_mut().zip(ids) {
             notice.id = id;
+        }
+        // Hosts without a lane were not written.
+        let written = batch
+            .hosts
+            .iter_mut()
+            .filter(|(host, _)| self.lanes.contains_key(*host))
+            .flat_map(|(_, part)| &mut part.events);
+        for (event, is_new) in written.zip(are_new) {
+            event.is_new = is_new;
         }
         self.touched.extend(seen);
         Ok(())
@@ -326,6 +341,10 @@ impl Writer {
                 .records_stored
                 .add(part.stored_rows.saturating_add(part.events.len() as u64));
             metrics.points_stored.add(part.points);
+            let new = part.events.iter().filter(|event| event.is_new).count();
+            let known = part.events.len().saturating_sub(new);
+            metrics.events_stored.add(new as u64);
+            metrics.events_duplicate.add(known as u64);
             lane.acked.send_if_modified(|acked| {
                 let advanced = *acked < lane.cursor.through_seq;
                 *acked = lane.cursor.through_seq;
@@ -423,6 +442,7 @@ async fn rehearse(store: &Store, write: &HostWrite<'_>) -> Result<(), StoreError
     let mut tx = store.begin().await?;
     tx.entities_add(write.entities).await?;
     tx.recent_append(write.recent).await?;
+    tx.events_append(&write.events).await?;
     tx.cursors_save(std::slice::from_ref(&write.cursor)).await?;
     tx.rollback().await
 }
@@ -514,11 +534,26 @@ impl Staging<'_> {
             }
             Record::Event(event) => {
                 let at = self.lane.happened_at(event.at, self.key.skew_ms, self.now);
-                self.host.events.push((at, event));
-                0
+                let bytes = event_bytes(&event);
+                self.host.events.push(StagedEvent {
+                    at,
+                    hit: event,
+                    is_new: false,
+                });
+                bytes.div_ceil(ROW_BYTES_PER_POINT)
             }
         }
     }
+}
+
+/// Rough size of an event's row.
+fn event_bytes(event: &EventHit) -> usize {
+    let log = event.log.as_deref();
+    let xml = log.and_then(|log| log.xml.as_deref()).map_or(0, str::len);
+    let data: usize = log.map_or(0, |log| {
+        log.data.iter().map(|datum| datum.value.len()).sum()
+    });
+    event.text.len() + xml + data
 }
 
 fn refused_one(seq: tidemark_model::Seq) -> RecordGap {

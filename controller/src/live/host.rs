@@ -9,7 +9,7 @@ use tidemark_model::forecast::Forecast;
 use tidemark_model::host::Capability;
 use tidemark_model::port::OWN_NAMESPACE;
 use tidemark_model::view::{DeliveryView, HostDetail, HostView};
-use tidemark_model::{HostId, HostState, PortSpaceKey, Sample, Timestamp};
+use tidemark_model::{HostId, HostState, PortSpaceKey, Protocol, Sample, Timestamp};
 
 use tidemark_store::Cursor;
 
@@ -75,6 +75,35 @@ pub struct HostLive {
     pub spaces: BTreeMap<PortSpaceKey, SpaceLive>,
     /// What became of its records.
     pub delivery: Delivery,
+    /// Ports that its system refused since the newest sample.
+    pub refusals: Refusals,
+}
+
+/// How often a host's system said that no port was to be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    tcp: u32,
+    udp: u32,
+}
+
+impl Refusals {
+    /// Adds `times` of that protocol.
+    pub const fn add(&mut self, protocol: Protocol, times: u32) {
+        let sum = match protocol {
+            Protocol::Tcp => &mut self.tcp,
+            Protocol::Udp => &mut self.udp,
+        };
+        *sum = sum.saturating_add(times);
+    }
+
+    /// Those of a protocol.
+    #[must_use]
+    pub const fn of(self, protocol: Protocol) -> u32 {
+        match protocol {
+            Protocol::Tcp => self.tcp,
+            Protocol::Udp => self.udp,
+        }
+    }
 }
 
 impl HostLive {
@@ -94,6 +123,7 @@ impl HostLive {
                 duplicates: 0,
                 spool: None,
             },
+            refusals: Refusals { tcp: 0, udp: 0 },
         }
     }
 
@@ -125,7 +155,7 @@ impl HostLive {
         &mut self,
         at: Timestamp,
         sample: &Sample,
-        exhaustion_events: u32,
+        refusals: Refusals,
     ) -> Vec<(PortSpaceKey, Forecast)> {
         let settings = self.detector_settings();
         let mut changed = Vec::new();
@@ -138,7 +168,7 @@ impl HostLive {
             let readings = SampleReadings::new(sample, space);
             // The system's events name the protocol's pool, which is the host's own namespace.
             let events = if &*space.key.namespace == OWN_NAMESPACE {
-                exhaustion_events
+                refusals.of(space.key.protocol)
             } else {
                 0
             };

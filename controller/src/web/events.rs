@@ -6,15 +6,16 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use tidemark_model::Timestamp;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::EventView;
-use tidemark_store::{NoticeQuery, NoticeStart};
+use tidemark_model::{HostId, Timestamp};
+use tidemark_store::{EventQuery, NoticeQuery, NoticeStart, RecordXml, StoredEvent};
 
 use super::{Frame, for_person, page as respond, words};
 use crate::api::events as api;
 use crate::api::fleet;
 use crate::api::guard::Asking;
+use crate::api::host_events::event_sentence;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
 use crate::app::App;
@@ -108,6 +109,66 @@ impl EventRow {
             event,
         }
     }
+
+    /// The line of what a host reported, as seen at `now`.
+    fn of_hit(event: &StoredEvent, (host, name): (HostId, Option<String>), now: Timestamp) -> Self {
+        let view = EventView {
+            id: event.id,
+            at_ms: event.at.unix_ms(),
+            host: Some(host.to_string()),
+            host_name: name,
+            kind: NoticeKind::HostEvent.as_str().to_owned(),
+            text: event_sentence(&event.hit),
+        };
+        let mut line = Self::new(view, now);
+        let level = event.hit.log.as_ref().and_then(|log| log.level);
+        line.tone = match level {
+            _ if event.hit.exhausted_protocol().is_some() => "urgent",
+            // Information and whatever is less.
+            Some(4..) => "calm",
+            Some(_) | None => line.tone,
+        };
+        line
+    }
+}
+
+/// What happened to a host, newest first: what the controller noticed, and what the host's log and agent reported.
+pub(super) async fn rows_of_host(app: &App, host: HostId, rows: usize) -> Answer<Vec<EventRow>> {
+    let now = app.clock.now();
+    let limit = u32::try_from(rows).unwrap_or(u32::MAX);
+    let notices = NoticeQuery {
+        start: NoticeStart::Newest,
+        host: Some(host),
+        kind: None,
+        since: None,
+        // Those of events are left out below.
+        limit: limit.saturating_mul(8),
+    };
+    let mut found = api::page(app, &notices).await?;
+    found.retain(|event| event.kind != NoticeKind::HostEvent.as_str());
+    let mut lines: Vec<EventRow> = found
+        .into_iter()
+        .map(|event| EventRow::new(event, now))
+        .collect();
+    let query = EventQuery {
+        host,
+        before: None,
+        since: None,
+        source: None,
+        code: None,
+        xml: RecordXml::Without,
+        limit,
+    };
+    let mut tx = app.store.read().await?;
+    let hits = tx.events_page(&query).await?;
+    let name = app.live.read(host, |live| live.profile.name.to_string());
+    lines.extend(
+        hits.iter()
+            .map(|hit| EventRow::of_hit(hit, (host, name.clone()), now)),
+    );
+    lines.sort_by_key(|line| std::cmp::Reverse(line.event.at_ms));
+    lines.truncate(rows);
+    Ok(lines)
 }
 
 #[derive(Template)]

@@ -10,10 +10,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use tidemark_model::view::{HostDetail, PortSpaceView};
 use tidemark_model::{HostId, Timestamp};
-use tidemark_store::{NoticeQuery, NoticeStart};
 
 use self::now::Now;
-use super::events::{EventRow, rows_of};
+use super::events::{EventRow, rows_of_host};
 use super::standing;
 use super::{Frame, for_person, page as respond};
 use crate::api::fleet;
@@ -23,7 +22,7 @@ use crate::api::problem::Answer;
 use crate::app::App;
 
 /// Events that a host's page lists.
-const EVENTS: u32 = 30;
+const EVENTS: usize = 30;
 
 /// Ranges of the chart: name in addresses, words, milliseconds.
 const RANGES: [(&str, &str, i64); 5] = [
@@ -65,13 +64,6 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
         .or(RANGES.iter().find(|(name, _, _)| *name == RANGE_DEFAULT))
         .copied()
         .unwrap_or(("1h", "1 h", 3_600_000));
-    let query = NoticeQuery {
-        start: NoticeStart::Newest,
-        host: Some(id),
-        kind: None,
-        since: None,
-        limit: EVENTS,
-    };
     let tabs = tabs_of(&detail, params.one("space")?);
     let space = tabs
         .iter()
@@ -82,7 +74,7 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
         now,
-        events: rows_of(app, &query).await?,
+        events: rows_of_host(app, id, EVENTS).await?,
         ranges: &RANGES,
         range: range.0,
         range_ms: range.2,

@@ -139,6 +139,12 @@ impl MadeUp {
 
     /// Delivers samples as an agent does, and waits until they are durable.
     pub async fn deliver(&self, host: HostId, samples: Vec<Sample>) {
+        let records = samples.into_iter().map(Record::Sample);
+        self.deliver_records(host, records.collect()).await;
+    }
+
+    /// Delivers records in an epoch of their own, and waits until they are durable.
+    pub async fn deliver_records(&self, host: HostId, records: Vec<Record>) {
         let app = &self.started.app;
         let wish = OpenLane {
             host,
@@ -146,12 +152,9 @@ impl MadeUp {
             skew_ms: 0,
         };
         let mut lane = app.ingest.open(wish).await.unwrap().lane;
-        let last = samples.len() as u64;
-        let records = (1..)
-            .map(Seq::new)
-            .zip(samples.into_iter().map(Record::Sample));
+        let last = records.len() as u64;
         let batch = DecodedBatch {
-            records: records.collect(),
+            records: (1..).map(Seq::new).zip(records).collect(),
             refused: vec![],
         };
         lane.reserve()

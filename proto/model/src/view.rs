@@ -182,6 +182,60 @@ pub struct EventView {
     pub text: String,
 }
 
+/// Something that a host's event log or its agent reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostEventView {
+    /// Its number, ascending in the order of arrival.
+    pub id: i64,
+    /// When it happened, on the controller's clock.
+    pub at_ms: i64,
+    /// When it happened, on the host's clock.
+    pub host_at_ms: i64,
+    /// Source, as in `Tcpip`; `tidemark-agent` for what the agent itself reports.
+    pub source: String,
+    /// Id in its source, as in 4231.
+    pub code: u32,
+    /// How many times it was seen.
+    pub count: u32,
+    /// One sentence.
+    pub text: String,
+    /// Log of the host, as in `System`; `null` for what the agent itself reports.
+    pub channel: Option<String>,
+    /// Number of the record in that log.
+    pub record_id: Option<u64>,
+    /// Computer that wrote it.
+    pub computer: Option<String>,
+    /// 1 critical, 2 error, 3 warning, 4 information.
+    pub level: Option<u8>,
+    /// The upper half of a classic event's 32-bit id.
+    pub qualifiers: Option<u16>,
+    /// Process that wrote it; 4, the system, for drivers.
+    pub process_id: Option<u32>,
+    /// Thread that wrote it.
+    pub thread_id: Option<u32>,
+    /// What is inserted into its text, in the record's order.
+    pub data: Vec<HostEventDatum>,
+    /// The binary part, as hexadecimal digits.
+    pub binary: Option<String>,
+    /// Error code of a driver's packet.
+    pub error_code: Option<u32>,
+    /// NTSTATUS of a driver's packet.
+    pub final_status: Option<u32>,
+    /// The record as the host's system rendered it; only when it was asked for.
+    pub xml: Option<String>,
+}
+
+/// One value of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostEventDatum {
+    /// Its name, where the record gives one.
+    pub name: Option<String>,
+    /// Its text.
+    pub value: String,
+}
+
 /// What a join token is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
