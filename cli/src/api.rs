@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemark_model::Secret;
 use tidemark_model::view::{
-    EventView, HistoryView, HostDetail, HostView, JoinTokenCreated, JoinTokenRequest,
-    JoinTokenView, Page, Problem, StatusView,
+    EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
+    JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
 pub use self::live::{Heard, Live};
@@ -112,6 +112,17 @@ impl Api {
     /// At most `rows` events, newest first.
     pub async fn events(&self, query: Query, rows: usize) -> Result<Vec<EventView>, Failure> {
         self.list(&["events"], query, rows).await
+    }
+
+    /// At most `rows` events of a host's log, newest first.
+    pub async fn host_events(
+        &self,
+        host: &str,
+        query: Query,
+        rows: usize,
+    ) -> Result<Vec<HostEventView>, Failure> {
+        let answer = self.list(&["hosts", host, "events"], query, rows).await;
+        self.name_the_host(answer, &[host.to_owned()]).await
     }
 
     /// Changes as they happen.

@@ -214,6 +214,15 @@ pub struct EventsArgs {
     /// Only of this kind, as in host_rebooted
     #[arg(long)]
     pub kind: Option<String>,
+    /// What that host's event log and agent reported, with the record of each
+    #[arg(long, requires = "host", conflicts_with = "kind")]
+    pub log: bool,
+    /// Only of this source of the log, as in Tcpip
+    #[arg(long, requires = "log")]
+    pub source: Option<String>,
+    /// Only of this event id in its source, as in 4231
+    #[arg(long, requires = "log")]
+    pub code: Option<u32>,
     /// Only since: 14d, 1h or 2026-11-20T10:00
     #[arg(long, value_name = "WHEN")]
     pub since: Option<Moment>,

@@ -1,5 +1,7 @@
 //! `get events`: what happened; with `--watch` what happens.
 
+mod log;
+
 use std::pin::pin;
 
 use serde::{Serialize, Serializer};
@@ -22,6 +24,9 @@ use crate::render::{Report, Screen, words};
 pub async fn list(ctx: &Ctx<'_>, wanted: &EventsArgs) -> Result<(), Failure> {
     let api = ctx.api()?;
     let screen = ctx.screen();
+    if let Some(host) = wanted.host.as_deref().filter(|_| wanted.log) {
+        return log::list(ctx, &api, host, wanted).await;
+    }
     let mut query = Query::new();
     query.extend(wanted.host.clone().map(|host| ("host", host)));
     query.extend(wanted.kind.clone().map(|kind| ("kind", kind)));

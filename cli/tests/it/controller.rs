@@ -183,6 +183,10 @@ fn router(canned: Canned) -> Router {
         .route("/api/v1/hosts", get(hosts))
         .route("/api/v1/hosts/{host}", get(host))
         .route("/api/v1/hosts/{host}/revoke", post(revoke))
+        .route(
+            "/api/v1/hosts/{host}/events",
+            get(|| async { page(fixtures::host_events()) }),
+        )
         .route("/api/v1/history", get(history))
         .route("/api/v1/compare", get(compare))
         .route("/api/v1/forecast", get(forecast))

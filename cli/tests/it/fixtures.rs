@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tidemark_model::Sample;
 use tidemark_model::view::{
-    DeliveryView, EventView, HistoryView, HostDetail, HostView, JoinTokenCreated, JoinTokenView,
-    PortSpaceView, SeriesView, StatusView,
+    DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
+    JoinTokenView, PortSpaceView, SeriesView, StatusView,
 };
 
 /// The time at which every test runs: Monday 2026-11-23 03:00 UTC.
@@ -214,6 +214,40 @@ pub fn events() -> Vec<EventView> {
             "enrolled\r\nwith a token",
         ),
         event(1, 30 * DAY, None, "controller", "the controller started"),
+    ]
+}
+
+pub fn host_events() -> Vec<HostEventView> {
+    let event = |id, ago, code, text: &str| HostEventView {
+        id,
+        at_ms: NOW - ago,
+        host_at_ms: NOW - ago + 5,
+        source: "Tcpip".to_owned(),
+        code,
+        count: 1,
+        text: text.to_owned(),
+        channel: Some("System".to_owned()),
+        record_id: Some(123_456),
+        computer: Some("SRV01".to_owned()),
+        level: Some(3),
+        qualifiers: Some(32_768),
+        process_id: Some(4),
+        thread_id: Some(8),
+        data: vec![],
+        binary: None,
+        error_code: Some(0x8000_1087),
+        final_status: Some(0),
+        xml: None,
+    };
+    vec![
+        event(2, MINUTE, 4231, "no dynamic TCP port could be had"),
+        HostEventView {
+            channel: None,
+            record_id: None,
+            level: None,
+            error_code: None,
+            ..event(1, HOUR, 4227, HOSTILE)
+        },
     ]
 }
 

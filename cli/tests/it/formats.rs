@@ -111,6 +111,28 @@ fn events_and_tokens_are_listed() {
 }
 
 #[test]
+fn a_hosts_log_is_listed_with_its_records() {
+    let controller = Controller::start();
+    let log = ["get", "events", "--host", "web-1", "--log"];
+    assert_snapshot!("host_log", controller.stdout(&log));
+    let csv = [
+        &log[..],
+        &["--source", "Tcpip", "--code", "4231", "-o", "csv"],
+    ]
+    .concat();
+    assert_snapshot!(
+        "host_log_csv",
+        controller.stdout(&csv).replace('\u{1b}', "<ESC>")
+    );
+    let asked = controller.requests();
+    let asked = asked.last().unwrap();
+    assert!(
+        asked.contains("/hosts/web-1/events?source=Tcpip&code=4231&"),
+        "{asked}"
+    );
+}
+
+#[test]
 fn a_host_is_described_with_who_holds_its_ports() {
     assert_snapshot!(Controller::start().stdout(&["describe", "host", "web-1"]));
 }
