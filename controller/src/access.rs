@@ -1,22 +1,29 @@
 //! Who may use the operators' API: API tokens, and browsers that one of them or a code has signed in. Deny by default.
 
 pub mod browser;
+mod remembered;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use subtle::ConstantTimeEq as _;
+use tidemark_model::error_code::ApiError as _;
 use tidemark_model::role::Role;
 use tidemark_model::token::{JoinToken, TokenId};
-use tidemark_model::{Secret, Timestamp};
+use tidemark_model::{ErrorCode, Secret, Timestamp};
 use tidemark_store::{ApiToken, NewApiToken, StoreError};
 
 use crate::app::App;
 
 pub use browser::{BrowserSessions, LoginCodes, SignedInBy};
+pub use remembered::RememberedTokens;
 
 const PREFIX: &str = "tma1";
+
+/// How long one look waits for a database that is known not to answer.
+const PATIENCE_WHILE_AWAY: Duration = Duration::from_millis(500);
 
 /// An API token as an operator holds it: `tma1.<id>.<secret>`.
 #[derive(Clone, Debug)]
@@ -48,6 +55,27 @@ pub struct Caller {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// Who says so.
+    pub vouched: Vouched,
+}
+
+/// Who says that a caller is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vouched {
+    /// The store, at this moment, or this process itself.
+    Now,
+    /// The store, a short while ago; it does not answer. They may look, whatever their role.
+    Before,
+}
+
+impl Caller {
+    fn holds((token, vouched): (ApiToken, Vouched)) -> Self {
+        Self {
+            name: token.name,
+            role: token.role,
+            vouched,
+        }
+    }
 }
 
 impl ApiKey {
@@ -117,20 +145,18 @@ impl App {
     }
 
     /// Who holds that token; `None` when it is unknown, wrong, expired or revoked. Asks the store each time, so that a
-    /// revoked token is out at once.
+    /// revoked token is out at once. While the database is away, a token that it vouched for a short while ago is let
+    /// in to see what this controller knows by itself.
     ///
     /// # Errors
     /// What the database says.
     pub async fn caller_of(&self, key: &ApiKey) -> Result<Option<Caller>, StoreError> {
-        let Some(stored) = self.valid_token(key.id).await? else {
+        let Some(valid) = self.valid_token(key.id).await? else {
             return Ok(None);
         };
         let shown = JoinToken::secret_hash(key.secret.expose());
-        let is_right = bool::from(stored.secret_hash[..].ct_eq(&shown[..]));
-        Ok(is_right.then_some(Caller {
-            name: stored.name,
-            role: stored.role,
-        }))
+        let is_right = bool::from(valid.0.secret_hash[..].ct_eq(&shown[..]));
+        Ok(is_right.then(|| Caller::holds(valid)))
     }
 
     /// Who stands behind a credential at this moment; `None` when it has ended or was revoked.
@@ -139,33 +165,51 @@ impl App {
     /// What the database says.
     pub async fn standing_of(&self, credential: Credential) -> Result<Option<Caller>, StoreError> {
         match credential {
-            Credential::Token(id) => {
-                let stored = self.valid_token(id).await?;
-                Ok(stored.map(|stored| Caller {
-                    name: stored.name,
-                    role: stored.role,
-                }))
-            }
+            Credential::Token(id) => Ok(self.valid_token(id).await?.map(Caller::holds)),
             Credential::Browser(key) => {
                 let Some(session) = self.browser_sessions.find(key, self.clock.now()) else {
                     return Ok(None);
                 };
-                let still_valid = match session.by {
-                    SignedInBy::Code => true,
-                    SignedInBy::Token(id) => self.valid_token(id).await?.is_some(),
-                };
-                Ok(still_valid.then_some(session.caller))
+                match session.by {
+                    SignedInBy::Code => Ok(Some(session.caller)),
+                    SignedInBy::Token(id) => Ok(self.valid_token(id).await?.map(Caller::holds)),
+                }
             }
         }
     }
 
-    async fn valid_token(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
-        let mut tx = self.store.read().await?;
-        let stored = tx.api_token_find(id).await?;
+    async fn valid_token(&self, id: TokenId) -> Result<Option<(ApiToken, Vouched)>, StoreError> {
         let now = self.clock.now();
-        Ok(stored.filter(|stored| {
-            stored.revoked_at.is_none() && stored.expires_at.is_none_or(|end| end > now)
+        let found = match self.stored_token(id).await {
+            Ok(stored) => {
+                self.remembered_tokens.learn(id, stored.as_ref(), now);
+                stored.map(|token| (token, Vouched::Now))
+            }
+            Err(error) if error.code() == ErrorCode::Unavailable => {
+                let Some(token) = self.remembered_tokens.recall(id, now) else {
+                    return Err(error);
+                };
+                Some((token, Vouched::Before))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(found.filter(|(token, _)| {
+            token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)
         }))
+    }
+
+    /// Asks the database, but not for as long as it takes to be sure that it is away when that is known already.
+    async fn stored_token(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        let ask = async {
+            let mut tx = self.store.read().await?;
+            tx.api_token_find(id).await
+        };
+        if self.metrics.database_ready.get() > 0 {
+            return ask.await;
+        }
+        tokio::time::timeout(PATIENCE_WHILE_AWAY, ask)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 }
 

@@ -12,7 +12,7 @@ use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::access::{BrowserSessions, LoginCodes};
+use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::ingest::IngestHandle;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -40,6 +40,8 @@ pub struct App {
     pub login_codes: LoginCodes,
     /// Browsers that are signed in.
     pub browser_sessions: BrowserSessions,
+    /// API tokens that were valid a short while ago.
+    pub remembered_tokens: RememberedTokens,
     /// Places for history queries that run at once.
     pub query_places: Semaphore,
     /// Sessions that are open.

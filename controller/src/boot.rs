@@ -15,7 +15,7 @@ use tidemark_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::access::{BrowserSessions, LoginCodes};
+use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
 use crate::gateway::{self, listener::Listener};
@@ -152,6 +152,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
         browser_sessions: BrowserSessions::new(entropy.clone()),
+        remembered_tokens: RememberedTokens::default(),
         query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),
         ingest: ingest_handle,

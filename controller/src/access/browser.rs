@@ -177,12 +177,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use tidemark_model::Role;
 
+    use super::super::Vouched;
     use super::*;
 
     fn caller() -> Caller {
         Caller {
             name: "quick start".to_owned(),
             role: Role::Admin,
+            vouched: Vouched::Now,
         }
     }
 

@@ -18,7 +18,7 @@ use super::connection::Peer;
 use super::problem::ApiProblem;
 use super::routes::{self, Access, Reader};
 use crate::access::browser::BrowserSessions;
-use crate::access::{ApiKey, Caller, Credential};
+use crate::access::{ApiKey, Caller, Credential, Vouched};
 use crate::app::App;
 use crate::web;
 
@@ -212,6 +212,12 @@ fn pass<K: Clone + Eq + std::hash::Hash>(
 }
 
 fn check_role(caller: &Caller, needs: Role) -> Result<(), ApiProblem> {
+    if caller.vouched == Vouched::Before && needs > Role::Viewer {
+        return Err(ApiProblem::new(
+            ErrorCode::Unavailable,
+            "the database does not answer; until it does, you can look, and nothing can be changed",
+        ));
+    }
     if caller.role >= needs {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use tidemark_model::Role;
 
 use super::page;
 use crate::access::browser::SESSION_LIFE;
-use crate::access::{ApiKey, Caller, Credential, SignedInBy};
+use crate::access::{ApiKey, Caller, Credential, SignedInBy, Vouched};
 use crate::api::connection::{Peer, Transport};
 use crate::api::guard::Asking;
 use crate::api::params::Params;
@@ -57,6 +57,7 @@ pub async fn with_code(
     let caller = Caller {
         name: "this machine".to_owned(),
         role: Role::Admin,
+        vouched: Vouched::Now,
     };
     signed_in(&app, peer, caller, SignedInBy::Code)
 }

@@ -97,6 +97,12 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// For a caller whose own patience with the database has ended.
+    #[must_use]
+    pub const fn timed_out() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+
     /// Like `From`, but a violated unique key becomes [`StoreError::AlreadyExists`].
     pub(crate) fn unless_exists(what: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |error| {

@@ -67,8 +67,10 @@ fn a_database_that_is_killed_while_samples_flow_costs_none_of_them() -> anyhow::
         assert!(page.contains("The database does not answer"), "{page}");
         assert!(page.contains(&name), "what is known is shown");
         let asked = controller.cli(&["get", "hosts"]).await?;
-        assert_eq!(asked.code, Some(1), "{asked:?}");
-        assert!(asked.stderr.contains("database"), "{}", asked.stderr);
+        asked.succeeded().context("what is known is told")?;
+        let refused = controller.cli(&["token", "create"]).await?;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("database"), "{}", refused.stderr);
         assert!(agent.ended()?.is_none(), "{}", agent.said());
         postgres.restart().await?;
         until_stored(&controller, stored + 3).await?;
