@@ -336,6 +336,7 @@ async fn history(State(canned): State<Canned>, query: Parameters) -> Response {
     };
     let mut view = fixtures::history(series);
     view.series_left_out = u64::from(parameter(&query, "top") == Some("1")) * 12;
+    view.approximate = parameter(&query, "agg") == Some("p95");
     Json(view).into_response()
 }
 

@@ -183,6 +183,7 @@ pub fn history(series: Vec<SeriesView>) -> HistoryView {
         to_ms: NOW,
         step_ms: MINUTE,
         tier: "raw".to_owned(),
+        approximate: false,
         points_read: 3_600,
         series_left_out: 0,
         series,

@@ -283,6 +283,21 @@ fn series_that_are_left_out_are_said_so_beside_the_output() {
 }
 
 #[test]
+fn an_approximated_aggregate_is_said_to_be_one() {
+    let controller = Controller::start();
+    let exact = controller.run(&["history", "--agg", "max", "-o", "json"]);
+    assert!(!exact.stderr.contains("approximated"), "{}", exact.stderr);
+    let finished = controller.run(&["history", "--agg", "p95", "-o", "json"]);
+    let view: HistoryView = serde_json::from_str(&finished.stdout).unwrap();
+    assert!(view.approximate);
+    assert!(
+        finished.stderr.contains("is approximated"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
 fn a_comparison_shows_both_periods_and_the_change() {
     let controller = Controller::start();
     let output = controller

@@ -136,6 +136,8 @@ pub struct HistoryView {
     pub step_ms: i64,
     /// Where the points come from: `raw`, `5m` or `1h`.
     pub tier: String,
+    /// Whether the values are an approximation: the aggregate is not kept in that tier, and was made from what is.
+    pub approximate: bool,
     /// Points that were read to answer.
     pub points_read: u64,
     /// Whether series were left out by `top` or by the limit on series; the answer never lacks points in silence.

@@ -52,12 +52,19 @@ fn is_empty(view: &HistoryView) -> bool {
         .all(|series| series.points.iter().all(|(_, value)| value.is_none()))
 }
 
-fn left_out(view: &HistoryView) -> Vec<String> {
+/// What a reader of the figures should know about them.
+fn remarks(view: &HistoryView) -> Vec<String> {
     let count = view.series_left_out;
-    let words = format!(
+    let left_out = format!(
         "{count} more series are left out; ask for more with --top, or for fewer with --entity or --label"
     );
-    (count > 0).then_some(words).into_iter().collect()
+    let approximate = format!(
+        "{} is approximated from points of {}; a shorter or more recent range is exact",
+        view.agg, view.tier
+    );
+    let left_out = (count > 0).then_some(left_out);
+    let approximate = view.approximate.then_some(approximate);
+    left_out.into_iter().chain(approximate).collect()
 }
 
 fn value_cell(value: Option<f64>) -> Cell {
@@ -138,7 +145,7 @@ impl Report for History {
     }
 
     fn notes(&self) -> Vec<String> {
-        left_out(&self.view)
+        remarks(&self.view)
     }
 }
 
@@ -257,7 +264,7 @@ impl Report for Comparison {
     }
 
     fn notes(&self) -> Vec<String> {
-        left_out(&self.view)
+        remarks(&self.view)
     }
 }
 

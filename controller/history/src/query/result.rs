@@ -85,6 +85,7 @@ impl QueryResult {
             to_ms: self.steps.range.to.unix_ms(),
             step_ms: self.steps.step_ms,
             tier: self.tier.as_str().to_owned(),
+            approximate: self.is_approximate,
             points_read: self.points_read,
             series_left_out: self.left_out,
             series: self

@@ -64,6 +64,7 @@ mod tests {
             to_ms: 2_000,
             step_ms: 1_000,
             tier: "raw".to_owned(),
+            approximate: false,
             points_read: 1,
             series_left_out: 0,
             series: vec![SeriesView {
