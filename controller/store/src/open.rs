@@ -28,7 +28,10 @@ pub enum OpenError {
         found: String,
     },
     /// The database belongs to another program.
-    #[error("{place} is not Tidemark's ({found}); name another one, or an empty one")]
+    #[error(
+        "{place} is not Tidemark's ({found}) and was left as it is; name another one, or an empty one; if it was Tidemark's before, its \
+         beginning was overwritten: put the newest backup in its place"
+    )]
     Foreign {
         /// Where.
         place: String,
