@@ -21,8 +21,8 @@ use clap::Parser;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
 use tidemark_controller::pki::Authority;
-use tidemark_controller::settings::RetentionAges;
 use tidemark_controller::tasks::compact::Compactor;
+use tidemark_history::compact::Retention;
 use tidemark_model::Timestamp;
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::{DatabaseUrl, Store};
@@ -102,7 +102,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure(args: &Args, app: &Arc<App>, clock: &Clock) -> anyhow::Result<Figures> {
     let mut fleet = Fleet::enrol(app, args.hosts, START).await?;
-    let mut compactor = Compactor::new(Arc::clone(app), RetentionAges::default());
+    let mut compactor = Compactor::new(Arc::clone(app), Retention::default());
     let rounds = u64::from(args.hours) * 3_600 / ROUND.as_secs();
     let mut figures = Figures {
         hosts: args.hosts,

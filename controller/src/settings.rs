@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tidemark_history::compact::Retention;
 use tidemark_model::duration::parse_duration;
 use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 15] = [
     "data_dir",
     "database",
     "http",
@@ -22,6 +23,9 @@ pub const KEYS: [&str; 12] = [
     "retention.raw",
     "retention.five_minutes",
     "retention.hour",
+    "retention.raw_bytes_max",
+    "retention.five_minutes_bytes_max",
+    "retention.hour_bytes_max",
     "log",
     "log_format",
 ];
@@ -48,6 +52,9 @@ struct RetentionConfig {
     raw: String,
     five_minutes: String,
     hour: String,
+    raw_bytes_max: Option<u64>,
+    five_minutes_bytes_max: Option<u64>,
+    hour_bytes_max: Option<u64>,
 }
 
 impl Default for Config {
@@ -73,6 +80,9 @@ impl Default for RetentionConfig {
             raw: "14d".to_owned(),
             five_minutes: "90d".to_owned(),
             hour: "730d".to_owned(),
+            raw_bytes_max: None,
+            five_minutes_bytes_max: None,
+            hour_bytes_max: None,
         }
     }
 }
@@ -94,31 +104,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a stop may take.
     pub drain_timeout: Duration,
-    /// How long each tier is kept.
-    pub retention: RetentionAges,
+    /// How long, and in how many bytes, each tier of history is kept.
+    pub retention: Retention,
     /// How to log.
     pub telemetry: TelemetrySettings,
-}
-
-/// How long each tier of history is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetentionAges {
-    /// Samples as they came.
-    pub raw: Duration,
-    /// Five minutes a row.
-    pub five_minutes: Duration,
-    /// An hour a row.
-    pub hour: Duration,
-}
-
-impl Default for RetentionAges {
-    fn default() -> Self {
-        Self {
-            raw: DAY * 14,
-            five_minutes: DAY * 90,
-            hour: DAY * 730,
-        }
-    }
 }
 
 impl Config {
@@ -139,30 +128,12 @@ impl Config {
             duration("drain_timeout", &self.drain_timeout),
             &mut problems,
         );
-        let raw = noted(
-            duration("retention.raw", &self.retention.raw),
-            &mut problems,
-        );
-        let five_minutes = noted(
-            duration("retention.five_minutes", &self.retention.five_minutes),
-            &mut problems,
-        );
-        let hour = noted(
-            duration("retention.hour", &self.retention.hour),
-            &mut problems,
-        );
+        let retention = self.retention.check(&mut problems);
         if self.connections_max == 0 {
             problems.push("connections_max is 0; it must be at least 1".to_owned());
         }
-        if let (Some(raw), Some(five_minutes), Some(hour)) = (raw, five_minutes, hour)
-            && (raw < DAY || five_minutes < raw || hour < five_minutes)
-        {
-            problems.push("retention: raw must be at least 1d, five_minutes at least raw, and hour at least five_minutes".to_owned());
-        }
-        match (database, drain_timeout, raw, five_minutes, hour) {
-            (Some(database), Some(drain_timeout), Some(raw), Some(five_minutes), Some(hour))
-                if problems.is_empty() =>
-            {
+        match (database, drain_timeout, retention) {
+            (Some(database), Some(drain_timeout), Some(retention)) if problems.is_empty() => {
                 Ok(Settings {
                     data_dir: self.data_dir,
                     database,
@@ -171,11 +142,7 @@ impl Config {
                     agents_address: self.agents_address,
                     connections_max: self.connections_max,
                     drain_timeout,
-                    retention: RetentionAges {
-                        raw,
-                        five_minutes,
-                        hour,
-                    },
+                    retention,
                     telemetry: TelemetrySettings {
                         log: self.log,
                         log_format: self.log_format,
@@ -187,7 +154,30 @@ impl Config {
     }
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
+impl RetentionConfig {
+    fn check(&self, problems: &mut Vec<String>) -> Option<Retention> {
+        let raw = noted(duration("retention.raw", &self.raw), problems);
+        let five_minutes = noted(
+            duration("retention.five_minutes", &self.five_minutes),
+            problems,
+        );
+        let hour = noted(duration("retention.hour", &self.hour), problems);
+        let retention = Retention {
+            raw: raw?,
+            five_minutes: five_minutes?,
+            hour: hour?,
+            raw_bytes_max: self.raw_bytes_max,
+            five_minutes_bytes_max: self.five_minutes_bytes_max,
+            hour_bytes_max: self.hour_bytes_max,
+        };
+        let checked = retention.check();
+        noted(
+            checked.map_err(|error| format!("retention: {error}")),
+            problems,
+        )?;
+        Some(retention)
+    }
+}
 
 fn duration(key: &str, text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| format!("{key}: {error}"))
@@ -204,7 +194,7 @@ mod tests {
     #[test]
     fn the_defaults_are_legal() {
         let settings = Config::default().check().unwrap();
-        assert_eq!(settings.retention.raw, DAY * 14);
+        assert_eq!(settings.retention, Retention::default());
         assert_eq!(settings.grpc.port(), 7443);
     }
 
@@ -214,6 +204,10 @@ mod tests {
             database: Some("mysql://x".to_owned()),
             drain_timeout: "soon".to_owned(),
             connections_max: 0,
+            retention: RetentionConfig {
+                raw: "1d".to_owned(),
+                ..RetentionConfig::default()
+            },
             ..Config::default()
         };
         let text = config.check().unwrap_err().to_string();
@@ -221,6 +215,7 @@ mod tests {
             "database: ",
             "drain_timeout: \"soon\"",
             "connections_max is 0",
+            "retention: raw history is kept 24 h, but at least 48 h",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::settings::Settings;
 
 pub mod compact;
-pub mod forget;
+pub mod expire;
 mod rebuild;
 mod reissue;
 
@@ -19,7 +19,10 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         "compact",
         compact::Compactor::new(Arc::clone(app), settings.retention).run(),
     );
-    life.spawn("forget", forget::run(Arc::clone(app)));
+    life.spawn(
+        "expire",
+        expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
+    );
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
 }

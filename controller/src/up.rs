@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidemark_history::compact::Retention;
 use tidemark_model::duration::parse_duration;
 use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
@@ -18,7 +19,7 @@ use tidemark_runtime::{Lifecycle, durable};
 use tidemark_store::DatabaseUrl;
 
 use crate::boot::{self, DataFolder, Started, reachable};
-use crate::settings::{RetentionAges, Settings};
+use crate::settings::Settings;
 
 /// How the quick start is told what to do.
 #[derive(Clone, Debug, clap::Args)]
@@ -110,7 +111,7 @@ impl UpArgs {
             agents_address: None,
             connections_max: 50_000,
             drain_timeout: DRAIN_TIMEOUT,
-            retention: RetentionAges::default(),
+            retention: Retention::default(),
             telemetry: TelemetrySettings {
                 log: self.log.clone(),
                 log_format: LogFormat::Text,

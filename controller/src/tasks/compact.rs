@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_history::Tier;
-use tidemark_history::compact::{CompactPolicy, Retention};
+use tidemark_history::compact::{CompactPolicy, DayBytes, Retention};
 use tidemark_model::{HostId, Timestamp};
 use tidemark_store::StoreError;
 
 use crate::app::App;
 use crate::gateway::outcome::chain;
-use crate::settings::RetentionAges;
 
 /// Rows wait this long for their first compaction. Each compaction of a host costs a dozen statements whatever it
 /// holds, so shorter packs cost more than the bytes that they save for an hour.
@@ -37,17 +36,13 @@ const TASKS_MAX: usize = 128;
 /// Sources held in memory for them, in bytes.
 const TASKS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Notices are kept this long.
-const NOTICES_KEPT: Duration = Duration::from_secs(90 * 86_400);
-
-/// Notices deleted in one transaction.
-const NOTICES_DELETED_MAX: u32 = 10_000;
-
 /// The compactor's state.
 pub struct Compactor {
     app: Arc<App>,
     policy: CompactPolicy,
     swept_at: Option<Timestamp>,
+    /// What each day of each tier took at the last sweep, where retention by bytes needs it.
+    days: Vec<DayBytes>,
     /// Damaged rows and segments: said once, then left alone until retention takes them.
     damaged: HashSet<Damaged>,
 }
@@ -71,15 +66,9 @@ pub struct CompactStatus {
 }
 
 impl Compactor {
-    /// A compactor that keeps history for those ages.
+    /// A compactor that keeps history that long.
     #[must_use]
-    pub fn new(app: Arc<App>, ages: RetentionAges) -> Self {
-        let retention = Retention {
-            raw: ages.raw,
-            five_minutes: ages.five_minutes,
-            hour: ages.hour,
-            ..Retention::default()
-        };
+    pub fn new(app: Arc<App>, retention: Retention) -> Self {
         Self {
             app,
             policy: CompactPolicy {
@@ -87,6 +76,7 @@ impl Compactor {
                 pack: PACK,
                 ..CompactPolicy::default()
             },
+            days: Vec::new(),
             swept_at: None,
             damaged: HashSet::new(),
         }
@@ -147,7 +137,7 @@ impl Compactor {
             .is_none_or(|at| now.ms_since(at) >= tidemark_model::time::duration_ms(SWEEP_EVERY));
         if is_sweep {
             self.swept_at = Some(now);
-            self.forget_notices(now).await?;
+            self.days = self.days_of_tiers().await?;
             return Ok(self.app.live.ids().into_iter().collect());
         }
         let cutoff = now.saturating_sub(self.policy.pack);
@@ -166,11 +156,17 @@ impl Compactor {
         }
     }
 
-    async fn forget_notices(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut tx = self.app.store.begin().await?;
-        tx.notices_delete_before(now.saturating_sub(NOTICES_KEPT), NOTICES_DELETED_MAX)
-            .await?;
-        tx.commit().await
+    async fn days_of_tiers(&self) -> Result<Vec<DayBytes>, StoreError> {
+        if !self.policy.retention.is_by_bytes() {
+            return Ok(Vec::new());
+        }
+        let days = self.app.store.read().await?.segment_days().await?;
+        let day_of = |day: tidemark_store::SegmentDay| DayBytes {
+            tier: history_tier(day.tier),
+            until: day.until,
+            bytes: day.size_bytes,
+        };
+        Ok(days.into_iter().map(day_of).collect())
     }
 }
 

@@ -45,9 +45,7 @@ pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
 pub use notices::{NewNotice, NoticeQuery, NoticeStart};
 pub use open::OpenError;
 pub use recent::{NewRecent, Recent, RecentId};
-pub use segments::{
-    MergeScan, Mergeable, NewSegment, Replacement, Segment, SegmentId, Tier, TierTotals,
-};
+pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
 pub use settings::Setting;
 pub use span::Span;
 pub use store::{Backend, Store};

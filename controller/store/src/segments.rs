@@ -93,26 +93,13 @@ pub struct Replacement<'r> {
     pub put: &'r [NewSegment],
 }
 
-/// A bucket of one host that holds several segments.
+/// Bytes of one tier's segments of all hosts that end on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mergeable {
-    /// The host.
-    pub host: HostId,
-    /// The bucket.
-    pub bucket: Span,
-    /// Segments that begin in it, at least 2.
-    pub segments: u64,
-}
-
-/// What one tier holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TierTotals {
+pub struct SegmentDay {
     /// The tier.
     pub tier: Tier,
-    /// Its segments.
-    pub segments: u64,
-    /// Points in them.
-    pub points: u64,
+    /// End of the day, UTC.
+    pub until: Timestamp,
     /// Bytes of their bodies.
     pub size_bytes: u64,
 }
@@ -134,20 +121,9 @@ statements! {
     OF_HOST = select_segments!("WHERE host = $1 AND tier = $2 AND to_at > $3 AND from_at < $4 ORDER BY to_at, id");
     DELETE = "DELETE FROM segments WHERE host = $1 AND id IN (SELECT value FROM json_each($2))",
         postgres "DELETE FROM segments WHERE host = $1 AND id = ANY($2::bigint[])";
-    DELETE_BEFORE = "DELETE FROM segments WHERE id IN \
-        (SELECT id FROM segments WHERE tier = $1 AND to_at <= $2 ORDER BY to_at LIMIT $3)",
-        postgres "DELETE FROM segments USING \
-        (SELECT host, to_at, id FROM segments WHERE tier = $1 AND to_at <= $2 ORDER BY to_at LIMIT $3) AS old \
-        WHERE segments.host = old.host AND segments.tier = $1 AND segments.to_at = old.to_at AND segments.id = old.id";
-    // Division truncates alike on both, and buckets before 1970 do not occur.
-    MERGEABLE = "SELECT host, from_at / $2 * $2 AS bucket_at, count(*) AS segments FROM segments \
-        WHERE tier = $1 AND from_at >= $3 AND to_at <= $4 AND host > $5 \
-        GROUP BY host, bucket_at HAVING count(*) > 1 ORDER BY host, bucket_at LIMIT $6",
-        postgres "SELECT host, from_at / $2 * $2 AS bucket_at, count(*) AS segments FROM segments \
-        WHERE tier = $1 AND from_at >= $3 AND to_at <= $4 AND host > $5 \
-        GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 1, 2 LIMIT $6";
-    TOTALS = "SELECT tier, count(*) AS segments, CAST(sum(points) AS BIGINT) AS points, \
-        CAST(sum(size_bytes) AS BIGINT) AS size_bytes FROM segments GROUP BY tier ORDER BY tier";
+    // Division truncates alike on both, and segments before 1970 do not occur.
+    DAYS = "SELECT tier, (to_at + 86399999) / 86400000 AS day, CAST(sum(size_bytes) AS BIGINT) AS size_bytes \
+        FROM segments GROUP BY 1, 2 ORDER BY 1, 2";
 }
 
 #[derive(FromRow)]
@@ -186,48 +162,6 @@ impl TryFrom<SegmentRow> for Segment {
             body,
         })
     }
-}
-
-#[derive(FromRow)]
-struct TotalsRow {
-    tier: i64,
-    segments: i64,
-    points: i64,
-    size_bytes: i64,
-}
-
-impl TryFrom<TotalsRow> for TierTotals {
-    type Error = StoreError;
-
-    fn try_from(row: TotalsRow) -> Result<Self, StoreError> {
-        let TotalsRow {
-            tier,
-            segments,
-            points,
-            size_bytes,
-        } = row;
-        Ok(Self {
-            tier: Tier::from_number(tier).ok_or_else(|| TABLE.unreadable("tier", tier))?,
-            segments: TABLE.unsigned("count(*)", segments)?,
-            points: TABLE.unsigned("points", points)?,
-            size_bytes: TABLE.unsigned("size_bytes", size_bytes)?,
-        })
-    }
-}
-
-/// Which buckets to look for, for [`Tx::segments_mergeable`].
-#[derive(Clone, Copy, Debug)]
-pub struct MergeScan {
-    /// The tier.
-    pub tier: Tier,
-    /// Width of a bucket in milliseconds, positive; buckets are aligned to the Unix epoch.
-    pub bucket_ms: i64,
-    /// Only segments that lie in here; align it to buckets.
-    pub within: Span,
-    /// Only hosts after this one.
-    pub after: Option<HostId>,
-    /// At most this many buckets.
-    pub limit: u32,
 }
 
 impl Tx {
@@ -303,46 +237,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The buckets that hold more than one segment, by host and time: what the compactor merges.
-    ///
-    /// # Errors
-    /// [`StoreError::InvalidValue`] when the bucket's width is not positive.
-    pub async fn segments_mergeable(
-        &mut self,
-        scan: &MergeScan,
-    ) -> Result<Vec<Mergeable>, StoreError> {
-        if scan.bucket_ms <= 0 {
-            return Err(StoreError::InvalidValue {
-                field: "width of a bucket",
-                limit: "positive",
-            });
-        }
-        let after = scan.after.map(|id| id.to_string()).unwrap_or_default();
-        let text = match self {
-            Self::Sqlite(_) => MERGEABLE.sqlite,
-            Self::Postgres(_) => MERGEABLE.postgres,
-        };
-        let rows: Vec<(String, i64, i64)> = on_conn!(self, conn => sqlx::query_as(text)
-            .bind(scan.tier.number())
-            .bind(scan.bucket_ms)
-            .bind(scan.within.from.unix_ms())
-            .bind(scan.within.to.unix_ms())
-            .bind(after)
-            .bind(i64::from(scan.limit))
-            .fetch_all(conn).await?);
-        let mergeable = |(host, bucket_at, segments): (String, i64, i64)| {
-            Ok(Mergeable {
-                host: TABLE.host("host", &host)?,
-                bucket: Span {
-                    from: Timestamp::from_unix_ms(bucket_at),
-                    to: Timestamp::from_unix_ms(bucket_at.saturating_add(scan.bucket_ms)),
-                },
-                segments: TABLE.unsigned("count(*)", segments)?,
-            })
-        };
-        rows.into_iter().map(mergeable).collect()
-    }
-
     /// Puts segments in the place of batches and segments of one host.
     ///
     /// # Errors
@@ -360,34 +254,21 @@ impl Tx {
         self.segments_put(change.put).await
     }
 
-    /// Deletes at most `limit` segments of a tier that end at `cutoff` or before, oldest first. Answers how many.
+    /// Bytes by tier and the day on which segments end, oldest days of each tier first. Reads an index of all segments.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn segments_delete_before(
-        &mut self,
-        tier: Tier,
-        cutoff: Timestamp,
-        limit: u32,
-    ) -> Result<u64, StoreError> {
-        let text = match self {
-            Self::Sqlite(_) => DELETE_BEFORE.sqlite,
-            Self::Postgres(_) => DELETE_BEFORE.postgres,
+    pub async fn segment_days(&mut self) -> Result<Vec<SegmentDay>, StoreError> {
+        let rows: Vec<(i64, i64, i64)> =
+            on_conn!(self, conn => sqlx::query_as(DAYS).fetch_all(conn).await?);
+        let day_of = |(tier, day, size_bytes): (i64, i64, i64)| {
+            Ok(SegmentDay {
+                tier: Tier::from_number(tier).ok_or_else(|| TABLE.unreadable("tier", tier))?,
+                until: Timestamp::from_unix_ms(day.saturating_mul(86_400_000)),
+                size_bytes: TABLE.unsigned("size_bytes", size_bytes)?,
+            })
         };
-        Ok(on_conn!(self, conn => sqlx::query(text)
-            .bind(tier.number()).bind(cutoff.unix_ms()).bind(i64::from(limit))
-            .execute(conn).await?
-            .rows_affected()))
-    }
-
-    /// What each tier holds; tiers without segments are left out.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn tier_totals(&mut self) -> Result<Vec<TierTotals>, StoreError> {
-        let rows: Vec<TotalsRow> =
-            on_conn!(self, conn => sqlx::query_as(TOTALS).fetch_all(conn).await?);
-        rows.into_iter().map(TierTotals::try_from).collect()
+        rows.into_iter().map(day_of).collect()
     }
 
     async fn segments_delete(

@@ -1,9 +1,10 @@
 //! Events of hosts' logs: stored once, listed with their parts, shown as text, counted, gone when they are old.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidemark_controller::tasks::forget::{EVENTS_KEPT, forget};
+use tidemark_controller::tasks::expire::{EVENTS_KEPT, Expirer};
 use tidemark_model::event::{EventDatum, LogRecord};
 use tidemark_model::sample::EventHit;
 use tidemark_model::view::{EventView, HostDetail, HostEventView, Page};
@@ -217,15 +218,21 @@ async fn events_go_when_they_are_old() {
     let id = fleet.host("web-1").await;
     let app = &fleet.started.app;
     let now = app.clock.now();
-    let records: Vec<Record> = (0..1_100_u64)
+    let records: Vec<Record> = (1..=1_100_u64)
         .map(|number| {
             let age = EVENTS_KEPT + Duration::from_secs(number);
             Record::Event(hit(now.saturating_sub(age), 4227, number))
         })
-        .chain([Record::Event(hit(now, 4231, 2_000))])
+        .chain(
+            [(4227, EVENTS_KEPT / 2), (4231, Duration::ZERO)].map(|(code, age)| {
+                Record::Event(hit(now.saturating_sub(age), code, 2_000 + u64::from(code)))
+            }),
+        )
         .collect();
     fleet.deliver_records(id, records).await;
-    assert_eq!(forget(app, now).await.unwrap(), 1_099);
+    let expirer = Expirer::new(Arc::clone(app), Duration::from_secs(86_400));
+    expirer.activate().await.unwrap();
+    assert_eq!(expirer.activate().await.unwrap().events, 0);
     assert_eq!(
         codes(&events(&fleet, "/api/v1/hosts/web-1/events").await),
         [4231, 4227]

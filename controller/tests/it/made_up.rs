@@ -10,7 +10,8 @@ use tidemark_controller::app::identities::profile_of;
 use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
-use tidemark_controller::settings::{RetentionAges, Settings};
+use tidemark_controller::settings::Settings;
+use tidemark_history::compact::Retention;
 use tidemark_model::sample::{
     AgentCost, CountQuality, CounterRates, DestinationSample, OwnerCounts, OwnerSample,
     PortSpaceSample, ProcessIdentity, WatchGroupSample,
@@ -57,7 +58,7 @@ impl MadeUp {
             agents_address: None,
             connections_max: 100,
             drain_timeout: Duration::from_secs(5),
-            retention: RetentionAges::default(),
+            retention: Retention::default(),
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));

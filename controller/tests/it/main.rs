@@ -11,5 +11,6 @@ mod host_events;
 mod login;
 mod made_up;
 mod pages;
+mod retention;
 mod routes;
 mod sse;

@@ -139,6 +139,14 @@ impl Retention {
         Ok(())
     }
 
+    /// Whether a tier has a limit by bytes.
+    #[must_use]
+    pub const fn is_by_bytes(&self) -> bool {
+        self.raw_bytes_max.is_some()
+            || self.five_minutes_bytes_max.is_some()
+            || self.hour_bytes_max.is_some()
+    }
+
     /// What has expired at `now`, by age and, given the bytes of each tier and day, by bytes.
     #[must_use]
     pub fn cutoffs(&self, now: Timestamp, days: &[DayBytes]) -> Cutoffs {

@@ -71,7 +71,7 @@ impl Compactor {
     ) -> Result<Vec<Task>, StoreError> {
         let mut tx = self.app.store.read().await?;
         let (recent, segments) = self.list(&mut tx, host).await?;
-        let cutoffs = self.policy.retention.cutoffs(now, &[]);
+        let cutoffs = self.policy.retention.cutoffs(now, &self.days);
         let jobs = plan(&recent, &segments, &self.policy, cutoffs, now);
         let mut entities = Arc::default();
         if jobs.iter().any(sums_up_hours) {

@@ -6,8 +6,8 @@ use tidemark_model::{PortSpaceKey, Protocol};
 
 use super::*;
 use crate::{
-    HourlyRow, MergeScan, NewRecent, NewSegment, Recent, RecentId, Replacement, Segment, Span,
-    StoreError, Tier, Tx,
+    HourlyRow, NewRecent, NewSegment, Recent, RecentId, Replacement, Segment, Span, StoreError,
+    Tier, Tx,
 };
 
 contract!(
@@ -18,9 +18,7 @@ contract!(
     segments_are_found_by_overlap,
     heads_say_what_there_is_without_the_bytes,
     bodies_come_in_the_order_asked_for_or_not_at_all,
-    buckets_with_several_segments_are_mergeable,
-    retention_takes_the_oldest_of_one_tier,
-    tiers_are_summed_from_what_they_hold,
+    segments_are_summed_by_tier_and_day,
     hours_are_replaced_when_written_again,
 );
 
@@ -281,99 +279,29 @@ async fn segments_are_found_by_overlap(store: Store) {
     );
 }
 
-async fn buckets_with_several_segments_are_mergeable(store: Store) {
+async fn segments_are_summed_by_tier_and_day(store: Store) {
+    const DAY: i64 = 86_400_000;
     let mut tx = store.begin().await.unwrap();
-    let given = [
-        segment(0, Tier::Raw, 100, 110),
-        segment(0, Tier::Raw, 110, 120),
-        segment(0, Tier::Raw, 200, 210),
-        segment(0, Tier::Raw, 300, 310),
-        segment(0, Tier::Raw, 305, 310),
-        segment(1, Tier::Raw, 100, 110),
-        segment(1, Tier::Hour, 110, 120),
-    ];
-    tx.segments_put(&given).await.unwrap();
-    let mut scan = MergeScan {
-        tier: Tier::Raw,
-        bucket_ms: 100,
-        within: span(0, 400),
-        after: None,
-        limit: 10,
-    };
-    let found = tx.segments_mergeable(&scan).await.unwrap();
-    let buckets: Vec<_> = found.iter().map(|one| (one.bucket, one.segments)).collect();
-    assert_eq!(buckets, [(span(100, 200), 2), (span(300, 400), 2)]);
-    assert!(found.iter().all(|one| one.host == host_id(0)));
-    scan.within = span(0, 200);
-    assert_eq!(tx.segments_mergeable(&scan).await.unwrap().len(), 1);
-    scan.after = Some(host_id(0));
-    assert!(tx.segments_mergeable(&scan).await.unwrap().is_empty());
-    scan.bucket_ms = 0;
-    let refused = tx.segments_mergeable(&scan).await;
-    assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
-}
-
-async fn retention_takes_the_oldest_of_one_tier(store: Store) {
-    let mut tx = store.begin().await.unwrap();
-    for from in [30, 0, 20, 10] {
-        tx.segment_put(&segment(0, Tier::Raw, from, from + 10))
-            .await
-            .unwrap();
-    }
-    tx.segment_put(&segment(0, Tier::Hour, 0, 10))
-        .await
-        .unwrap();
-    assert_eq!(
-        tx.segments_delete_before(Tier::Raw, at(30), 2)
-            .await
-            .unwrap(),
-        2
-    );
-    let left = segments_of(&mut tx, 0, Tier::Raw, span(0, 100)).await;
-    assert_eq!(
-        left.iter().map(|one| one.span.from).collect::<Vec<_>>(),
-        [at(20), at(30)]
-    );
-    assert_eq!(
-        tx.segments_delete_before(Tier::Raw, at(30), 9)
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(
-        tx.segments_delete_before(Tier::Raw, at(30), 9)
-            .await
-            .unwrap(),
-        0
-    );
-    assert_eq!(
-        segments_of(&mut tx, 0, Tier::Hour, span(0, 100))
-            .await
-            .len(),
-        1
-    );
-}
-
-async fn tiers_are_summed_from_what_they_hold(store: Store) {
-    let mut tx = store.begin().await.unwrap();
-    assert!(tx.tier_totals().await.unwrap().is_empty());
+    assert!(tx.segment_days().await.unwrap().is_empty());
     let given = [
         segment(0, Tier::Raw, 0, 10),
-        segment(1, Tier::Raw, 0, 10),
+        segment(1, Tier::Raw, 5, DAY),
+        segment(1, Tier::Raw, 5, DAY + 1),
         segment(1, Tier::Hour, 0, 10),
     ];
     tx.segments_put(&given).await.unwrap();
-    let totals = tx.tier_totals().await.unwrap();
-    let seen: Vec<_> = totals
+    let days = tx.segment_days().await.unwrap();
+    let seen: Vec<_> = days
         .iter()
-        .map(|one| (one.tier, one.segments, one.points, one.size_bytes))
+        .map(|day| (day.tier, day.until, day.size_bytes))
         .collect();
-    let bytes = given[0].body.len() as u64;
+    let [first, second, third, fourth] = given.map(|segment| segment.body.len() as u64);
     assert_eq!(
         seen,
         [
-            (Tier::Raw, 2, 10_000_000_000, 2 * bytes),
-            (Tier::Hour, 1, 5_000_000_000, bytes)
+            (Tier::Raw, at(DAY), first + second),
+            (Tier::Raw, at(2 * DAY), third),
+            (Tier::Hour, at(DAY), fourth),
         ]
     );
 }

@@ -1,0 +1,106 @@
+//! What is only kept for a while: notices, hosts' events, hourly rows, join tokens that nobody can use. History has its
+//! compactor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_store::StoreError;
+
+use crate::app::App;
+use crate::gateway::outcome::chain;
+
+/// Between two activations.
+const PERIOD: Duration = Duration::from_secs(3_600);
+
+/// Notices are kept this long.
+const NOTICES_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// Events of hosts are kept this long after they came.
+pub const EVENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// A join token is listed for this long after its end, so that one can see what it was.
+const TOKENS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// Rows deleted in one transaction: ingest waits for it.
+const ROWS_MAX: u32 = 5_000;
+
+/// What an activation deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpireStatus {
+    /// Notices.
+    pub notices: u64,
+    /// Events of hosts.
+    pub events: u64,
+    /// Rows of `host_hourly`.
+    pub hours: u64,
+    /// Join tokens.
+    pub tokens: u64,
+}
+
+/// Deletes what has had its time.
+pub struct Expirer {
+    app: Arc<App>,
+    hours_kept: Duration,
+}
+
+impl Expirer {
+    /// Keeps rows of `host_hourly` as long as history keeps hours.
+    #[must_use]
+    pub const fn new(app: Arc<App>, hours_kept: Duration) -> Self {
+        Self { app, hours_kept }
+    }
+
+    /// Runs until the stop.
+    pub async fn run(self) {
+        let stop = self.app.life.stop_token();
+        loop {
+            match self.activate().await {
+                Ok(status) => tracing::debug!(?status, "old rows deleted"),
+                Err(error) => tracing::error!(
+                    error = chain(&error),
+                    "old rows cannot be deleted; it is tried again in an hour"
+                ),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    /// Deletes what is due, in bounded steps.
+    ///
+    /// # Errors
+    /// What the database says; what was deleted stays deleted.
+    pub async fn activate(&self) -> Result<ExpireStatus, StoreError> {
+        let now = self.app.clock.now();
+        let stop = self.app.life.stop_token();
+        let mut status = ExpireStatus::default();
+        loop {
+            let mut tx = self.app.store.begin().await?;
+            let notices = tx
+                .notices_delete_before(now.saturating_sub(NOTICES_KEPT), ROWS_MAX)
+                .await?;
+            let events = tx
+                .events_delete_before(now.saturating_sub(EVENTS_KEPT), ROWS_MAX)
+                .await?;
+            let hours = tx
+                .host_hourly_delete_before(now.saturating_sub(self.hours_kept), ROWS_MAX)
+                .await?;
+            let tokens = tx
+                .join_tokens_delete_expired(now.saturating_sub(TOKENS_KEPT), ROWS_MAX)
+                .await?;
+            tx.commit().await?;
+            status.notices += notices;
+            status.events += events;
+            status.hours += hours;
+            status.tokens += tokens;
+            let is_done = [notices, events, hours, tokens]
+                .iter()
+                .all(|deleted| *deleted < u64::from(ROWS_MAX));
+            if is_done || stop.is_cancelled() {
+                return Ok(status);
+            }
+        }
+    }
+}
