@@ -1,7 +1,7 @@
 //! A record on disk: a header with its own checksum, then the payload. Little-endian.
 //!
 //! ```text
-//! magic u32 | payload length u32 | seq u64 | age u64 | payload crc u32 | header crc u32 | payload
+//! magic u32 | worth and payload length u32 | seq u64 | age u64 | payload crc u32 | header crc u32 | payload
 //! ```
 //! The header's checksum begins with the epoch, so that no text inside a payload can pass for a header.
 
@@ -12,9 +12,22 @@ pub(crate) const MAGIC: [u8; 4] = *b"TMR1";
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 32;
 
+/// The length's highest bit, which no length reaches: the record is a lasting one.
+const LASTING: u32 = 1 << 31;
+
+/// What a record is worth when room must be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// One of many; the next one says nearly the same.
+    Ordinary,
+    /// Goes only when no ordinary one is left to go.
+    Lasting,
+}
+
 /// A record's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub(crate) worth: Worth,
     pub(crate) seq: u64,
     /// The spool's age clock when it was appended, in milliseconds.
     pub(crate) age_ms: u64,
@@ -22,12 +35,24 @@ pub(crate) struct Header {
     payload_crc: u32,
 }
 
+/// What is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) worth: Worth,
+    pub(crate) payload: &'a [u8],
+}
+
 /// A record, encoded.
-pub(crate) fn encode(epoch: u64, seq: u64, age_ms: u64, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(epoch: u64, seq: u64, age_ms: u64, record: Record<'_>) -> Vec<u8> {
+    let Record { worth, payload } = record;
     let length = u32::try_from(payload.len()).expect("payloads are limited to RECORD_BYTES_MAX");
+    let flag = match worth {
+        Worth::Ordinary => 0,
+        Worth::Lasting => LASTING,
+    };
     let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
     frame.extend_from_slice(&MAGIC);
-    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&(length | flag).to_le_bytes());
     frame.extend_from_slice(&seq.to_le_bytes());
     frame.extend_from_slice(&age_ms.to_le_bytes());
     frame.extend_from_slice(&crc32c::crc32c(payload).to_le_bytes());
@@ -44,9 +69,15 @@ pub(crate) fn parse_header(epoch: u64, bytes: &[u8]) -> Option<Header> {
     if !checked.starts_with(&MAGIC) || header_crc(epoch, checked).to_le_bytes() != crc {
         return None;
     }
-    let payload_bytes = u32::from_le_bytes(checked.get(4..8)?.try_into().ok()?) as usize;
+    let length = u32::from_le_bytes(checked.get(4..8)?.try_into().ok()?);
+    let payload_bytes = (length & !LASTING) as usize;
     (payload_bytes <= RECORD_BYTES_MAX).then_some(())?;
     Some(Header {
+        worth: if length & LASTING == 0 {
+            Worth::Ordinary
+        } else {
+            Worth::Lasting
+        },
         seq: u64::from_le_bytes(checked.get(8..16)?.try_into().ok()?),
         age_ms: u64::from_le_bytes(checked.get(16..24)?.try_into().ok()?),
         payload_bytes,

@@ -3,6 +3,10 @@
 //! At all times `produced = acked + dropped + held`, also across crashes; what is lost becomes a gap with a reason. Knows
 //! neither the wire nor what a record says.
 //!
+//! # What goes first
+//! Beyond its limits the oldest records go, ordinary ones before lasting ones: a host that was away for a week must not
+//! lose the few events that say why among the samples that say it again. Age takes both.
+//!
 //! # What survives what
 //! A record may be read, and so be sent, only once it is synced to disk ([`Spool::newest`]): at the first append of each
 //! second, on [`Spool::flush`], and when a segment is closed. A crash loses what was appended since, which nobody has seen,
@@ -19,6 +23,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod spool;
+mod thin;
 
 pub use error::SpoolError;
 pub use limits::{RECORD_BYTES_MAX, SpoolLimits};

@@ -6,10 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::SpoolError;
-use crate::frame::{self, HEADER_BYTES};
+use crate::frame::{self, HEADER_BYTES, Record, Worth};
 use crate::limits::ByteLimits;
 use crate::scan::{Expected, scan};
 use crate::segment::{self, Segment, SegmentWriter};
+use crate::thin::Thinned;
 
 /// Segments in ascending order; the last one may take appends.
 #[derive(Debug)]
@@ -37,13 +38,12 @@ struct Cursor {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Found {
+        worth: Worth,
         age_ms: u64,
         payload: Vec<u8>,
     },
     /// Neither the seq asked for nor any up to `through` is there.
-    Missing {
-        through: u64,
-    },
+    Missing { through: u64 },
 }
 
 /// Records that were appended and then lost, because they could not be synced.
@@ -109,7 +109,7 @@ impl SegmentLog {
         &mut self,
         seq: u64,
         age_ms: u64,
-        payload: &[u8],
+        record: Record<'_>,
     ) -> Result<(), SpoolError> {
         if self.writer.is_none() {
             let writer = SegmentWriter::create(&self.dir, self.epoch, seq)?;
@@ -119,13 +119,14 @@ impl SegmentLog {
                 last: seq - 1,
                 bytes: writer.bytes(),
                 newest_age_ms: age_ms,
+                is_thinned: false,
             });
             self.writer = Some(writer);
         }
         let active = "a writer belongs to the last segment";
         let writer = self.writer.as_mut().expect(active);
         let segment = self.segments.back_mut().expect(active);
-        let appended = writer.append(&frame::encode(self.epoch, seq, age_ms, payload));
+        let appended = writer.append(&frame::encode(self.epoch, seq, age_ms, record));
         segment.bytes = writer.bytes();
         match appended {
             Ok(()) => {
@@ -216,6 +217,7 @@ impl SegmentLog {
         cursor.seq += 1;
         cursor.offset += header.frame_bytes() as u64;
         Some(Lookup::Found {
+            worth: header.worth,
             age_ms: header.age_ms,
             payload,
         })
@@ -253,6 +255,7 @@ impl SegmentLog {
             offset: (offset + header.frame_bytes()) as u64,
         });
         Ok(Lookup::Found {
+            worth: header.worth,
             age_ms: header.age_ms,
             payload: payload.to_vec(),
         })
@@ -271,6 +274,46 @@ impl SegmentLog {
             return None;
         }
         self.segments.pop_front()
+    }
+
+    /// What would be left of the oldest segment that has ordinary records, with its first and last seq; `None` when only
+    /// the active one may have some.
+    pub(crate) fn thin_oldest(&self, acked_through: u64) -> Option<(u64, u64, Thinned)> {
+        let closed = self.segments.len() - usize::from(self.writer.is_some());
+        let segment = self
+            .segments
+            .iter()
+            .take(closed)
+            .find(|segment| !segment.is_thinned)?;
+        let thinned = Thinned::of(segment, self.epoch, acked_through);
+        Some((segment.first, segment.last, thinned))
+    }
+
+    /// Puts what is left of a segment into its place; the segment that begins with `first` goes when that is nothing, or
+    /// cannot be written.
+    pub(crate) fn replace_thinned(&mut self, first: u64, thinned: Thinned) -> Result<(), Segment> {
+        let Some(index) = self
+            .segments
+            .iter()
+            .position(|segment| segment.first == first)
+        else {
+            return Ok(());
+        };
+        self.cursor = None;
+        let replaced = match self.segments.get_mut(index) {
+            Some(segment) if !thinned.is_empty() => thinned.replace(segment, &self.dir),
+            Some(_) | None => return self.segments.remove(index).map_or(Ok(()), Err),
+        };
+        match replaced {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::warn!(
+                    error = error.with_sources(),
+                    "a segment cannot be thinned and goes as a whole"
+                );
+                self.segments.remove(index).map_or(Ok(()), Err)
+            }
+        }
     }
 
     /// Deletes the files of segments that were taken out. A file that cannot be deleted is found at the next start.

@@ -290,6 +290,7 @@ impl FoundSegments {
             last: expected.seqs.start() - 1,
             bytes: bytes.len() as u64,
             newest_age_ms: 0,
+            is_thinned: false,
         };
         let end = scan(bytes, expected, |found| {
             segment.last = found.header.seq;

@@ -27,6 +27,8 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
     /// Age clock of its newest record.
     pub(crate) newest_age_ms: u64,
+    /// Known to hold lasting records alone.
+    pub(crate) is_thinned: bool,
 }
 
 /// Epoch and first seq from a segment's file name; `None` for other files.
@@ -57,7 +59,8 @@ pub(crate) fn records_offset(bytes: &[u8], epoch: u64) -> usize {
     if intact { HEADER_BYTES } else { 0 }
 }
 
-fn header(epoch: u64, first: u64) -> Vec<u8> {
+/// What a segment begins with.
+pub(crate) fn header(epoch: u64, first: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(&MAGIC);
     header.extend_from_slice(&epoch.to_le_bytes());

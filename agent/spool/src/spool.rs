@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_model::{Epoch, GapReason, RecordGap, Seq, SpoolCounts, Timestamp};
 
 use crate::error::SpoolError;
-use crate::frame::HEADER_BYTES;
+use crate::frame::{HEADER_BYTES, Record, Worth};
 use crate::gaps::{DropCounts, Gap, GapLedger};
 use crate::limits::{ByteLimits, RECORD_BYTES_MAX, SpoolLimits};
 use crate::log::{Lookup, SegmentLog, SyncFailure};
@@ -117,15 +117,26 @@ impl AgeClock {
 }
 
 impl Spool {
-    /// Adds a record; `now` is the host's clock. Never fails as a whole: see [`Appended`].
+    /// Adds an ordinary record; `now` is the host's clock. Never fails as a whole: see [`Appended`].
     pub fn append(&mut self, now: Timestamp, payload: &[u8]) -> Appended {
+        let worth = Worth::Ordinary;
+        self.append_record(now, Record { worth, payload })
+    }
+
+    /// Adds a lasting record: when room must be made, it goes only after every ordinary one.
+    pub fn append_lasting(&mut self, now: Timestamp, payload: &[u8]) -> Appended {
+        let worth = Worth::Lasting;
+        self.append_record(now, Record { worth, payload })
+    }
+
+    fn append_record(&mut self, now: Timestamp, record: Record<'_>) -> Appended {
         self.age.advance(now);
         let seq = self.next;
         self.next += 1;
         let mut dropped = None;
-        let stored = self.check_size(payload).and_then(|()| {
-            dropped = self.make_room((HEADER_BYTES + payload.len()) as u64);
-            self.store(seq, payload)
+        let stored = self.check_size(record.payload).and_then(|()| {
+            dropped = self.make_room((HEADER_BYTES + record.payload.len()) as u64);
+            self.store(seq, record)
         });
         if stored.is_err() {
             self.lose(seq, seq, GapReason::WriteFailed);
@@ -150,24 +161,40 @@ impl Spool {
         Ok(())
     }
 
-    fn store(&mut self, seq: u64, payload: &[u8]) -> Result<(), SpoolError> {
+    fn store(&mut self, seq: u64, record: Record<'_>) -> Result<(), SpoolError> {
         if let Err(failure) = self.log.close_full() {
             return Err(self.give_up_unsynced(failure));
         }
-        self.log.append(seq, self.age.age_ms, payload)
+        self.log.append(seq, self.age.age_ms, record)
     }
 
-    /// Drops the oldest segments until `needed` more bytes fit and nothing is too old.
+    /// Drops the oldest records until `needed` more bytes fit and nothing is too old. Answers the first and the last of
+    /// them; lasting ones between may have stayed.
     pub(crate) fn make_room(&mut self, needed: u64) -> Option<RecordGap> {
         let limit = self.bytes.total;
         let oldest_ms = self
             .age
             .age_ms
             .saturating_sub(self.limits.age_max.as_millis() as u64);
+        let too_old = self.drop_oldest_while(|oldest, _| oldest.newest_age_ms < oldest_ms);
+        let thinned = self.thin_while_over(limit.saturating_sub(needed));
+        let too_much = self.drop_oldest_while(|_, total| total + needed > limit);
+        let lost = [too_old, thinned, too_much].into_iter().flatten();
+        let (first, last) = lost.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        Some(RecordGap {
+            first: Seq::new(first),
+            last: Seq::new(last),
+            reason: GapReason::SpoolFull,
+        })
+    }
+
+    /// Drops whole segments from the oldest on; answers the first and last seq that were lost by it.
+    fn drop_oldest_while(
+        &mut self,
+        unwanted: impl Fn(&Segment, u64) -> bool,
+    ) -> Option<(u64, u64)> {
         let mut dropped = Vec::new();
-        while let Some(segment) = self.log.take_oldest_if(|oldest, total| {
-            total + needed > limit || oldest.newest_age_ms < oldest_ms
-        }) {
+        while let Some(segment) = self.log.take_oldest_if(&unwanted) {
             dropped.push(segment);
         }
         let first = dropped.first()?.first.max(self.acked_through + 1);
@@ -177,22 +204,46 @@ impl Spool {
             self.lose(first, last, GapReason::SpoolFull);
         }
         self.remove(&dropped);
-        lost.then_some(RecordGap {
-            first: Seq::new(first),
-            last: Seq::new(last),
-            reason: GapReason::SpoolFull,
-        })
+        lost.then_some((first, last))
+    }
+
+    /// Takes the ordinary records out of the oldest segments until at most `bytes_max` are left; answers the first and
+    /// last seq that were lost by it.
+    fn thin_while_over(&mut self, bytes_max: u64) -> Option<(u64, u64)> {
+        let mut span: Option<(u64, u64)> = None;
+        while self.log.bytes() > bytes_max {
+            let Some((first, last, thinned)) = self.log.thin_oldest(self.acked_through) else {
+                break;
+            };
+            for (lost_first, lost_last) in thinned.runs_lost(first, last) {
+                if lost_last > self.acked_through {
+                    self.lose(lost_first, lost_last, GapReason::SpoolFull);
+                    let lost_first = lost_first.max(self.acked_through + 1);
+                    span = Some((span.map_or(lost_first, |span| span.0), lost_last));
+                }
+            }
+            self.note_before_removing();
+            if let Err(segment) = self.log.replace_thinned(first, thinned) {
+                self.lose(segment.first, segment.last, GapReason::SpoolFull);
+                self.remove(&[segment]);
+            }
+        }
+        span
     }
 
     /// Notes what is lost before the files go, so that a crash in between does not make it look damaged.
     fn remove(&mut self, segments: &[Segment]) {
+        self.note_before_removing();
+        self.log.remove_files(segments);
+    }
+
+    fn note_before_removing(&mut self) {
         if let Err(error) = self.persist() {
             tracing::warn!(
                 error = error.with_sources(),
                 "the spool's state cannot be written"
             );
         }
-        self.log.remove_files(segments);
     }
 
     /// These records are lost; those that were before stay so for their own reason.

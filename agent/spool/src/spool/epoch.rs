@@ -6,6 +6,7 @@ use tidemark_model::{Epoch, GapReason};
 
 use super::Spool;
 use crate::error::SpoolError;
+use crate::frame::Record;
 use crate::gaps::{DropCounts, Gap, GapLedger};
 use crate::log::{Lookup, SegmentLog};
 
@@ -63,9 +64,17 @@ impl Spool {
                 continue;
             }
             match self.log.lookup(seq)? {
-                Lookup::Found { age_ms, payload } => {
+                Lookup::Found {
+                    worth,
+                    age_ms,
+                    payload,
+                } => {
                     moved.log.close_full().map_err(|failure| failure.error)?;
-                    moved.log.append(moved.next, age_ms, &payload)?;
+                    let record = Record {
+                        worth,
+                        payload: &payload,
+                    };
+                    moved.log.append(moved.next, age_ms, record)?;
                     moved.next += 1;
                     seq += 1;
                 }

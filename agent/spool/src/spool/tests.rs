@@ -11,6 +11,7 @@ use crate::Recovery;
 mod conservation;
 mod damage;
 mod full_disk;
+mod lasting;
 
 const EPOCH: Epoch = Epoch::new(7);
 const FRESH_EPOCH: Epoch = Epoch::new(8);

@@ -11,6 +11,7 @@ enum Step {
     Append {
         bytes: usize,
         seconds: i64,
+        lasting: bool,
     },
     Read {
         back: u64,
@@ -31,7 +32,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => (0..1_500_usize, -5..60_i64).prop_map(|(bytes, seconds)| Step::Append { bytes, seconds }),
+        20 => (0..1_500_usize, -5..60_i64, proptest::bool::weighted(0.2))
+            .prop_map(|(bytes, seconds, lasting)| Step::Append { bytes, seconds, lasting }),
         4 => (0..50_u64).prop_map(|back| Step::Read { back }),
         4 => (0..=100_u64).prop_map(|percent| Step::Trim { percent }),
         1 => (0..=100_u64).prop_map(|percent| Step::GiveUp { percent }),
@@ -96,13 +98,21 @@ impl Life {
 
     fn take(&mut self, step: &Step) {
         match *step {
-            Step::Append { bytes, seconds } => {
+            Step::Append {
+                bytes,
+                seconds,
+                lasting,
+            } => {
                 self.clock_s += seconds;
                 self.appended += 1;
                 let mut payload = self.appended.to_le_bytes().to_vec();
                 payload.resize(8 + bytes, b'x');
                 let now = at(self.clock_s);
-                self.spool().append(now, &payload);
+                if lasting {
+                    self.spool().append_lasting(now, &payload);
+                } else {
+                    self.spool().append(now, &payload);
+                }
             }
             Step::Read { back } => {
                 let newest = self.spool().newest().get();
