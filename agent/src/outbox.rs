@@ -23,6 +23,12 @@ pub trait Outbox: Send {
     /// [`OutboxError`] when the record was dropped at once; it is counted already.
     fn append(&mut self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError>;
 
+    /// Like [`Outbox::append`], for a record that goes only after all others when room must be made.
+    ///
+    /// # Errors
+    /// As [`Outbox::append`].
+    fn append_lasting(&mut self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError>;
+
     /// What stands at `from`: records without holes, or a gap that begins there, or nothing yet. What was acked before is
     /// a gap as well: the controller asks for it again only when it lost it.
     ///
@@ -137,9 +143,24 @@ impl OutboxHandle {
     /// # Errors
     /// As [`Outbox::append`].
     pub fn append(&self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError> {
+        self.append_by(|outbox| outbox.append(record, now))
+    }
+
+    /// Like [`OutboxHandle::append`], for an event: samples go before it when room must be made.
+    ///
+    /// # Errors
+    /// As [`Outbox::append`].
+    pub fn append_lasting(&self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError> {
+        self.append_by(|outbox| outbox.append_lasting(record, now))
+    }
+
+    fn append_by(
+        &self,
+        append: impl FnOnce(&mut dyn Outbox) -> Result<Seq, OutboxError>,
+    ) -> Result<Seq, OutboxError> {
         let appended = {
             let mut outbox = self.lock();
-            let appended = outbox.append(record, now);
+            let appended = append(&mut **outbox);
             outbox.sync().and(appended)
         };
         // A dropped record is a gap that wants to be told as well.

@@ -1,7 +1,7 @@
 //! The disk spool as an outbox.
 
 use tidemark_model::{Epoch, RecordGap, Seq, SpoolCounts, Timestamp};
-use tidemark_spool::{Item, Spool, SpoolError};
+use tidemark_spool::{Appended, Item, Spool, SpoolError};
 
 use super::{Bounds, Outbox, OutboxError, ReadLimits, Reading};
 
@@ -17,16 +17,11 @@ impl Outbox for Spool {
     }
 
     fn append(&mut self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError> {
-        let appended = Self::append(self, now, record);
-        if let Some(gap) = appended.dropped {
-            tracing::warn!(
-                first = gap.first.get(),
-                last = gap.last.get(),
-                "spool is at its limit: its oldest records are dropped"
-            );
-        }
-        appended.stored?;
-        Ok(appended.seq)
+        seq_of(Self::append(self, now, record))
+    }
+
+    fn append_lasting(&mut self, record: &[u8], now: Timestamp) -> Result<Seq, OutboxError> {
+        seq_of(Self::append_lasting(self, now, record))
     }
 
     fn read(&mut self, from: Seq, limits: ReadLimits) -> Result<Reading, OutboxError> {
@@ -74,6 +69,18 @@ impl Outbox for Spool {
     fn sync(&mut self) -> Result<(), OutboxError> {
         Ok(self.flush()?)
     }
+}
+
+fn seq_of(appended: Appended) -> Result<Seq, OutboxError> {
+    if let Some(gap) = appended.dropped {
+        tracing::warn!(
+            first = gap.first.get(),
+            last = gap.last.get(),
+            "spool is at its limit: its oldest records are dropped"
+        );
+    }
+    appended.stored?;
+    Ok(appended.seq)
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ pub struct MemoryLimits {
 /// What stands in the queue, in ascending order of seq and without holes between `oldest` and `newest`.
 #[derive(Debug)]
 enum Item {
-    Record(Vec<u8>),
+    Record { bytes: Vec<u8>, is_lasting: bool },
     Gap { records: u64, reason: GapReason },
 }
 
 impl Item {
     const fn records(&self) -> u64 {
         match self {
-            Self::Record(_) => 1,
+            Self::Record { .. } => 1,
             Self::Gap { records, .. } => *records,
         }
     }
@@ -67,25 +67,52 @@ impl MemoryOutbox {
         records > self.limits.records_max.max(1) || bytes > self.limits.bytes_max
     }
 
-    /// Turns the oldest record into a gap.
+    /// Turns the oldest record into a gap, a lasting one only when there are no others.
     fn drop_oldest(&mut self) {
-        let Some(position) = self
-            .items
-            .iter()
-            .position(|item| matches!(item, Item::Record(_)))
-        else {
+        let oldest = |lasting: bool| {
+            let is_one = |item: &Item| matches!(item, Item::Record { is_lasting, .. } if *is_lasting == lasting);
+            self.items.iter().position(is_one)
+        };
+        let Some(position) = oldest(false).or_else(|| oldest(true)) else {
             return;
         };
         self.turn_into_gap(position, GapReason::SpoolFull);
+        self.join_gaps_at(position.saturating_add(1));
         self.join_gaps_at(position);
+    }
+
+    fn append_record(&mut self, record: &[u8], is_lasting: bool) -> Result<Seq, OutboxError> {
+        self.counts.produced = self.counts.produced.saturating_add(1);
+        self.counts.held = self.counts.held.saturating_add(1);
+        self.counts.held_bytes = self
+            .counts
+            .held_bytes
+            .saturating_add(size_of_record(record));
+        self.items.push_back(Item::Record {
+            bytes: record.to_vec(),
+            is_lasting,
+        });
+        if record.len() > self.limits.bytes_max {
+            let position = self.items.len().saturating_sub(1);
+            self.turn_into_gap(position, GapReason::WriteFailed);
+            self.join_gaps_at(position);
+            return Err(OutboxError::TooLarge {
+                size_bytes: record.len(),
+                limit_bytes: self.limits.bytes_max,
+            });
+        }
+        while self.is_over_limit() {
+            self.drop_oldest();
+        }
+        Ok(self.bounds().newest)
     }
 
     fn turn_into_gap(&mut self, position: usize, reason: GapReason) {
         let Some(item) = self.items.get_mut(position) else {
             return;
         };
-        if let Item::Record(record) = item {
-            let bytes = size_of_record(record);
+        if let Item::Record { bytes, .. } = item {
+            let bytes = size_of_record(bytes);
             *item = Item::Gap { records: 1, reason };
             self.counts.held = self.counts.held.saturating_sub(1);
             self.counts.held_bytes = self.counts.held_bytes.saturating_sub(bytes);
@@ -137,7 +164,9 @@ impl MemoryOutbox {
         let mut bytes = 0_usize;
         let mut records = Vec::new();
         for item in self.items.iter().skip(position) {
-            let Item::Record(record) = item else { break };
+            let Item::Record { bytes: record, .. } = item else {
+                break;
+            };
             bytes = bytes.saturating_add(record.len());
             let is_full = records.len() >= limits.records_max || bytes > limits.bytes_max;
             if is_full && !records.is_empty() {
@@ -159,26 +188,11 @@ impl Outbox for MemoryOutbox {
     }
 
     fn append(&mut self, record: &[u8], _now: Timestamp) -> Result<Seq, OutboxError> {
-        self.counts.produced = self.counts.produced.saturating_add(1);
-        self.counts.held = self.counts.held.saturating_add(1);
-        self.counts.held_bytes = self
-            .counts
-            .held_bytes
-            .saturating_add(size_of_record(record));
-        self.items.push_back(Item::Record(record.to_vec()));
-        if record.len() > self.limits.bytes_max {
-            let position = self.items.len().saturating_sub(1);
-            self.turn_into_gap(position, GapReason::WriteFailed);
-            self.join_gaps_at(position);
-            return Err(OutboxError::TooLarge {
-                size_bytes: record.len(),
-                limit_bytes: self.limits.bytes_max,
-            });
-        }
-        while self.is_over_limit() {
-            self.drop_oldest();
-        }
-        Ok(self.bounds().newest)
+        self.append_record(record, false)
+    }
+
+    fn append_lasting(&mut self, record: &[u8], _now: Timestamp) -> Result<Seq, OutboxError> {
+        self.append_record(record, true)
     }
 
     fn read(&mut self, from: Seq, limits: ReadLimits) -> Result<Reading, OutboxError> {
@@ -198,7 +212,7 @@ impl Outbox for MemoryOutbox {
                 last: Seq::new(first.get().saturating_add(*records).saturating_sub(1)),
                 reason: *reason,
             }),
-            Some(Item::Record(_)) => Reading::Records(self.records_at(position, limits)),
+            Some(Item::Record { .. }) => Reading::Records(self.records_at(position, limits)),
             None => Reading::End,
         })
     }
@@ -210,8 +224,8 @@ impl Outbox for MemoryOutbox {
                 break;
             };
             match item {
-                Item::Record(record) => {
-                    let bytes = size_of_record(record);
+                Item::Record { bytes, .. } => {
+                    let bytes = size_of_record(bytes);
                     self.counts.acked = self.counts.acked.saturating_add(1);
                     self.counts.held = self.counts.held.saturating_sub(1);
                     self.counts.held_bytes = self.counts.held_bytes.saturating_sub(bytes);
@@ -247,7 +261,8 @@ impl Outbox for MemoryOutbox {
     }
 
     fn restart_epoch(&mut self, epoch: Epoch) -> Result<(), OutboxError> {
-        self.items.retain(|item| matches!(item, Item::Record(_)));
+        self.items
+            .retain(|item| matches!(item, Item::Record { .. }));
         self.epoch = epoch;
         self.done = Seq::ZERO;
         self.counts = SpoolCounts {
@@ -318,6 +333,32 @@ mod tests {
             Reading::Records(vec![vec![4], vec![5]])
         );
         assert_eq!(outbox.read(seq(6), ALL).unwrap(), Reading::End);
+    }
+
+    #[test]
+    fn ordinary_records_go_before_lasting_ones() {
+        let mut outbox = outbox(3, 1_000);
+        outbox.append(&[1], NOW).unwrap();
+        outbox.append_lasting(&[2], NOW).unwrap();
+        for record in 3..=6_u8 {
+            outbox.append(&[record], NOW).unwrap();
+        }
+        let records = |outbox: &mut MemoryOutbox, at| match outbox.read(seq(at), ALL).unwrap() {
+            Reading::Records(records) => records,
+            other @ (Reading::Gap(_) | Reading::End) => panic!("{other:?}"),
+        };
+        assert_eq!(records(&mut outbox, 2), [vec![2]]);
+        assert_eq!(records(&mut outbox, 5), [vec![5], vec![6]]);
+        for record in 7..=9_u8 {
+            outbox.append_lasting(&[record], NOW).unwrap();
+        }
+        assert_eq!(records(&mut outbox, 7), [vec![7], vec![8], vec![9]]);
+        let all_lost = outbox.read(seq(1), ALL).unwrap();
+        assert!(
+            matches!(all_lost, Reading::Gap(gap) if gap.last == seq(6)),
+            "{all_lost:?}"
+        );
+        assert!(outbox.counts().balances());
     }
 
     #[test]

@@ -201,7 +201,7 @@ pub(super) fn append(outbox: &OutboxHandle, now: Timestamp, report: &Report) {
         text: text.into(),
         log: None,
     };
-    if let Err(error) = outbox.append(&encode_stored(&Record::Event(event)), now) {
+    if let Err(error) = outbox.append_lasting(&encode_stored(&Record::Event(event)), now) {
         tracing::warn!(%error, "the sampler's report could not be kept");
     }
 }

@@ -228,7 +228,7 @@ impl<S: EventSource> Worker<S> {
     fn append(&mut self, hit: EventHit, place: Option<LogPlace>, now: Timestamp) {
         let stored = encode_stored(&Record::Event(hit));
         let mut pending = lock(&self.shared.pending);
-        if let Err(error) = self.outbox.append(&stored, now) {
+        if let Err(error) = self.outbox.append_lasting(&stored, now) {
             tracing::warn!(error = %chain(&error), "an event could not be kept");
         }
         let (epoch, produced) = {
@@ -266,7 +266,8 @@ impl<S: EventSource> Worker<S> {
             text: text.into(),
             log: None,
         };
-        if let Err(error) = self.outbox.append(&encode_stored(&Record::Event(hit)), now) {
+        let stored = encode_stored(&Record::Event(hit));
+        if let Err(error) = self.outbox.append_lasting(&stored, now) {
             tracing::warn!(error = %chain(&error), "a report on the event log could not be kept");
         }
     }
