@@ -141,7 +141,8 @@ impl OwnerCache {
         Self::open_for(tables::HOLDER)
     }
 
-    fn open_for(holders: HolderKind) -> Result<Self, ReadError> {
+    /// As [`OwnerCache::open`] for rows that name `holders`, whatever this system has.
+    pub(super) fn open_for(holders: HolderKind) -> Result<Self, ReadError> {
         let processes = Processes::open()?;
         let list = ProcessList::new(&processes);
         Ok(Self {

@@ -162,3 +162,6 @@ impl Shared {
         catalog.version += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! Counts against plain sets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
 use tidemark_model::PortRange;
+use tidemark_platform::HolderKind;
 
 use super::*;
 
@@ -63,5 +64,77 @@ proptest! {
         prop_assert_eq!(sockets as usize, rows.len());
         census.clear();
         prop_assert_eq!(census.port_counts(), PortCounts::default());
+    }
+}
+
+/// A number that no process has.
+const NO_PROCESS: u32 = 999_999_999;
+
+/// Connections held by this process, by process 1, by one that is gone, or by nobody; no two have the same ends.
+fn connections() -> impl Strategy<Value = Vec<(SocketRow, bool)>> {
+    let holders = prop::sample::select(vec![std::process::id(), 1, NO_PROCESS, 0]);
+    let connection = (holders, 39_990_u16..40_110, any::<bool>());
+    prop::collection::vec(connection, 0..200).prop_map(|connections| {
+        let numbered = connections.into_iter().zip(1_u16..);
+        let rows = numbered.map(|((holder, local_port, waits), remote_port)| {
+            let row = SocketRow {
+                family: Family::V4,
+                state: TcpState::Established,
+                local_port,
+                remote_port,
+                local: Ipv4Addr::LOCALHOST.into(),
+                remote: Ipv4Addr::LOCALHOST.into(),
+                holder,
+                service_tag: 0,
+                created: None,
+            };
+            (row, waits)
+        });
+        rows.collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn where_rows_name_processes_their_ports_are_theirs_in_time_wait_too(connections in connections()) {
+        let range = PortRange::new(40_000, 40_099).unwrap();
+        let ports = DynamicPorts::new(range, &[]);
+        let groups = WatchGroups::new(&[]);
+        let mut owners = OwnerCache::open_for(HolderKind::Process).unwrap();
+        let mut census = Census::new(Protocol::Tcp);
+        let mut sample = |rows: Vec<SocketRow>| {
+            census.clear();
+            owners.begin();
+            let mut counting = Counting { ports: &ports, groups: &groups, owners: &mut owners };
+            for row in &rows {
+                census.count(row, &mut counting);
+            }
+            prop_assert_eq!(census.unattributed().count(), 0);
+            let held = [std::process::id(), 1].map(|process| {
+                let owner = owners.of_process(process);
+                owner.map_or(0, |owner| census.holdings.of(owner).ports)
+            });
+            owners.finish();
+            Ok((held, census.ports_without_owner(&ports)))
+        };
+        let mut held: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
+        for (row, _) in connections.iter().filter(|(row, _)| range.contains(row.local_port)) {
+            let is_known = [std::process::id(), 1].contains(&row.holder);
+            held.entry(if is_known { row.holder } else { 0 }).or_default().insert(row.local_port);
+        }
+        let of = |process: u32| held.get(&process).cloned().unwrap_or_default();
+        let known = &of(std::process::id()) | &of(1);
+        let count = |ports: &BTreeSet<u16>| u32::try_from(ports.len()).unwrap();
+        let expected = (
+            [count(&of(std::process::id())), count(&of(1))],
+            count(&(&of(0) - &known)),
+        );
+        let before = connections.iter().map(|(row, _)| *row).collect();
+        let after = connections.iter().map(|(row, waits)| match waits {
+            true => SocketRow { state: TcpState::TimeWait, holder: 0, ..*row },
+            false => *row,
+        });
+        prop_assert_eq!(sample(before)?, expected);
+        prop_assert_eq!(sample(after.collect())?, expected);
     }
 }
