@@ -267,7 +267,7 @@ impl Session {
         self.stored(first, stored.collect()).await
     }
 
-    /// Sends one event.
+    /// Sends one event of nothing in particular.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -280,8 +280,18 @@ impl Session {
             text: text.into(),
             log: None,
         };
-        let stored = encode_stored(&Record::Event(event));
-        self.stored(seq, vec![stored]).await
+        self.events(seq, &[event]).await
+    }
+
+    /// Sends events with consecutive seqs.
+    ///
+    /// # Errors
+    /// When they do not fit a batch, or the connection is gone.
+    pub async fn events(&mut self, first: u64, events: &[EventHit]) -> anyhow::Result<()> {
+        let stored = events
+            .iter()
+            .map(|event| encode_stored(&Record::Event(event.clone())));
+        self.stored(first, stored.collect()).await
     }
 
     async fn stored(&mut self, first: u64, stored: Vec<Vec<u8>>) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ mod bad_input;
 mod conservation;
 mod damage;
 mod edges;
+mod events;
 mod exhaustion;
 mod fleetsim;
 mod page;
