@@ -23,7 +23,7 @@ use tidemark_model::sample::{AgentCost, CounterRates};
 use tidemark_model::watch::WatchGroup;
 use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
 use tidemark_platform::counters::ProtocolCounters;
-use tidemark_platform::tables::bound_visibility;
+use tidemark_platform::tables::{BoundVisibility, bound_visibility};
 use tidemark_platform::{NamespaceError, ReadError, TableError, host, own, tables};
 
 use self::boot::BootClock;
@@ -140,6 +140,12 @@ impl Collector {
         settings.check()?;
         let mut own_sources = Sources::open()?;
         let bound = bound_visibility(&mut own_sources.tables)?;
+        if bound == BoundVisibility::Hidden {
+            tracing::info!(
+                reason = tables::why_bound_hidden(),
+                "bound sockets are not listed"
+            );
+        }
         let surveyor = Surveyor::new(bound, OwnerCache::open()?, &settings);
         Ok(Self {
             surveyor,
@@ -161,6 +167,13 @@ impl Collector {
     #[must_use]
     pub const fn hazard(&self) -> Option<&TableError> {
         self.hazard.as_ref()
+    }
+
+    /// Why bound-but-unconnected sockets are not counted on this host; `None` when they are.
+    #[must_use]
+    pub fn bound_gap(&self) -> Option<&'static str> {
+        let hides = self.surveyor.bound == BoundVisibility::Hidden;
+        hides.then(tables::why_bound_hidden)
     }
 
     /// Takes one sample. Blocks for as long as the tables take to read, about 1 us a socket, and runs the probes that

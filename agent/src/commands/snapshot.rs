@@ -47,6 +47,7 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let collector =
         Collector::new(config.collect).context("the socket tables of this host cannot be read")?;
     let hazard = collector.hazard().map(ToString::to_string);
+    let bound_gap = collector.bound_gap();
     let sample = block_on(take(collector, args.over))?;
     if args.output.is_json() {
         let mut text = serde_json::to_string_pretty(&sample)?;
@@ -54,9 +55,12 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         return print(&text);
     }
     let mut text = render(&facts, &sample);
-    if let Some(hazard) = hazard {
-        text.push_str(&format!("\nports are probed and not counted: {hazard}\n"));
-    }
+    // Writing to a String cannot fail.
+    match (hazard, bound_gap) {
+        (Some(hazard), _) => writeln!(text, "\nports are probed and not counted: {hazard}").ok(),
+        (None, Some(reason)) => writeln!(text, "\nbound sockets are not counted: {reason}").ok(),
+        (None, None) => None,
+    };
     print(&text)
 }
 

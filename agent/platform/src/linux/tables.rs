@@ -193,6 +193,12 @@ pub fn bound_visibility(tables: &mut SocketTables) -> Result<BoundVisibility, Ta
     Ok(seen)
 }
 
+/// Why bound-but-unconnected TCP sockets are not listed, where [`bound_visibility`] says that they are not.
+#[must_use]
+pub const fn why_bound_hidden() -> &'static str {
+    "kernels before 6.8 do not list them"
+}
+
 /// What the command [`BOUND_SELF_TEST`] does: the same in this process, which it cannot harm here.
 #[must_use]
 pub fn bound_self_test() -> BoundVisibility {

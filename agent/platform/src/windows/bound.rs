@@ -41,8 +41,8 @@ type ListFn = unsafe extern "system" fn(*mut *mut c_void, HANDLE, u32) -> u32;
 pub(super) enum Source {
     /// By the exports of `iphlpapi.dll`.
     Export(Export),
-    /// Not at all.
-    Nowhere,
+    /// Not at all, for this reason.
+    Nowhere(&'static str),
 }
 
 /// Both exports.
@@ -57,7 +57,13 @@ pub(super) fn source() -> Source {
     static SOURCE: OnceLock<Source> = OnceLock::new();
     *SOURCE.get_or_init(|| match Export::resolve() {
         Some(export) if is_trusted() => Source::Export(export),
-        Some(_) | None => Source::Nowhere,
+        Some(_) => {
+            Source::Nowhere("the list of this build failed its test in a process of its own")
+        }
+        None if wine::version().is_some() => Source::Nowhere("Wine has no list of them"),
+        None => Source::Nowhere(
+            "this Windows has no list of them; KB3123245 brings it to Server 2012 R2",
+        ),
     })
 }
 

@@ -133,15 +133,28 @@ pub fn bound_visibility(tables: &mut SocketTables) -> Result<BoundVisibility, Ta
     }
     Ok(match bound::source() {
         Source::Export(_) => BoundVisibility::Listed,
-        Source::Nowhere => BoundVisibility::Hidden,
+        Source::Nowhere(_) => BoundVisibility::Hidden,
     })
+}
+
+/// Why bound-but-unconnected TCP sockets are not listed, where [`bound_visibility`] says that they are not.
+#[must_use]
+pub fn why_bound_hidden() -> &'static str {
+    if known_hazard().is_some() {
+        return "the socket tables are left alone";
+    }
+    match bound::source() {
+        Source::Nowhere(reason) => reason,
+        Source::Export(_) => "they were not when the agent looked first",
+    }
 }
 
 /// What the command [`BOUND_SELF_TEST`] does: finds out in this process, which it may end, whether bound sockets are
 /// listed.
 #[must_use]
 pub fn bound_self_test() -> BoundVisibility {
-    if wine::version().is_none() && bound::self_test() {
+    let may_ask = wine::version().is_none() && known_hazard().is_none();
+    if may_ask && bound::self_test() {
         BoundVisibility::Listed
     } else {
         BoundVisibility::Hidden

@@ -106,6 +106,8 @@ impl ShownPorts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A v4 table with processes alone: state and local port of each row.
@@ -180,6 +182,31 @@ mod tests {
             (TcpState::Bound, 50_001, 9),
         ];
         assert_eq!(merged(&connections, &endpoints, range), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_answers_are_no_harm_and_keep_to_the_range(
+            bytes: Vec<u8>,
+            count in 0_u32..4,
+            first: u16,
+            more in 0_u16..1000,
+        ) {
+            let mut table = count.to_le_bytes().to_vec();
+            table.extend(bytes);
+            let kinds = [Table::TcpProcess, Table::TcpBound, Table::UdpProcess];
+            let answers = kinds.map(|kind| Answer { table: kind, family: Family::V4, bytes: &table });
+            let range = PortRange::new(first, first.saturating_add(more)).unwrap();
+            let mut seen = 0;
+            let merged = each_row(&answers, Some(range), &mut ShownPorts::default(), |row| {
+                assert!(range.contains(row.local_port));
+                seen += 1;
+            });
+            prop_assert!(seen <= 3 * count);
+            if let Ok(rows) = merged {
+                prop_assert_eq!(rows, seen);
+            }
+        }
     }
 
     #[test]
