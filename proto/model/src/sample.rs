@@ -90,7 +90,8 @@ pub enum CountQuality {
     /// Every socket was seen.
     #[default]
     Counted,
-    /// Hidden sockets were estimated from the kernel's totals: an upper bound of distinct ports.
+    /// Hidden sockets were estimated from the kernel's totals: an upper bound of distinct ports. Windows has no such
+    /// totals: where it hides bound sockets, their ports are missing and the count is a lower bound.
     Estimated,
 }
 
@@ -136,7 +137,7 @@ pub struct OwnerSample {
 /// What an owner holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerCounts {
-    /// Distinct dynamic local ports.
+    /// Distinct dynamic local ports. On Windows with those in TIME_WAIT whose connections an earlier sample saw it hold.
     pub ports: u32,
     /// Of those, ports of bound-but-unconnected sockets alone.
     pub bound: u32,
