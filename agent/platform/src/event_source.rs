@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// Events taken at a time, unless that is too much for them.
+pub const BATCH: u32 = 64;
+
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin<'a> {
@@ -28,6 +31,9 @@ pub enum EventLogError {
     /// There is none that can be read.
     #[error("this system has no event log that can be read: {0}")]
     Unsupported(&'static str),
+    /// So many events are too large to be handed over at once: subscribe again and ask for fewer.
+    #[error("the events are too large to be read so many at a time")]
+    TooLarge,
     /// The bookmarked record is gone: overwritten, or the log was cleared.
     #[error("the bookmarked record of the event log is gone")]
     Stale,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemark_platform::event_log::{self, Subscription};
-use tidemark_platform::event_source::{Begin, EventLogError};
+use tidemark_platform::event_source::{BATCH, Begin, EventLogError};
 
 use super::bookmark::Bookmark;
 use super::intake::LogFacts;
@@ -14,9 +14,20 @@ use super::selection;
 const COUNTED_MAX: u64 = 1_000_000;
 
 /// The live log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LiveLog {
     subscription: Option<Subscription>,
+    /// Events taken at a time; less once they were too large for that.
+    batch: u32,
+}
+
+impl Default for LiveLog {
+    fn default() -> Self {
+        Self {
+            subscription: None,
+            batch: BATCH,
+        }
+    }
 }
 
 /// Whether this system has an event log that can be read.
@@ -31,9 +42,9 @@ impl From<EventLogError> for SourceError {
     fn from(error: EventLogError) -> Self {
         match error {
             EventLogError::Stale => Self::Stale,
-            error @ (EventLogError::Unsupported(_) | EventLogError::System { .. }) => {
-                Self::Failed(Box::new(error))
-            }
+            error @ (EventLogError::Unsupported(_)
+            | EventLogError::TooLarge
+            | EventLogError::System { .. }) => Self::Failed(Box::new(error)),
         }
     }
 }
@@ -62,14 +73,19 @@ impl EventSource for LiveLog {
         let begin = bookmark
             .as_deref()
             .map_or(Begin::Oldest, Begin::AfterBookmark);
-        self.subscription = Some(Subscription::open(selection::QUERY, begin)?);
+        let subscription = Subscription::open(selection::QUERY, begin, self.batch)?;
+        self.subscription = Some(subscription);
         Ok(())
     }
 
     fn next(&mut self, wait: Duration, events: &mut Vec<String>) -> Result<(), SourceError> {
-        match &mut self.subscription {
-            Some(subscription) => Ok(subscription.next(wait, events)?),
-            None => Err(SourceError::Stale),
+        let Some(subscription) = &mut self.subscription else {
+            return Err(SourceError::Stale);
+        };
+        let read = subscription.next(wait, events);
+        if matches!(read, Err(EventLogError::TooLarge)) {
+            self.batch = (self.batch / 2).max(1);
         }
+        Ok(read?)
     }
 }

@@ -39,7 +39,7 @@ impl Subscription {
     ///
     /// # Errors
     /// Always.
-    pub const fn open(_query: &str, _begin: Begin<'_>) -> Result<Self, EventLogError> {
+    pub const fn open(_query: &str, _begin: Begin<'_>, _batch: u32) -> Result<Self, EventLogError> {
         Err(EventLogError::Unsupported(REASON))
     }
 
@@ -64,6 +64,6 @@ mod tests {
     fn linux_says_that_it_has_no_event_log() {
         let said = availability().unwrap_err().to_string();
         assert!(said.contains("a part of Windows"), "{said}");
-        assert!(Subscription::open("*", Begin::Oldest).is_err());
+        assert!(Subscription::open("*", Begin::Oldest, 1).is_err());
     }
 }

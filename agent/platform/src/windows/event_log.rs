@@ -11,8 +11,8 @@ use std::ptr;
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_EVT_QUERY_RESULT_STALE, ERROR_INSUFFICIENT_BUFFER, ERROR_NO_MORE_ITEMS, ERROR_NOT_FOUND,
-    ERROR_TIMEOUT, WAIT_OBJECT_0, WAIT_TIMEOUT,
+    ERROR_EVT_QUERY_RESULT_STALE, ERROR_INSUFFICIENT_BUFFER, ERROR_INVALID_OPERATION,
+    ERROR_NO_MORE_ITEMS, ERROR_NOT_FOUND, ERROR_TIMEOUT, WAIT_OBJECT_0, WAIT_TIMEOUT,
 };
 use windows_sys::Win32::System::EventLog::{
     EVT_HANDLE, EVT_LOG_PROPERTY_ID, EVT_VARIANT, EvtCreateBookmark, EvtGetLogInfo,
@@ -26,17 +26,17 @@ use windows_sys::Win32::System::Threading::WaitForSingleObject;
 
 use super::text::{from_wide, wide};
 use super::wine;
-use crate::event_source::{Begin, EventLogError, LogFacts};
+use crate::event_source::{BATCH, Begin, EventLogError, LogFacts};
 use handle::{LogHandle, Signal};
 
-/// Events taken at a time.
-const BATCH: usize = 64;
 /// Most batches of one call, so that a log that is written faster than it is read cannot keep the caller from stopping.
 const BATCHES_MAX: usize = 16;
 /// Largest rendered event, in bytes; the service's own limit for an event is 64 KiB before escaping.
 const RENDERED_BYTES_MAX: u32 = 4 * 1024 * 1024;
 /// What a rendered event usually takes, in bytes.
 const RENDERED_BYTES_USUAL: u32 = 8 * 1024;
+/// `RPC_S_INVALID_BOUND` (winerror.h): what the service says when a batch is larger than its answer may be.
+const ANSWER_TOO_LARGE: u32 = 1734;
 /// 1601-01-01 to 1970-01-01, in milliseconds.
 const FILETIME_EPOCH_MS: i64 = 11_644_473_600_000;
 
@@ -111,7 +111,7 @@ pub fn count(query: &str, max: u64) -> Result<u64, EventLogError> {
     let results = LogHandle::new(results).ok_or_else(|| failed("EvtQuery"))?;
     let mut found = 0_u64;
     while found < max {
-        let events = next_handles(&results, Wait::UntilThere)?;
+        let events = next_handles(&results, BATCH, Wait::UntilThere)?;
         if events.is_empty() {
             break;
         }
@@ -130,14 +130,15 @@ pub struct Subscription {
     rendered: Vec<u16>,
     /// There may be more than the last call took.
     has_more: bool,
+    batch: u32,
 }
 
 impl Subscription {
-    /// Subscribes with a structured query.
+    /// Subscribes with a structured query, to take at most `batch` events at a time, itself at most [`BATCH`].
     ///
     /// # Errors
     /// [`EventLogError::Stale`] when the bookmarked record is gone; else when there is no event log, or it refuses.
-    pub fn open(query: &str, begin: Begin<'_>) -> Result<Self, EventLogError> {
+    pub fn open(query: &str, begin: Begin<'_>, batch: u32) -> Result<Self, EventLogError> {
         availability()?;
         let query = wide(query);
         let signal = Signal::new().ok_or_else(|| failed("CreateEventW"))?;
@@ -173,6 +174,7 @@ impl Subscription {
             signal,
             rendered: Vec::new(),
             has_more: true,
+            batch: batch.clamp(1, BATCH),
         })
     }
 
@@ -188,7 +190,7 @@ impl Subscription {
         // Before asking: what is written after the last answer sets it again.
         self.signal.reset();
         for _ in 0..BATCHES_MAX {
-            let batch = next_handles(&self.events, Wait::No)?;
+            let batch = next_handles(&self.events, self.batch, Wait::No)?;
             if batch.is_empty() {
                 self.has_more = false;
                 return Ok(());
@@ -256,8 +258,12 @@ enum Wait {
 }
 
 /// The next events, each closed when dropped; none at the end.
-fn next_handles(results: &LogHandle, wait: Wait) -> Result<Vec<LogHandle>, EventLogError> {
-    let mut handles: [EVT_HANDLE; BATCH] = [0; BATCH];
+fn next_handles(
+    results: &LogHandle,
+    batch: u32,
+    wait: Wait,
+) -> Result<Vec<LogHandle>, EventLogError> {
+    let mut handles: [EVT_HANDLE; BATCH as usize] = [0; BATCH as usize];
     let mut returned = 0;
     let timeout_ms = match wait {
         Wait::No => 0,
@@ -267,7 +273,7 @@ fn next_handles(results: &LogHandle, wait: Wait) -> Result<Vec<LogHandle>, Event
     let any = unsafe {
         EvtNext(
             results.get(),
-            BATCH as u32,
+            batch.min(BATCH),
             handles.as_mut_ptr(),
             timeout_ms,
             0,
@@ -276,8 +282,13 @@ fn next_handles(results: &LogHandle, wait: Wait) -> Result<Vec<LogHandle>, Event
     };
     if any == 0 {
         let error = failed("EvtNext");
-        let at_end = is(&error, ERROR_NO_MORE_ITEMS) || is(&error, ERROR_TIMEOUT);
-        return if at_end { Ok(Vec::new()) } else { Err(error) };
+        // A subscription that is asked while there is nothing calls that an invalid operation.
+        let at_end = [ERROR_NO_MORE_ITEMS, ERROR_TIMEOUT, ERROR_INVALID_OPERATION];
+        return match error {
+            _ if at_end.iter().any(|code| is(&error, *code)) => Ok(Vec::new()),
+            _ if is(&error, ANSWER_TOO_LARGE) => Err(EventLogError::TooLarge),
+            error => Err(error),
+        };
     }
     Ok(handles
         .into_iter()

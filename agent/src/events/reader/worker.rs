@@ -10,7 +10,7 @@ use tidemark_runtime::Clock;
 
 use super::{EventReaderParts, EventSource, Shared, SourceError, lock};
 use crate::events::bookmark::{Bookmark, BookmarkFile, Kept, LogPlace};
-use crate::events::intake::{Continuity, LogReport, Start, resume};
+use crate::events::intake::{Continuity, LogFacts, LogReport, Start, resume};
 use crate::events::selection::{self, BACKFILL_AGE, BACKFILL_HITS_MAX};
 use crate::events::xml::{self, Reading};
 use crate::outbox::OutboxHandle;
@@ -118,8 +118,17 @@ impl<S: EventSource> Worker<S> {
     }
 
     fn open(&mut self) -> Result<(), SourceError> {
-        let log = self.source.facts()?;
-        self.log_epoch = log.epoch;
+        // A service that does not tell about its log may still hand out its events.
+        let log = self.source.facts().unwrap_or_else(|error| {
+            tracing::warn!(error = %chain(&error), "nothing is known of the event log");
+            LogFacts::default()
+        });
+        let known_epoch = self.last.as_ref().map_or(0, |last| last.log_epoch);
+        self.log_epoch = if log.epoch == 0 {
+            known_epoch
+        } else {
+            log.epoch
+        };
         let (start, report) = resume(self.last.as_ref(), &log, self.clock.now());
         match start {
             Start::After(_) => match self.open_behind_last() {
@@ -131,7 +140,7 @@ impl<S: EventSource> Worker<S> {
             },
             Start::OldestSince(since) => {
                 if self.last.is_none() {
-                    self.bound_backfill()?;
+                    self.bound_backfill();
                 }
                 self.open_since(Some(since))?;
                 // Only when it worked: each try would tell it again.
@@ -158,13 +167,15 @@ impl<S: EventSource> Worker<S> {
         Ok(())
     }
 
-    fn bound_backfill(&mut self) -> Result<(), SourceError> {
-        let found = self.source.count_within(BACKFILL_AGE)?;
+    fn bound_backfill(&mut self) {
+        let found = self.source.count_within(BACKFILL_AGE).unwrap_or_else(|error| {
+            tracing::warn!(error = %chain(&error), "older events cannot be counted; all are told");
+            0
+        });
         self.skip = found.saturating_sub(BACKFILL_HITS_MAX as u64);
         if self.skip > 0 {
             self.report(LogReport::BackfillCut { events: self.skip });
         }
-        Ok(())
     }
 
     /// Takes events in; empties the list.
