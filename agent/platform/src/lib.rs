@@ -6,6 +6,7 @@
 pub mod address;
 #[cfg(any(windows, test))]
 mod answer_buffer;
+pub mod application_message;
 mod counter_values;
 pub mod descriptor;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod event_source;
 mod exposure;
 mod nearest;
 pub mod row;
+pub mod service_facts;
 pub mod table_query;
 pub mod windows_data;
 
@@ -20,16 +22,16 @@ pub mod windows_data;
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    attempt, connection, counters, disk, event_log, folders, host, namespace, own, ports, private,
-    process, tables,
+    application_log, attempt, connection, counters, disk, event_log, folders, host, namespace, own,
+    ports, private, process, system_service, tables,
 };
 
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 pub use windows::{
-    attempt, connection, counters, disk, event_log, folders, host, namespace, own, ports, private,
-    process, tables,
+    application_log, attempt, connection, counters, disk, event_log, folders, host, namespace, own,
+    ports, private, process, system_service, tables,
 };
 
 #[cfg(any(windows, test))]

@@ -1,5 +1,6 @@
 //! Linux: sock_diag over netlink, `/proc`, and sockets of our own.
 
+pub mod application_log;
 pub mod attempt;
 pub mod connection;
 pub mod counters;
@@ -14,4 +15,5 @@ pub mod ports;
 pub mod private;
 pub mod process;
 mod procfile;
+pub mod system_service;
 pub mod tables;

@@ -1,5 +1,6 @@
 //! Windows, from Server 2012 R2 on: iphlpapi, Winsock, the registry, and what Wine lacks of them.
 
+pub mod application_log;
 pub mod attempt;
 mod bound;
 pub mod connection;
@@ -17,6 +18,7 @@ pub mod process;
 mod program;
 mod registry;
 mod service;
+pub mod system_service;
 pub mod tables;
 mod text;
 mod wine;

@@ -1,10 +1,14 @@
-//! Values of the registry, read one at a time.
+//! Values of the registry, read one at a time; keys of our own, written and removed.
 #![expect(unsafe_code, reason = "the registry is asked through Win32")]
 
-use std::ptr;
+use std::ffi::OsStr;
+use std::{io, ptr};
 
+use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
 use windows_sys::Win32::System::Registry::{
-    HKEY_LOCAL_MACHINE, RRF_RT_REG_DWORD, RRF_RT_REG_SZ, RegGetValueW,
+    HKEY, HKEY_LOCAL_MACHINE, KEY_SET_VALUE, REG_DWORD, REG_EXPAND_SZ, REG_OPTION_NON_VOLATILE,
+    RRF_RT_REG_DWORD, RRF_RT_REG_SZ, RegCloseKey, RegCreateKeyExW, RegDeleteTreeW, RegGetValueW,
+    RegSetValueExW,
 };
 
 use super::text::{from_wide, wide};
@@ -50,4 +54,78 @@ pub(super) fn text(key: &str, value: &str) -> Option<String> {
         )
     };
     (status == 0).then(|| from_wide(&units))
+}
+
+/// A key under `HKEY_LOCAL_MACHINE` that is written to; closed when dropped.
+#[derive(Debug)]
+pub(super) struct Key(HKEY);
+
+impl Key {
+    /// Opens it, and makes it if it is not there.
+    pub(super) fn create(path: &str) -> io::Result<Self> {
+        let path = wide(path);
+        let mut key: HKEY = ptr::null_mut();
+        // SAFETY: the path ends with a zero; class, security and what became of the key are not asked for.
+        let status = unsafe {
+            RegCreateKeyExW(
+                HKEY_LOCAL_MACHINE,
+                path.as_ptr(),
+                0,
+                ptr::null(),
+                REG_OPTION_NON_VOLATILE,
+                KEY_SET_VALUE,
+                ptr::null(),
+                &raw mut key,
+                ptr::null_mut(),
+            )
+        };
+        checked(status).map(|()| Self(key))
+    }
+
+    /// Writes a text in which Windows replaces variables as in `%SystemRoot%`.
+    pub(super) fn set_expanded_text(&self, name: &str, text: &OsStr) -> io::Result<()> {
+        let units = wide(text);
+        let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        self.set(name, REG_EXPAND_SZ, &bytes)
+    }
+
+    /// Writes a number.
+    pub(super) fn set_number(&self, name: &str, number: u32) -> io::Result<()> {
+        self.set(name, REG_DWORD, &number.to_le_bytes())
+    }
+
+    fn set(&self, name: &str, kind: u32, bytes: &[u8]) -> io::Result<()> {
+        let name = wide(name);
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        // SAFETY: the key is open, the name ends with a zero, and `length` is that of the bytes.
+        let status =
+            unsafe { RegSetValueExW(self.0, name.as_ptr(), 0, kind, bytes.as_ptr(), length) };
+        checked(status)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        // SAFETY: it is open, owned, and closed here alone.
+        unsafe { RegCloseKey(self.0) };
+    }
+}
+
+/// Removes a key under `HKEY_LOCAL_MACHINE` and what is below it; it is no error that it is not there.
+pub(super) fn remove(path: &str) -> io::Result<()> {
+    let path = wide(path);
+    // SAFETY: the path ends with a zero.
+    let status = unsafe { RegDeleteTreeW(HKEY_LOCAL_MACHINE, path.as_ptr()) };
+    if status == ERROR_FILE_NOT_FOUND {
+        return Ok(());
+    }
+    checked(status)
+}
+
+fn checked(status: u32) -> io::Result<()> {
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(status.cast_signed()))
+    }
 }
