@@ -12,6 +12,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+# A caller's toolchain and settings are not this build's: rust-toolchain.toml names the toolchain.
+unset RUSTUP_TOOLCHAIN CARGO RUSTC RUSTC_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 target=x86_64-win7-windows-gnu
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -50,7 +52,6 @@ if ! can_build_std; then
   fi
 fi
 
-unset RUSTC_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$PWD/target/windows"
 export CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
 cargo "${toolchain[@]}" "$verb" --locked --profile "$profile" -Zbuild-std=std,panic_abort --target "$target" \

@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod process;
 pub mod site;
 pub mod wait;
+pub mod wine;
 
 pub use agent::AgentFolder;
 pub use controller::{Controller, Up};
@@ -18,3 +19,4 @@ pub use machine::{Machine, on_own_network};
 pub use peer::Peer;
 pub use process::{Finished, Process, program};
 pub use wait::{SOON, STARTING, until};
+pub use wine::Wine;

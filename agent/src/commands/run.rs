@@ -140,7 +140,7 @@ fn open_spool(
         bytes_max,
         age_max,
         // A disk whose size cannot be read sets no limit.
-        disk_share_max: disk::size_bytes(&config.data_dir)
+        disk_share_max: disk::size_bytes(&config.spool_dir())
             .map(|size| size / 100 * u64::from(disk_percent_max))
             .ok(),
         ..SpoolLimits::default()

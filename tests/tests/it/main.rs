@@ -11,3 +11,4 @@ mod page;
 mod postgres;
 mod quick_start;
 mod second_host;
+mod wine;

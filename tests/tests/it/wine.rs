@@ -1,0 +1,186 @@
+//! The Windows agent, really run: under Wine, against a real controller, on a network of its own.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tidemark_agent::status::AgentStatus;
+use tidemark_model::view::{DeliveryView, HostView};
+use tidemark_tests::harness::controller::tcp;
+use tidemark_tests::harness::site::SERVICE;
+use tidemark_tests::harness::{
+    AgentFolder, Controller, Finished, Machine, Process, SOON, STARTING, Up, Wine, on_own_network,
+    program, until,
+};
+
+/// Ports of the machine, which the operator has to state: Wine does not know Linux's setting. They are few, because Wine
+/// looks through every file of every process for each row of a table: some milliseconds a row.
+const FIRST_PORT: u16 = 20_000;
+const LAST_PORT: u16 = 20_249;
+const CAPACITY: u32 = 250;
+/// The agent writes its status every ten seconds, on a machine that may be busy.
+const STATUS: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// At this rate the ports last 50 s, and TIME_WAIT outlives that.
+const CLOSED_PER_SECOND: &str = "5";
+const EXHAUSTION: Duration = Duration::from_secs(180);
+/// How far the date may be off at half way, as a share of the time that is left.
+const DATE_TOLERANCE: f64 = 0.25;
+
+/// A controller and a Windows host that is about to enrol with it.
+struct Place {
+    controller: Controller,
+    wine: Wine,
+    folder: AgentFolder,
+}
+
+impl Place {
+    async fn prepare(machine: &Machine) -> anyhow::Result<Self> {
+        machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
+        let wine = Wine::prepare(machine)?;
+        let controller = Controller::up(machine, &Up::alone()).await?;
+        let token = controller.join_token().await?;
+        let folder = AgentFolder::create(machine, "windows", &token.controller, &token.token)?;
+        folder.add_config(&format!(
+            "dynamic_range = \"{FIRST_PORT}-{LAST_PORT}\"\nlight_interval = \"5s\""
+        ))?;
+        Ok(Self {
+            controller,
+            wine,
+            folder,
+        })
+    }
+
+    fn status(&self) -> anyhow::Result<AgentStatus> {
+        AgentStatus::read(&self.folder.data_dir()).context("the agent wrote no status")
+    }
+}
+
+#[test]
+fn a_windows_host_loses_nothing_when_its_controller_goes_and_it_is_killed_itself()
+-> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let mut place = Place::prepare(machine).await?;
+        let mut agent = place.wine.run_agent(&place.folder)?;
+        let host = first_sample(&place.controller, &agent).await?;
+        let space = tcp(&host)?;
+        ensure!(space.capacity == CAPACITY, "{space:#?}");
+
+        place.controller.process.kill().await?;
+        let spooled = until("samples in the spool", STATUS, async || {
+            let spool = place.status()?.spool;
+            Ok((spool.held >= 3).then_some(spool))
+        })
+        .await
+        .with_context(|| agent.said())?;
+        agent.kill().await?;
+        let mut agent = place.wine.run_agent(&place.folder)?;
+
+        let up = Up::alone();
+        std::fs::remove_file(up.data_dir(machine).join("ready.json"))?;
+        place.controller = Controller::up(machine, &up).await?;
+        let stored = until("what was spooled before the kill", STARTING, async || {
+            let delivery = delivery(&place.controller).await?;
+            Ok((delivery.stored > spooled.produced).then_some(delivery.stored))
+        })
+        .await
+        .with_context(|| agent.said())?;
+        ensure!(stored > spooled.produced, "{stored}, {spooled:?}");
+
+        agent.close_stdin();
+        let ended = agent.wait(STOP_TIMEOUT).await?;
+        ensure!(ended.code() == Some(0), "{ended}: {}", agent.said());
+        let (spool, delivery) = (place.status()?.spool, delivery(&place.controller).await?);
+        ensure!(delivery.dropped.is_empty(), "{delivery:?}");
+        ensure!(spool.dropped == 0, "{spool:?}");
+        ensure!(
+            spool.produced == delivery.stored + spool.held,
+            "{spool:?}, {delivery:?}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn churn_on_a_windows_host_is_dated_and_blamed_before_it_exhausts_the_ports() -> anyhow::Result<()>
+{
+    on_own_network(async |machine| {
+        machine.keep_time_wait_on_loopback()?;
+        let place = Place::prepare(machine).await?;
+        let agent = place.wine.run_agent(&place.folder)?;
+        first_sample(&place.controller, &agent).await?;
+        let mut serve = program("port_eater")?;
+        serve.args(["serve", "--at", SERVICE]);
+        let _service = Process::start("service", serve, machine.folder())?;
+        let mut churn = program("port_eater")?;
+        churn.args(["churn", "--per-second", CLOSED_PER_SECOND, "--to", SERVICE]);
+        let eater = Process::start("eater", churn, machine.folder())?;
+
+        let half = until("half of the ports in use", EXHAUSTION, async || {
+            let host = place.controller.only_host().await?;
+            Ok((tcp(&host)?.in_use >= CAPACITY / 2).then_some(host))
+        })
+        .await
+        .with_context(|| agent.said())?;
+        let space = tcp(&half)?;
+        ensure!(space.road.as_deref() == Some("churn"), "{space:#?}");
+        ensure!(space.culprit.as_deref() == Some(SERVICE), "{space:#?}");
+        let exhausted = until("the exhaustion", EXHAUSTION, async || {
+            // Keeps the connection in use, lest it be given up while another one can still be had.
+            place.controller.only_host().await?;
+            tidemark_tests::harness::site::said(&eater, "exhausted")
+        })
+        .await?;
+        assert_date(&half, exhausted.at_ms)?;
+        until("the saturation", SOON, async || {
+            let host = place.controller.only_host().await?;
+            let is_saturated = tcp(&host)?.road.as_deref() == Some("saturated");
+            Ok(is_saturated.then_some(()))
+        })
+        .await
+    })
+}
+
+#[test]
+fn the_windows_agent_shows_its_host_without_a_controller() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
+        let wine = Wine::prepare(machine)?;
+        let folder = AgentFolder::create(machine, "windows", "127.0.0.1:1", "unused")?;
+        folder.add_config(&format!("dynamic_range = \"{FIRST_PORT}-{LAST_PORT}\""))?;
+        let shown = Finished::of(wine.command("snapshot", &folder)).await?;
+        let shown = shown.succeeded()?;
+        for words in ["(Wine ", "tcp/default", "20000-20249", "bind_tcp_v4"] {
+            ensure!(shown.contains(words), "{words}: {shown}");
+        }
+        Ok(())
+    })
+}
+
+async fn first_sample(controller: &Controller, agent: &Process) -> anyhow::Result<HostView> {
+    until("the host's first sample", STARTING, async || {
+        let hosts = controller.hosts().await?;
+        Ok(hosts.into_iter().find(|host| host.sampled_ms.is_some()))
+    })
+    .await
+    .with_context(|| agent.said())
+}
+
+async fn delivery(controller: &Controller) -> anyhow::Result<DeliveryView> {
+    let id = controller.only_host().await?.id;
+    Ok(controller.host(&id).await?.delivery)
+}
+
+fn assert_date(half: &HostView, exhausted_ms: i64) -> anyhow::Result<()> {
+    let space = tcp(half)?;
+    let sampled_ms = half.sampled_ms.context("there is a sample")?;
+    let eta_ms = space
+        .eta_ms
+        .with_context(|| format!("no date: {space:#?}"))?;
+    let share = (eta_ms - exhausted_ms) as f64 / (exhausted_ms - sampled_ms) as f64;
+    ensure!(
+        share.abs() <= DATE_TOLERANCE,
+        "the date is {share:.2} of the time left off: {}",
+        space.explanation
+    );
+    Ok(())
+}
