@@ -14,7 +14,7 @@ use tidemark_runtime::{Clock, Outcome};
 
 use super::print;
 use super::table::grouped;
-use crate::events::file::{self, EventFile};
+use crate::events::file::{self, LogHits};
 use crate::events::live::{self, LiveLog};
 use crate::events::reader::EventSource as _;
 use crate::events::selection;
@@ -36,7 +36,7 @@ pub(super) struct EventsArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<Duration>,
     /// Only so many, the newest.
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = newest_max)]
     limit: usize,
     /// Form of the output.
     #[arg(short, long, value_enum, default_value_t = EventOutput::Table)]
@@ -55,23 +55,31 @@ fn duration(text: &str) -> Result<Duration, String> {
     tidemark_model::duration::parse_duration(text).map_err(|error| error.to_string())
 }
 
+fn newest_max(text: &str) -> Result<usize, String> {
+    const MAX: usize = 1_000_000;
+    let count = text.parse().ok().filter(|count| (1..=MAX).contains(count));
+    count.ok_or_else(|| format!("1 to {MAX}"))
+}
+
 pub(super) fn run(args: &EventsArgs) -> anyhow::Result<Outcome> {
     let now = Clock::System.now();
-    let mut found = match &args.evtx {
-        Some(path) => file::read(path, now, |hit| args.all || selection::is_selected(hit))?,
-        None => read_live(now)?,
-    };
     let since = args.since.map(|since| now.saturating_sub(since));
-    found
-        .hits
-        .retain(|hit| since.is_none_or(|since| hit.at >= since));
-    let left_out = found.hits.len().saturating_sub(args.limit);
-    found.hits.drain(..left_out);
-    tell_what_lacks(&found, left_out);
+    let is_recent = |hit: &EventHit| since.is_none_or(|since| hit.at >= since);
+    let found = match &args.evtx {
+        Some(path) => file::read(path, now, args.limit, |hit| {
+            is_recent(hit) && (args.all || selection::is_selected(hit))
+        })?,
+        None => read_live(now, args.limit, is_recent)?,
+    };
+    tell_what_lacks(&found);
     print(&render(&found, args.output)?)
 }
 
-fn read_live(now: Timestamp) -> anyhow::Result<EventFile> {
+fn read_live(
+    now: Timestamp,
+    newest_max: usize,
+    is_wanted: impl Fn(&EventHit) -> bool,
+) -> anyhow::Result<LogHits> {
     live::availability().context("give a saved event log: --evtx FILE")?;
     let context = "this host's System log cannot be read";
     let mut log = LiveLog::default();
@@ -80,7 +88,7 @@ fn read_live(now: Timestamp) -> anyhow::Result<EventFile> {
         log_epoch: log.facts().context(context)?.epoch,
     };
     log.open(None).context(context)?;
-    let mut found = EventFile::default();
+    let mut found = LogHits::new(newest_max);
     let mut events = Vec::new();
     for _ in 0..CALLS_MAX {
         log.next(Duration::ZERO, &mut events).context(context)?;
@@ -89,45 +97,50 @@ fn read_live(now: Timestamp) -> anyhow::Result<EventFile> {
         }
         for event in events.drain(..) {
             match xml::parse(&event, reading) {
-                Ok(hit) => found.hits.push(hit),
+                Ok(hit) if is_wanted(&hit) => found.push(hit),
+                Ok(_) => {}
                 Err(_) => found.unreadable += 1,
             }
         }
     }
-    Ok(found)
+    Ok(found.into_sorted())
 }
 
 /// On standard error, so that scripts get nothing but events.
-fn tell_what_lacks(found: &EventFile, left_out: usize) {
+fn tell_what_lacks(found: &LogHits) {
     let mut text = String::new();
     // Writing to a String cannot fail, and nothing is left to tell it to when standard error is gone.
     if found.unreadable > 0 {
         let records = grouped(found.unreadable);
         writeln!(text, "{records} damaged or unknown record(s) are left out").ok();
     }
-    if left_out > 0 {
-        writeln!(text, "{left_out} older event(s) are left out: see --limit").ok();
+    if found.left_out > 0 {
+        let events = grouped(found.left_out);
+        writeln!(text, "{events} older event(s) are left out: see --limit").ok();
     }
     io::stderr().write_all(text.as_bytes()).ok();
 }
 
-fn render(found: &EventFile, output: EventOutput) -> anyhow::Result<String> {
+fn render(found: &LogHits, output: EventOutput) -> anyhow::Result<String> {
     let mut text = String::new();
     match output {
-        EventOutput::Table if found.hits.is_empty() => {
+        EventOutput::Table if found.hits().is_empty() => {
             text.push_str("No event of this log says anything about ports.\n");
         }
-        EventOutput::Table => found.hits.iter().for_each(|hit| push_line(&mut text, hit)),
+        EventOutput::Table => found
+            .hits()
+            .iter()
+            .for_each(|hit| push_line(&mut text, hit)),
         EventOutput::Json => {
             let document = Document {
-                events: &found.hits,
+                events: found.hits(),
                 unreadable: found.unreadable,
             };
             text = serde_json::to_string_pretty(&document)?;
             text.push('\n');
         }
         EventOutput::Jsonl => {
-            for hit in &found.hits {
+            for hit in found.hits() {
                 text.push_str(&serde_json::to_string(hit)?);
                 text.push('\n');
             }
@@ -164,7 +177,7 @@ fn push_line(text: &mut String, hit: &EventHit) {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> EventFile {
+    fn found(text: &str) -> LogHits {
         let mut hit = xml::parse(
             "<Event><System><Provider Name='Tcpip'/><EventID>4231</EventID>\
              <TimeCreated SystemTime='2026-01-05T08:00:00.5Z'/><EventRecordID>7</EventRecordID></System></Event>",
@@ -175,10 +188,10 @@ mod tests {
         )
         .unwrap();
         hit.text = text.into();
-        EventFile {
-            hits: vec![hit],
-            unreadable: 2,
-        }
+        let mut found = LogHits::new(1);
+        found.push(hit);
+        found.unreadable = 2;
+        found
     }
 
     #[test]

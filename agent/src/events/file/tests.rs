@@ -16,9 +16,9 @@ fn saved(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn read_bytes(bytes: &[u8], is_wanted: impl Fn(&EventHit) -> bool) -> EventFile {
+fn read_bytes(bytes: &[u8], is_wanted: impl Fn(&EventHit) -> bool) -> LogHits {
     let (_folder, path) = saved(bytes);
-    read(&path, READ_AT, is_wanted).unwrap()
+    read(&path, READ_AT, 100, is_wanted).unwrap()
 }
 
 /// Without the text of the record: readers of files write it in their own way.
@@ -42,7 +42,7 @@ fn a_file_says_the_same_as_the_live_log() {
         .map(|xml| without_xml(xml::parse(xml, reading).unwrap()))
         .collect();
     live.sort_by_key(|hit| hit.log.as_ref().and_then(|log| log.record_id));
-    let of_file: Vec<EventHit> = file.hits.into_iter().map(without_xml).collect();
+    let of_file: Vec<EventHit> = file.hits().iter().cloned().map(without_xml).collect();
     assert_eq!(of_file, live);
 }
 
@@ -50,8 +50,25 @@ fn a_file_says_the_same_as_the_live_log() {
 fn only_what_is_wanted_is_kept() {
     let other = TCPIP_4231.replace("Tcpip", "Kernel-General");
     let file = read_bytes(&evtx_of(&[TCPIP_4231, &other]), is_selected);
-    assert_eq!(file.hits.len(), 1);
-    assert_eq!(&*file.hits[0].source, "Tcpip");
+    assert_eq!(file.hits().len(), 1);
+    assert_eq!(&*file.hits()[0].source, "Tcpip");
+}
+
+#[test]
+fn of_a_long_log_the_newest_are_kept_and_the_others_counted() {
+    let events: Vec<String> = [5, 9, 1, 7, 3, 8, 2]
+        .iter()
+        .map(|record_id| TCPIP_4231.replace("123456", &record_id.to_string()))
+        .collect();
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let (_folder, path) = saved(&evtx_of(&events));
+    let file = read(&path, READ_AT, 2, |_| true).unwrap();
+    let records: Vec<_> = file
+        .hits()
+        .iter()
+        .filter_map(|hit| hit.log.as_ref()?.record_id)
+        .collect();
+    assert_eq!((records, file.left_out), (vec![8, 9], 5));
 }
 
 #[test]
@@ -62,7 +79,7 @@ fn damaged_records_are_counted_and_the_others_read() {
     bytes[at..at + 8].fill(0xff);
     let file = read_bytes(&bytes, |_| true);
     assert_eq!(
-        (file.hits.len() as u64 + file.unreadable, file.unreadable),
+        (file.hits().len() as u64 + file.unreadable, file.unreadable),
         (ALL.len() as u64, 1)
     );
 }
@@ -71,7 +88,7 @@ fn damaged_records_are_counted_and_the_others_read() {
 fn what_is_no_log_is_refused_with_its_name() {
     for bytes in [&b""[..], b"MZ", &[0; FILE_HEADER_BYTES + CHUNK_BYTES]] {
         let (_folder, path) = saved(bytes);
-        let refused = read(&path, READ_AT, |_| true).unwrap_err().to_string();
+        let refused = read(&path, READ_AT, 100, |_| true).unwrap_err().to_string();
         assert!(
             refused.ends_with("System.evtx cannot be read as an event log (.evtx)"),
             "{refused}"
