@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Builds the agent's MSI for Windows (x64, Server 2012 R2 and later) on Linux and prints where it is.
+#   deploy/windows/msi.sh [--exe FILE.exe] [--version A.B.C] [--output FILE.msi]
+# Without --exe the agent is built as it is shipped; the version is the workspace's unless another one is given.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+workspace=$(cd "$here/../.." && pwd)
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+exe='' version='' output=''
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || fail "$1 needs a value; known are --exe FILE.exe, --version A.B.C, --output FILE.msi"
+  case "$1" in
+    --exe) exe=$2 ;;
+    --version) version=$2 ;;
+    --output) output=$2 ;;
+    *) fail "unknown argument $1: known are --exe FILE.exe, --version A.B.C, --output FILE.msi" ;;
+  esac
+  shift 2
+done
+
+if ! have wixl || ! have msibuild; then
+  [ "$(id -u)" = 0 ] && have apt-get || fail "tools are missing: apt-get install wixl msitools"
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends wixl msitools; } >/dev/null \
+    || fail "cannot install wixl and msitools"
+fi
+version=${version:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$workspace/Cargo.toml")}
+# Windows Installer compares three numbers, of which the first two are below 256.
+[[ $version =~ ^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,5}$ ]] || fail "the version is \"$version\": write three numbers, as in 1.2.3"
+IFS=. read -r major minor patch <<<"$version"
+(( 10#$major < 256 && 10#$minor < 256 && 10#$patch < 65535 )) || fail "the version is $version: at most 255.255.65534"
+exe=$(realpath "${exe:-$("$here/build.sh" --release)}")
+[ -f "$exe" ] || fail "$exe is no file"
+output=$(realpath -m "${output:-$workspace/target/windows/tidemark-agent-$version-x64.msi}")
+
+# wixl takes relative paths alone.
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cp "$exe" "$folder/tidemark-agent.exe"
+cp "$here/tidemark-agent.wxs" "$folder"
+cd "$folder"
+wixl -a x64 -D Version="$version" -D NextVersion="$major.$minor.$((10#$patch + 1))" -o agent.msi tidemark-agent.wxs >&2
+
+sql() { msibuild agent.msi -q "$@" >&2 || fail "the MSI's tables cannot be changed: $*"; }
+# A setting is written only when it is given.
+for setting in Controller Token TokenFile Profile Tags; do
+  sql "UPDATE \`Component\` SET \`Condition\` = '${setting^^}' WHERE \`Component\` = 'Setting$setting'"
+done
+# What an administrator gives reaches the installer's service.
+sql "UPDATE \`Property\` SET \`Value\` = 'CONTROLLER;PROFILE;TAGS;TOKEN;TOKENFILE;NEWERAGENT;OLDERAGENT' WHERE \`Property\` = 'SecureCustomProperties'"
+# CONFIGFILE: a configuration that was written by hand.
+sql "CREATE TABLE \`DrLocator\` (\`Signature_\` CHAR(72) NOT NULL, \`Parent\` CHAR(72), \`Path\` CHAR(255), \`Depth\` INT PRIMARY KEY \`Signature_\`, \`Parent\`, \`Path\`)"
+have_signature=$(msiinfo tables agent.msi | grep -cx Signature || true)
+[ "$have_signature" = 1 ] || sql "CREATE TABLE \`Signature\` (\`Signature\` CHAR(72) NOT NULL, \`FileName\` CHAR(255) NOT NULL, \`MinVersion\` CHAR(20), \`MaxVersion\` CHAR(20), \`MinSize\` LONG, \`MaxSize\` LONG, \`MinDate\` LONG, \`MaxDate\` LONG, \`Languages\` CHAR(255) PRIMARY KEY \`Signature\`)"
+sql "INSERT INTO \`Signature\` (\`Signature\`, \`FileName\`) VALUES ('ConfigFile', 'agent.toml')"
+sql "INSERT INTO \`DrLocator\` (\`Signature_\`, \`Path\`, \`Depth\`) VALUES ('ConfigFile', '[CommonAppDataFolder]Tidemark\\config', 0)"
+sql "INSERT INTO \`AppSearch\` (\`Property\`, \`Signature_\`) VALUES ('CONFIGFILE', 'ConfigFile')"
+
+mkdir -p "$(dirname "$output")"
+mv agent.msi "$output"
+echo "$output"
