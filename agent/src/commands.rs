@@ -6,10 +6,13 @@ mod bound_self_test;
 mod enroll;
 mod events;
 mod lock;
+mod private_folder;
 mod reset;
 mod run;
+mod service;
 mod snapshot;
 mod status;
+mod supervisor;
 mod table;
 
 use std::io::{self, Write as _};
@@ -18,6 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tidemark_platform::system_service;
 use tidemark_platform::tables::BOUND_SELF_TEST;
 use tidemark_runtime::Outcome;
 use tidemark_runtime::config::ConfigError;
@@ -38,6 +42,9 @@ enum Command {
     Run(run::RunArgs),
     /// Enrol this host with a join token, without running.
     Enroll(SettingsArgs),
+    /// Make, start, stop or remove the Windows service that runs the agent.
+    #[command(hide = !system_service::IS_AVAILABLE)]
+    Service(service::ServiceArgs),
     /// Show how the agent on this host does.
     Status(status::StatusArgs),
     /// Take one sample and show it; needs no controller.
@@ -101,6 +108,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Run(args) => run::run(&args),
         Command::Enroll(args) => enroll::run(&args),
+        Command::Service(args) => service::run(args),
         Command::Status(args) => status::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Events(args) => events::run(&args),

@@ -1,6 +1,5 @@
 //! `tidemark-agent run`: wires the parts together and runs them until a signal, in reading order.
 
-use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tidemark_agent_core::{Backoff, BackoffConfig, SamplingInterval};
 use tidemark_model::{Epoch, HostFacts};
-use tidemark_platform::disk;
+use tidemark_platform::{disk, own};
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tidemark_runtime::{Clock, Entropy, Lifecycle, Outcome, telemetry};
 use tidemark_spool::{Recovery, Spool, SpoolLimits};
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::enroll::token_missing;
 use super::lock::DataLock;
+use super::supervisor::{Supervisor, Turn};
 use super::{SettingsArgs, block_on};
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
@@ -46,29 +46,44 @@ pub(super) struct RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let config = args.settings.load()?;
-    let controller = config.require_controller()?.clone();
     telemetry::start(&config.telemetry)?;
+    let supervisor = if args.stop_on_stdin_eof {
+        Supervisor::at_stdin()?
+    } else {
+        Supervisor::quiet(CancellationToken::new())
+    };
+    run_supervised(config, supervisor)
+}
+
+/// The agent from its start to its end, whoever started it. Logging has begun.
+pub(super) fn run_supervised(
+    config: AgentConfig,
+    supervisor: Supervisor,
+) -> anyhow::Result<Outcome> {
+    let controller = config.require_controller()?.clone();
+    if let Err(error) = own::yield_to_others() {
+        tracing::debug!(%error, "the agent runs at ordinary priority");
+    }
     let _lock = DataLock::take(&config.data_dir)?;
     let enrolled = Vault::open(&config.identity_dir())?.is_some_and(|vault| vault.is_enrolled());
     if !enrolled && config.token.is_none() {
         return Err(token_missing().into());
     }
-    let stdin_ended = CancellationToken::new();
-    if args.stop_on_stdin_eof {
-        watch_stdin(stdin_ended.clone())?;
-    }
-    block_on(serve(config, controller, stdin_ended))
+    block_on(serve(config, controller, supervisor))
 }
 
 async fn serve(
     config: AgentConfig,
     controller: ControllerAddress,
-    stdin_ended: CancellationToken,
+    supervisor: Supervisor,
 ) -> anyhow::Result<Outcome> {
     let life = Lifecycle::new(config.drain_timeout + STOP_GRACE);
     let (clock, entropy) = (Clock::System, Entropy::System);
+    supervisor.tell(Turn::Starting);
     let facts = facts::gather(config.labels.clone(), &config.collect);
+    supervisor.tell(Turn::Starting);
     let outbox = open_spool(&config, &clock, &entropy)?;
+    supervisor.tell(Turn::Starting);
     let sampler = start_sampler(&config, &outbox, &clock)?;
     let control = sampler.control();
     let events = start_events(&config, &outbox, &control, &clock)?;
@@ -102,6 +117,7 @@ async fn serve(
         board,
         clock: clock.clone(),
         entropy,
+        supervisor: supervisor.clone(),
     };
     let stop = life.stop_token();
     if let Some(events) = events {
@@ -113,14 +129,18 @@ async fn serve(
         watchdog::watch(control, outbox, clock, stop.clone()),
     );
     life.spawn("status", Arc::clone(&writer).run(stop.clone()));
-    life.spawn_critical("delivery", delivery.run(stop));
+    life.spawn_critical("delivery", delivery.run(stop.clone()));
+    supervisor.tell(Turn::Running);
     let asked = async {
         tokio::select! {
             () = shutdown_signal() => {}
-            () = stdin_ended.cancelled() => {}
+            () = supervisor.stop().cancelled() => {}
         }
     };
-    let outcome = life.run_until(asked, shutdown_signal()).await;
+    let outcome = tokio::select! {
+        outcome = life.run_until(asked, shutdown_signal()) => outcome,
+        never = supervisor.tell_of_stop(stop) => match never {},
+    };
     writer.finish();
     tracing::info!(?outcome, "agent stopped");
     Ok(outcome)
@@ -236,6 +256,7 @@ struct Delivery {
     board: StatusBoard,
     clock: Clock,
     entropy: Entropy,
+    supervisor: Supervisor,
 }
 
 impl Delivery {
@@ -297,6 +318,7 @@ impl Delivery {
                     tracing::debug!(error = text, "host still not enrolled");
                 } else {
                     tracing::error!(error = text, "host not enrolled; trying again");
+                    self.supervisor.tell(Turn::NotEnrolled(&text));
                     told = text;
                 }
             }
@@ -331,20 +353,6 @@ impl Delivery {
 enum Passing {
     Soon,
     ByOperator,
-}
-
-/// Tells when standard input ends. The thread blocks in a read that nothing can interrupt, so it ends with the process.
-fn watch_stdin(ended: CancellationToken) -> anyhow::Result<()> {
-    std::thread::Builder::new()
-        .name("stdin".to_owned())
-        .spawn(move || {
-            let mut input = std::io::stdin().lock();
-            let mut ignored = [0; 64];
-            while input.read(&mut ignored).is_ok_and(|bytes| bytes > 0) {}
-            ended.cancel();
-        })
-        .context("the system gives no thread to watch standard input")?;
-    Ok(())
 }
 
 #[cfg(test)]

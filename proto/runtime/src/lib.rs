@@ -7,6 +7,7 @@ pub mod contexts;
 pub mod durable;
 pub mod entropy;
 pub mod lifecycle;
+pub mod log_file;
 pub mod telemetry;
 pub mod tls;
 

@@ -1,10 +1,14 @@
-//! Logs: lines for people on standard error, JSON when a machine reads them.
+//! Logs: lines for people on standard error or in a file, JSON when a machine reads them.
 
 use std::io::IsTerminal as _;
+use std::sync::Mutex;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::log_file::LogFile;
 
 /// How to log.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,19 +58,50 @@ pub enum TelemetryError {
     Started(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, to standard error.
 ///
 /// # Errors
 /// [`TelemetryError`] when the filter is wrong or logging runs already.
 pub fn start(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
+    let is_for_people = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = if is_for_people {
+        Colours::On
+    } else {
+        Colours::Off
+    };
+    start_with(settings, std::io::stderr, colours)
+}
+
+/// Starts logging for the whole process, to a file: for one without a standard error.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_in_file(settings: &TelemetrySettings, file: LogFile) -> Result<(), TelemetryError> {
+    start_with(settings, Mutex::new(file), Colours::Off)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Colours {
+    On,
+    Off,
+}
+
+fn start_with<W>(
+    settings: &TelemetrySettings,
+    writer: W,
+    colours: Colours,
+) -> Result<(), TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&settings.log).map_err(|source| TelemetryError::Filter {
         filter: settings.log.clone(),
         source,
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        .with_writer(writer)
+        .with_ansi(colours == Colours::On);
     match settings.log_format {
         LogFormat::Text => builder.with_target(false).finish().try_init(),
         LogFormat::Json => builder.json().finish().try_init(),

@@ -13,3 +13,9 @@ pub fn config_file() -> PathBuf {
 pub fn data() -> PathBuf {
     PathBuf::from("/var/lib/tidemark")
 }
+
+/// A folder above both that is the agent's own. There is none.
+#[must_use]
+pub const fn product() -> Option<PathBuf> {
+    None
+}

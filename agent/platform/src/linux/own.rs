@@ -1,11 +1,28 @@
 //! What this process costs its host, and time that no clock change touches.
 
+use std::io;
 use std::time::Duration;
 
 use rustix::param::page_size;
+use rustix::process::{getpriority_process, setpriority_process};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::procfile;
+
+/// What the agent's unit sets as `Nice=`.
+const NICE: i32 = 5;
+
+/// Lets everything else on the host go first, where nobody did so for this process. Threads that exist already keep what
+/// they have (`setpriority(2)`, bugs).
+///
+/// # Errors
+/// What the kernel says.
+pub fn yield_to_others() -> io::Result<()> {
+    if getpriority_process(None)? < NICE {
+        setpriority_process(None, NICE)?;
+    }
+    Ok(())
+}
 
 /// CPU time of this process since it started, all threads, user and system.
 #[must_use]

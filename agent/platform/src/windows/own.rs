@@ -1,6 +1,7 @@
 //! What this process costs its host, and time that no clock change touches.
 #![expect(unsafe_code, reason = "clocks and counters are asked through Win32")]
 
+use std::io;
 use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,10 +10,24 @@ use windows_sys::Win32::Foundation::FILETIME;
 use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerformanceFrequency};
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
-use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessTimes};
+use windows_sys::Win32::System::Threading::{
+    BELOW_NORMAL_PRIORITY_CLASS, GetCurrentProcess, GetProcessTimes, SetPriorityClass,
+};
 
 /// Units of 100 ns that a `FILETIME` counts in a second.
 const FILETIME_PER_SECOND: u64 = 10_000_000;
+
+/// Lets everything else on the host go first: below normal priority.
+///
+/// # Errors
+/// What Windows says.
+pub fn yield_to_others() -> io::Result<()> {
+    // SAFETY: the pseudo handle needs no closing.
+    if unsafe { SetPriorityClass(GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
 
 /// CPU time of this process since it started, all threads, user and system.
 #[must_use]

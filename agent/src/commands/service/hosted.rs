@@ -1,0 +1,132 @@
+//! The agent as the service control manager runs it: the same agent as `run`, told of and logged elsewhere.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use tidemark_platform::application_message::ApplicationMessage;
+use tidemark_platform::service_facts::{HostedService, ServiceEnd, ServicePhase};
+use tidemark_platform::{application_log, system_service};
+use tidemark_runtime::log_file::LogFile;
+use tidemark_runtime::{Outcome, telemetry};
+use tokio_util::sync::CancellationToken;
+
+use super::super::supervisor::{Supervisor, Turn};
+use super::super::{SettingsArgs, private_folder, run};
+use super::{config_file, folder_of};
+use crate::config::AgentConfig;
+
+/// What the service logs, in its data folder.
+const LOG_FILE: &str = "agent.log";
+/// Its size, and once more for the one before.
+const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Runs as the service until the system asks to stop. How it went is told to the system.
+pub(super) fn host(settings: SettingsArgs) -> anyhow::Result<Outcome> {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    system_service::host(HostedService {
+        on_stop: Box::new(move || asked.cancel()),
+        body: Box::new(move || end_of(&settings, stop)),
+    })?;
+    Ok(Outcome::Clean)
+}
+
+fn end_of(settings: &SettingsArgs, stop: CancellationToken) -> ServiceEnd {
+    let ended = catch_unwind(AssertUnwindSafe(|| agent(settings, stop)));
+    let (end, message, text) = match ended {
+        Ok(Ok(Outcome::Clean)) => (
+            ServiceEnd::Clean,
+            ApplicationMessage::Stopped,
+            "it was asked to".to_owned(),
+        ),
+        Ok(Ok(Outcome::Crashed)) => (
+            ServiceEnd::Crashed,
+            ApplicationMessage::Failed,
+            format!("a part of it failed; {LOG_FILE} in its data folder says which"),
+        ),
+        Ok(Err(error)) => (
+            ServiceEnd::Crashed,
+            ApplicationMessage::CannotStart,
+            format!("{error:#}"),
+        ),
+        Err(panic) => (
+            ServiceEnd::Crashed,
+            ApplicationMessage::Failed,
+            format!("this is a bug: {}", words_of(&*panic)),
+        ),
+    };
+    if end == ServiceEnd::Crashed {
+        tracing::error!(text, "service ends");
+    }
+    report(message, &text);
+    end
+}
+
+fn agent(settings: &SettingsArgs, stop: CancellationToken) -> anyhow::Result<Outcome> {
+    private_folder::make(folder_of(&config_file(settings)?)?)?;
+    let config = settings.load()?;
+    private_folder::make(&config.data_dir)?;
+    start_logging(&config)?;
+    complete();
+    let controller = config.require_controller()?.to_string();
+    let supervisor = Supervisor::new(stop, move |turn| told(turn, &controller));
+    run::run_supervised(config, supervisor)
+}
+
+fn told(turn: Turn<'_>, controller: &str) {
+    match turn {
+        Turn::Starting => system_service::tell(ServicePhase::Starting),
+        Turn::Stopping => system_service::tell(ServicePhase::Stopping),
+        Turn::Running => {
+            system_service::tell(ServicePhase::Running);
+            let text = format!("what it finds is for the controller at {controller}");
+            report(ApplicationMessage::Started, &text);
+        }
+        Turn::NotEnrolled(why) => report(ApplicationMessage::NotEnrolled, why),
+    }
+}
+
+/// A service has no standard error.
+fn start_logging(config: &AgentConfig) -> anyhow::Result<()> {
+    let file = LogFile::open(&config.data_dir.join(LOG_FILE), LOG_BYTES_MAX)?;
+    Ok(telemetry::start_in_file(&config.telemetry, file)?)
+}
+
+/// What an installer could not do for the service it does for itself; it works without.
+fn complete() {
+    match system_service::complete() {
+        Ok(left_out) => {
+            for setting in left_out {
+                tracing::info!(setting, "the service lacks what this system does not take");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the settings of the service cannot be completed"),
+    }
+    let registered = std::env::current_exe().and_then(|path: std::path::PathBuf| {
+        let program: &Path = &path;
+        application_log::register(program)
+    });
+    if let Err(error) = registered {
+        tracing::warn!(%error, "the texts of messages are not registered with the Application log");
+    }
+}
+
+fn report(message: ApplicationMessage, text: &str) {
+    let facts = format!(
+        "version={} pid={}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
+    if let Err(error) = application_log::report(message, text, &facts) {
+        tracing::warn!(%error, id = message.number(), "message not written to the Application log");
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}
