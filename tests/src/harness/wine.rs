@@ -1,7 +1,7 @@
 //! The Windows agent under Wine, in a Wine prefix of the test's own.
 //!
-//! Wine's socket tables are those of the Linux below it, so the test's network is the agent's. What Wine cannot show
-//! stands in `docs/WINDOWS.md`.
+//! Wine's socket tables are those of the Linux below it, so the test's network is the agent's. It shows neither
+//! the processes of sockets nor bound ones, and has no event log.
 
 use std::fs;
 use std::path::{Path, PathBuf};

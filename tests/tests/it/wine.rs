@@ -1,5 +1,7 @@
 //! The Windows agent, really run: under Wine, against a real controller, on a network of its own.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -76,7 +78,7 @@ fn a_windows_host_loses_nothing_when_its_controller_goes_and_it_is_killed_itself
         let mut agent = place.wine.run_agent(&place.folder)?;
 
         let up = Up::alone();
-        std::fs::remove_file(up.data_dir(machine).join("ready.json"))?;
+        fs::remove_file(up.data_dir(machine).join("ready.json"))?;
         place.controller = Controller::up(machine, &up).await?;
         let stored = until("what was spooled before the kill", STARTING, async || {
             let delivery = delivery(&place.controller).await?;
@@ -151,6 +153,34 @@ fn the_windows_agent_shows_its_host_without_a_controller() -> anyhow::Result<()>
         let shown = shown.succeeded()?;
         for words in ["(Wine ", "tcp/default", "20000-20249", "bind_tcp_v4"] {
             ensure!(shown.contains(words), "{words}: {shown}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_identity_that_others_may_read_is_refused_on_windows() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let wine = Wine::prepare(machine)?;
+        let controller = Controller::up(machine, &Up::alone()).await?;
+        let token = controller.join_token().await?;
+        let folder = AgentFolder::create(machine, "windows", &token.controller, &token.token)?;
+        Finished::of(wine.command("enroll", &folder))
+            .await?
+            .succeeded()?;
+        // Wine keeps an access control list as the permissions of Linux.
+        let identity = folder.data_dir().join("identity");
+        let mode = fs::metadata(&identity)?.permissions().mode();
+        ensure!(mode & 0o007 == 0, "others may enter: {mode:o}");
+        fs::set_permissions(&identity, Permissions::from_mode(0o755))?;
+        let refused = Finished::of(wine.command("enroll", &folder)).await?;
+        ensure!(refused.code == Some(1), "{refused:?}");
+        for words in ["open to other users", "S-1-1-0", "icacls"] {
+            ensure!(
+                refused.stderr.contains(words),
+                "{words}: {}",
+                refused.stderr
+            );
         }
         Ok(())
     })
