@@ -1,8 +1,10 @@
-//! The agent's configuration: one TOML file, `TIDEMARK_*` and flags, merged, checked, every problem reported at once.
+//! The agent's configuration: one TOML file, the installation's settings, `TIDEMARK_*` and flags, merged, checked, every
+//! problem reported at once.
 //!
 //! Limits and defaults stand here and in `deploy/linux/agent.toml`; what a setting does is its user's business.
 
 pub mod flags;
+mod installed;
 mod raw;
 
 pub use flags::ConfigFlags;
@@ -11,13 +13,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tidemark_model::JoinToken;
 use tidemark_platform::folders;
+use tidemark_platform::installation::{self, CONTROLLER_HINT, SettingsPlace};
 use tidemark_runtime::config::{self, ConfigError, Sources};
 use tidemark_runtime::telemetry::TelemetrySettings;
 
 use crate::collect::CollectSettings;
 use crate::link::ControllerAddress;
+use installed::StrongerToken;
 use raw::Raw;
 
 /// Every key of the file, dotted; `.*` stands for free names.
@@ -26,6 +31,7 @@ pub const KEYS: &[&str] = &[
     "token",
     "token_file",
     "data_dir",
+    "profile",
     "interval",
     "light_interval",
     "namespaces",
@@ -54,6 +60,8 @@ pub struct AgentConfig {
     pub token: Option<TokenSource>,
     /// Folder of identity, spool and status.
     pub data_dir: PathBuf,
+    /// What the controller may have done to this host.
+    pub profile: Profile,
     /// What is collected and how often.
     pub collect: CollectSettings,
     /// Time between light counts, 1 to 5 s; `None` leaves it to the collector.
@@ -66,6 +74,20 @@ pub struct AgentConfig {
     pub drain_timeout: Duration,
     /// How to log.
     pub telemetry: TelemetrySettings,
+}
+
+/// What the controller may have done to this host; the host decides, not the controller. Chosen at the installation, so
+/// that a host has decided before there is an action that it could allow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Nothing but looking.
+    #[default]
+    Observe,
+    /// What can be undone and disturbs nobody.
+    Safe,
+    /// Everything, reboots included.
+    Full,
 }
 
 /// Where the join token comes from.
@@ -141,14 +163,31 @@ impl AgentConfig {
     pub fn load(file: Option<&Path>, flags: &ConfigFlags) -> Result<Self, ConfigError> {
         let default_file = folders::config_file();
         let file = file.or_else(|| default_file.is_file().then_some(default_file.as_path()));
-        let raw: Raw = config::load(
-            &Sources {
-                file,
-                environment: config::process_environment(),
-                flags: flags.to_table(),
-            },
-            KEYS,
-        )?;
+        let environment = config::process_environment();
+        Self::merge(file, &installation::settings(), environment, flags)
+    }
+
+    /// Removes the join token that the installation left with the system, once the host is enrolled.
+    pub fn forget_installed_token() {
+        installed::forget_token();
+    }
+
+    fn merge(
+        file: Option<&Path>,
+        places: &[SettingsPlace],
+        environment: Vec<(String, String)>,
+        flags: &ConfigFlags,
+    ) -> Result<Self, ConfigError> {
+        let flags = flags.to_table();
+        let stronger_token = StrongerToken::of(&environment, &flags);
+        let mut variables = installed::as_environment(places, KEYS, stronger_token)?;
+        variables.extend(environment);
+        let sources = Sources {
+            file,
+            environment: variables,
+            flags,
+        };
+        let raw: Raw = config::load(&sources, KEYS)?;
         raw.check()
     }
 
@@ -158,10 +197,10 @@ impl AgentConfig {
     /// [`ConfigError::Rules`], saying how to set it.
     pub fn require_controller(&self) -> Result<&ControllerAddress, ConfigError> {
         self.controller.as_ref().ok_or_else(|| {
-            ConfigError::Rules(vec![
-                "controller is missing: set `controller = \"host:7443\"` in the file, TIDEMARK_CONTROLLER or --controller"
-                    .to_owned(),
-            ])
+            ConfigError::Rules(vec![format!(
+                "controller is missing: set `controller = \"host:7443\"` in the file, TIDEMARK_CONTROLLER or \
+                 --controller{CONTROLLER_HINT}"
+            )])
         })
     }
 

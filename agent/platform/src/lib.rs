@@ -15,6 +15,7 @@ mod exposure;
 mod nearest;
 pub mod row;
 pub mod service_facts;
+mod stored_setting;
 pub mod table_query;
 pub mod windows_data;
 
@@ -22,16 +23,16 @@ pub mod windows_data;
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    application_log, attempt, connection, counters, disk, event_log, folders, host, namespace, own,
-    ports, private, process, system_service, tables,
+    application_log, attempt, connection, counters, disk, event_log, folders, host, installation,
+    namespace, own, ports, private, process, system_service, tables,
 };
 
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 pub use windows::{
-    application_log, attempt, connection, counters, disk, event_log, folders, host, namespace, own,
-    ports, private, process, system_service, tables,
+    application_log, attempt, connection, counters, disk, event_log, folders, host, installation,
+    namespace, own, ports, private, process, system_service, tables,
 };
 
 #[cfg(any(windows, test))]

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod event_log;
 pub mod folders;
 pub mod host;
+pub mod installation;
 mod management;
 pub mod namespace;
 pub mod own;

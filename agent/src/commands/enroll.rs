@@ -29,6 +29,7 @@ async fn enroll_here(
     let vault = Vault::open_or_create(&config.identity_dir(), token.ca_pin)?;
     let host_id = vault.identity().host_id();
     if vault.is_enrolled() {
+        AgentConfig::forget_installed_token();
         return print(&format!("this host is enrolled already, as {host_id}\n"));
     }
     let dialer = Dialer::new(
@@ -40,6 +41,7 @@ async fn enroll_here(
     enroll(&dialer, &vault, &token, &facts)
         .await
         .with_context(|| format!("this host could not enrol at {}", dialer.address()))?;
+    AgentConfig::forget_installed_token();
     print(&format!("this host is enrolled as {host_id}\n"))
 }
 

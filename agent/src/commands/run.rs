@@ -93,6 +93,7 @@ async fn serve(
         controller = %controller,
         interval_ms = config.collect.interval.as_millis(),
         data_dir = %config.data_dir.display(),
+        profile = ?config.profile,
         "agent started"
     );
     let writer = Arc::new(StatusWriter {
@@ -267,6 +268,7 @@ impl Delivery {
         };
         self.board.enrolled(&vault);
         tracing::info!(host.id = %vault.identity().host_id(), "identity ready");
+        AgentConfig::forget_installed_token();
         let mut settings = SessionSettings::shipped(self.facts);
         settings.drain_timeout = self.config.drain_timeout;
         let (board, control, event_acks) = (self.board, self.control, self.event_acks);

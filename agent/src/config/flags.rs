@@ -21,6 +21,9 @@ pub struct ConfigFlags {
     /// Folder of identity, spool and status [default: the system's folder for such].
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// What the controller may have done to this host: observe, safe or full [default: observe].
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
     /// Time between samples, 1s to 300s [default: 30s].
     #[arg(long, value_name = "DURATION")]
     interval: Option<String>,
@@ -82,6 +85,7 @@ impl ConfigFlags {
             ("token", self.token.clone()),
             ("token_file", path(&self.token_file)),
             ("data_dir", path(&self.data_dir)),
+            ("profile", self.profile.clone()),
             ("interval", self.interval.clone()),
             ("light_interval", self.light_interval.clone()),
             ("dynamic_range", self.dynamic_range.clone()),

@@ -16,7 +16,7 @@ use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX,
 use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 
-use super::{AgentConfig, SpoolSettings, TokenSource};
+use super::{AgentConfig, Profile, SpoolSettings, TokenSource};
 use crate::collect::{CollectSettings, Namespaces};
 
 const WATCH_GROUPS_MAX: usize = 32;
@@ -31,6 +31,7 @@ pub(super) struct Raw {
     token: Option<String>,
     token_file: Option<PathBuf>,
     data_dir: Option<PathBuf>,
+    profile: Option<Profile>,
     interval: Option<String>,
     light_interval: Option<String>,
     namespaces: Option<RawNamespaces>,
@@ -129,6 +130,7 @@ impl Raw {
                 seconds([1, 5, 60]),
             ),
             data_dir: self.data_dir.unwrap_or_else(folders::data),
+            profile: self.profile.unwrap_or_default(),
             telemetry: TelemetrySettings {
                 log: self.log.unwrap_or_else(|| "info".to_owned()),
                 log_format: self.log_format.unwrap_or_default(),

@@ -6,15 +6,23 @@ use std::{io, ptr};
 
 use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
 use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_LOCAL_MACHINE, KEY_SET_VALUE, REG_DWORD, REG_EXPAND_SZ, REG_OPTION_NON_VOLATILE,
-    RRF_RT_REG_DWORD, RRF_RT_REG_SZ, RegCloseKey, RegCreateKeyExW, RegDeleteTreeW, RegGetValueW,
+    HKEY, HKEY_LOCAL_MACHINE, KEY_QUERY_VALUE, KEY_SET_VALUE, REG_DWORD, REG_EXPAND_SZ,
+    REG_OPTION_NON_VOLATILE, REG_SAM_FLAGS, RRF_RT_REG_DWORD, RRF_RT_REG_SZ, RegCloseKey,
+    RegCreateKeyExW, RegDeleteTreeW, RegDeleteValueW, RegEnumValueW, RegGetValueW, RegOpenKeyExW,
     RegSetValueExW,
 };
 
 use super::text::{from_wide, wide};
+use crate::stored_setting::{StoredSetting, StoredValue};
 
 /// Longest text that is read, in UTF-16 units.
 const TEXT_UNITS_MAX: usize = 512;
+/// Longest setting that is read, in UTF-16 units: 32 labels of the longest kind fit.
+const SETTING_UNITS_MAX: usize = 16_384;
+/// Most settings of a key that are read.
+const SETTINGS_MAX: u32 = 256;
+/// Longest name of a value, with its zero ("Registry Element Size Limits").
+const NAME_UNITS_MAX: usize = 16_384;
 
 /// A number under `HKEY_LOCAL_MACHINE`; `None` when there is none.
 pub(super) fn number(key: &str, value: &str) -> Option<u32> {
@@ -56,11 +64,98 @@ pub(super) fn text(key: &str, value: &str) -> Option<String> {
     (status == 0).then(|| from_wide(&units))
 }
 
-/// A key under `HKEY_LOCAL_MACHINE` that is written to; closed when dropped.
+/// Every value of a key under `HKEY_LOCAL_MACHINE`; none when there is no such key.
+pub(super) fn settings(path: &str) -> Vec<StoredSetting> {
+    let Ok(key) = Key::open(path, KEY_QUERY_VALUE) else {
+        return Vec::new();
+    };
+    (0..SETTINGS_MAX)
+        .map_while(|index| key.name_of(index))
+        // The unnamed value of a key is no setting.
+        .filter(|name| !name.is_empty())
+        .map(|name| StoredSetting {
+            value: key.setting(&name),
+            name,
+        })
+        .collect()
+}
+
+/// Removes a value of a key under `HKEY_LOCAL_MACHINE`. Returns whether it was there.
+pub(super) fn remove_value(path: &str, name: &str) -> io::Result<bool> {
+    let key = match Key::open(path, KEY_SET_VALUE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    let name = wide(name);
+    // SAFETY: the key is open, and the name ends with a zero.
+    let status = unsafe { RegDeleteValueW(key.0, name.as_ptr()) };
+    if status == ERROR_FILE_NOT_FOUND {
+        return Ok(false);
+    }
+    checked(status).map(|()| true)
+}
+
+/// A key under `HKEY_LOCAL_MACHINE`; closed when dropped.
 #[derive(Debug)]
 pub(super) struct Key(HKEY);
 
 impl Key {
+    /// Opens one that is there.
+    fn open(path: &str, rights: REG_SAM_FLAGS) -> io::Result<Self> {
+        let path = wide(path);
+        let mut key: HKEY = ptr::null_mut();
+        // SAFETY: the path ends with a zero, and `key` takes the handle.
+        let status =
+            unsafe { RegOpenKeyExW(HKEY_LOCAL_MACHINE, path.as_ptr(), 0, rights, &raw mut key) };
+        checked(status).map(|()| Self(key))
+    }
+
+    /// Name of a value, counted from 0; `None` beyond the last one.
+    fn name_of(&self, index: u32) -> Option<String> {
+        let mut units = vec![0_u16; NAME_UNITS_MAX];
+        let mut length = u32::try_from(units.len()).ok()?;
+        // SAFETY: the key is open, `length` is that of the buffer; type and content are not asked for.
+        let status = unsafe {
+            RegEnumValueW(
+                self.0,
+                index,
+                units.as_mut_ptr(),
+                &raw mut length,
+                ptr::null(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        (status == 0).then(|| from_wide(&units))
+    }
+
+    fn setting(&self, name: &str) -> StoredValue {
+        let name = wide(name);
+        let mut units = vec![0_u16; SETTING_UNITS_MAX];
+        let mut bytes = u32::try_from(size_of_val(units.as_slice())).unwrap_or(0);
+        let mut kind = 0_u32;
+        // SAFETY: the key is open, the name ends with a zero, and `bytes` is the size of the buffer.
+        let status = unsafe {
+            RegGetValueW(
+                self.0,
+                ptr::null(),
+                name.as_ptr(),
+                RRF_RT_REG_DWORD | RRF_RT_REG_SZ,
+                &raw mut kind,
+                units.as_mut_ptr().cast(),
+                &raw mut bytes,
+            )
+        };
+        match (status, units.as_slice()) {
+            (0, [low, high, ..]) if kind == REG_DWORD => {
+                StoredValue::Number(u32::from(*low) | (u32::from(*high) << 16))
+            }
+            (0, units) => StoredValue::Text(from_wide(units)),
+            _ => StoredValue::Unreadable,
+        }
+    }
+
     /// Opens it, and makes it if it is not there.
     pub(super) fn create(path: &str) -> io::Result<Self> {
         let path = wide(path);
