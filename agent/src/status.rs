@@ -1,5 +1,7 @@
 //! What the agent knows of itself, in a file for `tidemark-agent status`: readable when the controller is not.
 
+pub mod local;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

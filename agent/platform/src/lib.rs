@@ -12,6 +12,7 @@ pub mod descriptor;
 pub mod error;
 pub mod event_source;
 mod exposure;
+pub mod local_answer;
 mod nearest;
 pub mod row;
 pub mod service_facts;
@@ -24,7 +25,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
     application_log, attempt, connection, counters, disk, event_log, folders, host, installation,
-    namespace, own, ports, private, process, system_service, tables,
+    local_pipe, namespace, own, ports, private, process, system_service, tables,
 };
 
 #[cfg(windows)]
@@ -32,7 +33,7 @@ mod windows;
 #[cfg(windows)]
 pub use windows::{
     application_log, attempt, connection, counters, disk, event_log, folders, host, installation,
-    namespace, own, ports, private, process, system_service, tables,
+    local_pipe, namespace, own, ports, private, process, system_service, tables,
 };
 
 #[cfg(any(windows, test))]

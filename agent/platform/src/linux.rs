@@ -10,6 +10,7 @@ pub mod event_log;
 pub mod folders;
 pub mod host;
 pub mod installation;
+pub mod local_pipe;
 pub mod namespace;
 pub mod own;
 pub mod ports;

@@ -65,8 +65,8 @@ pub struct ServiceReport {
     pub state: ServiceState,
     /// Its process, while it runs.
     pub process: Option<u32>,
-    /// How it ended last: 0 as it was asked to.
-    pub exit_code: u32,
+    /// How it ended last, 0 as it was asked to; `None` while it runs, and when it never ran since the system started.
+    pub exit_code: Option<u32>,
     /// The command that the system starts.
     pub command: String,
     /// Settings that are not as [`crate::system_service::install`] makes them.

@@ -10,6 +10,7 @@ pub mod event_log;
 pub mod folders;
 pub mod host;
 pub mod installation;
+pub mod local_pipe;
 mod management;
 pub mod namespace;
 pub mod own;

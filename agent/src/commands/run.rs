@@ -28,7 +28,7 @@ use crate::link::{ControllerAddress, Dialer, SourcePorts};
 use crate::outbox::OutboxHandle;
 use crate::sampler::{Sampler, SamplerControl, SamplerError, SamplerSettings, watchdog};
 use crate::session::{self, SessionEvent, SessionParts, SessionSettings, chain};
-use crate::status::{StatusBoard, StatusWriter};
+use crate::status::{StatusBoard, StatusWriter, local};
 
 /// What the last steps of a stop may take beyond the drain: the half-closed stream and the sampler's thread.
 const STOP_GRACE: Duration = Duration::from_secs(4);
@@ -104,6 +104,8 @@ async fn serve(
         folder: config.data_dir.clone(),
         started_at: clock.now(),
     });
+    // It answers while the agent drains as well.
+    let _answering = local::open(&writer);
     let delivery = Delivery {
         dialer: Arc::new(Dialer::new(
             controller,
@@ -132,14 +134,8 @@ async fn serve(
     life.spawn("status", Arc::clone(&writer).run(stop.clone()));
     life.spawn_critical("delivery", delivery.run(stop.clone()));
     supervisor.tell(Turn::Running);
-    let asked = async {
-        tokio::select! {
-            () = shutdown_signal() => {}
-            () = supervisor.stop().cancelled() => {}
-        }
-    };
     let outcome = tokio::select! {
-        outcome = life.run_until(asked, shutdown_signal()) => outcome,
+        outcome = life.run_until(supervisor.asks_to_stop(), shutdown_signal()) => outcome,
         never = supervisor.tell_of_stop(stop) => match never {},
     };
     writer.finish();

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::enroll::token_missing;
 use super::{OutputArgs, SettingsArgs, block_on, print, private_folder};
-use crate::config::{AgentConfig, ConfigFlags};
+use crate::config::AgentConfig;
 use crate::identity::Vault;
 
 /// How long a start may take: it reads every table and process once.
@@ -29,6 +29,8 @@ const START_PATIENCE: Duration = Duration::from_secs(90);
 const STOP_PATIENCE: Duration = Duration::from_secs(90);
 /// How often the system is asked meanwhile.
 const ASK_INTERVAL: Duration = Duration::from_millis(200);
+
+const WHERE_IT_SAYS_WHY: &str = "the Application log and agent.log in its data folder say why";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServiceArgs {
@@ -72,13 +74,15 @@ fn install(settings: &SettingsArgs) -> anyhow::Result<Outcome> {
     let file = config_file(settings)?;
     private_folder::make(folder_of(&file)?)?;
     let given = absolute_paths(settings.flags.to_table())?;
+    // Without a file the settings that are given here, or that an installation left, may do.
+    let is_wanted = settings.config.is_some() && given.is_empty();
+    let read = (is_wanted || file.is_file()).then_some(&*file);
+    let config = AgentConfig::load(read, &settings.flags)?;
+    config.require_controller()?;
     if !given.is_empty() {
         write_new(&file, &given)?;
     }
-    // Without a file the settings that an installation left may do.
-    let has_file = settings.config.is_some() || file.is_file();
-    let config = AgentConfig::load(has_file.then_some(&*file), &ConfigFlags::default())?;
-    config.require_controller()?;
+    let has_file = read.is_some() || !given.is_empty();
     private_folder::make(&config.data_dir)?;
     let vault = Vault::open(&config.identity_dir())?;
     if config.token.is_none() && !vault.is_some_and(|vault| vault.is_enrolled()) {
@@ -131,31 +135,35 @@ fn start() -> anyhow::Result<Outcome> {
 fn stop() -> anyhow::Result<Outcome> {
     system_service::stop()?;
     let report = block_on(settled(ServiceState::Stopped, STOP_PATIENCE))?;
-    if report.exit_code != 0 {
+    if report.exit_code.is_some_and(|code| code != 0) {
         bail!(
-            "the service {SERVICE_NAME} ended with code {}; the Application log and agent.log in its data folder say why",
-            report.exit_code
+            "the service {SERVICE_NAME} ended {}; {WHERE_IT_SAYS_WHY}",
+            code_of(&report)
         );
     }
     print(&format!("the service {SERVICE_NAME} is stopped\n"))
 }
 
+fn code_of(report: &ServiceReport) -> String {
+    report.exit_code.map_or_else(
+        || "without a code".to_owned(),
+        |code| format!("with code {code}"),
+    )
+}
+
 /// Waits until the service is in the state that it was asked for.
 async fn settled(wanted: ServiceState, patience: Duration) -> anyhow::Result<ServiceReport> {
     let deadline = Instant::now() + patience;
-    // A service that was just asked to start may still be said to be stopped.
-    let mut has_begun = false;
     loop {
         let report = system_service::report()?;
-        has_begun |= report.state != ServiceState::Stopped;
         if report.state == wanted {
             return Ok(report);
         }
-        if report.state == ServiceState::Stopped && (has_begun || report.exit_code != 0) {
+        // The system says that it is starting before it answers that it does.
+        if report.state == ServiceState::Stopped {
             bail!(
-                "the service {SERVICE_NAME} ended with code {} instead of starting; the Application log and agent.log in \
-                 its data folder say why",
-                report.exit_code
+                "the service {SERVICE_NAME} ended {} instead of starting; {WHERE_IT_SAYS_WHY}",
+                code_of(&report)
             );
         }
         if Instant::now() >= deadline {
@@ -186,9 +194,9 @@ fn status(output: OutputArgs) -> anyhow::Result<Outcome> {
             installed: true,
             state: Some(report.state.to_string()),
             process: report.process,
-            exit_code: (report.state == ServiceState::Stopped).then_some(report.exit_code),
+            exit_code: report.exit_code,
             command: Some(report.command),
-            deviations: report.deviations,
+            deviations: [report.deviations, application_log::gaps()].concat(),
         },
         Err(ServiceError::Missing) => Shown {
             installed: false,

@@ -1,6 +1,8 @@
-//! `tidemark-agent status`: how the agent on this host does, from its files, whether it runs or not.
+//! `tidemark-agent status`: how the agent on this host does, as it says itself where it can be asked, or from its files,
+//! whether it runs or not.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,7 +15,7 @@ use super::table::{bytes, grouped, relative};
 use super::{OutputArgs, SettingsArgs, print};
 use crate::identity::Vault;
 use crate::link::failure::shown;
-use crate::status::{AgentStatus, CertificateStatus, LinkState};
+use crate::status::{AgentStatus, CertificateStatus, LinkState, local};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct StatusArgs {
@@ -28,31 +30,28 @@ pub(super) struct StatusArgs {
 struct Shown {
     /// Whether an agent holds the data folder at this moment.
     running: bool,
+    /// Whether the agent itself told how it does; otherwise it is what it wrote last.
+    answers: bool,
     /// The identity on disk; null when there is none that can be read.
     host_id: Option<HostId>,
     enrolled: bool,
     certificate: Option<CertificateStatus>,
-    /// What the agent wrote last; null when none ever ran here.
+    /// What the agent said or wrote last; null when none ever ran here.
     agent: Option<AgentStatus>,
 }
 
 pub(super) fn run(args: &StatusArgs) -> anyhow::Result<Outcome> {
     let config = args.settings.load()?;
-    let agent = match AgentStatus::read(&config.data_dir) {
-        Ok(status) => Some(status),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => {
-            return Err(error).with_context(|| {
-                format!(
-                    "the status in {} cannot be read; run it as root, or set --data-dir",
-                    config.data_dir.display()
-                )
-            });
-        }
+    let answer = local::ask(&config.data_dir);
+    let answers = answer.is_some();
+    let agent = match answer {
+        None => written(&config.data_dir)?,
+        answered => answered,
     };
     let vault = Vault::open(&config.identity_dir())?;
     let shown = Shown {
-        running: DataLock::is_taken(&config.data_dir),
+        running: answers || DataLock::is_taken(&config.data_dir),
+        answers,
         host_id: vault.as_ref().map(|vault| vault.identity().host_id()),
         enrolled: vault.as_ref().is_some_and(Vault::is_enrolled),
         certificate: vault
@@ -70,6 +69,20 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<Outcome> {
         return print(&text);
     }
     print(&render(&shown, Clock::System.now()))
+}
+
+/// What the agent wrote last; `None` when none ever ran here.
+fn written(data_dir: &Path) -> anyhow::Result<Option<AgentStatus>> {
+    match AgentStatus::read(data_dir) {
+        Ok(status) => Ok(Some(status)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| {
+            format!(
+                "the status in {} cannot be read; run it as an administrator, or set --data-dir",
+                data_dir.display()
+            )
+        }),
+    }
 }
 
 fn render(shown: &Shown, now: Timestamp) -> String {
@@ -184,6 +197,7 @@ mod tests {
     fn a_host_without_an_identity_is_told_what_to_do() {
         let nothing = Shown {
             running: false,
+            answers: false,
             host_id: None,
             enrolled: false,
             certificate: None,

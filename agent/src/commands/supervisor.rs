@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidemark_runtime::lifecycle::shutdown_signal;
 use tokio_util::sync::CancellationToken;
 
 /// How often it is said that the agent still ends; a system that hosts it takes it for hung after 10 s of silence.
@@ -57,9 +58,12 @@ impl Supervisor {
         Ok(Self::quiet(stop))
     }
 
-    /// Cancelled when the agent is to stop.
-    pub(super) const fn stop(&self) -> &CancellationToken {
-        &self.stop
+    /// Completes when the agent is to stop, by a signal or otherwise.
+    pub(super) async fn asks_to_stop(&self) {
+        tokio::select! {
+            () = shutdown_signal() => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Tells where the agent is.

@@ -19,7 +19,7 @@ pub const fn install(_plan: &ServicePlan) -> Result<Installed, ServiceError> {
 ///
 /// # Errors
 /// Always.
-pub const fn complete() -> Result<Vec<String>, ServiceError> {
+pub const fn complete(_plan: &ServicePlan) -> Result<Vec<String>, ServiceError> {
     Err(ServiceError::Elsewhere)
 }
 

@@ -105,9 +105,21 @@ fn write(message: ApplicationMessage, texts: [&str; 2]) -> io::Result<()> {
     if succeeded == 0 { Err(error) } else { Ok(()) }
 }
 
-/// A message's text as the program in `path` holds it, as the event viewer would find it; `None` when it holds none.
+/// What keeps an operator from reading the messages: empty when the event viewer finds the text of each.
 #[must_use]
-pub fn text_in(program: &Path, message: ApplicationMessage) -> Option<String> {
+pub fn gaps() -> Vec<String> {
+    let Some(program) = registry::text(KEY, "EventMessageFile") else {
+        return vec!["its messages are not registered with the Application log".to_owned()];
+    };
+    ApplicationMessage::ALL
+        .into_iter()
+        .filter(|message| text_in(Path::new(&program), *message).is_none())
+        .map(|message| format!("{program} has no text for message {}", message.number()))
+        .collect()
+}
+
+/// A message's text as `program` holds it, found as the event viewer finds it.
+fn text_in(program: &Path, message: ApplicationMessage) -> Option<String> {
     let path = wide(program);
     // SAFETY: the path ends with a zero; as a data file nothing of the program is run.
     let module =

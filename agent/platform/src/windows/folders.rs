@@ -1,7 +1,11 @@
 //! Where the agent's configuration and state are when nobody says otherwise: under `%ProgramData%`.
 
-use std::env;
 use std::path::PathBuf;
+
+use super::registry;
+
+/// Where Windows itself looks up its folders.
+const PROFILES: &str = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList";
 
 /// The configuration file.
 #[must_use]
@@ -22,8 +26,8 @@ pub fn product() -> Option<PathBuf> {
 }
 
 fn shared() -> PathBuf {
-    let program_data = env::var_os("ProgramData");
-    program_data
+    // The environment may say otherwise to a service than to who installs it.
+    registry::text(PROFILES, "ProgramData")
         .map_or_else(|| PathBuf::from(r"C:\ProgramData"), PathBuf::from)
         .join("Tidemark")
 }

@@ -7,13 +7,14 @@
 mod sid;
 
 use std::io;
+use std::os::windows::io::RawHandle;
 use std::path::Path;
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
-    ConvertStringSecurityDescriptorToSecurityDescriptorW, GetNamedSecurityInfoW, SDDL_REVISION_1,
-    SE_FILE_OBJECT,
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, GetNamedSecurityInfoW, GetSecurityInfo,
+    SDDL_REVISION_1, SE_FILE_OBJECT, SE_KERNEL_OBJECT,
 };
 use windows_sys::Win32::Security::{
     ACCESS_ALLOWED_ACE, ACE_HEADER, ACL, DACL_SECURITY_INFORMATION, GetAce,
@@ -98,15 +99,54 @@ fn make_with(folder: &Path, descriptor: &Descriptor) -> io::Result<()> {
     Err(error)
 }
 
+/// Whether the system, its administrators or this process's user own an open pipe or the like.
+///
+/// # Errors
+/// When it cannot be asked.
+pub(super) fn is_owner_trusted(handle: RawHandle) -> io::Result<bool> {
+    let mut asked = Descriptor::empty();
+    // SAFETY: the handle is open while it is borrowed; what is not asked for is null; the owner points into `memory`.
+    let status = unsafe {
+        GetSecurityInfo(
+            handle,
+            SE_KERNEL_OBJECT,
+            OWNER_SECURITY_INFORMATION,
+            &raw mut asked.owner,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+            &raw mut asked.memory,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::from_raw_os_error(status.cast_signed()));
+    }
+    Ok(is_trusted(asked.owner, &TokenUser::of_this_process()?))
+}
+
 /// A security descriptor in memory that Windows gave, with pointers into it.
-struct Descriptor {
+pub(super) struct Descriptor {
     memory: PSECURITY_DESCRIPTOR,
     owner: PSID,
     list: *mut ACL,
 }
 
 impl Descriptor {
-    fn private() -> io::Result<Self> {
+    const fn empty() -> Self {
+        Self {
+            memory: ptr::null_mut(),
+            owner: ptr::null_mut(),
+            list: ptr::null_mut(),
+        }
+    }
+
+    /// The descriptor itself, for as long as this lives.
+    pub(super) const fn as_raw(&self) -> PSECURITY_DESCRIPTOR {
+        self.memory
+    }
+
+    /// That of what nobody but the system, its administrators and the owner may use.
+    pub(super) fn private() -> io::Result<Self> {
         let text = wide(PRIVATE);
         let mut memory = ptr::null_mut();
         // SAFETY: the text ends with a zero; the size is not asked for.
@@ -130,11 +170,7 @@ impl Descriptor {
 
     fn of(folder: &Path) -> io::Result<Self> {
         let path = wide(folder);
-        let mut asked = Self {
-            memory: ptr::null_mut(),
-            owner: ptr::null_mut(),
-            list: ptr::null_mut(),
-        };
+        let mut asked = Self::empty();
         // SAFETY: the path ends with a zero; group and system list are not asked for; the others point into `memory`.
         let status = unsafe {
             GetNamedSecurityInfoW(

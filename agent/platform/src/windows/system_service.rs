@@ -12,12 +12,12 @@ use std::io;
 
 use windows_service::service::{
     Service, ServiceAccess, ServiceDependency, ServiceErrorControl, ServiceExitCode, ServiceInfo,
-    ServiceStartType, ServiceState as RawState, ServiceType,
+    ServiceStartType, ServiceState as RawState, ServiceStatus, ServiceType,
 };
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_DOES_NOT_EXIST,
-    ERROR_SERVICE_EXISTS, ERROR_SERVICE_NOT_ACTIVE,
+    ERROR_SERVICE_EXISTS, ERROR_SERVICE_NEVER_STARTED, ERROR_SERVICE_NOT_ACTIVE,
 };
 
 use crate::service_facts::{
@@ -69,13 +69,35 @@ pub fn install(plan: &ServicePlan) -> Result<Installed, ServiceError> {
     })
 }
 
-/// Completes what the service lacks of its settings, as one that an installer made does. Whoever changed them since is
-/// left alone. Returns what this system does not take.
+/// Completes what the service lacks of its settings, as one that an installer made does: recovery and the like, and
+/// quotes around `plan`'s program when its path has spaces. What somebody set is left alone. Returns what this system
+/// does not take.
 ///
 /// # Errors
 /// [`ServiceError`]; it takes administrator rights.
-pub fn complete() -> Result<Vec<String>, ServiceError> {
+pub fn complete(plan: &ServicePlan) -> Result<Vec<String>, ServiceError> {
     let service = open(settings::RIGHTS)?;
+    let config = service
+        .query_config()
+        .map_err(refused("show the settings of the service"))?;
+    if is_open_to_others(&config.executable_path.display().to_string()) {
+        let quoted = ServiceInfo {
+            name: OsString::from(SERVICE_NAME),
+            display_name: config.display_name,
+            service_type: config.service_type,
+            start_type: config.start_type,
+            error_control: config.error_control,
+            executable_path: plan.program.clone(),
+            launch_arguments: plan.arguments.clone(),
+            dependencies: config.dependencies,
+            // None leaves the account as it is.
+            account_name: None,
+            account_password: None,
+        };
+        service
+            .change_config(&quoted)
+            .map_err(refused("quote the path of the service"))?;
+    }
     if settings::has_actions(&service) {
         return Ok(Vec::new());
     }
@@ -146,12 +168,20 @@ pub fn report() -> Result<ServiceReport, ServiceError> {
             }
         },
         process: status.process_id,
-        exit_code: match status.exit_code {
-            ServiceExitCode::Win32(code) | ServiceExitCode::ServiceSpecific(code) => code,
-        },
+        exit_code: exit_code(&status),
         command,
         deviations,
     })
+}
+
+fn exit_code(status: &ServiceStatus) -> Option<u32> {
+    let is_stopped = status.current_state == RawState::Stopped;
+    match status.exit_code {
+        ServiceExitCode::Win32(ERROR_SERVICE_NEVER_STARTED) => None,
+        ServiceExitCode::Win32(code) | ServiceExitCode::ServiceSpecific(code) => {
+            is_stopped.then_some(code)
+        }
+    }
 }
 
 /// Whether Windows would look for other programs first: `C:\Program.exe` for `C:\Program Files\...`.

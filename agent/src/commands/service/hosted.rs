@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
+use anyhow::Context as _;
 use tidemark_platform::application_message::ApplicationMessage;
-use tidemark_platform::service_facts::{HostedService, ServiceEnd, ServicePhase};
+use tidemark_platform::service_facts::{HostedService, ServiceEnd, ServicePhase, ServicePlan};
 use tidemark_platform::{application_log, system_service};
 use tidemark_runtime::log_file::LogFile;
 use tidemark_runtime::{Outcome, telemetry};
@@ -68,7 +68,12 @@ fn agent(settings: &SettingsArgs, stop: CancellationToken) -> anyhow::Result<Out
     let config = settings.load()?;
     private_folder::make(&config.data_dir)?;
     start_logging(&config)?;
-    complete();
+    if let Err(error) = complete() {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "the service lacks some of its settings"
+        );
+    }
     let controller = config.require_controller()?.to_string();
     let supervisor = Supervisor::new(stop, move |turn| told(turn, &controller));
     run::run_supervised(config, supervisor)
@@ -94,22 +99,18 @@ fn start_logging(config: &AgentConfig) -> anyhow::Result<()> {
 }
 
 /// What an installer could not do for the service it does for itself; it works without.
-fn complete() {
-    match system_service::complete() {
-        Ok(left_out) => {
-            for setting in left_out {
-                tracing::info!(setting, "the service lacks what this system does not take");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "the settings of the service cannot be completed"),
+fn complete() -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("the agent's own path is unknown")?;
+    let plan = ServicePlan {
+        program: program.clone(),
+        // Those of the service: nobody else starts this process.
+        arguments: std::env::args_os().skip(1).collect(),
+    };
+    for setting in system_service::complete(&plan)? {
+        tracing::info!(setting, "the service lacks what this system does not take");
     }
-    let registered = std::env::current_exe().and_then(|path: std::path::PathBuf| {
-        let program: &Path = &path;
-        application_log::register(program)
-    });
-    if let Err(error) = registered {
-        tracing::warn!(%error, "the texts of messages are not registered with the Application log");
-    }
+    application_log::register(&program)
+        .context("the texts of its messages cannot be registered with the Application log")
 }
 
 fn report(message: ApplicationMessage, text: &str) {

@@ -1,6 +1,7 @@
 //! What can be seen of the service's commands without a service control manager.
 
 use super::*;
+use crate::config::ConfigFlags;
 
 #[test]
 fn settings_become_a_file_that_is_never_written_over() {
