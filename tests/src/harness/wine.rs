@@ -3,6 +3,7 @@
 //! Wine's socket tables are those of the Linux below it, so the test's network is the agent's. It shows neither
 //! the processes of sockets nor bound ones, and has no event log.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as BlockingCommand, Stdio};
@@ -44,6 +45,11 @@ impl Wine {
             .arg("-al")
             .arg(&template)
             .arg(&prefix))?;
+        // The registry is: Wine writes a file that has several names where it lies.
+        for name in ["system.reg", "user.reg", "userdef.reg"] {
+            fs::remove_file(prefix.join(name))?;
+            fs::copy(template.join(name), prefix.join(name))?;
+        }
         Ok(Self {
             prefix,
             agent,
@@ -54,23 +60,43 @@ impl Wine {
     /// One of the agent's commands with a folder's configuration.
     #[must_use]
     pub fn command(&self, name: &str, folder: &AgentFolder) -> Command {
+        let mut command = self.program(&self.agent);
+        command
+            .arg(name)
+            .arg("--config")
+            .arg(folder.config())
+            // Paths without a drive are on the working folder's, which is Linux's root.
+            .current_dir(folder.path());
+        command
+    }
+
+    /// A program of Windows, by name or by its path on Linux.
+    #[must_use]
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("wine");
         for (variable, _) in tidemark_runtime::config::process_environment() {
             command.env_remove(variable);
         }
         command
-            .arg(&self.agent)
-            .arg(name)
-            .arg("--config")
-            .arg(folder.config())
-            // Paths without a drive are on the working folder's, which is Linux's root.
-            .current_dir(folder.path())
+            .arg(program)
             .env("WINEPREFIX", &self.prefix)
             .envs(QUIET)
             .env_remove("DISPLAY")
             .env_remove("RUST_LOG")
             .kill_on_drop(true);
         command
+    }
+
+    /// The agent, as it was built.
+    #[must_use]
+    pub fn agent(&self) -> &Path {
+        &self.agent
+    }
+
+    /// Drive C:.
+    #[must_use]
+    pub fn drive(&self) -> PathBuf {
+        self.prefix.join("drive_c")
     }
 
     /// Runs the agent; it stops when its standard input is closed.
@@ -146,7 +172,9 @@ fn target() -> PathBuf {
     workspace().join("target/windows")
 }
 
-fn workspace() -> &'static Path {
+/// The workspace's folder.
+#[must_use]
+pub fn workspace() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests)
 }

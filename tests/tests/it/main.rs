@@ -12,3 +12,4 @@ mod postgres;
 mod quick_start;
 mod second_host;
 mod wine;
+mod wine_msi;
