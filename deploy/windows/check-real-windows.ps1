@@ -323,7 +323,7 @@ Test-Point '23 chimney' {
 # --- events ----------------------------------------------------------------------------------------------------------
 
 Test-Point '24 events-subscribed' {
-    $read = Invoke-Program $Agent 'events --json'
+    $read = Invoke-Program $Agent 'events -o json'
     if ($read.Code -eq 0) { 'PASS', "the agent reads the System log: $($read.Output.Length) characters" }
     else { 'FAIL', "exit code $($read.Code): $($read.Errors)" }
 }

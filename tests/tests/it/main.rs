@@ -10,6 +10,7 @@ mod fleetsim;
 mod page;
 mod postgres;
 mod quick_start;
+mod real_windows;
 mod second_host;
 mod wine;
 mod wine_msi;

@@ -154,6 +154,29 @@ fn signer(machine: &Machine) -> anyhow::Result<(PathBuf, PathBuf)> {
     Ok((key_file, certificate_file))
 }
 
+#[test]
+fn a_file_is_left_as_it_was_when_its_signature_would_not_hold() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let wine = Wine::prepare(machine)?;
+        let agent = stripped(wine.agent(), machine).await?;
+        let before = std::fs::read(&agent)?;
+        let (key, certificate) = signer(machine)?;
+        let mut distrusted = sign(&[&agent], &key, &certificate);
+        let roots = machine.folder().join("roots.pem");
+        let others = rcgen::generate_simple_self_signed(vec!["other.example".to_owned()])?;
+        std::fs::write(&roots, others.cert.pem())?;
+        distrusted.arg("--trust").arg(&roots);
+        let refused = Finished::of(distrusted).await?;
+        ensure!(refused.code == Some(1), "{refused:?}");
+        ensure!(refused.stderr.contains("does not hold"), "{refused:?}");
+        ensure!(std::fs::read(&agent)? == before, "the file was changed");
+
+        built(sign(&[&agent], &key, &certificate)).await?;
+        ensure!(std::fs::read(&agent)? != before, "the file was not signed");
+        Ok(())
+    })
+}
+
 async fn sampled_after(
     controller: &Controller,
     server: &Server,
