@@ -204,8 +204,13 @@ fn the_msi_sets_up_a_host_that_survives_upgrade_and_removal_of_the_program() -> 
         let second = msi(&agent, "1.1.0", machine).await?;
         built(sign(&[&first, &second], &key, &certificate)).await?;
 
-        // Neither without a controller nor with a profile that there is not.
-        let wrong: [&[&str]; 2] = [&[], &["CONTROLLER=127.0.0.1:1", "PROFILE=all"]];
+        // Neither without a controller, nor with a profile that there is not, nor with a service that cannot start, since
+        // it could not enrol.
+        let wrong: [&[&str]; 3] = [
+            &[],
+            &["CONTROLLER=127.0.0.1:1", "PROFILE=all"],
+            &["CONTROLLER=127.0.0.1:1"],
+        ];
         for properties in wrong {
             ensure!(!server.msiexec("/i", &first, properties).await?);
             ensure!(
