@@ -24,7 +24,7 @@ use crate::config::AgentConfig;
 use crate::identity::Vault;
 
 /// How long a start may take: it reads every table and process once.
-const START_PATIENCE: Duration = Duration::from_secs(90);
+const START_PATIENCE: Duration = Duration::from_secs(45);
 /// How long a stop may take: the longest drain that can be configured, and its grace.
 const STOP_PATIENCE: Duration = Duration::from_secs(90);
 /// How often the system is asked meanwhile.

@@ -14,3 +14,4 @@ mod real_windows;
 mod second_host;
 mod wine;
 mod wine_msi;
+mod wine_service;
