@@ -9,6 +9,7 @@ pub mod facts;
 pub mod identity;
 pub mod link;
 pub mod outbox;
+mod owned_thread;
 pub mod probe;
 pub mod renew;
 pub mod sampler;

@@ -11,7 +11,6 @@ pub use report::SamplerStatus;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tidemark_agent_core::SamplingInterval;
@@ -19,10 +18,10 @@ use tidemark_model::{Sample, Timestamp};
 use tidemark_proto::convert::record::{Record, encode_stored};
 use tidemark_runtime::Clock;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::collect::{CollectError, Collector};
 use crate::outbox::OutboxHandle;
+use crate::owned_thread::{Joined, OwnedThread};
 use report::{Report, Reporter};
 use schedule::{Due, Schedule};
 
@@ -93,9 +92,7 @@ pub struct SamplerSettings {
 /// The running sampler.
 #[derive(Debug)]
 pub struct Sampler {
-    thread: JoinHandle<()>,
-    /// Cancelled when the thread ends, by a panic too.
-    ended: CancellationToken,
+    thread: OwnedThread,
     control: SamplerControl,
 }
 
@@ -151,8 +148,6 @@ impl Sampler {
                 status: Mutex::new(SamplerStatus::new(settings.interval.get())),
             }),
         };
-        let ended = CancellationToken::new();
-        let ending = ended.clone().drop_guard();
         let worker = Worker {
             reporter: Reporter::new(outbox.clone()),
             shared: Arc::clone(&control.shared),
@@ -162,17 +157,8 @@ impl Sampler {
             clock,
             sampled: None,
         };
-        let thread = thread::Builder::new()
-            .name("sampler".to_owned())
-            .spawn(move || {
-                let _ending = ending;
-                worker.run();
-            })?;
-        Ok(Self {
-            thread,
-            ended,
-            control,
-        })
+        let thread = OwnedThread::start("sampler", move || worker.run())?;
+        Ok(Self { thread, control })
     }
 
     /// Steers it from elsewhere.
@@ -183,7 +169,7 @@ impl Sampler {
 
     /// Completes when the thread has ended, which it does not by itself.
     pub async fn ended(&self) {
-        self.ended.cancelled().await;
+        self.thread.ended().await;
     }
 
     /// Stops it. A collection that hangs is left behind after two seconds: the process is about to end anyway.
@@ -192,14 +178,14 @@ impl Sampler {
     /// [`SamplerError::Panicked`] when the thread had panicked.
     pub async fn stop(self) -> Result<(), SamplerError> {
         self.control.order(|orders| orders.stop = true);
-        if tokio::time::timeout(STOP_TIMEOUT, self.ended())
-            .await
-            .is_err()
-        {
-            tracing::warn!("collection hangs and is left behind");
-            return Ok(());
+        match self.thread.join_within(STOP_TIMEOUT).await {
+            Joined::Ended => Ok(()),
+            Joined::Panicked => Err(SamplerError::Panicked),
+            Joined::LeftBehind => {
+                tracing::warn!("collection hangs and is left behind");
+                Ok(())
+            }
         }
-        self.thread.join().map_err(|_| SamplerError::Panicked)
     }
 }
 

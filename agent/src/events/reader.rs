@@ -7,16 +7,15 @@ mod worker;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tidemark_model::{Seq, Timestamp};
 use tidemark_runtime::Clock;
-use tokio_util::sync::CancellationToken;
 
 use super::bookmark::{Bookmark, BookmarkFile};
 use super::intake::{LogFacts, Pending};
 use crate::outbox::OutboxHandle;
+use crate::owned_thread::{Joined, OwnedThread};
 use worker::Worker;
 
 /// How long a stop waits for the log service.
@@ -90,9 +89,7 @@ pub struct EventReaderStatus {
 /// The running reader.
 #[derive(Debug)]
 pub struct EventReader {
-    thread: JoinHandle<()>,
-    /// Cancelled when the thread ends, by a panic too.
-    ended: CancellationToken,
+    thread: OwnedThread,
     shared: Arc<Shared>,
     outbox: OutboxHandle,
 }
@@ -134,19 +131,11 @@ impl EventReader {
             pending: Mutex::new(Pending::new(epoch)),
             status: Mutex::default(),
         });
-        let ended = CancellationToken::new();
-        let ending = ended.clone().drop_guard();
         let outbox = parts.outbox.clone();
         let worker = Worker::new(parts, Arc::clone(&shared));
-        let thread = thread::Builder::new()
-            .name("events".to_owned())
-            .spawn(move || {
-                let _ending = ending;
-                worker.run();
-            })?;
+        let thread = OwnedThread::start("events", move || worker.run())?;
         Ok(Self {
             thread,
-            ended,
             shared,
             outbox,
         })
@@ -169,7 +158,7 @@ impl EventReader {
 
     /// Completes when the thread has ended, which it does not by itself.
     pub async fn ended(&self) {
-        self.ended.cancelled().await;
+        self.thread.ended().await;
     }
 
     /// Stops it, and keeps the place that the last acks allow. A call to the log service that hangs is left behind after
@@ -180,14 +169,14 @@ impl EventReader {
     pub async fn stop(self) -> Result<(), EventReaderError> {
         *lock(&self.shared.stop) = true;
         self.shared.stopped.notify_all();
-        if tokio::time::timeout(STOP_TIMEOUT, self.ended())
-            .await
-            .is_err()
-        {
-            tracing::warn!("the event log hangs and is left behind");
-            return Ok(());
+        match self.thread.join_within(STOP_TIMEOUT).await {
+            Joined::Ended => Ok(()),
+            Joined::Panicked => Err(EventReaderError::Panicked),
+            Joined::LeftBehind => {
+                tracing::warn!("the event log hangs and is left behind");
+                Ok(())
+            }
         }
-        self.thread.join().map_err(|_| EventReaderError::Panicked)
     }
 }
 

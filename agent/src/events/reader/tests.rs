@@ -97,7 +97,7 @@ impl EventSource for FakeLog {
         state.next = state.records.len();
         drop(state);
         if fresh.is_empty() {
-            thread::yield_now();
+            std::thread::yield_now();
         }
         events.extend(fresh);
         Ok(())
