@@ -6,6 +6,7 @@
 mod apply;
 mod batch;
 mod lane;
+mod staging;
 mod writer;
 
 use tidemark_model::delivery::RecordGap;

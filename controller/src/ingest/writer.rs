@@ -4,19 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_history::{EntityInterner, EntityNumber, Row};
-use tidemark_model::delivery::{GapReason, RecordGap};
+use tidemark_history::{EntityInterner, EntityNumber};
+use tidemark_model::delivery::GapReason;
 use tidemark_model::notice::{Notice, NoticeKind};
-use tidemark_model::sample::EventHit;
 use tidemark_model::{Entity, HostId, Timestamp};
-use tidemark_proto::convert::record::{DecodedBatch, Record};
 use tidemark_runtime::{Clock, Lifecycle};
 use tidemark_store::{EntityRow, NewRecent, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::batch::{Batch, HostBatch, HostWrite, StagedEvent};
-use super::lane::{HostLane, Place};
+use super::batch::{Batch, HostWrite};
+use super::lane::HostLane;
+use super::staging::Staging;
 use super::{Delivered, IngestError, IngestQueue, Item, Lane, LaneKey, OpenLane, Opened, apply};
 use crate::gateway::outcome::chain;
 use crate::live::Live;
@@ -66,9 +65,6 @@ pub struct Writer {
     /// For new lanes; weak, so that the queue closes when the last session is gone.
     queue_tx: mpsc::WeakSender<Item>,
 }
-
-/// Bytes of a point before it is encoded; events are counted in as many points as they would be.
-const ROW_BYTES_PER_POINT: usize = 6;
 
 impl Writer {
     /// A writer that has seen nothing yet.
@@ -206,16 +202,14 @@ impl Writer {
             now: self.parts.clock.now(),
             metrics: &self.parts.metrics,
         };
-        let points = match delivered {
+        let bytes = match delivered {
             Delivered::Gap(gap) => {
                 staging.gap(gap);
                 0
             }
             Delivered::Records(decoded) => staging.records(decoded),
         };
-        batch.bytes = batch
-            .bytes
-            .saturating_add(points.saturating_mul(ROW_BYTES_PER_POINT));
+        batch.bytes = batch.bytes.saturating_add(bytes);
     }
 
     /// Commits the batch, however long the database takes to be able to.
@@ -462,104 +456,4 @@ async fn load(store: &Store, wish: OpenLane, now: Timestamp) -> Result<HostLane,
         interner,
         newest_at.unwrap_or(Timestamp::EPOCH),
     ))
-}
-
-/// One delivery on its way into the batch.
-struct Staging<'a> {
-    lane: &'a mut HostLane,
-    host: &'a mut HostBatch,
-    key: LaneKey,
-    now: Timestamp,
-    metrics: &'a Metrics,
-}
-
-impl Staging<'_> {
-    fn gap(&mut self, gap: RecordGap) {
-        if let Some(counted) = self.lane.skip(gap)
-            && counted > 0
-        {
-            self.metrics.records_dropped.add(counted);
-            self.host.gaps.push((gap.reason, counted));
-        }
-    }
-
-    /// Takes the records in order; says how many points they have.
-    fn records(&mut self, decoded: DecodedBatch) -> usize {
-        let mut points = 0_usize;
-        let mut refused = decoded.refused.into_iter().peekable();
-        for (seq, record) in decoded.records {
-            while let Some((bad, _)) = refused.next_if(|(bad, _)| *bad < seq) {
-                self.gap(refused_one(bad));
-            }
-            match self.lane.admit(seq) {
-                Place::Next => points = points.saturating_add(self.record(record)),
-                Place::Duplicate => self.metrics.records_duplicate.add(1),
-                // The session checks the order; a record from nowhere is not acked, and so comes again.
-                Place::Ahead => {
-                    tracing::error!(host = %self.key.host, seq = seq.get(), "a record came out of order")
-                }
-            }
-        }
-        for (bad, _) in refused {
-            self.gap(refused_one(bad));
-        }
-        points
-    }
-
-    fn record(&mut self, record: Record) -> usize {
-        match record {
-            Record::Sample(sample) => {
-                let at = self.lane.taken_at(sample.at, self.key.skew_ms, self.now);
-                let flat = self.lane.interner.flatten(&sample);
-                self.metrics.entities_refused.add(u64::from(flat.refused));
-                self.host
-                    .entities
-                    .extend(
-                        flat.new_entities
-                            .into_iter()
-                            .map(|(number, entity)| EntityRow {
-                                host: self.key.host,
-                                number: number.get(),
-                                kind: entity.kind(),
-                                text: entity.to_text(),
-                            }),
-                    );
-                let points = flat.points.len();
-                self.host.rows.push(Row {
-                    at,
-                    points: flat.points,
-                });
-                self.host.samples.push((at, Arc::new(sample)));
-                points
-            }
-            Record::Event(event) => {
-                let at = self.lane.happened_at(event.at, self.key.skew_ms, self.now);
-                let bytes = event_bytes(&event);
-                self.host.events.push(StagedEvent {
-                    at,
-                    hit: event,
-                    is_new: false,
-                });
-                bytes.div_ceil(ROW_BYTES_PER_POINT)
-            }
-        }
-    }
-}
-
-/// Rough size of an event's row.
-fn event_bytes(event: &EventHit) -> usize {
-    let log = event.log.as_deref();
-    let xml = log.and_then(|log| log.xml.as_deref()).map_or(0, str::len);
-    let data: usize = log.map_or(0, |log| {
-        log.data.iter().map(|datum| datum.value.len()).sum()
-    });
-    event.text.len() + xml + data
-}
-
-fn refused_one(seq: tidemark_model::Seq) -> RecordGap {
-    RecordGap {
-        first: seq,
-        last: seq,
-        reason: GapReason::Refused,
-    }
 }
