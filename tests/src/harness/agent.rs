@@ -2,10 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use anyhow::Context as _;
+use tidemark_agent::status::AgentStatus;
+use tidemark_model::SpoolCounts;
 use tokio::process::Command;
 
 use super::{Machine, Process, program};
+
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An agent's configuration and state, whether it runs or not.
 #[derive(Clone, Debug)]
@@ -95,6 +101,17 @@ impl AgentFolder {
     /// When it was not built or cannot be started.
     pub fn run(&self) -> anyhow::Result<Process> {
         Process::start(&self.name, self.command("run")?, &self.test_folder)
+    }
+
+    /// Ends an agent in order; what became of its records, by its own last word.
+    ///
+    /// # Errors
+    /// When it does not end, or left no status.
+    pub async fn end(&self, agent: &mut Process) -> anyhow::Result<SpoolCounts> {
+        agent.interrupt()?;
+        agent.wait(STOP_TIMEOUT).await?;
+        let status = AgentStatus::read(&self.data_dir()).context("the agent left no status")?;
+        Ok(status.spool)
     }
 
     /// Where its files lie.

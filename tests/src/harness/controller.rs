@@ -299,6 +299,18 @@ impl Controller {
         Ok(host.clone())
     }
 
+    /// A host that has been sampled, waited for.
+    ///
+    /// # Errors
+    /// When it does not answer, or no host is sampled in time.
+    pub async fn first_sample(&self, within: Duration) -> anyhow::Result<HostView> {
+        until("the host's first sample", within, async || {
+            let hosts = self.hosts().await?;
+            Ok(hosts.into_iter().find(|host| host.sampled_ms.is_some()))
+        })
+        .await
+    }
+
     /// Everything about one host.
     ///
     /// # Errors

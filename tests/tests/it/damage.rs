@@ -95,14 +95,7 @@ fn damaged_spool_records_are_skipped_and_counted() -> anyhow::Result<()> {
         let token = controller.join_token().await?;
         let folder = AgentFolder::create(machine, "agent", &token.controller, &token.token)?;
         let mut agent = folder.run()?;
-        until("a sample", SOON, async || {
-            let hosts = controller.hosts().await?;
-            Ok(hosts
-                .iter()
-                .any(|host| host.sampled_ms.is_some())
-                .then_some(()))
-        })
-        .await?;
+        controller.first_sample(SOON).await?;
         controller.process.kill().await?;
         let segment = newest_segment(&folder.data_dir().join("spool"))?;
         let before = fs::metadata(&segment)?.len();
@@ -196,14 +189,7 @@ fn an_agent_whose_disk_is_full_counts_what_it_cannot_keep_and_goes_on() -> anyho
         folder.add_config("spool = { disk_percent_max = 50 }")?;
         let command = on_small_disk(&folder.command("run")?, &folder.data_dir(), "1m")?;
         let mut agent = Process::start("agent", command, machine.folder())?;
-        until("a sample", SOON, async || {
-            let hosts = controller.hosts().await?;
-            Ok(hosts
-                .iter()
-                .any(|host| host.sampled_ms.is_some())
-                .then_some(()))
-        })
-        .await?;
+        controller.first_sample(SOON).await?;
         let filler = Filler::fill(&seen_by(agent.pid(), &folder.data_dir()))?;
         agent.complains_of("No space left", SOON).await?;
         until("the host to be shown as stale", SOON, async || {
@@ -239,21 +225,13 @@ async fn assert_accounted_for(
     folder: &AgentFolder,
     agent: &mut Process,
 ) -> anyhow::Result<()> {
-    agent.interrupt()?;
-    agent.wait(STOP_TIMEOUT).await?;
-    let status = fs::read(folder.data_dir().join("status.json"))?;
-    let status: serde_json::Value = serde_json::from_slice(&status)?;
-    let spool = |name: &str| {
-        let number = status["spool"][name].as_u64();
-        number.with_context(|| format!("status.json lacks spool.{name}"))
-    };
-    let (produced, held) = (spool("produced")?, spool("held")?);
+    let spool = folder.end(agent).await?;
     let delivery = only_detail(controller).await?.delivery;
     let dropped: u64 = delivery.dropped.values().sum();
     assert_eq!(
-        produced,
-        delivery.stored + dropped + held,
-        "{delivery:?}, {status:#}"
+        spool.produced,
+        delivery.stored + dropped + spool.held,
+        "{delivery:?}, {spool:?}"
     );
     Ok(())
 }

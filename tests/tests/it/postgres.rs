@@ -1,15 +1,11 @@
 //! The quick start on Postgres: the same as on SQLite, and a database that dies under it.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use tidemark_model::view::HistoryView;
 use tidemark_tests::harness::postgres::Postgres;
 use tidemark_tests::harness::{
     AgentFolder, Controller, Process, SOON, STARTING, Up, on_own_network, until,
 };
-
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[test]
 fn the_quick_start_keeps_its_history_in_postgres_across_restarts() -> anyhow::Result<()> {
@@ -94,16 +90,12 @@ async fn assert_nothing_lost(
     folder: &AgentFolder,
     agent: &mut Process,
 ) -> anyhow::Result<()> {
-    agent.interrupt()?;
-    agent.wait(STOP_TIMEOUT).await?;
-    let status = std::fs::read(folder.data_dir().join("status.json"))?;
-    let status: serde_json::Value = serde_json::from_slice(&status)?;
-    let spool = |name: &str| status["spool"][name].as_u64();
-    assert_eq!(spool("held"), Some(0), "{status:#}");
-    assert_eq!(spool("dropped"), Some(0), "{status:#}");
+    let spool = folder.end(agent).await?;
+    assert_eq!(spool.held, 0, "{spool:?}");
+    assert_eq!(spool.dropped, 0, "{spool:?}");
     let host = controller.only_host().await?;
     let delivery = controller.host(&host.id).await?.delivery;
-    assert_eq!(spool("produced"), Some(delivery.stored), "{delivery:?}");
+    assert_eq!(spool.produced, delivery.stored, "{delivery:?}");
     let kept = points(controller, &host.id).await?;
     assert_eq!(kept, delivery.stored, "what is counted can be read");
     Ok(())

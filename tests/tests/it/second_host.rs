@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidemark_model::token::TokenId;
-use tidemark_model::view::HostView;
 use tidemark_model::{JoinToken, Secret};
 use tidemark_runtime::{Clock, Entropy};
 use tidemark_store::{DatabaseUrl, NewJoinToken, Store};
@@ -24,7 +23,7 @@ fn an_agent_with_a_token_enrols_and_keeps_its_identity() -> anyhow::Result<()> {
         let folder = AgentFolder::create(machine, "web-1", &token.controller, &token.token)?;
         folder.add_config("labels = { role = \"web\" }")?;
         let mut agent = folder.run()?;
-        let host = first_sample(&controller).await?;
+        let host = controller.first_sample(SOON).await?;
         assert_eq!(host.labels.get("role").map(String::as_str), Some("web"));
 
         agent.interrupt()?;
@@ -113,7 +112,7 @@ fn a_running_agent_says_why_it_is_refused_and_enrols_when_the_token_is_replaced(
 
         folder.put_token(&token.token)?;
         let _agent = folder.run()?;
-        first_sample(&controller).await?;
+        controller.first_sample(SOON).await?;
         assert!(other.hosts().await?.is_empty());
         Ok(())
     })
@@ -126,7 +125,7 @@ fn a_revoked_host_is_cut_off_at_once_and_cannot_come_back() -> anyhow::Result<()
         let token = controller.join_token().await?;
         let folder = AgentFolder::create(machine, "web-1", &token.controller, &token.token)?;
         let mut agent = folder.run()?;
-        let host = first_sample(&controller).await?;
+        let host = controller.first_sample(SOON).await?;
         let revoked = controller
             .cli(&["revoke", "host", &host.id, "--yes"])
             .await?;
@@ -145,14 +144,6 @@ fn a_revoked_host_is_cut_off_at_once_and_cannot_come_back() -> anyhow::Result<()
         assert_eq!(controller.only_host().await?.sampled_ms, last.sampled_ms);
         Ok(())
     })
-}
-
-async fn first_sample(controller: &Controller) -> anyhow::Result<HostView> {
-    until("the host's first sample", SOON, async || {
-        let hosts = controller.hosts().await?;
-        Ok(hosts.into_iter().find(|host| host.sampled_ms.is_some()))
-    })
-    .await
 }
 
 /// Runs `tidemark-agent enroll` on a new host.

@@ -187,12 +187,10 @@ fn an_identity_that_others_may_read_is_refused_on_windows() -> anyhow::Result<()
 }
 
 async fn first_sample(controller: &Controller, agent: &Process) -> anyhow::Result<HostView> {
-    until("the host's first sample", STARTING, async || {
-        let hosts = controller.hosts().await?;
-        Ok(hosts.into_iter().find(|host| host.sampled_ms.is_some()))
-    })
-    .await
-    .with_context(|| agent.said())
+    controller
+        .first_sample(STARTING)
+        .await
+        .with_context(|| agent.said())
 }
 
 async fn delivery(controller: &Controller) -> anyhow::Result<DeliveryView> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tidemark_platform::service_facts::SERVICE_NAME;
 use tidemark_tests::harness::{
-    Controller, Finished, Machine, Process, STARTING, Up, Wine, on_own_network, until,
+    Controller, Finished, Machine, Process, STARTING, Up, Wine, on_own_network,
 };
 
 const FIRST_PORT: u16 = 20_000;
@@ -94,11 +94,7 @@ fn a_service_is_installed_streams_answers_drains_and_is_removed() -> anyhow::Res
         install(&server, &controller).await?;
 
         server.told(&["service", "start"]).await?;
-        let found = until("the host's first sample", STARTING, async || {
-            let hosts = controller.hosts().await?;
-            Ok(hosts.into_iter().find(|host| host.sampled_ms.is_some()))
-        })
-        .await;
+        let found = controller.first_sample(STARTING).await;
         found.with_context(|| server.log())?;
         let ports = ports_towards(&controller.ready.grpc)?;
         ensure!(
