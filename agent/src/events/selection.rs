@@ -211,9 +211,7 @@ impl Choice {
             let mut values = hit.log.iter().flat_map(|log| &log.data);
             values.any(|datum| datum.value.contains(*word))
         };
-        self.words
-            .iter()
-            .all(|group| group.iter().any(|word| says(word)))
+        self.words.iter().all(|group| group.iter().any(says))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use prost::Message as _;
+use serde_json::Value;
 use tidemark_agent::state_file::StateFile;
 use tidemark_agent::status::AgentStatus;
 use tidemark_model::view::{DeliveryView, HostView};
@@ -155,8 +156,51 @@ fn the_windows_agent_shows_its_host_without_a_controller() -> anyhow::Result<()>
         folder.add_config(&format!("dynamic_range = \"{FIRST_PORT}-{LAST_PORT}\""))?;
         let shown = Finished::of(wine.command("snapshot", &folder)).await?;
         let shown = shown.succeeded()?;
-        for words in ["(Wine ", "tcp/default", "20000-20249", "bind_tcp_v4"] {
+        for words in [
+            "(Wine ",
+            "tcp/default",
+            "20000-20249",
+            "bind_tcp_v4",
+            "sees bound sockets: no, by none: Wine has no list of them; WMI: ",
+            "sees events: no: ",
+            "sees netsh: no: it prints nothing",
+            "sees wmi: no: ",
+        ] {
             ensure!(shown.contains(words), "{words}: {shown}");
+        }
+        let mut command = wine.command("snapshot", &folder);
+        command.arg("--json");
+        let sample: Value = serde_json::from_str(&Finished::of(command).await?.succeeded()?)?;
+        let spaces = sample["port_spaces"].as_array().context("port spaces")?;
+        let tcp = spaces
+            .iter()
+            .find(|space| space["key"]["protocol"] == "tcp");
+        let tcp = tcp.context("a port space of TCP")?;
+        // What is not seen is not told as seen.
+        ensure!(tcp["bound"].is_null(), "{tcp:#}");
+        ensure!(tcp["quality"] == "estimated", "{tcp:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn each_way_to_bound_sockets_that_is_not_there_says_so_and_harms_nobody() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let wine = Wine::prepare(machine)?;
+        for (way, words) in [
+            ("export", "bound sockets are not listed"),
+            ("wmi", "WMI"),
+            ("afd", ""),
+        ] {
+            let mut command = wine.program(wine.agent());
+            command.args(["bound-self-test", "--by", way]);
+            let tried = Finished::of(command).await?;
+            // 1 is an answer; a program that crashes ends otherwise.
+            ensure!(tried.code == Some(1), "{way}: {tried:?}");
+            ensure!(
+                !tried.stderr.is_empty() && tried.stderr.contains(words),
+                "{way}: {tried:?}"
+            );
         }
         Ok(())
     })

@@ -85,6 +85,23 @@ pub(in super::super) fn known_first() -> Known {
     fresh(found.clone())
 }
 
+/// Makes one list by that means alone, and says how many sockets it names.
+///
+/// # Errors
+/// When there is no such means here.
+pub(in super::super) fn try_once(method: BoundMethod) -> io::Result<usize> {
+    let rows = match method {
+        BoundMethod::Management => Asker::default().by_wmi()?,
+        BoundMethod::Handles => scan::list()?,
+        BoundMethod::Export
+        | BoundMethod::SockDiag
+        | BoundMethod::Estimate
+        | BoundMethod::Nothing
+        | BoundMethod::Unknown => return Err(io::Error::from(io::ErrorKind::Unsupported)),
+    };
+    Ok(rows.len())
+}
+
 fn fresh(known: Known) -> Known {
     match known {
         Known::List(list) if list.age() > AGE_MAX => {
