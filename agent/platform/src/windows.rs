@@ -3,6 +3,7 @@
 pub mod application_log;
 pub mod attempt;
 mod bound;
+mod component;
 pub mod connection;
 pub mod counters;
 pub mod disk;

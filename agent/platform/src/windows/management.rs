@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use wmi::WMIConnection;
 
+use super::component::Membership;
 use super::patience::Patience;
 
 /// Where networking is told about, from Windows 8 and Server 2012 on.
@@ -25,6 +26,8 @@ where
     T: DeserializeOwned + Send + 'static,
 {
     patience.ask(move || {
+        // It outlives the connection.
+        let _component = Membership::join()?;
         WMIConnection::with_namespace_path(NETWORKING)
             .and_then(|connection| connection.raw_query(query))
             .map_err(io::Error::other)
