@@ -23,7 +23,9 @@ use tidemark_model::sample::{AgentCost, CounterRates};
 use tidemark_model::watch::WatchGroup;
 use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
 use tidemark_platform::counters::ProtocolCounters;
-use tidemark_platform::tables::{BoundVisibility, bound_visibility};
+use tidemark_platform::tables::{
+    BoundStanding, BoundVisibility, bound_visibility, later_bound_visibility,
+};
 use tidemark_platform::{NamespaceError, ReadError, TableError, host, own, tables};
 
 use self::boot::BootClock;
@@ -140,12 +142,12 @@ impl Collector {
         settings.check()?;
         let mut own_sources = Sources::open()?;
         let bound = bound_visibility(&mut own_sources.tables)?;
-        if bound == BoundVisibility::Hidden {
-            tracing::info!(
-                reason = tables::why_bound_hidden(),
-                "bound sockets are not listed"
-            );
-        }
+        let standing = tables::bound_standing(bound);
+        tracing::info!(
+            how = standing.method.as_str(),
+            reason = standing.why,
+            "bound sockets"
+        );
         let surveyor = Surveyor::new(bound, OwnerCache::open()?, &settings);
         Ok(Self {
             surveyor,
@@ -169,11 +171,10 @@ impl Collector {
         self.hazard.as_ref()
     }
 
-    /// Why bound-but-unconnected sockets are not counted on this host; `None` when they are.
+    /// By which means bound-but-unconnected sockets are counted on this host, and why by no better.
     #[must_use]
-    pub fn bound_gap(&self) -> Option<&'static str> {
-        let hides = self.surveyor.bound == BoundVisibility::Hidden;
-        hides.then(tables::why_bound_hidden)
+    pub fn bound_standing(&self) -> BoundStanding {
+        tables::bound_standing(self.surveyor.bound)
     }
 
     /// Takes one sample. Blocks for as long as the tables take to read, about 1 us a socket, and runs the probes that
@@ -185,6 +186,9 @@ impl Collector {
         let started = own::time_since_boot();
         if self.boot.was_set(now, started) {
             self.boot = BootClock::read(now)?;
+        }
+        if self.surveyor.bound == BoundVisibility::Hidden {
+            self.surveyor.bound = later_bound_visibility();
         }
         self.surveyor.owners.begin();
         let surveyed = self.survey_all(started);

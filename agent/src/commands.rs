@@ -55,7 +55,7 @@ enum Command {
     ResetIdentity(reset::ResetArgs),
     /// Try in a process of its own whether bound sockets are listed.
     #[command(name = BOUND_SELF_TEST, hide = true)]
-    BoundSelfTest,
+    BoundSelfTest(bound_self_test::BoundSelfTestArgs),
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -113,7 +113,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Events(args) => events::run(&args),
         Command::ResetIdentity(args) => reset::run(&args),
-        Command::BoundSelfTest => bound_self_test::run(),
+        Command::BoundSelfTest(args) => bound_self_test::run(&args),
         Command::Completion { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "tidemark-agent", &mut io::stdout());

@@ -11,6 +11,7 @@ pub mod meaning;
 mod packet;
 pub mod reader;
 pub mod selection;
+mod volume;
 pub mod xml;
 
 pub use bookmark::{Bookmark, BookmarkFile, LogPlace};

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tidemark_model::host::CapabilityReport;
 use tidemark_model::{HostId, SpoolCounts, Timestamp};
 use tidemark_runtime::Clock;
 use tidemark_runtime::durable::{self, Access};
 use tokio_util::sync::CancellationToken;
 
+use crate::facts;
 use crate::identity::Vault;
 use crate::outbox::OutboxHandle;
 use crate::sampler::SamplerControl;
@@ -40,6 +42,9 @@ pub struct AgentStatus {
     pub sampler: SamplerSummary,
     /// What became of all records.
     pub spool: SpoolCounts,
+    /// What the agent can see on this host, and by which means. Empty when an older agent wrote the file.
+    #[serde(default)]
+    pub capabilities: Vec<CapabilityReport>,
 }
 
 /// How the agent gets on with its controller.
@@ -136,6 +141,8 @@ pub struct StatusWriter {
     pub folder: PathBuf,
     /// When the agent started.
     pub started_at: Timestamp,
+    /// What it could see then.
+    pub capabilities: Vec<CapabilityReport>,
 }
 
 impl StatusBoard {
@@ -256,6 +263,8 @@ impl StatusWriter {
 
     fn gather(&self) -> AgentStatus {
         let sampler = self.sampler.status();
+        let mut capabilities = self.capabilities.clone();
+        facts::refresh(&mut capabilities);
         let collecting = sampler.collecting_since.map(|since| since.elapsed());
         let ms =
             |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -276,6 +285,7 @@ impl StatusWriter {
                 last_error: sampler.last_error.as_deref().map(str::to_owned),
             },
             spool: self.outbox.counts(),
+            capabilities,
         }
     }
 }

@@ -3,6 +3,7 @@
 #   deploy/windows/build.sh             quick to build, slow to run: for tests
 #   deploy/windows/build.sh --release   what is shipped: small, stripped
 #   deploy/windows/build.sh --check     only compiles
+#   deploy/windows/build.sh --lint      clippy, of what is compiled for Windows alone too
 #
 # The target x86_64-win7-windows-gnu keeps to what Windows had before 10, but comes without a standard library: Cargo
 # builds that from the toolchain's rust-src, which takes RUSTC_BOOTSTRAP on a stable toolchain. The toolchain is the
@@ -17,13 +18,14 @@ unset RUSTUP_TOOLCHAIN CARGO RUSTC RUSTC_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLA
 target=x86_64-win7-windows-gnu
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
-usage() { fail "unknown argument $1: write --release, --check or nothing"; }
+usage() { fail "unknown argument $1: write --release, --check, --lint or nothing"; }
 
 verb=build profile=dev folder=debug
 case "${1-}" in
   '') ;;
   --release) profile=agent folder=agent ;;
   --check) verb=check ;;
+  --lint) verb=clippy ;;
   *) usage "$1" ;;
 esac
 
@@ -54,8 +56,12 @@ fi
 
 export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$PWD/target/windows"
 export CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
-cargo "${toolchain[@]}" "$verb" --locked --profile "$profile" -Zbuild-std=std,panic_abort --target "$target" \
-  -p tidemark-agent --bin tidemark-agent >&2
+common=(--locked --profile "$profile" -Zbuild-std=std,panic_abort --target "$target")
+if [ "$verb" = clippy ]; then
+  cargo "${toolchain[@]}" clippy "${common[@]}" -p tidemark-platform -p tidemark-agent --lib --bins -- -D warnings >&2
+  exit 0
+fi
+cargo "${toolchain[@]}" "$verb" "${common[@]}" -p tidemark-agent --bin tidemark-agent >&2
 [ "$verb" = build ] || exit 0
 
 exe="$CARGO_TARGET_DIR/$target/$folder/tidemark-agent.exe"

@@ -49,6 +49,9 @@ for setting in Controller Token TokenFile Profile Tags; do
 done
 # What an administrator gives reaches the installer's service.
 sql "UPDATE \`Property\` SET \`Value\` = 'CONTROLLER;PROFILE;TAGS;TOKEN;TOKENFILE;NEWERAGENT;OLDERAGENT' WHERE \`Property\` = 'SecureCustomProperties'"
+# The agent registers the texts of its messages with the Application log; with the program goes what would name it: "-" is
+# a key with all that is in it, removed with its component.
+sql "INSERT INTO \`Registry\` (\`Registry\`, \`Root\`, \`Key\`, \`Name\`, \`Component_\`) VALUES ('LogMessages', 2, 'SYSTEM\\CurrentControlSet\\Services\\EventLog\\Application\\Tidemark', '-', 'Program')"
 # CONFIGFILE: a configuration that was written by hand.
 sql "CREATE TABLE \`DrLocator\` (\`Signature_\` CHAR(72) NOT NULL, \`Parent\` CHAR(72), \`Path\` CHAR(255), \`Depth\` INT PRIMARY KEY \`Signature_\`, \`Parent\`, \`Path\`)"
 have_signature=$(msiinfo tables agent.msi | grep -cx Signature || true)

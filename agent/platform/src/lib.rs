@@ -14,6 +14,7 @@ pub mod event_source;
 mod exposure;
 pub mod local_answer;
 mod nearest;
+mod port_tools;
 pub mod row;
 pub mod service_facts;
 mod stored_setting;

@@ -1,5 +1,8 @@
 //! How socket tables are asked for, the same on every system.
 
+use std::time::Duration;
+
+use tidemark_model::sample::BoundScope;
 use tidemark_model::{PortRange, Protocol};
 
 /// Name of the program's hidden command that calls `bound_self_test` in a process of its own.
@@ -34,4 +37,67 @@ pub struct DumpReport {
     pub rows: u32,
     /// The system says that the tables changed so that rows may be missing or repeated.
     pub interrupted: bool,
+    /// How the bound sockets among them were listed.
+    pub bound: BoundListing,
+}
+
+/// How bound-but-unconnected TCP sockets came into a dump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BoundListing {
+    /// They are not in it.
+    #[default]
+    Missing,
+    /// All of them, with the other rows.
+    Current,
+    /// From a list that had been made before.
+    Earlier {
+        /// How long before.
+        age: Duration,
+        /// Whose sockets it names.
+        scope: BoundScope,
+    },
+}
+
+/// By which means bound-but-unconnected TCP sockets are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundMethod {
+    /// The exports of `iphlpapi.dll`.
+    Export,
+    /// WMI's `MSFT_NetTCPConnection`, now and then.
+    Management,
+    /// Handles of suspect processes, now and then.
+    Handles,
+    /// `sock_diag` of Linux.
+    SockDiag,
+    /// The kernel's totals: how many are hidden, at most.
+    Estimate,
+    /// By none.
+    Nothing,
+    /// It is not known yet.
+    Unknown,
+}
+
+impl BoundMethod {
+    /// The lower-case name used everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Management => "wmi",
+            Self::Handles => "afd",
+            Self::SockDiag => "sock_diag",
+            Self::Estimate => "estimate",
+            Self::Nothing => "none",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// By which means bound sockets are counted, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundStanding {
+    /// The means.
+    pub method: BoundMethod,
+    /// Why it is none, or none that sees every socket of the moment.
+    pub why: Option<String>,
 }

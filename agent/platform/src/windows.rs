@@ -3,6 +3,7 @@
 pub mod application_log;
 pub mod attempt;
 mod bound;
+mod component;
 pub mod connection;
 pub mod counters;
 pub mod disk;
@@ -14,8 +15,10 @@ pub mod local_pipe;
 mod management;
 pub mod namespace;
 pub mod own;
+mod patience;
 pub mod ports;
 pub mod private;
+mod privilege;
 pub mod process;
 mod program;
 mod registry;

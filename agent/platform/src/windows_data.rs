@@ -3,15 +3,19 @@
 //! Layouts are those of 64-bit Windows. Bytes may come from anywhere (they are also recorded and replayed), so lengths,
 //! counts and links are checked before they are followed; integers are read at any alignment.
 
+pub mod afd_socket;
 pub mod answers;
+pub mod bound_row;
 mod bytes;
 pub mod excluded_ports;
 pub mod file_time;
+pub mod handle_list;
 pub mod hazard;
 pub mod port_range;
 pub mod process_list;
 pub mod service_list;
 pub mod socket_rows;
+pub mod suspects;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

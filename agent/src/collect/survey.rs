@@ -8,7 +8,9 @@ use tidemark_model::{PortRange, PortSpaceKey, Protocol, Timestamp};
 use tidemark_platform::TableError;
 use tidemark_platform::counters::SocketTotals;
 use tidemark_platform::ports::PortSettings;
-use tidemark_platform::tables::{BoundVisibility, SocketTables, TableQuery};
+use tidemark_platform::tables::{
+    BoundListing, BoundVisibility, DumpReport, SocketTables, TableQuery,
+};
 
 use super::capacity::PortPools;
 use super::census::{Census, Counting};
@@ -44,6 +46,8 @@ impl Sources {
 #[derive(Debug)]
 pub(super) struct Surveyor {
     pub(super) bound: BoundVisibility,
+    /// How the bound sockets of the last dump of TCP were listed.
+    listing: BoundListing,
     pub(super) groups: WatchGroups,
     pub(super) top_owners: usize,
     pub(super) top_destinations: usize,
@@ -93,6 +97,7 @@ impl Surveyor {
     ) -> Self {
         Self {
             bound,
+            listing: BoundListing::Missing,
             groups: WatchGroups::new(&settings.watch_groups),
             top_owners: settings.top_owners,
             top_destinations: settings.top_destinations,
@@ -122,8 +127,12 @@ impl Surveyor {
                 owners: &mut self.owners,
             };
             match dump(census, &mut sources.tables, self.bound, &mut counting) {
-                Ok(Consistency::Consistent) => {}
-                Ok(Consistency::Inconsistent) => survey.inconsistent_dumps += 1,
+                Ok(report) => {
+                    survey.inconsistent_dumps += u32::from(report.interrupted);
+                    if census.protocol() == Protocol::Tcp {
+                        self.listing = report.bound;
+                    }
+                }
                 // Without the udp_diag module there is no UDP port space; TCP is what must be there.
                 Err(TableError::Absent(Protocol::Udp)) => *present = false,
                 Err(error) => return Err(error.into()),
@@ -213,7 +222,7 @@ impl Surveyor {
         let protocol = census.protocol();
         let ports = pools.of(protocol);
         let (destinations, destinations_other_ports) = census.destinations(self.top_destinations);
-        let hides = protocol == Protocol::Tcp && self.bound == BoundVisibility::Hidden;
+        let (quality, hides) = self.quality(protocol);
         let mut sample = PortSpaceSample {
             key: PortSpaceKey {
                 protocol,
@@ -224,7 +233,7 @@ impl Surveyor {
             strong: counts.strong,
             time_wait_only: counts.time_wait_only,
             bound: (!hides).then_some(counts.bound_only),
-            quality: CountQuality::Counted,
+            quality,
             light: None,
             states_v4: census.states_v4,
             states_v6: census.states_v6,
@@ -236,11 +245,24 @@ impl Surveyor {
             watch_groups: census.watch_groups(&self.groups),
         };
         if hides {
-            sample.quality = CountQuality::Estimated;
             let hidden = self.hidden_ports(protocol, place.label, SocketTotals::read().ok());
             sample.strong = sample.strong.saturating_add(hidden.min(sample.headroom()));
         }
         Some(sample)
+    }
+
+    /// How the counts of a protocol came about, and whether its bound sockets are in no table.
+    fn quality(&self, protocol: Protocol) -> (CountQuality, bool) {
+        match (protocol, self.listing) {
+            (Protocol::Udp, _) | (Protocol::Tcp, BoundListing::Current) => {
+                (CountQuality::Counted, false)
+            }
+            (Protocol::Tcp, BoundListing::Missing) => (CountQuality::Estimated, true),
+            (Protocol::Tcp, BoundListing::Earlier { age, scope }) => {
+                let age_ms = u32::try_from(age.as_millis()).unwrap_or(u32::MAX);
+                (CountQuality::Earlier { age_ms, scope }, false)
+            }
+        }
     }
 
     /// The most ports that sockets in no table may hold. The kernel's total is of the whole host, and ascribed to the
@@ -300,30 +322,25 @@ impl Surveyor {
     }
 }
 
-/// Whether the kernel vouches for a dump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Consistency {
-    Consistent,
-    Inconsistent,
-}
-
+/// Counts the sockets of a protocol; again when the kernel does not vouch for the dump.
 fn dump(
     census: &mut Census,
     tables: &mut SocketTables,
     bound: BoundVisibility,
     counting: &mut Counting<'_>,
-) -> Result<Consistency, TableError> {
+) -> Result<DumpReport, TableError> {
     let query = TableQuery {
         protocol: census.protocol(),
         bound,
         local_ports: None,
     };
+    let mut report = DumpReport::default();
     for _ in 0..DUMPS_MAX {
         census.clear();
-        let report = tables.dump(query, |row| census.count(row, counting))?;
+        report = tables.dump(query, |row| census.count(row, counting))?;
         if !report.interrupted {
-            return Ok(Consistency::Consistent);
+            break;
         }
     }
-    Ok(Consistency::Inconsistent)
+    Ok(report)
 }

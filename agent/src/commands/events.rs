@@ -16,7 +16,7 @@ use super::print;
 use super::table::grouped;
 use crate::events::file::{self, LogHits};
 use crate::events::live::{self, LiveLog};
-use crate::events::reader::EventSource as _;
+use crate::events::reader::{EventSource as _, SourceError};
 use crate::events::selection;
 use crate::events::xml::{self, Reading};
 use crate::link::failure::shown;
@@ -26,7 +26,7 @@ const CALLS_MAX: usize = 10_000;
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct EventsArgs {
-    /// A saved event log; without it this host's System log is read.
+    /// A saved event log; without it this host's System and Application logs are read.
     #[arg(long, value_name = "FILE")]
     evtx: Option<PathBuf>,
     /// Every event of the saved log, not only those that concern ports.
@@ -81,17 +81,29 @@ fn read_live(
     is_wanted: impl Fn(&EventHit) -> bool,
 ) -> anyhow::Result<LogHits> {
     live::availability().context("give a saved event log: --evtx FILE")?;
-    let context = "this host's System log cannot be read";
-    let mut log = LiveLog::default();
+    let mut found = LogHits::new(newest_max);
+    for log in selection::LOGS {
+        let told = |hit: &EventHit| log.volume(hit).is_some() && is_wanted(hit);
+        read_log(LiveLog::of(log), now, told, &mut found)
+            .with_context(|| format!("this host's {} log cannot be read", log.channel))?;
+    }
+    Ok(found.into_sorted())
+}
+
+fn read_log(
+    mut log: LiveLog,
+    now: Timestamp,
+    is_wanted: impl Fn(&EventHit) -> bool,
+    found: &mut LogHits,
+) -> Result<(), SourceError> {
     let reading = Reading {
         read_at: now,
-        log_epoch: log.facts().context(context)?.epoch,
+        log_epoch: log.facts()?.epoch,
     };
-    log.open(None).context(context)?;
-    let mut found = LogHits::new(newest_max);
+    log.open(None)?;
     let mut events = Vec::new();
     for _ in 0..CALLS_MAX {
-        log.next(Duration::ZERO, &mut events).context(context)?;
+        log.next(Duration::ZERO, &mut events)?;
         if events.is_empty() {
             break;
         }
@@ -103,7 +115,7 @@ fn read_live(
             }
         }
     }
-    Ok(found.into_sorted())
+    Ok(())
 }
 
 /// On standard error, so that scripts get nothing but events.

@@ -103,6 +103,7 @@ async fn serve(
         controller: controller.to_string(),
         folder: config.data_dir.clone(),
         started_at: clock.now(),
+        capabilities: facts.capabilities.clone(),
     });
     // It answers while the agent drains as well.
     let _answering = local::open(&writer);
@@ -116,14 +117,14 @@ async fn serve(
         facts,
         outbox: outbox.clone(),
         control: control.clone(),
-        event_acks: events.as_ref().map(EventReader::acks),
+        event_acks: events.iter().map(EventReader::acks).collect(),
         board,
         clock: clock.clone(),
         entropy,
         supervisor: supervisor.clone(),
     };
     let stop = life.stop_token();
-    if let Some(events) = events {
+    for events in events {
         life.spawn("events", keep_reading(events, stop.clone()));
     }
     life.spawn_critical("sampler", keep_sampling(sampler, stop.clone()));
@@ -207,28 +208,30 @@ async fn keep_sampling(sampler: Sampler, stop: CancellationToken) -> Result<(), 
     sampler.stop().await
 }
 
-/// Starts reading the system's log; `None` on a system without one, which the host's capabilities tell.
+/// Starts reading the system's logs; none on a system without them, which the host's capabilities tell.
 fn start_events(
     config: &AgentConfig,
     outbox: &OutboxHandle,
     control: &SamplerControl,
     clock: &Clock,
-) -> anyhow::Result<Option<EventReader>> {
+) -> anyhow::Result<Vec<EventReader>> {
     if let Err(reason) = live::availability() {
         tracing::info!(%reason, "events of the system's log are not read");
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let control = control.clone();
-    let parts = EventReaderParts {
-        source: live::LiveLog::default(),
-        outbox: outbox.clone(),
-        bookmark: BookmarkFile::new(&config.data_dir, selection::CHANNEL),
-        clock: clock.clone(),
-        ask_for_sample: Box::new(move || control.sample_now()),
-    };
-    EventReader::start(parts)
-        .map(Some)
+    let start = |log| {
+        let control = control.clone();
+        EventReader::start(EventReaderParts {
+            source: live::LiveLog::of(log),
+            log,
+            outbox: outbox.clone(),
+            bookmark: BookmarkFile::new(&config.data_dir, log),
+            clock: clock.clone(),
+            ask_for_sample: Box::new(move || control.sample_now()),
+        })
         .context("the system gives no thread for the event log")
+    };
+    selection::LOGS.into_iter().map(start).collect()
 }
 
 /// Samples matter more than events: a reader that ends leaves the agent running.
@@ -249,7 +252,7 @@ struct Delivery {
     facts: HostFacts,
     outbox: OutboxHandle,
     control: SamplerControl,
-    event_acks: Option<EventAcks>,
+    event_acks: Vec<EventAcks>,
     board: StatusBoard,
     clock: Clock,
     entropy: Entropy,
@@ -279,8 +282,8 @@ impl Delivery {
                 if let SessionEvent::SampleInterval(wish) = &event {
                     control.wish_interval(*wish);
                 }
-                if let (SessionEvent::Acked { through }, Some(acks)) = (&event, &event_acks) {
-                    acks.acked(*through);
+                if let SessionEvent::Acked { through } = &event {
+                    event_acks.iter().for_each(|acks| acks.acked(*through));
                 }
                 board.note(&event);
             }),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use tidemark_model::duration::format_duration;
+use tidemark_model::host::CapabilityReport;
 use tidemark_model::sample::{CounterRates, PortSpaceSample, ProbeOutcome, ProbeResult};
 use tidemark_model::{HostFacts, Sample};
 use tidemark_runtime::{Clock, Outcome};
@@ -47,7 +48,6 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let collector =
         Collector::new(config.collect).context("the socket tables of this host cannot be read")?;
     let hazard = collector.hazard().map(ToString::to_string);
-    let bound_gap = collector.bound_gap();
     let sample = block_on(take(collector, args.over))?;
     if args.output.is_json() {
         let mut text = serde_json::to_string_pretty(&sample)?;
@@ -56,11 +56,10 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     }
     let mut text = render(&facts, &sample);
     // Writing to a String cannot fail.
-    match (hazard, bound_gap) {
-        (Some(hazard), _) => writeln!(text, "\nports are probed and not counted: {hazard}").ok(),
-        (None, Some(reason)) => writeln!(text, "\nbound sockets are not counted: {reason}").ok(),
-        (None, None) => None,
-    };
+    if let Some(hazard) = hazard {
+        writeln!(text, "\nports are probed and not counted: {hazard}").ok();
+    }
+    text.push_str(&render_capabilities(&facts.capabilities));
     print(&text)
 }
 
@@ -228,6 +227,19 @@ fn render_probes(probes: &[ProbeResult]) -> String {
     } else {
         table.render(0)
     }
+}
+
+fn render_capabilities(capabilities: &[CapabilityReport]) -> String {
+    let mut text = String::new();
+    for report in capabilities {
+        let name = report.capability.as_str().replace('_', " ");
+        let line = format!("{name}: {}", report.sentence());
+        text.push_str(&format!("\nsees {}", shown(&line)));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
 }
 
 fn render_rates(rates: &CounterRates) -> String {

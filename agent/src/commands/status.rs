@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
+use tidemark_model::host::Capability;
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::{Clock, Outcome};
 
@@ -162,6 +163,17 @@ fn agent_lines(agent: &AgentStatus, running: bool, now: Timestamp) -> Vec<(&'sta
             ),
         ),
     ];
+    for report in &agent.capabilities {
+        let name = match report.capability {
+            Capability::BoundSockets => "bound",
+            Capability::AllOwners => "owners",
+            Capability::AllNamespaces => "namespaces",
+            Capability::Events => "events",
+            Capability::Netsh => "netsh",
+            Capability::Wmi => "wmi",
+        };
+        lines.push((name, report.sentence()));
+    }
     if let Some(error) = &agent.sampler.last_error {
         lines.push(("trouble", error.clone()));
     }

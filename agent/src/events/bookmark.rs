@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use tidemark_model::Timestamp;
 use tidemark_model::sample::EventHit;
 
+use super::selection::LogSelection;
 use crate::state_file::StateFile;
 
-/// Name of the state in the agent's data folder.
-const NAME: &str = "events";
 /// Version of the state's form.
 const VERSION: u32 = 1;
 
@@ -91,12 +90,12 @@ pub enum Kept {
 }
 
 impl BookmarkFile {
-    /// The bookmark of `channel` in the agent's data folder.
+    /// The bookmark of a log in the agent's data folder.
     #[must_use]
-    pub fn new(folder: &Path, channel: &str) -> Self {
+    pub fn new(folder: &Path, log: &LogSelection) -> Self {
         Self {
-            file: StateFile::new(folder, NAME),
-            channel: channel.into(),
+            file: StateFile::new(folder, log.bookmark),
+            channel: log.channel.into(),
         }
     }
 
@@ -135,6 +134,7 @@ impl BookmarkFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::selection::{APPLICATION, SYSTEM};
 
     fn place(record_id: u64) -> LogPlace {
         LogPlace {
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_newest_place_is_kept_and_its_loss_falls_back_to_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
-        let file = BookmarkFile::new(folder.path(), "System");
+        let file = BookmarkFile::new(folder.path(), &SYSTEM);
         assert_eq!(file.read(), Kept::Nothing);
         for record_id in [1, 2, 3] {
             file.write(&place(record_id)).unwrap();
@@ -171,10 +171,13 @@ mod tests {
     #[test]
     fn a_bookmark_of_another_log_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
-        BookmarkFile::new(folder.path(), "System")
-            .write(&place(1))
-            .unwrap();
-        let other = BookmarkFile::new(folder.path(), "Application");
+        let file = |log| BookmarkFile::new(folder.path(), log);
+        file(&SYSTEM).write(&place(1)).unwrap();
+        assert_eq!(file(&APPLICATION).read(), Kept::Nothing);
+        let other = BookmarkFile {
+            channel: APPLICATION.channel.into(),
+            ..file(&SYSTEM)
+        };
         assert_eq!(other.read(), Kept::Lost);
     }
 

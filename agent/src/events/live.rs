@@ -8,22 +8,26 @@ use tidemark_platform::event_source::{BATCH, Begin, EventLogError};
 use super::bookmark::Bookmark;
 use super::intake::LogFacts;
 use super::reader::{EventSource, SourceError};
-use super::selection;
+use super::selection::LogSelection;
 
 /// Events counted at most before the first start: beyond it nobody cares how many more there are.
 const COUNTED_MAX: u64 = 1_000_000;
 
-/// The live log.
+/// A live log.
 #[derive(Debug)]
 pub struct LiveLog {
+    log: &'static LogSelection,
     subscription: Option<Subscription>,
     /// Events taken at a time; less once they were too large for that.
     batch: u32,
 }
 
-impl Default for LiveLog {
-    fn default() -> Self {
+impl LiveLog {
+    /// One that is not open yet.
+    #[must_use]
+    pub const fn of(log: &'static LogSelection) -> Self {
         Self {
+            log,
             subscription: None,
             batch: BATCH,
         }
@@ -51,7 +55,7 @@ impl From<EventLogError> for SourceError {
 
 impl EventSource for LiveLog {
     fn facts(&mut self) -> Result<LogFacts, SourceError> {
-        let facts = event_log::facts(selection::CHANNEL)?;
+        let facts = event_log::facts(self.log.channel)?;
         Ok(LogFacts {
             oldest_record: facts.oldest_record,
             records: facts.records,
@@ -60,10 +64,7 @@ impl EventSource for LiveLog {
     }
 
     fn count_within(&mut self, age: Duration) -> Result<u64, SourceError> {
-        Ok(event_log::count(
-            &selection::query_within(age),
-            COUNTED_MAX,
-        )?)
+        Ok(event_log::count(&self.log.query_within(age), COUNTED_MAX)?)
     }
 
     fn open(&mut self, after: Option<&Bookmark>) -> Result<(), SourceError> {
@@ -73,7 +74,7 @@ impl EventSource for LiveLog {
         let begin = bookmark
             .as_deref()
             .map_or(Begin::Oldest, Begin::AfterBookmark);
-        let subscription = Subscription::open(selection::QUERY, begin, self.batch)?;
+        let subscription = Subscription::open(&self.log.query(), begin, self.batch)?;
         self.subscription = Some(subscription);
         Ok(())
     }

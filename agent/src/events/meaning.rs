@@ -53,9 +53,132 @@ fn known(source: &str, code: u32, data: &[EventDatum]) -> Option<String> {
         6_006 if is("EventLog") => "the event log service stopped: the system shut down",
         6_008 if is("EventLog") => "the shutdown before this start was unexpected",
         104 if is("Microsoft-Windows-Eventlog") => "a log was cleared: what it held is gone",
-        _ => return None,
+        6_009 if is("EventLog") => "the system told its version: it booted",
+        12 if is("Microsoft-Windows-Kernel-General") => "the kernel started: the system booted",
+        13 if is("Microsoft-Windows-Kernel-General") => "the kernel ends: the system shuts down",
+        10_400 if is("Microsoft-Windows-NDIS") => {
+            "a network adapter's driver was reset; drivers that do so may leave ports behind"
+        }
+        1_014 if is("Microsoft-Windows-DNS-Client") => {
+            "no DNS server answered: a common consequence of exhausted UDP ports"
+        }
+        8_015 if is("Microsoft-Windows-DNS-Client") => {
+            "this host's name could not be registered with DNS: a common consequence of exhausted UDP ports"
+        }
+        2_004 if is("Microsoft-Windows-Resource-Exhaustion-Detector") => {
+            "the system runs out of memory: that refuses sockets, too, with the same error 10055 as exhausted ports"
+        }
+        _ => {
+            return memory_of_server(source, code)
+                .or_else(|| service_or_shutdown(source, code, data))
+                .or_else(|| program(source, code, data));
+        }
     };
     Some(text.to_owned())
+}
+
+/// The file server's events of memory: the other reason why sockets are refused with error 10055.
+fn memory_of_server(source: &str, code: u32) -> Option<String> {
+    if !source.eq_ignore_ascii_case("srv") {
+        return None;
+    }
+    let what = match code {
+        2_017 => "reached its limit of nonpaged pool",
+        2_019 => "found the system's nonpaged pool empty",
+        2_020 => "found the system's paged pool empty",
+        2_021 => "could not make a work item",
+        2_022 => "found no free connection",
+        _ => return None,
+    };
+    Some(format!(
+        "the file server {what}: memory of the kernel, not ports, may be what error 10055 tells of"
+    ))
+}
+
+/// The timeline: what services and people did to the system.
+fn service_or_shutdown(source: &str, code: u32, data: &[EventDatum]) -> Option<String> {
+    let value = |index: usize| shown_value(data, index);
+    if source.eq_ignore_ascii_case("User32") && code == 1_074 {
+        // Program, computer, reason, its code, kind, comment, user.
+        return Some(format!(
+            "a restart or shutdown was asked for by {}: {}",
+            value(0),
+            value(4)
+        ));
+    }
+    if !source.eq_ignore_ascii_case("Service Control Manager") {
+        return None;
+    }
+    let service = value(0);
+    Some(match code {
+        7_031 | 7_034 => format!(
+            "the service {service} ended unexpectedly, {} time(s) by now: its ports are free again",
+            value(1)
+        ),
+        // The state is a word of the system's language.
+        7_036 => format!("the service {service} is in another state: {}", value(1)),
+        7_040 => format!(
+            "the start of the service {service} was changed: {} instead of {}",
+            value(2),
+            value(1)
+        ),
+        _ => return None,
+    })
+}
+
+/// What programs say of ports that they could not have.
+fn program(source: &str, code: u32, data: &[EventDatum]) -> Option<String> {
+    const INSTANCE: &str = "MSSQL$";
+    let is_server = source.eq_ignore_ascii_case("MSSQLSERVER")
+        || source
+            .get(..INSTANCE.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(INSTANCE));
+    let text = match code {
+        26_023 | 26_075 if is_server => {
+            format!(
+                "SQL Server cannot listen on port {}: it is in use",
+                port_among(data)
+            )
+        }
+        17_182 if is_server => {
+            "SQL Server cannot listen: its network library failed to start".to_owned()
+        }
+        1_026 if source.eq_ignore_ascii_case(".NET Runtime") => {
+            let says = |text: &str| data.iter().any(|datum| datum.value.contains(text));
+            let why = if says("10055") {
+                "no port or no memory for sockets was to be had (10055)"
+            } else {
+                "an address was in use already (10048)"
+            };
+            format!("a .NET program ended by a SocketException: {why}")
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// The only value that is a port.
+fn port_among(data: &[EventDatum]) -> String {
+    let mut ports = data
+        .iter()
+        .filter_map(|datum| datum.value.trim().parse::<u16>().ok())
+        .filter(|port| *port > 0);
+    match (ports.next(), ports.next()) {
+        (Some(port), None) => port.to_string(),
+        _ => "?".to_owned(),
+    }
+}
+
+/// A value in quotes; `?` where it is missing. Values are hostile.
+fn shown_value(data: &[EventDatum], index: usize) -> String {
+    let value = data.get(index).map(|datum| one_line(&datum.value));
+    match value.filter(|value| !value.is_empty()) {
+        Some(value) => {
+            let value: String = value.chars().take(VALUE_CHARS_MAX).collect();
+            format!("\"{value}\"")
+        }
+        None => "?".to_owned(),
+    }
 }
 
 /// AFD 16002 is the one event that names a port and a process.
@@ -116,6 +239,7 @@ fn values(data: &[EventDatum]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::selection::LOGS;
 
     fn data(values: &[&str]) -> Vec<EventDatum> {
         values
@@ -154,6 +278,70 @@ mod tests {
             super::text("SomeApp", 1, &data(&["a", " ", "b"]), None),
             "a; b"
         );
+    }
+
+    #[test]
+    fn every_event_that_is_asked_for_has_a_sentence() {
+        let kinds = LOGS.iter().flat_map(|log| log.kinds());
+        let mut told = 0;
+        for (source, code) in kinds {
+            let text = text(source, code, &[], None);
+            assert!(text.len() > 20, "{source} {code}: {text}");
+            assert!(text.chars().count() < 200, "{source} {code}: {text}");
+            told += 1;
+        }
+        assert!(told > 30, "{told}");
+    }
+
+    #[test]
+    fn services_people_and_programs_are_named_as_the_event_names_them() {
+        let cases: [(_, _, &[&str], _); 7] = [
+            (
+                "Service Control Manager",
+                7_031,
+                &["Mail\r\nServer", "3", "60000", "1", "Restart"],
+                "the service \"Mail Server\" ended unexpectedly, \"3\" time(s) by now: its ports are free again",
+            ),
+            (
+                "Service Control Manager",
+                7_036,
+                &["W3SVC", "beendet"],
+                "the service \"W3SVC\" is in another state: \"beendet\"",
+            ),
+            (
+                "Service Control Manager",
+                7_040,
+                &["BITS", "auto", "demand", "BITS"],
+                "the start of the service \"BITS\" was changed: \"demand\" instead of \"auto\"",
+            ),
+            (
+                "USER32",
+                1_074,
+                &["C:\\x.exe (SRV)", "SRV", "", "0x0", "restart", "", "AD\\op"],
+                "a restart or shutdown was asked for by \"C:\\x.exe (SRV)\": \"restart\"",
+            ),
+            (
+                "MSSQL$PAYROLL",
+                26_023,
+                &["'any' <ipv4>", "1433"],
+                "SQL Server cannot listen on port 1433: it is in use",
+            ),
+            (
+                "MSSQLSERVER",
+                26_075,
+                &["10048", "1433"],
+                "SQL Server cannot listen on port ?: it is in use",
+            ),
+            (
+                ".NET Runtime",
+                1_026,
+                &["SocketException (10048)"],
+                "a .NET program ended by a SocketException: an address was in use already (10048)",
+            ),
+        ];
+        for (source, code, values, expected) in cases {
+            assert_eq!(text(source, code, &data(values), None), expected);
+        }
     }
 
     #[test]

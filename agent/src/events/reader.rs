@@ -14,6 +14,7 @@ use tidemark_runtime::Clock;
 
 use super::bookmark::{Bookmark, BookmarkFile};
 use super::intake::{LogFacts, Pending};
+use super::selection::LogSelection;
 use crate::outbox::OutboxHandle;
 use crate::owned_thread::{Joined, OwnedThread};
 use worker::Worker;
@@ -63,6 +64,8 @@ pub enum SourceError {
 pub struct EventReaderParts<S> {
     /// Where events come from.
     pub source: S,
+    /// Which log that is, and what is told of it.
+    pub log: &'static LogSelection,
     /// Where hits go.
     pub outbox: OutboxHandle,
     /// Where the place is kept.

@@ -20,6 +20,7 @@ use super::frames::{self, Greeting};
 use super::renewal::Renewal;
 use super::wire::{Connecting, Wire, WireEvent};
 use super::{SessionEnd, SessionEvent, SessionParts};
+use crate::facts;
 use crate::identity::{Credentials, Vault};
 use crate::link::{Dialer, Link, LinkFailure};
 use crate::outbox::{Bounds, OutboxHandle, ReadLimits, Reading};
@@ -207,6 +208,7 @@ impl Shell {
 
     fn send_hello(&mut self, view: OutboxView) {
         self.encoder = BatchEncoder::default();
+        facts::refresh(&mut self.parts.settings.facts.capabilities);
         let hello = frames::hello(
             view,
             &Greeting {

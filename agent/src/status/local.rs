@@ -79,6 +79,7 @@ mod tests {
             link: crate::status::LinkStatus::default(),
             sampler: crate::status::SamplerSummary::default(),
             spool: tidemark_model::SpoolCounts::default(),
+            capabilities: Vec::new(),
         };
         let told = Told {
             data_dir: absolute(Path::new("/var/lib/tidemark")),

@@ -109,6 +109,9 @@ pub fn describe(detail: &HostDetail, screen: &Screen) -> String {
     for (name, value) in identity(detail, screen) {
         push_row(&mut text, name, &value);
     }
+    for (index, line) in sees(detail).iter().enumerate() {
+        push_row(&mut text, if index == 0 { "sees" } else { "" }, line);
+    }
     for space in &host.port_spaces {
         let sampled = detail.sample.as_ref().and_then(|sample| {
             sample.port_spaces.iter().find(|sampled| {
@@ -152,11 +155,6 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
         .iter()
         .map(|(key, value)| visible(&format!("{key}={value}")))
         .collect();
-    let sees: Vec<_> = detail
-        .capabilities
-        .iter()
-        .map(|name| visible(&name.replace('_', " ")))
-        .collect();
     let or_dash = |list: Vec<String>| {
         if list.is_empty() {
             "-".to_owned()
@@ -189,9 +187,24 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
             format!("ends {}", when(detail.certificate_expires_ms, "?")),
         ),
         ("clock", clock),
-        ("sees", or_dash(sees)),
         ("records", delivery(&detail.delivery)),
     ]
+}
+
+/// What the agent sees and by which means; by name alone from a controller that tells no more.
+fn sees(detail: &HostDetail) -> Vec<String> {
+    if detail.capability_reports.is_empty() {
+        let names = detail.capabilities.iter();
+        return names.map(|name| visible(&name.replace('_', " "))).collect();
+    }
+    detail
+        .capability_reports
+        .iter()
+        .map(|report| {
+            let name = report.name.replace('_', " ");
+            visible(&format!("{name}: {}", report.sentence()))
+        })
+        .collect()
 }
 
 /// The level and the forecast of a port space.
@@ -204,17 +217,17 @@ fn level(space: &PortSpaceView, screen: &Screen) -> String {
     } else {
         "?".to_owned()
     };
-    let estimated = if space.quality == "estimated" {
-        ", estimated"
-    } else {
-        ""
+    let doubt = match space.quality.as_str() {
+        "counted" => "",
+        "earlier" => ", bound sockets of an earlier list",
+        _ => ", estimated",
     };
     let mut text = format!("{}\n", screen.paint.bold(&format!("Port space {name}")));
     let gauge = screen
         .paint
         .apply(urgency.tone(), &bar(share.unwrap_or(0.0), 24));
     let used = format!(
-        "{gauge} {} of {capacity} ({}{estimated})",
+        "{gauge} {} of {capacity} ({}{doubt})",
         space.in_use,
         words::percent(share)
     );

@@ -201,11 +201,7 @@ fn row(host: &HostView, space: Option<&PortSpaceView>, now: Timestamp) -> Vec<Ce
 
 fn space_cells(space: &PortSpaceView, now: Timestamp) -> [Cell; 6] {
     let urgency = standing::urgency(space, now);
-    let estimated = if space.quality == "estimated" {
-        "~"
-    } else {
-        ""
-    };
+    let estimated = if space.quality == "counted" { "" } else { "~" };
     let runs_out = format!("{} {}", urgency.mark(), words::eta(space, now));
     [
         Cell::from(standing::space_name(&space.protocol, &space.namespace)),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tidemark_model::Sample;
 use tidemark_model::view::{
-    DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
-    JoinTokenView, PortSpaceView, SeriesView, StatusView,
+    CapabilityView, DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostView,
+    JoinTokenCreated, JoinTokenView, PortSpaceView, SeriesView, StatusView,
 };
 
 /// The time at which every test runs: Monday 2026-11-23 03:00 UTC.
@@ -105,6 +105,29 @@ pub fn detail(host: HostView) -> HostDetail {
         booted_ms: Some(NOW - 12 * DAY),
         clock_skew_ms: Some(-4_200),
         capabilities: vec!["bound_sockets".to_owned(), "all_owners".to_owned()],
+        capability_reports: ["all_owners", "events"]
+            .map(|name| CapabilityView {
+                name: name.to_owned(),
+                state: "yes".to_owned(),
+                how: None,
+                why: None,
+            })
+            .into_iter()
+            .chain([
+                CapabilityView {
+                    name: "bound_sockets".to_owned(),
+                    state: "partly".to_owned(),
+                    how: Some("wmi".to_owned()),
+                    why: Some("this Windows \u{1b}[31mhas no list of them".to_owned()),
+                },
+                CapabilityView {
+                    name: "netsh".to_owned(),
+                    state: "unknown".to_owned(),
+                    how: None,
+                    why: None,
+                },
+            ])
+            .collect(),
         certificate_expires_ms: Some(NOW + 2 * DAY),
         delivery: DeliveryView {
             stored: 8_640,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tidemark_detect::{DetectorSettings, SampleReadings, SpaceDetector};
 use tidemark_model::delivery::SpoolCounts;
 use tidemark_model::forecast::Forecast;
-use tidemark_model::host::Capability;
+use tidemark_model::host::{CapabilityReport, CapabilityState, capabilities_on};
 use tidemark_model::port::OWN_NAMESPACE;
-use tidemark_model::view::{DeliveryView, HostDetail, HostView};
+use tidemark_model::view::{CapabilityView, DeliveryView, HostDetail, HostView};
 use tidemark_model::{HostId, HostState, PortSpaceKey, Protocol, Sample, Timestamp};
 
 use tidemark_store::Cursor;
@@ -34,7 +34,7 @@ pub struct HostProfile {
     /// Version of its agent.
     pub agent_version: Arc<str>,
     /// What its agent can see.
-    pub capabilities: Vec<Capability>,
+    pub capabilities: Vec<CapabilityReport>,
     /// Labels from its configuration and its join token.
     pub labels: BTreeMap<String, String>,
     /// Standing of its identity.
@@ -231,7 +231,12 @@ impl HostLive {
                 .profile
                 .capabilities
                 .iter()
-                .map(|capability| capability.as_str().to_owned())
+                .filter(|report| report.state == CapabilityState::Yes)
+                .map(|report| report.capability.as_str().to_owned())
+                .collect(),
+            capability_reports: capabilities_on(&self.profile.os, &self.profile.capabilities)
+                .iter()
+                .map(CapabilityView::of)
                 .collect(),
             certificate_expires_ms: self.profile.certificate_expires_at.map(Timestamp::unix_ms),
             delivery: self.delivery.view(),

@@ -116,11 +116,7 @@ impl SpaceLive {
             strong: self.level.strong,
             bound: self.level.bound,
             time_wait: self.level.time_wait,
-            quality: match self.level.quality {
-                CountQuality::Counted => "counted",
-                CountQuality::Estimated => "estimated",
-            }
-            .to_owned(),
+            quality: self.level.quality.as_str().to_owned(),
             eta_ms: eta.map(|eta| eta.at.unix_ms()),
             eta_lo_ms: eta.map(|eta| eta.earliest.unix_ms()),
             eta_hi_ms: eta.and_then(|eta| eta.latest).map(Timestamp::unix_ms),

@@ -46,8 +46,8 @@ pub struct SpaceCell {
     pub headroom: String,
     /// Share in use, in words.
     pub percent: String,
-    /// `estimated` when hidden sockets were estimated.
-    pub is_estimated: bool,
+    /// Why the count is not exact, in a few words; empty when every socket was seen.
+    pub doubt: &'static str,
     /// The bar.
     pub bar: Bar,
     /// The sparkline's path; empty without a value.
@@ -64,7 +64,7 @@ impl SpaceCell {
             capacity: words::count(space.capacity),
             headroom: words::count(space.capacity.saturating_sub(space.in_use)),
             percent: words::percent(space.in_use, space.capacity),
-            is_estimated: space.quality == "estimated",
+            doubt: words::doubt(&space.quality),
             bar: Bar::of(space),
             spark: spark(minutes, space.capacity),
         }

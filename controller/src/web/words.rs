@@ -118,6 +118,16 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Why a count of this quality is not exact; empty when it is.
+#[must_use]
+pub fn doubt(quality: &str) -> &'static str {
+    match quality {
+        "counted" => "",
+        "earlier" => "bound sockets are those of an earlier list",
+        _ => "hidden sockets are estimated",
+    }
+}
+
 /// A share of a whole as a percentage: `43 %`, `<1 %`.
 #[must_use]
 pub fn percent(part: u32, whole: u32) -> String {

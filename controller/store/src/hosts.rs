@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use sqlx::FromRow;
-use tidemark_model::host::Capability;
+use tidemark_model::host::{Capability, CapabilityReport, CapabilityState};
 use tidemark_model::{HostFacts, HostId, HostState, Timestamp};
 
 use crate::columns::{self, Table};
@@ -150,7 +150,8 @@ impl TryFrom<HostRow> for Host {
                 os: os.into(),
                 agent_version: agent_version.into(),
                 boot_id: boot_id.into(),
-                capabilities: capabilities_from(&capabilities),
+                capabilities: capabilities_from(&capabilities)
+                    .ok_or_else(|| TABLE.unreadable("capabilities", capabilities))?,
                 labels: TABLE.labels("labels", &labels)?,
             },
             token_labels: TABLE.labels("token_labels", &token_labels)?,
@@ -167,19 +168,31 @@ impl TryFrom<HostRow> for Host {
     }
 }
 
-fn capabilities_to(capabilities: &[Capability]) -> String {
-    let names: Vec<_> = capabilities.iter().map(|known| known.as_str()).collect();
-    names.join(",")
+fn capabilities_to(capabilities: &[CapabilityReport]) -> Result<String, StoreError> {
+    for text in capabilities
+        .iter()
+        .flat_map(|report| [&report.how, &report.why])
+        .flatten()
+    {
+        columns::text("capability", text)?;
+    }
+    Ok(json!(capabilities).to_string())
 }
 
-/// Leaves out names that this release does not know: a newer one wrote them, and they come again with each session.
-fn capabilities_from(names: &str) -> Vec<Capability> {
-    let known = |name: &str| {
-        Capability::ALL
-            .into_iter()
-            .find(|known| known.as_str() == name)
-    };
-    names.split(',').filter_map(known).collect()
+/// Leaves out what this release does not know: a newer one wrote it, and it comes again with each session. Earlier releases
+/// wrote the names of what an agent has, with commas between them.
+fn capabilities_from(column: &str) -> Option<Vec<CapabilityReport>> {
+    if !column.starts_with('[') {
+        let known = column.split(',').filter_map(Capability::from_name);
+        return Some(
+            known
+                .map(|capability| CapabilityReport::new(capability, CapabilityState::Yes))
+                .collect(),
+        );
+    }
+    let reports: Vec<serde_json::Value> = serde_json::from_str(column).ok()?;
+    let known = |report| serde_json::from_value(report).ok();
+    Some(reports.into_iter().filter_map(known).collect())
 }
 
 /// Facts as their columns hold them.
@@ -199,7 +212,7 @@ impl<'f> FactColumns<'f> {
             os: columns::text("operating system", &facts.os)?,
             agent_version: columns::text("agent version", &facts.agent_version)?,
             boot_id: columns::text("boot id", &facts.boot_id)?,
-            capabilities: capabilities_to(&facts.capabilities),
+            capabilities: capabilities_to(&facts.capabilities)?,
             labels: columns::labels_to_json("label", &facts.labels)?,
         })
     }
@@ -391,5 +404,24 @@ impl Tx {
             .execute(conn).await?
             .rows_affected());
         one_row(updated, StoreError::Stale { what: "host" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_of_other_releases_are_read_as_far_as_they_are_known() {
+        let yes = |capability| CapabilityReport::new(capability, CapabilityState::Yes);
+        assert_eq!(
+            capabilities_from("bound_sockets,telepathy,events"),
+            Some(vec![yes(Capability::BoundSockets), yes(Capability::Events)])
+        );
+        assert_eq!(capabilities_from(""), Some(Vec::new()));
+        let newer = r#"[{"capability":"telepathy","state":"yes","how":null,"why":null},
+            {"capability":"wmi","state":"yes","how":null,"why":null,"since":7}]"#;
+        assert_eq!(capabilities_from(newer), Some(vec![yes(Capability::Wmi)]));
+        assert_eq!(capabilities_from("[{"), None);
     }
 }

@@ -47,7 +47,8 @@ pub struct PortSpaceSample {
     pub time_wait_only: u32,
     /// Distinct local ports held by bound-but-unconnected sockets alone; `None` where the system cannot tell.
     pub bound: Option<u32>,
-    /// Whether `strong` and `bound` were counted or estimated (kernels before 6.8 hide bound sockets).
+    /// Whether `strong` and `bound` were counted or estimated (kernels before 6.8 hide bound sockets), or are of an earlier
+    /// moment.
     pub quality: CountQuality,
     /// Peaks of ports in use between the samples; `None` when no light count ran.
     pub light: Option<LightCount>,
@@ -91,8 +92,38 @@ pub enum CountQuality {
     #[default]
     Counted,
     /// Hidden sockets were estimated from the kernel's totals: an upper bound of distinct ports. Windows has no such
-    /// totals: where it hides bound sockets, their ports are missing and the count is a lower bound.
+    /// totals: where nothing lists bound sockets, their ports are missing and the count is a lower bound.
     Estimated,
+    /// Bound sockets come from a list that was made before the sample: some may have been closed or opened since. All
+    /// other sockets were seen.
+    Earlier {
+        /// How much older than the sample the list is, in milliseconds.
+        age_ms: u32,
+        /// Whose sockets it names.
+        scope: BoundScope,
+    },
+}
+
+impl CountQuality {
+    /// The lower-case name used everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Estimated => "estimated",
+            Self::Earlier { .. } => "earlier",
+        }
+    }
+}
+
+/// Whose bound sockets a list names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoundScope {
+    /// Those of all processes.
+    AllProcesses,
+    /// Those of a few that have many handles or get more: the count is a lower bound.
+    Suspects,
 }
 
 /// Lowest, highest and last number of ports in use over an interval, from counts every 1 to 5 s.

@@ -3,10 +3,12 @@
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Sample;
+use crate::host::{CapabilityReport, capability_sentence};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub struct PortSpaceView {
     pub bound: Option<u32>,
     /// Ports of TIME_WAIT alone.
     pub time_wait: u32,
-    /// `counted` or `estimated`.
+    /// `counted`; `estimated`; or `earlier`, when bound sockets are of a list that is older than the sample.
     pub quality: String,
     /// When ports run out (median); `null` when nothing says that they will.
     pub eta_ms: Option<i64>,
@@ -91,8 +93,11 @@ pub struct HostDetail {
     pub booted_ms: Option<i64>,
     /// Its clock minus the controller's, in milliseconds, as last measured.
     pub clock_skew_ms: Option<i64>,
-    /// What its agent can see.
+    /// What its agent can see without reservation, by name.
     pub capabilities: Vec<String>,
+    /// What its agent can see, by which means, and why not: one for each capability that means something on its system.
+    #[serde(default)]
+    pub capability_reports: Vec<CapabilityView>,
     /// When its certificate ends.
     pub certificate_expires_ms: Option<i64>,
     /// What became of its samples in the current spool epoch.
@@ -100,6 +105,41 @@ pub struct HostDetail {
     /// Its newest sample, whole.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub sample: Option<Sample>,
+}
+
+/// What an agent says of one of its capabilities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CapabilityView {
+    /// `bound_sockets`, `all_owners`, `all_namespaces`, `events`, `netsh` or `wmi`.
+    pub name: String,
+    /// `yes`, `partly`, `no` or `unknown`.
+    pub state: String,
+    /// By which means. Of bound sockets: `export`, `wmi`, `afd`, `sock_diag`, `estimate` or `none`; `null` where there is but
+    /// one, or nobody told.
+    pub how: Option<String>,
+    /// Why not, or why partly.
+    pub why: Option<String>,
+}
+
+impl CapabilityView {
+    /// Of a report.
+    #[must_use]
+    pub fn of(report: &CapabilityReport) -> Self {
+        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+        Self {
+            name: report.capability.as_str().to_owned(),
+            state: report.state.as_str().to_owned(),
+            how: text(&report.how),
+            why: text(&report.why),
+        }
+    }
+
+    /// For people: `yes, by export`, `no: WMI does not answer`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        capability_sentence(&self.state, self.how.as_deref(), self.why.as_deref())
+    }
 }
 
 /// What became of a host's records: produced = stored + dropped + in the spool.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tidemark_model::HostFacts;
-use tidemark_model::host::Capability;
+use tidemark_model::host::{Capability, CapabilityReport, CapabilityState};
 
 use super::{ConvertError, cut_chars, list_at_most};
 use crate::v1;
@@ -15,6 +15,19 @@ pub const HOST_NAME_CHARS_MAX: usize = 253;
 pub const OS_CHARS_MAX: usize = 255;
 /// Characters of an agent's version and of a boot id that are kept.
 pub const SHORT_TEXT_CHARS_MAX: usize = 64;
+/// Characters of a capability's means that are kept.
+pub const HOW_CHARS_MAX: usize = 32;
+/// Characters of the reason why a capability is not there that are kept.
+pub const WHY_CHARS_MAX: usize = 300;
+/// Capabilities that an agent may report on: more than there are, for newer ones.
+pub const CAPABILITIES_MAX: usize = 64;
+/// What the bits of agents that report nothing else stand for.
+const FIRST_CAPABILITIES: [Capability; 4] = [
+    Capability::BoundSockets,
+    Capability::AllOwners,
+    Capability::AllNamespaces,
+    Capability::Events,
+];
 /// Labels that a host may have.
 pub const LABELS_MAX: usize = 32;
 /// Characters of a label's key, at least 1.
@@ -34,16 +47,21 @@ pub fn facts_to_wire(facts: &HostFacts) -> v1::HostFacts {
         capabilities: Capability::ALL
             .into_iter()
             .enumerate()
-            .filter(|(_, capability)| facts.capabilities.contains(capability))
+            .filter(|(_, capability)| {
+                let has = |report: &CapabilityReport| report.state == CapabilityState::Yes;
+                let mut reports = facts.capabilities.iter();
+                reports.any(|report| report.capability == *capability && has(report))
+            })
             .fold(0, |bits, (bit, _)| bits | 1 << bit),
         labels: facts.labels.clone().into_iter().collect(),
+        capability_reports: facts.capabilities.iter().map(report_to_wire).collect(),
     }
 }
 
 /// Facts from the wire. Texts are cut; capabilities that this build does not know are left out, so that newer agents work.
 ///
 /// # Errors
-/// When labels are too many or too long.
+/// When labels are too many or too long, or reports on capabilities too many.
 pub fn facts_from_wire(facts: v1::HostFacts) -> Result<HostFacts, ConvertError> {
     let text = |text: &str, chars_max| Arc::from(kept_text(text, chars_max));
     Ok(HostFacts {
@@ -51,14 +69,70 @@ pub fn facts_from_wire(facts: v1::HostFacts) -> Result<HostFacts, ConvertError> 
         os: text(&facts.os, OS_CHARS_MAX),
         agent_version: text(&facts.agent_version, SHORT_TEXT_CHARS_MAX),
         boot_id: text(&facts.boot_id, SHORT_TEXT_CHARS_MAX),
-        capabilities: Capability::ALL
-            .into_iter()
-            .enumerate()
-            .filter(|(bit, _)| facts.capabilities >> bit & 1 == 1)
-            .map(|(_, capability)| capability)
-            .collect(),
+        capabilities: capabilities_from_wire(facts.capabilities, &facts.capability_reports)?,
         labels: labels_from_wire(facts.labels)?,
     })
+}
+
+fn report_to_wire(report: &CapabilityReport) -> v1::CapabilityReport {
+    let text = |text: &Option<Arc<str>>, chars_max| {
+        kept_text(text.as_deref().unwrap_or_default(), chars_max)
+    };
+    let state = match report.state {
+        CapabilityState::Yes => v1::CapabilityState::Yes,
+        CapabilityState::Partly => v1::CapabilityState::Partly,
+        CapabilityState::No => v1::CapabilityState::No,
+        CapabilityState::Unknown => v1::CapabilityState::Unknown,
+    };
+    v1::CapabilityReport {
+        name: report.capability.as_str().to_owned(),
+        state: state.into(),
+        how: text(&report.how, HOW_CHARS_MAX),
+        why: text(&report.why, WHY_CHARS_MAX),
+    }
+}
+
+/// Reports in the order of [`Capability::ALL`], of each capability the first. Agents that make none say yes or no by bits.
+fn capabilities_from_wire(
+    bits: u64,
+    reports: &[v1::CapabilityReport],
+) -> Result<Vec<CapabilityReport>, ConvertError> {
+    list_at_most("facts.capability_reports", reports.len(), CAPABILITIES_MAX)?;
+    if reports.is_empty() {
+        let state = |bit: usize| {
+            if bits >> bit & 1 == 1 {
+                CapabilityState::Yes
+            } else {
+                CapabilityState::No
+            }
+        };
+        let first = FIRST_CAPABILITIES.into_iter().enumerate();
+        return Ok(first
+            .map(|(bit, capability)| CapabilityReport::new(capability, state(bit)))
+            .collect());
+    }
+    let of = |capability: Capability| {
+        let report = reports
+            .iter()
+            .find(|report| report.name == capability.as_str())?;
+        let text = |text: &str, chars_max| {
+            Some(kept_text(text, chars_max))
+                .filter(|text| !text.is_empty())
+                .map(Arc::from)
+        };
+        Some(CapabilityReport {
+            capability,
+            state: match report.state() {
+                v1::CapabilityState::Yes => CapabilityState::Yes,
+                v1::CapabilityState::Partly => CapabilityState::Partly,
+                v1::CapabilityState::No => CapabilityState::No,
+                v1::CapabilityState::Unknown => CapabilityState::Unknown,
+            },
+            how: text(&report.how, HOW_CHARS_MAX),
+            why: text(&report.why, WHY_CHARS_MAX),
+        })
+    };
+    Ok(Capability::ALL.into_iter().filter_map(of).collect())
 }
 
 /// NULs go, because databases cannot hold them.
@@ -108,21 +182,62 @@ mod tests {
             os: "Linux 6.18 (Debian 12)".into(),
             agent_version: "0.1.0".into(),
             boot_id: "6f1c".into(),
-            capabilities: vec![Capability::BoundSockets, Capability::Events],
+            capabilities: vec![
+                CapabilityReport {
+                    how: Some("wmi".into()),
+                    why: Some("the list of this build failed its test".into()),
+                    ..CapabilityReport::new(Capability::BoundSockets, CapabilityState::Partly)
+                },
+                CapabilityReport::new(Capability::Events, CapabilityState::Yes),
+                CapabilityReport::new(Capability::Wmi, CapabilityState::Unknown),
+            ],
             labels,
         }
     }
 
     #[test]
-    fn a_long_host_name_is_cut_and_an_unknown_capability_is_left_out() {
-        let mut wire = facts_to_wire(&facts(BTreeMap::new()));
+    fn a_long_text_is_cut_and_an_unknown_capability_is_left_out() {
+        let known = facts(BTreeMap::new());
+        let mut wire = facts_to_wire(&known);
         wire.name = "ß".repeat(1_000);
         wire.capabilities |= 1 << 63;
-        let kept = facts_from_wire(wire).unwrap();
+        let newer = v1::CapabilityReport {
+            name: "telepathy".to_owned(),
+            ..v1::CapabilityReport::default()
+        };
+        wire.capability_reports.insert(0, newer);
+        let kept = facts_from_wire(wire.clone()).unwrap();
         assert_eq!(kept.name.chars().count(), HOST_NAME_CHARS_MAX);
+        assert_eq!(kept.capabilities, known.capabilities);
+        wire.capability_reports[1].why = "é".repeat(1_000);
+        // A state that a newer release knows is not known here.
+        wire.capability_reports[2].state = 99;
+        let kept = facts_from_wire(wire.clone()).unwrap().capabilities;
+        assert_eq!(kept[0].why.as_ref().unwrap().chars().count(), WHY_CHARS_MAX);
+        assert_eq!(kept[1].state, CapabilityState::Unknown);
+        wire.capability_reports = vec![v1::CapabilityReport::default(); CAPABILITIES_MAX + 1];
         assert_eq!(
-            kept.capabilities,
-            [Capability::BoundSockets, Capability::Events]
+            facts_from_wire(wire).unwrap_err().to_string(),
+            "facts.capability_reports is 65; the limit is 64"
+        );
+    }
+
+    #[test]
+    fn an_agent_that_reports_by_bits_is_understood_and_so_is_this_one_by_them() {
+        let mut wire = facts_to_wire(&facts(BTreeMap::new()));
+        // Bound sockets are listed with a reservation, which a bit cannot say.
+        assert_eq!(wire.capabilities, 0b1000);
+        wire.capability_reports.clear();
+        let kept = facts_from_wire(wire).unwrap().capabilities;
+        let expected = [
+            (Capability::BoundSockets, CapabilityState::No),
+            (Capability::AllOwners, CapabilityState::No),
+            (Capability::AllNamespaces, CapabilityState::No),
+            (Capability::Events, CapabilityState::Yes),
+        ];
+        assert_eq!(
+            kept,
+            expected.map(|(one, state)| CapabilityReport::new(one, state))
         );
     }
 

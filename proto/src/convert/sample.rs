@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use tidemark_model::port::Protocol;
 use tidemark_model::sample::{
-    AgentCost, CountQuality, CounterRates, DestinationSample, LightCount, OwnerCounts, OwnerSample,
-    PortSpaceSample, ProbeKind, ProbeOutcome, ProbeResult, WatchGroupSample,
+    AgentCost, BoundScope, CountQuality, CounterRates, DestinationSample, LightCount, OwnerCounts,
+    OwnerSample, PortSpaceSample, ProbeKind, ProbeOutcome, ProbeResult, WatchGroupSample,
 };
 use tidemark_model::tcp::{StateCounts, TcpState};
 use tidemark_model::{PortRange, Sample};
@@ -76,7 +76,7 @@ fn space_to_wire(space: &PortSpaceSample, names: &mut NameWriter) -> v1::PortSpa
         strong: space.strong,
         time_wait_only: space.time_wait_only,
         bound: space.bound,
-        estimated: space.quality == CountQuality::Estimated,
+        estimated: space.quality != CountQuality::Counted,
         light: space.light.map(light_to_wire),
         states_v4: states_to_wire(&space.states_v4),
         states_v6: states_to_wire(&space.states_v6),
@@ -94,6 +94,17 @@ fn space_to_wire(space: &PortSpaceSample, names: &mut NameWriter) -> v1::PortSpa
             .iter()
             .map(|group| watch_group_to_wire(group, names))
             .collect(),
+        bound_age_ms: match space.quality {
+            CountQuality::Earlier { age_ms, .. } => Some(age_ms),
+            CountQuality::Counted | CountQuality::Estimated => None,
+        },
+        bound_of_suspects: matches!(
+            space.quality,
+            CountQuality::Earlier {
+                scope: BoundScope::Suspects,
+                ..
+            }
+        ),
     }
 }
 

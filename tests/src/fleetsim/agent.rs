@@ -8,7 +8,7 @@ use tidemark_agent::identity::Vault;
 use tidemark_agent::link::Dialer;
 use tidemark_agent::outbox::{MemoryLimits, MemoryOutbox, OutboxHandle};
 use tidemark_agent::session::{self, SessionParts, SessionSettings};
-use tidemark_model::host::Capability;
+use tidemark_model::host::{Capability, CapabilityReport, CapabilityState};
 use tidemark_model::{Epoch, GapReason, HostFacts, HostId, SpoolCounts};
 use tidemark_proto::convert::record::{Record, encode_stored};
 use tidemark_runtime::{Clock, Entropy};
@@ -77,11 +77,13 @@ pub fn facts(name: &str, os: &str, labels: BTreeMap<String, String>) -> HostFact
         os: os.into(),
         agent_version: concat!("fleetsim ", env!("CARGO_PKG_VERSION")).into(),
         boot_id: name.chars().take(64).collect::<String>().into(),
-        capabilities: vec![
+        capabilities: [
             Capability::BoundSockets,
             Capability::AllOwners,
             Capability::Events,
-        ],
+        ]
+        .map(|capability| CapabilityReport::new(capability, CapabilityState::Yes))
+        .to_vec(),
         labels,
     }
 }

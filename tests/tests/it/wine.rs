@@ -2,11 +2,16 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use prost::Message as _;
+use serde_json::Value;
+use tidemark_agent::state_file::StateFile;
 use tidemark_agent::status::AgentStatus;
 use tidemark_model::view::{DeliveryView, HostView};
+use tidemark_proto::v1;
 use tidemark_tests::harness::controller::tcp;
 use tidemark_tests::harness::site::SERVICE;
 use tidemark_tests::harness::{
@@ -151,8 +156,53 @@ fn the_windows_agent_shows_its_host_without_a_controller() -> anyhow::Result<()>
         folder.add_config(&format!("dynamic_range = \"{FIRST_PORT}-{LAST_PORT}\""))?;
         let shown = Finished::of(wine.command("snapshot", &folder)).await?;
         let shown = shown.succeeded()?;
-        for words in ["(Wine ", "tcp/default", "20000-20249", "bind_tcp_v4"] {
+        for words in [
+            "(Wine ",
+            "tcp/default",
+            "20000-20249",
+            "bind_tcp_v4",
+            "sees bound sockets: no, by none: Wine has no list of them; WMI: ",
+            "sees events: no: ",
+            "sees netsh: no: it prints nothing",
+            // `WBEM_E_INVALID_NAMESPACE`: WMI was reached, and has no part for networking here.
+            "sees wmi: no: HRESULT Call failed with: 0x8004100E",
+        ] {
             ensure!(shown.contains(words), "{words}: {shown}");
+        }
+        let mut command = wine.command("snapshot", &folder);
+        command.arg("--json");
+        let sample: Value = serde_json::from_str(&Finished::of(command).await?.succeeded()?)?;
+        let spaces = sample["port_spaces"].as_array().context("port spaces")?;
+        let tcp = spaces
+            .iter()
+            .find(|space| space["key"]["protocol"] == "tcp");
+        let tcp = tcp.context("a port space of TCP")?;
+        // What is not seen is not told as seen.
+        ensure!(tcp["bound"].is_null(), "{tcp:#}");
+        ensure!(tcp["quality"] == "estimated", "{tcp:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn each_way_to_bound_sockets_that_is_not_there_says_so_and_harms_nobody() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let wine = Wine::prepare(machine)?;
+        for (way, words) in [
+            ("export", "bound sockets are not listed"),
+            // WMI itself answers that it has no such part: it was reached.
+            ("wmi", "0x8004100E"),
+            ("afd", ""),
+        ] {
+            let mut command = wine.program(wine.agent());
+            command.args(["bound-self-test", "--by", way]);
+            let tried = Finished::of(command).await?;
+            // 1 is an answer; a program that crashes ends otherwise.
+            ensure!(tried.code == Some(1), "{way}: {tried:?}");
+            ensure!(
+                !tried.stderr.is_empty() && tried.stderr.contains(words),
+                "{way}: {tried:?}"
+            );
         }
         Ok(())
     })
@@ -184,6 +234,80 @@ fn an_identity_that_others_may_read_is_refused_on_windows() -> anyhow::Result<()
         }
         Ok(())
     })
+}
+
+#[test]
+fn a_windows_host_renews_its_certificate_and_its_samples_go_on() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let place = Place::prepare(machine).await?;
+        Finished::of(place.wine.command("enroll", &place.folder))
+            .await?
+            .succeeded()?;
+        let first = age_certificate(&place.folder.data_dir().join("identity"))?;
+        let mut agent = place.wine.run_agent(&place.folder)?;
+        let host = first_sample(&place.controller, &agent).await?;
+        let renewed = until("another certificate", STATUS, async || {
+            // There is none before the agent has written its first.
+            let status = place.status().ok();
+            let certificate = status.and_then(|status| status.link.certificate);
+            Ok(certificate.filter(|held| held.generation == first + 1))
+        })
+        .await
+        .with_context(|| agent.said())?;
+        let detail = place.controller.host(&host.id).await?;
+        ensure!(
+            detail.certificate_expires_ms == Some(renewed.not_after_ms.unix_ms()),
+            "the controller knows another end: {detail:#?}, {renewed:?}"
+        );
+
+        let stored = detail.delivery.stored;
+        until("more samples after the renewal", STATUS, async || {
+            let delivery = delivery(&place.controller).await?;
+            Ok((delivery.stored >= stored + 3).then_some(()))
+        })
+        .await
+        .with_context(|| agent.said())?;
+        agent.close_stdin();
+        let ended = agent.wait(STOP_TIMEOUT).await?;
+        ensure!(ended.code() == Some(0), "{ended}: {}", agent.said());
+        let (status, delivery) = (place.status()?, delivery(&place.controller).await?);
+        ensure!(delivery.dropped.is_empty(), "{delivery:?}");
+        ensure!(
+            status.spool.produced == delivery.stored + status.spool.held,
+            "{status:?}, {delivery:?}"
+        );
+        ensure!(status.link.failure.is_none(), "{status:?}");
+
+        // What it keeps is the new one, and it is taken.
+        let again = place.wine.run_agent(&place.folder)?;
+        until("samples of another start", STARTING, async || {
+            let after = self::delivery(&place.controller).await?;
+            Ok((after.stored > status.spool.produced).then_some(()))
+        })
+        .await
+        .with_context(|| again.said())
+    })
+}
+
+/// Makes the agent take its certificate for one that is past the time to renew it: three quarters of its life lie behind
+/// it by what is written beside it. Returns its generation.
+fn age_certificate(identity: &Path) -> anyhow::Result<u64> {
+    let file = StateFile::new(identity, "credentials");
+    let stored = file.read();
+    let stored = stored.newest().context("there is a certificate")?;
+    // The length of the key, the key, and what was issued for it.
+    let (length, _) = stored.payload.split_first_chunk().context("a length")?;
+    let key_ends = size_of::<u32>() + usize::try_from(u32::from_be_bytes(*length))?;
+    let (key, issued) = stored
+        .payload
+        .split_at_checked(key_ends)
+        .context("a key and a certificate")?;
+    let mut issued = v1::Credentials::decode(issued)?;
+    let life_ms = issued.not_after_ms - issued.not_before_ms;
+    issued.not_before_ms -= life_ms * 3 / 4;
+    issued.not_after_ms -= life_ms * 3 / 4;
+    file.write(&[key, &issued.encode_to_vec()].concat())?;
+    Ok(issued.generation)
 }
 
 async fn first_sample(controller: &Controller, agent: &Process) -> anyhow::Result<HostView> {

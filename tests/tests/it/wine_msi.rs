@@ -13,6 +13,8 @@ use tidemark_tests::harness::{
 use tokio::process::Command;
 
 const SETTINGS: &str = r"HKLM\SOFTWARE\Tidemark\Agent";
+/// Where the agent names itself for the texts of its messages.
+const MESSAGES: &str = r"HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\Tidemark";
 /// An installation copies, starts a service and waits for it, on a machine that may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -284,6 +286,11 @@ async fn assert_installed(
         ensure!(stored.as_deref() == Some(expected), "{value}: {stored:?}");
     }
     ensure!(server.registry(SETTINGS, "Token").await?.is_none());
+    let messages = server.registry(MESSAGES, "EventMessageFile").await?;
+    ensure!(
+        messages.is_some_and(|file| file.ends_with(r"Tidemark\tidemark-agent.exe")),
+        "nobody finds the texts of the agent's messages"
+    );
     let command = server
         .service("ImagePath")
         .await?
@@ -328,6 +335,8 @@ async fn assert_upgraded(server: &Server, controller: &str) -> anyhow::Result<()
         .succeeded()?;
     ensure!(installed.contains("1.1.0"), "{installed}");
     ensure!(!installed.contains("1.0.0"), "both: {installed}");
+    let messages = server.registry(MESSAGES, "EventMessageFile").await?;
+    ensure!(messages.is_some(), "the upgrade took the messages with it");
     Ok(())
 }
 
@@ -342,6 +351,11 @@ async fn assert_removed(server: &Server) -> anyhow::Result<()> {
         let stored = server.registry(SETTINGS, value).await?;
         ensure!(stored.is_none(), "{value} is still there: {stored:?}");
     }
+    let messages = server.run("reg", &["query", MESSAGES]).await?;
+    ensure!(
+        messages.code != Some(0),
+        "the program is gone, and its messages are still looked for in it: {messages:?}"
+    );
     for folder in ["identity", "spool"] {
         let kept = server.state(folder);
         ensure!(kept.is_dir(), "{} is gone", kept.display());

@@ -199,6 +199,14 @@ async fn asked_while_it_runs(server: &Server) -> anyhow::Result<()> {
         "{agent}, {service}"
     );
     ensure!(agent["enrolled"] == true, "{agent}");
+    let seen = agent["agent"]["capabilities"]
+        .as_array()
+        .context("what it sees")?;
+    let netsh = seen.iter().find(|one| one["capability"] == "netsh");
+    ensure!(
+        netsh.is_some_and(|netsh| netsh["state"] == "no" && netsh["why"].is_string()),
+        "{agent}"
+    );
     // Of another agent's folder the service tells nothing.
     let other = server
         .json(&["status", "--data-dir", r"C:\elsewhere"])

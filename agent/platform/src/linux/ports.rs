@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
 
 use tidemark_model::{PortRange, Protocol};
 
 use super::procfile::unexpected;
 use crate::ReadError;
+pub use crate::port_tools::Tools;
 
 /// Range of ports the kernel hands out, per namespace; TCP and UDP, v4 and v6 share the setting.
 const RANGE_PATH: &str = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -23,6 +25,12 @@ pub const SHARED_BY_PROTOCOLS: bool = true;
 #[must_use]
 pub fn known_range(protocol: Protocol) -> Option<PortRange> {
     PortSettings::open().ok()?.range(protocol).ok()
+}
+
+/// Whether the tools answer that tell about ports: none are needed here.
+#[must_use]
+pub const fn tools(_patience: Duration) -> Option<Tools> {
+    None
 }
 
 /// The port settings of the network namespace in which they were opened. They do not keep it alive.

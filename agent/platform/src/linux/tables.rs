@@ -14,7 +14,8 @@ use tidemark_model::{PortRange, Protocol};
 
 use super::diag::{self, Walk};
 pub use crate::table_query::{
-    BOUND_SELF_TEST, BOUND_SELF_TEST_PASSED, BoundVisibility, DumpReport, TableQuery,
+    BOUND_SELF_TEST, BOUND_SELF_TEST_PASSED, BoundListing, BoundMethod, BoundStanding,
+    BoundVisibility, DumpReport, TableQuery,
 };
 use crate::{Family, HolderKind, SocketRow, TableError};
 
@@ -107,6 +108,7 @@ impl SocketTables {
         Ok(DumpReport {
             rows: v4.rows.saturating_add(v6.rows),
             interrupted: v4.interrupted || v6.interrupted,
+            bound: v4.bound,
         })
     }
 
@@ -130,7 +132,13 @@ impl SocketTables {
         };
         let kernel = netlink::SocketAddrNetlink::new(0, 0);
         sendto(&self.socket, &request, SendFlags::empty(), &kernel).map_err(exchange)?;
-        let mut report = DumpReport::default();
+        let mut report = DumpReport {
+            bound: match query.bound {
+                BoundVisibility::Listed => BoundListing::Current,
+                BoundVisibility::Hidden => BoundListing::Missing,
+            },
+            ..DumpReport::default()
+        };
         loop {
             let received = rustix::io::retry_on_intr(|| {
                 recv(&self.socket, &mut *self.buffer, RecvFlags::TRUNC)
@@ -193,10 +201,25 @@ pub fn bound_visibility(tables: &mut SocketTables) -> Result<BoundVisibility, Ta
     Ok(seen)
 }
 
-/// Why bound-but-unconnected TCP sockets are not listed, where [`bound_visibility`] says that they are not.
+/// The same for those whom it was hidden from: a kernel does not learn to list them.
 #[must_use]
-pub const fn why_bound_hidden() -> &'static str {
-    "kernels before 6.8 do not list them"
+pub const fn later_bound_visibility() -> BoundVisibility {
+    BoundVisibility::Hidden
+}
+
+/// By which means bound sockets are counted, given what [`bound_visibility`] said.
+#[must_use]
+pub fn bound_standing(seen: BoundVisibility) -> BoundStanding {
+    match seen {
+        BoundVisibility::Listed => BoundStanding {
+            method: BoundMethod::SockDiag,
+            why: None,
+        },
+        BoundVisibility::Hidden => BoundStanding {
+            method: BoundMethod::Estimate,
+            why: Some("kernels before 6.8 do not list them".to_owned()),
+        },
+    }
 }
 
 /// What the command [`BOUND_SELF_TEST`] does: the same in this process, which it cannot harm here.
@@ -204,6 +227,14 @@ pub const fn why_bound_hidden() -> &'static str {
 pub fn bound_self_test() -> BoundVisibility {
     let visibility = SocketTables::open().and_then(|mut tables| bound_visibility(&mut tables));
     visibility.unwrap_or(BoundVisibility::Hidden)
+}
+
+/// What the same command does for other ways, of which none is needed here.
+///
+/// # Errors
+/// Always.
+pub fn fallback_self_test(_method: BoundMethod) -> Result<usize, String> {
+    Err("this system has no other way to list bound sockets".to_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! TCP sockets that are bound and neither connected nor listening: in none of the public tables.
 //!
-//! `iphlpapi.dll` exports the list that `netstat -q` shows, undocumented; Wine and old systems have no such export. Other
-//! ways (`MSFT_NetTCPConnection` of state 100, handles of `\Device\Afd`) would be further variants of [`Source`].
+//! `iphlpapi.dll` exports the list that `netstat -q` shows, undocumented; Wine and old systems have no such export. There
+//! `fallback` makes lists by WMI and by handles.
 #![expect(
     unsafe_code,
     reason = "an export that may be missing is called through a pointer"
 )]
+
+pub(super) mod fallback;
+mod handle;
+mod managed;
+mod scan;
 
 use std::ffi::c_void;
 use std::io::{self, Read as _};
@@ -41,8 +46,8 @@ type ListFn = unsafe extern "system" fn(*mut *mut c_void, HANDLE, u32) -> u32;
 pub(super) enum Source {
     /// By the exports of `iphlpapi.dll`.
     Export(Export),
-    /// Not at all, for this reason.
-    Nowhere(&'static str),
+    /// By `fallback`, for this reason.
+    Fallback(&'static str),
 }
 
 /// Both exports.
@@ -58,10 +63,10 @@ pub(super) fn source() -> Source {
     *SOURCE.get_or_init(|| match Export::resolve() {
         Some(export) if is_trusted() => Source::Export(export),
         Some(_) => {
-            Source::Nowhere("the list of this build failed its test in a process of its own")
+            Source::Fallback("the list of this build failed its test in a process of its own")
         }
-        None if wine::version().is_some() => Source::Nowhere("Wine has no list of them"),
-        None => Source::Nowhere(
+        None if wine::version().is_some() => Source::Fallback("Wine has no list of them"),
+        None => Source::Fallback(
             "this Windows has no list of them; KB3123245 brings it to Server 2012 R2",
         ),
     })

@@ -21,7 +21,7 @@ pub fn limit_unacknowledged(connection: &impl AsSocket, limit: Duration) -> io::
     let value = seconds.to_ne_bytes();
     let socket = usize::try_from(connection.as_socket().as_raw_socket()).unwrap_or(usize::MAX);
     // SAFETY: the socket is open while it is borrowed, and the option takes 4 bytes.
-    let failed = unsafe { setsockopt(socket, IPPROTO_TCP, TCP_MAXRT as i32, value.as_ptr(), 4) };
+    let failed = unsafe { setsockopt(socket, IPPROTO_TCP, TCP_MAXRT, value.as_ptr(), 4) };
     if failed == 0 {
         Ok(())
     } else {

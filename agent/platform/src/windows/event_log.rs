@@ -88,8 +88,11 @@ fn log_number(log: &LogHandle, property: EVT_LOG_PROPERTY_ID) -> Option<u64> {
     };
     let is_number =
         value.Type == EvtVarTypeUInt64 as u32 || value.Type == EvtVarTypeFileTime as u32;
+    if told == 0 || !is_number {
+        return None;
+    }
     // SAFETY: both types hold 64 bits in the same place.
-    (told != 0 && is_number).then(|| unsafe { value.Anonymous.UInt64Val })
+    Some(unsafe { value.Anonymous.UInt64Val })
 }
 
 /// A `FILETIME` as unix milliseconds.
@@ -284,11 +287,14 @@ fn next_handles(
         let error = failed("EvtNext");
         // A subscription that is asked while there is nothing calls that an invalid operation.
         let at_end = [ERROR_NO_MORE_ITEMS, ERROR_TIMEOUT, ERROR_INVALID_OPERATION];
-        return match error {
-            _ if at_end.iter().any(|code| is(&error, *code)) => Ok(Vec::new()),
-            _ if is(&error, ANSWER_TOO_LARGE) => Err(EventLogError::TooLarge),
-            error => Err(error),
-        };
+        if at_end.iter().any(|code| is(&error, *code)) {
+            return Ok(Vec::new());
+        }
+        return Err(if is(&error, ANSWER_TOO_LARGE) {
+            EventLogError::TooLarge
+        } else {
+            error
+        });
     }
     Ok(handles
         .into_iter()

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tidemark_model::{PortRange, Protocol};
 
 use crate::ReadError;
+pub use crate::port_tools::Tools;
 
 /// Whether one setting holds for TCP and UDP.
 pub const SHARED_BY_PROTOCOLS: bool = false;
@@ -51,10 +52,18 @@ pub enum RangeSource {
     Shipped,
 }
 
-/// The last answers, of TCP and UDP.
+/// What came of asking once.
+#[derive(Debug)]
+struct Told {
+    /// Of TCP and UDP.
+    answers: [Answer; 2],
+    tools: Tools,
+}
+
+/// The last answers.
 #[derive(Debug, Default)]
 struct Shared {
-    answers: Mutex<Option<Arc<[Answer; 2]>>>,
+    answers: Mutex<Option<Arc<Told>>>,
     changed: Condvar,
 }
 
@@ -70,8 +79,17 @@ pub fn known_range(protocol: Protocol) -> Option<PortRange> {
         .answers
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    let answers = answers.as_deref()?;
-    Some(of(answers, protocol).range)
+    let told = answers.as_deref()?;
+    Some(of(&told.answers, protocol).range)
+}
+
+/// Whether the tools answer that tell about ports, once they were asked or `patience` is over. `None` on systems that need
+/// none.
+#[must_use]
+pub fn tools(patience: Duration) -> Option<Tools> {
+    PortSettings::open().ok();
+    let told = SHARED.last_within(patience);
+    Some(told.map_or_else(Tools::default, |told| told.tools.clone()))
 }
 
 impl PortSettings {
@@ -128,7 +146,7 @@ impl PortSettings {
 
     fn answer<R>(&self, protocol: Protocol, use_it: impl FnOnce(&Answer) -> R) -> R {
         match self.shared.last() {
-            Some(answers) => use_it(of(&answers, protocol)),
+            Some(told) => use_it(of(&told.answers, protocol)),
             None => use_it(&ask::registry_or_shipped()),
         }
     }
@@ -143,11 +161,15 @@ const fn of([tcp, udp]: &[Answer; 2], protocol: Protocol) -> &Answer {
 
 impl Shared {
     /// The last answers; waits for the first ones.
-    fn last(&self) -> Option<Arc<[Answer; 2]>> {
+    fn last(&self) -> Option<Arc<Told>> {
+        self.last_within(FIRST_ANSWER_TIMEOUT)
+    }
+
+    fn last_within(&self, patience: Duration) -> Option<Arc<Told>> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let (answers, _) = self
             .changed
-            .wait_timeout_while(answers, FIRST_ANSWER_TIMEOUT, |answers| answers.is_none())
+            .wait_timeout_while(answers, patience, |answers| answers.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         answers.clone()
     }
@@ -155,9 +177,9 @@ impl Shared {
     /// Asks again and again, for as long as the process lives.
     fn keep_asking(&self) {
         loop {
-            let answers = Arc::new([Protocol::Tcp, Protocol::Udp].map(ask::ask));
+            let told = Arc::new(ask::ask());
             let mut last = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(answers);
+            *last = Some(told);
             self.changed.notify_all();
             // Nobody notifies this thread: the wait is for time to pass.
             let waited = self

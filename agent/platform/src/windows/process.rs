@@ -26,6 +26,7 @@ use crate::answer_buffer::{AnswerBuffer, Attempt, Unanswered};
 pub use crate::descriptor::{Descriptor, DescriptorVisitor, ProcessDescription};
 use crate::windows_data::file_time;
 use crate::windows_data::process_list::{ListedProcess, each_process};
+use crate::windows_data::suspects::HandleCount;
 
 /// How many processes may have their start compared in one sample: it costs nothing, they are in memory.
 pub const START_CHECKS: usize = usize::MAX;
@@ -176,6 +177,25 @@ impl Processes {
     }
 }
 
+/// Open handles of every process at this moment.
+///
+/// # Errors
+/// When the system does not list processes.
+pub(super) fn handle_counts() -> io::Result<Vec<HandleCount>> {
+    let mut answer = AnswerBuffer::default();
+    let filled = answer.fill(ask_processes);
+    filled.map_err(|Unanswered(code)| io::Error::from_raw_os_error(code))?;
+    let mut counts = Vec::new();
+    let walked = each_process(answer.bytes(), answer.address(), |listed| {
+        counts.push(HandleCount {
+            process: listed.process,
+            handles: listed.handles,
+        });
+    });
+    walked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(counts)
+}
+
 /// Takes a process over into what is known.
 fn note(known: &mut HashMap<u32, Known>, listed: &ListedProcess<'_>) {
     // Number 0 is the idle process, which is none; rows say 0 when they mean nobody.
@@ -216,7 +236,7 @@ fn ask_processes(room: *mut std::ffi::c_void, room_bytes: u32) -> Attempt {
     }
 }
 
-fn error_of(status: NTSTATUS) -> i32 {
+pub(super) fn error_of(status: NTSTATUS) -> i32 {
     // SAFETY: a translation of one number into another.
     let code = unsafe { RtlNtStatusToDosError(status) };
     i32::try_from(code).unwrap_or(i32::MAX)

@@ -214,9 +214,10 @@ fn refused(what: &'static str) -> impl Fn(windows_service::Error) -> ServiceErro
         }
         ServiceError::Refused {
             what,
-            source: match error {
-                windows_service::Error::Winapi(error) => error,
-                other => io::Error::other(other),
+            source: if let windows_service::Error::Winapi(error) = error {
+                error
+            } else {
+                io::Error::other(error)
             },
         }
     }

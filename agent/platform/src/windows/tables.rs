@@ -3,8 +3,10 @@
 
 use std::ffi::c_void;
 use std::io;
+use std::sync::Arc;
 
 use tidemark_model::Protocol;
+use tidemark_model::sample::BoundScope;
 use windows_sys::Win32::Foundation::{ERROR_INSUFFICIENT_BUFFER, ERROR_NOT_SUPPORTED, NO_ERROR};
 use windows_sys::Win32::NetworkManagement::IpHelper::{
     GetExtendedTcpTable, GetExtendedUdpTable, TCP_TABLE_OWNER_MODULE_ALL, TCP_TABLE_OWNER_PID_ALL,
@@ -12,11 +14,13 @@ use windows_sys::Win32::NetworkManagement::IpHelper::{
 };
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6};
 
+use super::bound::fallback::{self, EarlierList, Known};
 use super::bound::{self, EndpointList, Source};
 use super::{host, wine};
 use crate::answer_buffer::{AnswerBuffer, Attempt, Unanswered};
 pub use crate::table_query::{
-    BOUND_SELF_TEST, BOUND_SELF_TEST_PASSED, BoundVisibility, DumpReport, TableQuery,
+    BOUND_SELF_TEST, BOUND_SELF_TEST_PASSED, BoundListing, BoundMethod, BoundStanding,
+    BoundVisibility, DumpReport, TableQuery,
 };
 use crate::windows_data::answers::{Answer, ShownPorts, each_row};
 use crate::windows_data::hazard::{self, TableHazard};
@@ -90,12 +94,19 @@ impl SocketTables {
                 bytes,
             });
         }
-        answers.extend(bound.iter().map(|(family, list)| Answer {
+        answers.extend(bound.current().iter().map(|(family, list)| Answer {
             table: Table::TcpBound,
             family: *family,
             bytes: list.bytes(),
         }));
-        let rows = each_row(&answers, query.local_ports, &mut self.shown, on_row)?;
+        let earlier = bound.earlier();
+        let rows = each_row(
+            &answers,
+            earlier,
+            query.local_ports,
+            &mut self.shown,
+            on_row,
+        )?;
         for buffer in &mut self.answers {
             // The longest row has 192 bytes.
             buffer.trim(
@@ -107,6 +118,7 @@ impl SocketTables {
         Ok(DumpReport {
             rows,
             interrupted: false,
+            bound: bound.listing(),
         })
     }
 }
@@ -123,7 +135,8 @@ fn known_hazard() -> Option<TableHazard> {
     hazard::of_build(version.build, version.revision)
 }
 
-/// Whether bound-but-unconnected TCP sockets are listed. May start this program again to find out, once.
+/// Whether bound-but-unconnected TCP sockets are listed. May start this program again to find out, once, and waits for
+/// the first list where it has to be made.
 ///
 /// # Errors
 /// Never.
@@ -133,19 +146,62 @@ pub fn bound_visibility(tables: &mut SocketTables) -> Result<BoundVisibility, Ta
     }
     Ok(match bound::source() {
         Source::Export(_) => BoundVisibility::Listed,
-        Source::Nowhere(_) => BoundVisibility::Hidden,
+        Source::Fallback(_) => visibility_of(&fallback::known_first()),
     })
 }
 
-/// Why bound-but-unconnected TCP sockets are not listed, where [`bound_visibility`] says that they are not.
+/// The same without waiting, for those whom it was hidden from: lists may be made later.
 #[must_use]
-pub fn why_bound_hidden() -> &'static str {
-    if known_hazard().is_some() {
-        return "the socket tables are left alone";
+pub fn later_bound_visibility() -> BoundVisibility {
+    match (known_hazard(), bound::source()) {
+        (Some(_), _) => BoundVisibility::Hidden,
+        (None, Source::Export(_)) => BoundVisibility::Listed,
+        (None, Source::Fallback(_)) => visibility_of(&fallback::known()),
     }
-    match bound::source() {
-        Source::Nowhere(reason) => reason,
-        Source::Export(_) => "they were not when the agent looked first",
+}
+
+const fn visibility_of(known: &Known) -> BoundVisibility {
+    match known {
+        Known::List(_) => BoundVisibility::Listed,
+        Known::Nothing | Known::NoList(_) => BoundVisibility::Hidden,
+    }
+}
+
+/// By which means bound sockets are counted at this moment. Does not wait.
+#[must_use]
+pub fn bound_standing(_seen: BoundVisibility) -> BoundStanding {
+    let standing = |method, why: String| BoundStanding {
+        method,
+        why: Some(why),
+    };
+    if known_hazard().is_some() {
+        let why = "the socket tables are left alone".to_owned();
+        return standing(BoundMethod::Nothing, why);
+    }
+    let no_export = match bound::source() {
+        Source::Export(_) => {
+            return BoundStanding {
+                method: BoundMethod::Export,
+                why: None,
+            };
+        }
+        Source::Fallback(why) => why,
+    };
+    match fallback::known() {
+        Known::Nothing => standing(
+            BoundMethod::Unknown,
+            format!("{no_export}; WMI has not answered yet"),
+        ),
+        Known::NoList(why) => standing(BoundMethod::Nothing, format!("{no_export}; {why}")),
+        Known::List(list) => {
+            let whose = match list.scope() {
+                BoundScope::AllProcesses => "listed now and then",
+                BoundScope::Suspects => {
+                    "listed now and then, of the processes with the most handles alone"
+                }
+            };
+            standing(list.method, format!("{no_export}; {whose}"))
+        }
     }
 }
 
@@ -159,6 +215,18 @@ pub fn bound_self_test() -> BoundVisibility {
     } else {
         BoundVisibility::Hidden
     }
+}
+
+/// What the same command does for the ways that are taken where the export is missing: lists bound sockets once and says
+/// how many there are. Either way is believed only after it has found a socket of this process.
+///
+/// # Errors
+/// Why it lists none.
+pub fn fallback_self_test(method: BoundMethod) -> Result<usize, String> {
+    if known_hazard().is_some() {
+        return Err("the socket tables are left alone on this build".to_owned());
+    }
+    fallback::try_once(method).map_err(|error| error.to_string())
 }
 
 /// Fills a buffer with a table; false when the system does not have that family.
@@ -209,14 +277,55 @@ fn ask(kind: Table, family: u32, room: *mut c_void, bytes: &mut u32) -> u32 {
     }
 }
 
-/// The bound endpoints of both families, where they are asked for and listed.
-fn list_bound(query: TableQuery) -> io::Result<Vec<(Family, EndpointList)>> {
-    match (query.protocol, query.bound, bound::source()) {
-        (Protocol::Tcp, BoundVisibility::Listed, Source::Export(export)) => FAMILIES
-            .into_iter()
-            .map(|family| Ok((family, export.list(family)?)))
-            .collect(),
-        (Protocol::Tcp | Protocol::Udp, _, _) => Ok(Vec::new()),
+/// The bound endpoints, where they are asked for.
+enum Bound {
+    Missing,
+    Current(Vec<(Family, EndpointList)>),
+    Earlier(Arc<EarlierList>),
+}
+
+impl Bound {
+    fn current(&self) -> &[(Family, EndpointList)] {
+        match self {
+            Self::Current(lists) => lists,
+            Self::Missing | Self::Earlier(_) => &[],
+        }
+    }
+
+    fn earlier(&self) -> &[SocketRow] {
+        match self {
+            Self::Earlier(list) => &list.rows,
+            Self::Missing | Self::Current(_) => &[],
+        }
+    }
+
+    fn listing(&self) -> BoundListing {
+        match self {
+            Self::Missing => BoundListing::Missing,
+            Self::Current(_) => BoundListing::Current,
+            Self::Earlier(list) => BoundListing::Earlier {
+                age: list.age(),
+                scope: list.scope(),
+            },
+        }
+    }
+}
+
+fn list_bound(query: TableQuery) -> io::Result<Bound> {
+    if query.protocol == Protocol::Udp || query.bound == BoundVisibility::Hidden {
+        return Ok(Bound::Missing);
+    }
+    match bound::source() {
+        Source::Export(export) => {
+            let lists = FAMILIES
+                .into_iter()
+                .map(|family| Ok((family, export.list(family)?)));
+            Ok(Bound::Current(lists.collect::<io::Result<_>>()?))
+        }
+        Source::Fallback(_) => Ok(match fallback::known() {
+            Known::List(list) => Bound::Earlier(list),
+            Known::Nothing | Known::NoList(_) => Bound::Missing,
+        }),
     }
 }
 

@@ -26,31 +26,32 @@ pub struct Answer<'a> {
 ///
 /// The bound endpoints name every socket's binding, those of connected and listening sockets too. What they show
 /// beyond the other tables is taken by port: a port with a row in any state but TIME_WAIT is held by a socket that is
-/// counted already. An endpoint on a port in TIME_WAIT is a socket that was shut down and not closed.
+/// counted already. An endpoint on a port in TIME_WAIT is a socket that was shut down and not closed. Endpoints that were
+/// listed `earlier` are taken in the same way.
 ///
 /// # Errors
 /// When an answer is malformed; rows of others may have been handed out by then.
 pub fn each_row(
     answers: &[Answer<'_>],
+    earlier: &[SocketRow],
     ports: Option<PortRange>,
     shown: &mut ShownPorts,
     mut on_row: impl FnMut(&SocketRow),
 ) -> Result<u32, DataError> {
     shown.clear();
     let mut handed_out = 0_u32;
+    let in_range = |row: &SocketRow| ports.is_none_or(|ports| ports.contains(row.local_port));
     for pass in [Pass::Listeners, Pass::Connections, Pass::Bound] {
         for answer in answers {
             if (pass == Pass::Bound) != (answer.table == Table::TcpBound) {
                 continue;
             }
-            let in_range =
-                |row: &SocketRow| ports.is_none_or(|ports| ports.contains(row.local_port));
             let rows = rows(answer.bytes, answer.table, answer.family)?.filter(in_range);
             for row in rows {
                 let is_wanted = match pass {
                     Pass::Listeners => row.state == TcpState::Listen,
                     Pass::Connections => row.state != TcpState::Listen,
-                    Pass::Bound => row.local_port != 0 && !shown.contains(row.local_port),
+                    Pass::Bound => shown.lacks(row.local_port),
                 };
                 if !is_wanted {
                     continue;
@@ -61,6 +62,12 @@ pub fn each_row(
                 on_row(&row);
                 handed_out = handed_out.saturating_add(1);
             }
+        }
+    }
+    for row in earlier.iter().filter(|row| in_range(row)) {
+        if shown.lacks(row.local_port) {
+            on_row(row);
+            handed_out = handed_out.saturating_add(1);
         }
     }
     Ok(handed_out)
@@ -98,9 +105,10 @@ impl ShownPorts {
         }
     }
 
-    fn contains(&self, port: u16) -> bool {
+    /// Whether it is a port, and none that a table shows.
+    fn lacks(&self, port: u16) -> bool {
         let word = self.words.get(usize::from(port >> 6));
-        word.is_some_and(|word| word & (1 << (port & 63)) != 0)
+        port != 0 && word.is_some_and(|word| word & (1 << (port & 63)) == 0)
     }
 }
 
@@ -151,7 +159,7 @@ mod tests {
             answer(Table::TcpBound, bound4),
         ];
         let mut rows = Vec::new();
-        let handed_out = each_row(&answers, ports, &mut ShownPorts::default(), |row| {
+        let handed_out = each_row(&answers, &[], ports, &mut ShownPorts::default(), |row| {
             rows.push((row.state, row.local_port, row.holder));
         });
         assert_eq!(handed_out, Ok(u32::try_from(rows.len()).unwrap()));
@@ -170,6 +178,39 @@ mod tests {
             (TcpState::Bound, 50_002, 9),
         ];
         assert_eq!(merged(&connections, &endpoints, None), expected);
+    }
+
+    #[test]
+    fn endpoints_that_were_listed_earlier_count_where_nothing_else_holds_the_port_by_then() {
+        let connections = tcp(&[(ESTABLISHED, 50_000), (TIME_WAIT, 50_001), (LISTEN, 445)]);
+        let listed = bound(&[50_000, 50_001, 50_002, 445, 0, 40_000]);
+        let earlier: Vec<SocketRow> = rows(&listed, Table::TcpBound, Family::V4)
+            .unwrap()
+            .collect();
+        let answers = [Answer {
+            table: Table::TcpProcess,
+            family: Family::V4,
+            bytes: &connections,
+        }];
+        let mut held = Vec::new();
+        let range = PortRange::new(49_152, 65_535);
+        let merged = each_row(
+            &answers,
+            &earlier,
+            range,
+            &mut ShownPorts::default(),
+            |row| {
+                held.push((row.state, row.local_port));
+            },
+        );
+        let expected = [
+            (TcpState::Established, 50_000),
+            (TcpState::TimeWait, 50_001),
+            (TcpState::Bound, 50_001),
+            (TcpState::Bound, 50_002),
+        ];
+        assert_eq!(held, expected);
+        assert_eq!(merged, Ok(4));
     }
 
     #[test]
@@ -198,7 +239,7 @@ mod tests {
             let answers = kinds.map(|kind| Answer { table: kind, family: Family::V4, bytes: &table });
             let range = PortRange::new(first, first.saturating_add(more)).unwrap();
             let mut seen = 0;
-            let merged = each_row(&answers, Some(range), &mut ShownPorts::default(), |row| {
+            let merged = each_row(&answers, &[], Some(range), &mut ShownPorts::default(), |row| {
                 assert!(range.contains(row.local_port));
                 seen += 1;
             });
@@ -216,7 +257,7 @@ mod tests {
             family: Family::V6,
             bytes: &[9, 0, 0, 0],
         }];
-        let merged = each_row(&answers, None, &mut ShownPorts::default(), |_| {});
+        let merged = each_row(&answers, &[], None, &mut ShownPorts::default(), |_| {});
         assert!(merged.is_err());
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::events::bookmark::{Kept, LogPlace};
+use crate::events::selection;
 use crate::events::xml::tests::TCPIP_4231;
 use crate::outbox::{MemoryLimits, MemoryOutbox, ReadLimits, Reading};
 
@@ -131,6 +132,7 @@ impl Rig {
         let asked = Arc::clone(&self.samples_asked);
         EventReader::start(EventReaderParts {
             source: self.log.clone(),
+            log: &selection::SYSTEM,
             outbox: self.outbox.clone(),
             bookmark: self.file(),
             clock: Clock::manual(Timestamp::from_unix_ms(NOW_MS)),
@@ -142,7 +144,7 @@ impl Rig {
     }
 
     fn file(&self) -> BookmarkFile {
-        BookmarkFile::new(self.folder.path(), "System")
+        BookmarkFile::new(self.folder.path(), &selection::SYSTEM)
     }
 
     fn kept(&self) -> Option<u64> {

@@ -11,7 +11,8 @@ use tidemark_runtime::Clock;
 use super::{EventReaderParts, EventSource, Shared, SourceError, lock};
 use crate::events::bookmark::{Bookmark, BookmarkFile, Kept, LogPlace};
 use crate::events::intake::{Continuity, LogFacts, LogReport, Start, resume};
-use crate::events::selection::{self, BACKFILL_AGE, BACKFILL_HITS_MAX};
+use crate::events::selection::{BACKFILL_AGE, BACKFILL_HITS_MAX, LogSelection, Volume};
+use crate::events::volume::VolumeLimit;
 use crate::events::xml::{self, Reading};
 use crate::outbox::OutboxHandle;
 use crate::sampler::report::EVENT_SOURCE;
@@ -27,6 +28,7 @@ const RECENT_MS: i64 = 120_000;
 
 pub(super) struct Worker<S> {
     source: S,
+    log: &'static LogSelection,
     outbox: OutboxHandle,
     file: BookmarkFile,
     clock: Clock,
@@ -40,6 +42,9 @@ pub(super) struct Worker<S> {
     since: Option<Timestamp>,
     /// So many events after `since` are passed over, too.
     skip: u64,
+    /// Events before this are the past of the first start, of which not everything is told.
+    first_start: Option<Timestamp>,
+    volume: VolumeLimit,
     failing: bool,
 }
 
@@ -47,6 +52,7 @@ impl<S: EventSource> Worker<S> {
     pub(super) fn new(parts: EventReaderParts<S>, shared: Arc<Shared>) -> Self {
         Self {
             source: parts.source,
+            log: parts.log,
             outbox: parts.outbox,
             file: parts.bookmark,
             clock: parts.clock,
@@ -57,6 +63,8 @@ impl<S: EventSource> Worker<S> {
             log_epoch: 0,
             since: None,
             skip: 0,
+            first_start: None,
+            volume: VolumeLimit::default(),
             failing: false,
         }
     }
@@ -154,7 +162,7 @@ impl<S: EventSource> Worker<S> {
 
     fn open_behind_last(&mut self) -> Result<(), SourceError> {
         let bookmark = self.last.clone().map(|place| Bookmark {
-            channel: selection::CHANNEL.into(),
+            channel: self.log.channel.into(),
             place,
         });
         self.source.open(bookmark.as_ref())
@@ -168,6 +176,7 @@ impl<S: EventSource> Worker<S> {
     }
 
     fn bound_backfill(&mut self) {
+        self.first_start = Some(self.clock.now());
         let found = self.source.count_within(BACKFILL_AGE).unwrap_or_else(|error| {
             tracing::warn!(error = %chain(&error), "older events cannot be counted; all are told");
             0
@@ -224,11 +233,24 @@ impl<S: EventSource> Worker<S> {
         if self.since.is_some_and(|since| hit.at < since) {
             return;
         }
+        let Some(volume) = self.log.volume(&hit) else {
+            return;
+        };
+        let is_past = self.first_start.is_some_and(|start| hit.at < start);
+        if volume == Volume::Some && is_past {
+            return;
+        }
         if self.skip > 0 {
             self.skip -= 1;
             return;
         }
         let at = hit.at;
+        if volume == Volume::Some {
+            let Some(admitted) = self.volume.admit(hit) else {
+                return;
+            };
+            hit = admitted;
+        }
         self.append(hit, place, now);
         let mut status = lock(&self.shared.status);
         status.hits += 1;
@@ -267,7 +289,7 @@ impl<S: EventSource> Worker<S> {
     /// Logs something about the log itself, and tells the controller.
     fn report(&self, report: LogReport) {
         let now = self.clock.now();
-        let text = report.text();
+        let text = format!("{} ({} log)", report.text(), self.log.channel);
         tracing::warn!(code = report.code(), text, "event log");
         let hit = EventHit {
             at: now,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tidemark_model::event::EventDatum;
 
 use super::*;
+use crate::events::selection::is_selected;
 
 const TCPIP_4227: &str = include_str!("fixtures/tcpip_4227.xml");
 pub(in crate::events) const TCPIP_4231: &str = include_str!("fixtures/tcpip_4231.xml");
@@ -12,9 +13,19 @@ const TCPIP_4231_GERMAN: &str = include_str!("fixtures/tcpip_4231_german.xml");
 const TCPIP_4266: &str = include_str!("fixtures/tcpip_4266.xml");
 const AFD_16002_EVENT_DATA: &str = include_str!("fixtures/afd_16002_event_data.xml");
 const AFD_16002_USER_DATA: &str = include_str!("fixtures/afd_16002_user_data.xml");
+const SCM_7031: &str = include_str!("fixtures/scm_7031.xml");
+const SCM_7036_2012R2: &str = include_str!("fixtures/scm_7036_2012r2.xml");
+const SRV_2019: &str = include_str!("fixtures/srv_2019.xml");
+const NDIS_10400: &str = include_str!("fixtures/ndis_10400.xml");
+const RESOURCE_2004: &str = include_str!("fixtures/resource_2004.xml");
+const USER32_1074_2012R2: &str = include_str!("fixtures/user32_1074_2012r2.xml");
+const KERNEL_GENERAL_12: &str = include_str!("fixtures/kernel_general_12.xml");
+const DNS_1014: &str = include_str!("fixtures/dns_1014.xml");
+const MSSQL_26023: &str = include_str!("fixtures/mssql_26023.xml");
+const DOTNET_1026: &str = include_str!("fixtures/dotnet_1026.xml");
 
 /// Every fixture, for readers of files.
-pub(in crate::events) const ALL: [&str; 7] = [
+pub(in crate::events) const ALL: [&str; 17] = [
     TCPIP_4227,
     TCPIP_4231,
     TCPIP_4231_2012R2,
@@ -22,6 +33,16 @@ pub(in crate::events) const ALL: [&str; 7] = [
     TCPIP_4266,
     AFD_16002_EVENT_DATA,
     AFD_16002_USER_DATA,
+    SCM_7031,
+    SCM_7036_2012R2,
+    SRV_2019,
+    NDIS_10400,
+    RESOURCE_2004,
+    USER32_1074_2012R2,
+    KERNEL_GENERAL_12,
+    DNS_1014,
+    MSSQL_26023,
+    DOTNET_1026,
 ];
 
 const READ_AT: Timestamp = Timestamp::from_unix_ms(99);
@@ -130,6 +151,44 @@ fn both_shapes_of_a_hanging_close_name_the_port_and_the_process() {
             .collect::<Vec<_>>()
     };
     assert_eq!(values(&of_manifest), values(&log));
+}
+
+#[test]
+fn what_surrounds_an_exhaustion_is_told_from_records_of_every_shape() {
+    let cases = [
+        (
+            SCM_7031,
+            "\"Mail Server\" ended unexpectedly, \"3\" time(s)",
+        ),
+        (
+            SCM_7036_2012R2,
+            "\"Background Intelligent Transfer Service\" is in another state: \"stopped\"",
+        ),
+        (SRV_2019, "nonpaged pool empty"),
+        (NDIS_10400, "a network adapter's driver was reset"),
+        (RESOURCE_2004, "runs out of memory"),
+        (USER32_1074_2012R2, "wininit.exe (OLD01)\": \"restart\""),
+        (KERNEL_GENERAL_12, "the system booted"),
+        (DNS_1014, "no DNS server answered"),
+        (MSSQL_26023, "cannot listen on port 1433"),
+        (
+            DOTNET_1026,
+            "no port or no memory for sockets was to be had (10055)",
+        ),
+    ];
+    for (xml, words) in cases {
+        let (hit, log) = hit_of(xml);
+        assert!(hit.text.contains(words), "{words}: {}", hit.text);
+        assert!(is_selected(&hit), "{xml}");
+        assert!(!hit.says_port_refused(), "{xml}");
+        assert!(log.channel.is_some() && log.record_id.is_some(), "{xml}");
+    }
+    // The same event in the other shape says the same.
+    let (manifest, _) = hit_of(SCM_7031);
+    let classic = SCM_7031
+        .replace(" Name='param1'", "")
+        .replace(" Name='param2'", "");
+    assert_eq!(hit_of(&classic).0.text, manifest.text);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(super) struct Parts {
     states: Vec<StateRow>,
     watch_groups: Vec<(String, String, String)>,
     about: Vec<Figure>,
+    /// What the agent sees, and by which means; `None` is unknown.
+    sees: Vec<(String, Option<String>)>,
     probes: Vec<Figure>,
 }
 
@@ -133,6 +135,7 @@ impl Now {
                 states: sampled.map(states).unwrap_or_default(),
                 watch_groups: sampled.map(watch_groups).unwrap_or_default(),
                 about: about(detail, now),
+                sees: sees(detail),
                 probes: sample
                     .map(|sample| sample.probes.iter().map(probe).collect())
                     .unwrap_or_default(),
@@ -322,6 +325,17 @@ fn watch_groups(space: &PortSpaceSample) -> Vec<(String, String, String)> {
         .collect()
 }
 
+fn sees(detail: &HostDetail) -> Vec<(String, Option<String>)> {
+    let reports = detail.capability_reports.iter();
+    reports
+        .map(|report| {
+            let says_nothing = report.state == "unknown" && report.why.is_none();
+            let value = (!says_nothing).then(|| report.sentence());
+            (report.name.replace('_', " "), value)
+        })
+        .collect()
+}
+
 fn about(detail: &HostDetail, now: Timestamp) -> Vec<Figure> {
     let host = &detail.host;
     let sample = detail.sample.as_ref();
@@ -338,10 +352,6 @@ fn about(detail: &HostDetail, now: Timestamp) -> Vec<Figure> {
         figure("system", Some(host.os.clone())),
         figure("up for", detail.booted_ms.map(ago)),
         figure("agent", Some(host.agent_version.clone())),
-        figure(
-            "sees",
-            Some(detail.capabilities.join(", ").replace('_', " ")),
-        ),
         figure(
             "clock skew",
             detail.clock_skew_ms.map(|ms| format!("{ms} ms")),

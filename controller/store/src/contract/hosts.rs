@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidemark_model::HostState;
-use tidemark_model::host::Capability;
+use tidemark_model::host::{Capability, CapabilityReport, CapabilityState};
 
 use super::*;
 use crate::StoreError;
@@ -23,7 +23,13 @@ contract!(
 
 async fn a_host_is_read_as_it_was_written(store: Store) {
     let mut host = new_host(1);
-    host.facts.capabilities = vec![Capability::BoundSockets, Capability::Events];
+    let partly = CapabilityReport {
+        how: Some("wmi".into()),
+        why: Some("no \"export\", here".into()),
+        ..CapabilityReport::new(Capability::BoundSockets, CapabilityState::Partly)
+    };
+    let events = CapabilityReport::new(Capability::Events, CapabilityState::Yes);
+    host.facts.capabilities = vec![partly, events];
     host.facts.labels = BTreeMap::from([("tier \"1\"".to_owned(), "wéb\n".to_owned())]);
     host.token_labels = BTreeMap::from([("site".to_owned(), "vie".to_owned())]);
     let mut tx = store.begin().await.unwrap();

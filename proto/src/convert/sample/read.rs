@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tidemark_model::port::Protocol;
 use tidemark_model::sample::{
-    CountQuality, CounterRates, DestinationSample, LightCount, OwnerCounts, OwnerSample,
-    PortSpaceSample, ProcessIdentity, WatchGroupSample,
+    BoundScope, CountQuality, CounterRates, DestinationSample, LightCount, OwnerCounts,
+    OwnerSample, PortSpaceSample, ProcessIdentity, WatchGroupSample,
 };
 use tidemark_model::tcp::{StateCounts, TcpState};
 use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
@@ -137,11 +137,7 @@ fn space_from_wire(
         strong: space.strong,
         time_wait_only: space.time_wait_only,
         bound: space.bound,
-        quality: if space.estimated {
-            CountQuality::Estimated
-        } else {
-            CountQuality::Counted
-        },
+        quality: quality_from_wire(&space),
         light: space.light.as_ref().map(light_from_wire).transpose()?,
         states_v4: states_from_wire("port_space.states_v4", &space.states_v4)?,
         states_v6: states_from_wire("port_space.states_v6", &space.states_v6)?,
@@ -194,6 +190,21 @@ fn key_from_wire(space: &v1::PortSpace, names: &NameReader) -> Result<PortSpaceK
         protocol,
         namespace,
     })
+}
+
+const fn quality_from_wire(space: &v1::PortSpace) -> CountQuality {
+    match (space.bound_age_ms, space.estimated) {
+        (Some(age_ms), _) => CountQuality::Earlier {
+            age_ms,
+            scope: if space.bound_of_suspects {
+                BoundScope::Suspects
+            } else {
+                BoundScope::AllProcesses
+            },
+        },
+        (None, true) => CountQuality::Estimated,
+        (None, false) => CountQuality::Counted,
+    }
 }
 
 fn range_from_wire(space: &v1::PortSpace) -> Result<PortRange, ConvertError> {

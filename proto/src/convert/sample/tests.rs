@@ -89,11 +89,20 @@ fn ports() -> impl Strategy<Value = (PortRange, [u32; 4])> {
     })
 }
 
+fn quality() -> impl Strategy<Value = CountQuality> {
+    let scope = prop_oneof![Just(BoundScope::AllProcesses), Just(BoundScope::Suspects)];
+    prop_oneof![
+        Just(CountQuality::Counted),
+        Just(CountQuality::Estimated),
+        (any::<u32>(), scope).prop_map(|(age_ms, scope)| CountQuality::Earlier { age_ms, scope }),
+    ]
+}
+
 prop_compose! {
     fn space()(
         (udp, namespace) in (any::<bool>(), "default|net-[0-9]{1,9}"),
         (range, [strong, time_wait_only, bound, capacity]) in ports(),
-        (knows_bound, estimated, light) in (any::<bool>(), any::<bool>(), option::of(light())),
+        (knows_bound, quality, light) in (any::<bool>(), quality(), option::of(light())),
         (states_v4, states_v6) in (states(), states()),
         (owners, owners_other) in (vec(owner(), 0..5), owner_counts(u32::MAX)),
         (ports_without_owner, destinations_other_ports) in (0..=65_536_u32, any::<u32>()),
@@ -108,7 +117,7 @@ prop_compose! {
             strong,
             time_wait_only,
             bound: knows_bound.then_some(bound),
-            quality: if estimated { CountQuality::Estimated } else { CountQuality::Counted },
+            quality,
             light,
             states_v4,
             states_v6,
@@ -270,6 +279,21 @@ fn an_estimate_may_lie_above_the_range() {
         estimated.map(|sample| sample.port_spaces[0].strong),
         Ok(40_000)
     );
+}
+
+#[test]
+fn a_count_with_an_age_is_an_estimate_to_readers_that_do_not_know_of_ages() {
+    let mut sample = plain();
+    sample.port_spaces[0].quality = CountQuality::Earlier {
+        age_ms: 60_000,
+        scope: BoundScope::Suspects,
+    };
+    let read = over_the_wire(&sample, |sample| {
+        assert!(sample.port_spaces[0].estimated);
+        sample.port_spaces[0].bound_age_ms = None;
+    });
+    let quality = read.map(|sample| sample.port_spaces[0].quality);
+    assert_eq!(quality, Ok(CountQuality::Estimated));
 }
 
 #[test]

@@ -81,8 +81,8 @@ fn recovery() -> ServiceFailureActions {
 }
 
 fn told(error: &windows_service::Error) -> String {
-    match error {
-        windows_service::Error::Winapi(error) => error.to_string(),
-        other => other.to_string(),
+    if let windows_service::Error::Winapi(error) = error {
+        return error.to_string();
     }
+    error.to_string()
 }

@@ -1,7 +1,7 @@
 /* Writes the golden files beside it: tables laid out by the system's own headers, with what real ones have that
  * innocent ones lack (garbage beside ports, peers of listeners), and the lists of the Windows or Wine it runs on.
  *
- *   x86_64-w64-mingw32-gcc -Wall -o record.exe record.c -liphlpapi -lntdll -ladvapi32 && wine record.exe
+ *   x86_64-w64-mingw32-gcc -Wall -o record.exe record.c -liphlpapi -lws2_32 -lntdll -ladvapi32 && wine record.exe
  */
 #include <winsock2.h>
 #include <ws2tcpip.h>
@@ -148,6 +148,76 @@ static void bound_tables(void)
     save("tcp6_bound.bin", room, FIELD_OFFSET(MIB_TCP6TABLE2, table) + sizeof *row6);
 }
 
+/* Neither is in a public header; the layouts are those of System Informer (phnt/include/ntpsapi.h and ntafd.h). */
+typedef struct {
+    HANDLE HandleValue;
+    ULONG_PTR HandleCount, PointerCount;
+    ULONG GrantedAccess, ObjectTypeIndex, HandleAttributes, Reserved;
+} HANDLE_ENTRY;
+typedef struct { ULONG_PTR NumberOfHandles, Reserved; HANDLE_ENTRY Handles[3]; } HANDLE_SNAPSHOT;
+typedef struct {
+    LONG State, AddressFamily, SocketType, Protocol, LocalAddressLength, RemoteAddressLength;
+    struct linger LingerInfo;
+    ULONG SendTimeout, ReceiveTimeout, ReceiveBufferSize, SendBufferSize;
+    USHORT Flags;
+    ULONG CreationFlags, CatalogEntryId, ServiceFlags1, ProviderFlags, GroupID, GroupType;
+    LONG GroupPriority, LastError;
+    PVOID AsyncSelectWindow;
+    ULONG AsyncSelectSerialNumber, AsyncSelectMessage;
+    LONG AsyncSelectEvent, DisabledAsyncSelectEvents;
+} SHARED_INFO;
+#pragma pack(push, 1)
+typedef struct { ULONG ActivityCount; LONG Addresses; USHORT Length, Type, Port; ULONG Address; UCHAR Zero[8]; } TDI_ADDRESS;
+#pragma pack(pop)
+
+static void handles(void)
+{
+    HANDLE_SNAPSHOT list;
+    memset(&list, 0xee, sizeof list);
+    list.NumberOfHandles = 3;
+    const unsigned long long values[3] = { 0x44, 0x100000048ULL, 0x4c };
+    const ULONG types[3] = { 37, 16, 37 };
+    for (int i = 0; i < 3; i++) {
+        list.Handles[i].HandleValue = (HANDLE)values[i];
+        list.Handles[i].ObjectTypeIndex = types[i];
+    }
+    save("handles.bin", &list, sizeof list);
+}
+
+static void shared(const char *name, LONG state, LONG type, LONG protocol, USHORT flags)
+{
+    SHARED_INFO info;
+    memset(&info, 0xee, sizeof info);
+    info.State = state; info.AddressFamily = AF_INET; info.SocketType = type; info.Protocol = protocol;
+    info.LocalAddressLength = info.RemoteAddressLength = 16; info.Flags = flags;
+    save(name, &info, sizeof info);
+}
+
+static void afd(void)
+{
+    shared("afd_bound.bin", 1, SOCK_STREAM, IPPROTO_TCP, 0x1040);
+    shared("afd_listening.bin", 1, SOCK_STREAM, IPPROTO_TCP, 0x1041);
+    shared("afd_connected.bin", 3, SOCK_STREAM, IPPROTO_TCP, 0x1040);
+    shared("afd_udp.bin", 1, SOCK_DGRAM, IPPROTO_UDP, 0x1040);
+
+    unsigned char room[128];
+    memset(room, 0xee, sizeof room);
+    struct sockaddr_in *name4 = (void *)room;
+    name4->sin_family = AF_INET; name4->sin_port = htons(50005); name4->sin_addr.s_addr = v4("192.0.2.1");
+    save("afd_address_v4.bin", room, sizeof room);
+
+    memset(room, 0xee, sizeof room);
+    struct sockaddr_in6 *name6 = (void *)room;
+    name6->sin6_family = AF_INET6; name6->sin6_port = htons(50006); v6((unsigned char *)&name6->sin6_addr, 5);
+    save("afd_address_v6.bin", room, sizeof room);
+
+    memset(room, 0xee, sizeof room);
+    TDI_ADDRESS *tdi = (void *)room;
+    tdi->ActivityCount = 2; tdi->Addresses = 1; tdi->Length = 14; tdi->Type = AF_INET;
+    tdi->Port = htons(50005); tdi->Address = v4("192.0.2.1");
+    save("afd_address_tdi.bin", room, sizeof room);
+}
+
 static void lists(void)
 {
     static unsigned char room[1 << 20];
@@ -169,6 +239,8 @@ int main(void)
     tcp_tables();
     udp_tables();
     bound_tables();
+    handles();
+    afd();
     lists();
     printf("process image name at %d, number at %d\n", (int)FIELD_OFFSET(SYSTEM_PROCESS_INFORMATION, ImageName),
         (int)FIELD_OFFSET(SYSTEM_PROCESS_INFORMATION, UniqueProcessId));
