@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 pub mod concern;
 pub mod drift;
 pub mod fact;
+pub mod view;
 
 pub use drift::{Drift, StandingFact, StandingFacts};
 pub use fact::{FactName, Shape, Topic};
@@ -226,14 +227,21 @@ impl HostAudit {
     /// Whether both say the same of how the host is set: figures that move by themselves do not count.
     #[must_use]
     pub fn same_settings(&self, other: &Self) -> bool {
-        let settings = |audit: &'_ Self| -> Vec<AuditFact> {
+        let settings = |audit: &Self| -> BTreeMap<FactKey, FactState> {
             let facts = audit.facts.iter();
             facts
                 .filter(|fact| !fact.key.name.is_reading())
-                .cloned()
+                .map(|fact| (fact.key.clone(), fact.state.clone()))
                 .collect()
         };
-        self.topics == other.topics && settings(self) == settings(other)
+        let unread = |audit: &Self| -> Vec<(Topic, TopicState)> {
+            let topics = audit.topics.iter();
+            topics
+                .filter(|(_, state)| **state != TopicState::Read)
+                .map(|(topic, state)| (*topic, state.clone()))
+                .collect()
+        };
+        unread(self) == unread(other) && settings(self) == settings(other)
     }
 }
 

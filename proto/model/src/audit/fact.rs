@@ -121,8 +121,6 @@ topics! {
     11 DotNet "dotnet",
     /// Updates of Windows.
     12 Hotfixes "hotfixes",
-    /// Services that listen on a dynamic port.
-    13 Listeners "listeners",
 }
 
 facts! {
@@ -265,9 +263,6 @@ facts! {
 
     /// When an update was installed, as Windows writes it.
     130 HotfixInstalledOn "hotfix_installed_on" Hotfixes Text Each,
-
-    /// Dynamic ports that something listens on.
-    140 DynamicListeners "dynamic_listeners" Listeners Ranges One,
 }
 
 impl Topic {
