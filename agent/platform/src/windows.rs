@@ -2,6 +2,7 @@
 
 pub mod application_log;
 pub mod attempt;
+pub mod audit;
 mod bound;
 pub mod connection;
 pub mod counters;
@@ -19,6 +20,7 @@ pub mod private;
 pub mod process;
 mod program;
 mod registry;
+mod registry_read;
 mod service;
 pub mod system_service;
 pub mod tables;
