@@ -1,6 +1,7 @@
 //! How this host is configured: the registry, WMI, `netsh`, and files of Windows and .NET.
 
 mod cards;
+mod com;
 mod dotnet;
 mod management;
 mod network;

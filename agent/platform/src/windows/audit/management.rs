@@ -1,11 +1,14 @@
 //! What WMI tells: TCP's templates, global offloads, updates.
 
+use std::io;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidemark_model::PortRange;
 use tidemark_model::audit::{FactName, FactState, FactValue};
+use wmi::WMIConnection;
 
-use super::super::management;
+use super::com::Joined;
 use crate::ReadError;
 use crate::audit_facts::{FactList, flag, ranges, text};
 
@@ -137,13 +140,16 @@ pub(super) fn hotfixes(facts: &mut FactList) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn ask<T>(
+/// Asks on this thread, which the audit gives up when WMI hangs.
+fn ask<T: DeserializeOwned>(
     what: &'static str,
-    namespace: &'static str,
-    query: &'static str,
-) -> Result<Vec<T>, ReadError>
-where
-    T: DeserializeOwned + Send + 'static,
-{
-    management::query(namespace, query).map_err(|source| ReadError::System { what, source })
+    namespace: &str,
+    query: &str,
+) -> Result<Vec<T>, ReadError> {
+    let told = |source| ReadError::System { what, source };
+    // It outlives the connection.
+    let _com = Joined::join().map_err(told)?;
+    WMIConnection::with_namespace_path(namespace)
+        .and_then(|connection| connection.raw_query(query))
+        .map_err(|error| told(io::Error::other(error)))
 }
