@@ -44,6 +44,7 @@ pub const KEYS: &[&str] = &[
     "probes",
     "probe_interval",
     "drain_timeout",
+    "audit.interval",
     "spool.bytes_max",
     "spool.age_max",
     "spool.disk_percent_max",
@@ -66,6 +67,8 @@ pub struct AgentConfig {
     pub collect: CollectSettings,
     /// Time between light counts, 1 to 5 s; `None` leaves it to the collector.
     pub light_interval: Option<Duration>,
+    /// Time between two readings of the host's configuration, 1 s to 24 h; `None` when it is not read.
+    pub audit_interval: Option<Duration>,
     /// Labels of this host.
     pub labels: BTreeMap<String, String>,
     /// Limits of the disk spool.

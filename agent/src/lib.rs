@@ -1,5 +1,6 @@
 //! The agent: samples its host's ports, spools them, and streams them to the controller.
 
+pub mod audit;
 pub mod collect;
 pub mod commands;
 pub mod config;

@@ -18,6 +18,7 @@ use tidemark_proto::PROTOCOL_VERSION;
 use tidemark_runtime::{Clock, Entropy};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::AuditFeed;
 use crate::identity::Vault;
 use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
@@ -34,6 +35,8 @@ pub struct SessionParts {
     pub vault: Arc<Vault>,
     /// Where the records come from.
     pub outbox: OutboxHandle,
+    /// How the host is configured; [`AuditFeed::none`] when that is not read.
+    pub audits: AuditFeed,
     /// Wall-clock time, for certificates and the skew against the controller.
     pub clock: Clock,
     /// Randomness, for jitter and epochs.

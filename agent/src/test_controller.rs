@@ -55,6 +55,7 @@ pub(crate) struct World {
     pub(crate) records: Vec<(Seq, Record)>,
     pub(crate) gaps: Vec<v1::Gap>,
     pub(crate) statuses: Vec<v1::SpoolStatus>,
+    pub(crate) audits: Vec<v1::HostAudit>,
     /// Streams that the agent ended by itself.
     pub(crate) half_closed: usize,
     pub(crate) generation: u64,
@@ -80,6 +81,8 @@ pub(crate) struct Knobs {
     pub(crate) claims_acked: Option<u64>,
     pub(crate) sample_interval_ms: u32,
     pub(crate) clock_ahead_ms: i64,
+    /// Audits are taken, as this build's controller says in its welcome.
+    pub(crate) takes_audits: bool,
 }
 
 impl Default for Knobs {
@@ -94,6 +97,7 @@ impl Default for Knobs {
             claims_acked: None,
             sample_interval_ms: 0,
             clock_ahead_ms: 0,
+            takes_audits: true,
         }
     }
 }
@@ -471,6 +475,9 @@ impl Conversation {
             agent_frame::Kind::Spool(status) => {
                 self.world.send_modify(|world| world.statuses.push(status));
             }
+            agent_frame::Kind::Audit(audit) => {
+                self.world.send_modify(|world| world.audits.push(audit));
+            }
         }
     }
 
@@ -495,6 +502,7 @@ impl Conversation {
             settings: Some(v1::Settings {
                 sample_interval_ms: knobs.sample_interval_ms,
             }),
+            takes_audits: knobs.takes_audits,
         }))
         .await;
     }

@@ -11,6 +11,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemark_model::Secret;
+use tidemark_model::audit::view::{DriftView, HostAuditView};
 use tidemark_model::view::{
     EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
     JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
@@ -123,6 +124,32 @@ impl Api {
     ) -> Result<Vec<HostEventView>, Failure> {
         let answer = self.list(&["hosts", host, "events"], query, rows).await;
         self.name_the_host(answer, &[host.to_owned()]).await
+    }
+
+    /// How a host is configured; `None` from a controller that does not say yet.
+    pub async fn audit(&self, host: &str) -> Result<Option<HostAuditView>, Failure> {
+        let request = self.request(Method::GET, &["hosts", host, "audit"])?;
+        match self.json(request).await {
+            Ok(audit) => Ok(Some(audit)),
+            Err(failure) if failure.is_not_found() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// At most `rows` changes of a host's configuration, or of all hosts', newest first.
+    pub async fn drift(
+        &self,
+        host: Option<&str>,
+        query: Query,
+        rows: usize,
+    ) -> Result<Vec<DriftView>, Failure> {
+        match host {
+            None => self.list(&["drift"], query, rows).await,
+            Some(host) => {
+                let answer = self.list(&["hosts", host, "drift"], query, rows).await;
+                self.name_the_host(answer, &[host.to_owned()]).await
+            }
+        }
     }
 
     /// Changes as they happen.

@@ -84,7 +84,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, events or join tokens
+    /// List hosts, events, changed settings or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -128,6 +128,8 @@ pub enum Get {
     /// What happened, newest first
     #[command(visible_alias = "event")]
     Events(EventsArgs),
+    /// What changed of hosts' configuration, newest first
+    Drift(DriftArgs),
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,
@@ -203,6 +205,20 @@ fn parse_label(text: &str) -> Result<Label, String> {
         }),
         Some(_) | None => Err("a label is written KEY=VALUE".to_owned()),
     }
+}
+
+/// Which changes of hosts' configuration to list.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DriftArgs {
+    /// Only of this host, by name or id
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+    /// Only since: 14d, 1h or 2026-11-20T10:00
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Moment>,
+    /// At most this many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "COUNT")]
+    pub limit: u32,
 }
 
 /// Which events to list.

@@ -138,6 +138,11 @@ pub enum TokenSent {
 }
 
 impl Failure {
+    /// Whether the controller says that there is no such thing.
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 404)
+    }
+
     /// A usage error.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage {

@@ -1,6 +1,7 @@
 //! What every part of the controller shares: the store, the clock, live state, the authority, and the way to say that
 //! something happened.
 
+pub mod audits;
 pub mod identities;
 
 use std::sync::Arc;

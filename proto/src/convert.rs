@@ -3,6 +3,7 @@
 use tidemark_model::ErrorCode;
 use tidemark_model::error_code::ApiError;
 
+pub mod audit;
 mod budget;
 pub mod delivery;
 pub mod facts;

@@ -7,11 +7,13 @@ pub mod address;
 #[cfg(any(windows, test))]
 mod answer_buffer;
 pub mod application_message;
+mod audit_facts;
 mod counter_values;
 pub mod descriptor;
 pub mod error;
 pub mod event_source;
 mod exposure;
+mod hosts_file;
 pub mod local_answer;
 mod nearest;
 mod port_tools;
@@ -19,22 +21,23 @@ pub mod row;
 pub mod service_facts;
 mod stored_setting;
 pub mod table_query;
+mod virtual_machine;
 pub mod windows_data;
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    application_log, attempt, connection, counters, disk, event_log, folders, host, installation,
-    local_pipe, namespace, own, ports, private, process, system_service, tables,
+    application_log, attempt, audit, connection, counters, disk, event_log, folders, host,
+    installation, local_pipe, namespace, own, ports, private, process, system_service, tables,
 };
 
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 pub use windows::{
-    application_log, attempt, connection, counters, disk, event_log, folders, host, installation,
-    local_pipe, namespace, own, ports, private, process, system_service, tables,
+    application_log, attempt, audit, connection, counters, disk, event_log, folders, host,
+    installation, local_pipe, namespace, own, ports, private, process, system_service, tables,
 };
 
 #[cfg(any(windows, test))]

@@ -2,10 +2,12 @@
 
 pub mod application_log;
 pub mod attempt;
+pub mod audit;
 pub mod connection;
 pub mod counters;
 mod diag;
 pub mod disk;
+mod ethtool;
 pub mod event_log;
 pub mod folders;
 pub mod host;

@@ -2,6 +2,7 @@
 
 pub mod application_log;
 pub mod attempt;
+pub mod audit;
 mod bound;
 mod component;
 pub mod connection;
@@ -22,6 +23,7 @@ mod privilege;
 pub mod process;
 mod program;
 mod registry;
+mod registry_read;
 mod service;
 pub mod system_service;
 pub mod tables;

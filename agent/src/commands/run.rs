@@ -17,6 +17,7 @@ use super::enroll::token_missing;
 use super::lock::DataLock;
 use super::supervisor::{Supervisor, Turn};
 use super::{SettingsArgs, block_on};
+use crate::audit::{AuditFeed, Auditor, Reader, Topics};
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
 use crate::enroll::enroll;
@@ -87,6 +88,7 @@ async fn serve(
     let sampler = start_sampler(&config, &outbox, &clock)?;
     let control = sampler.control();
     let events = start_events(&config, &outbox, &control, &clock)?;
+    let auditor = start_auditor(&config, &clock, &entropy)?;
     let board = StatusBoard::new(clock.clone());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -116,6 +118,7 @@ async fn serve(
         config,
         facts,
         outbox: outbox.clone(),
+        audits: auditor.as_ref().map_or_else(AuditFeed::none, Auditor::feed),
         control: control.clone(),
         event_acks: events.iter().map(EventReader::acks).collect(),
         board,
@@ -126,6 +129,9 @@ async fn serve(
     let stop = life.stop_token();
     for events in events {
         life.spawn("events", keep_reading(events, stop.clone()));
+    }
+    if let Some(auditor) = auditor {
+        life.spawn("audit", keep_auditing(auditor, stop.clone()));
     }
     life.spawn_critical("sampler", keep_sampling(sampler, stop.clone()));
     life.spawn(
@@ -245,12 +251,39 @@ async fn keep_reading(events: EventReader, stop: CancellationToken) {
     }
 }
 
+/// Starts reading the host's configuration; `None` when that is switched off.
+fn start_auditor(
+    config: &AgentConfig,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> anyhow::Result<Option<Auditor>> {
+    let Some(interval) = config.audit_interval else {
+        return Ok(None);
+    };
+    let reader = Reader::new(Topics::OF_SYSTEM);
+    Auditor::start(reader, interval, clock.clone(), entropy.clone())
+        .map(Some)
+        .context("the system gives no thread for the audit")
+}
+
+/// Samples matter more than the configuration: an auditor that ends leaves the agent running.
+async fn keep_auditing(auditor: Auditor, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = auditor.ended() => {}
+    }
+    if let Err(error) = auditor.stop().await {
+        tracing::error!(%error, "the host's configuration is no more read");
+    }
+}
+
 /// Enrolment, then the session.
 struct Delivery {
     config: AgentConfig,
     dialer: Arc<Dialer>,
     facts: HostFacts,
     outbox: OutboxHandle,
+    audits: AuditFeed,
     control: SamplerControl,
     event_acks: Vec<EventAcks>,
     board: StatusBoard,
@@ -276,6 +309,7 @@ impl Delivery {
             dialer: self.dialer,
             vault: Arc::new(vault),
             outbox: self.outbox,
+            audits: self.audits,
             clock: self.clock,
             entropy: self.entropy,
             events: Box::new(move |event| {

@@ -1,5 +1,6 @@
 //! `tidemark-agent snapshot`: one sample of this host, for a person at three in the morning or for a script.
 
+mod configuration;
 mod verdict;
 
 use std::fmt::Write as _;
@@ -7,14 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
 use tidemark_model::duration::format_duration;
 use tidemark_model::host::CapabilityReport;
 use tidemark_model::sample::{CounterRates, PortSpaceSample, ProbeOutcome, ProbeResult};
-use tidemark_model::{HostFacts, Sample};
+use tidemark_model::{HostAudit, HostFacts, Sample};
 use tidemark_runtime::{Clock, Outcome};
 
 use super::table::{Table, grouped, known};
 use super::{OutputArgs, SettingsArgs, block_on, print};
+use crate::audit::{Reader, Topics};
 use crate::collect::Collector;
 use crate::facts;
 use crate::link::failure::shown;
@@ -23,6 +26,9 @@ use crate::link::failure::shown;
 pub(super) struct SnapshotArgs {
     #[command(flatten)]
     output: OutputArgs,
+    /// With how the host is configured, which takes longer on Windows.
+    #[arg(long)]
+    audit: bool,
     /// Time to measure rates over, 0s to 60s.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = measure_time)]
     over: Duration,
@@ -49,8 +55,17 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         Collector::new(config.collect).context("the socket tables of this host cannot be read")?;
     let hazard = collector.hazard().map(ToString::to_string);
     let sample = block_on(take(collector, args.over))?;
+    let audit = args
+        .audit
+        .then(|| Reader::new(Topics::OF_SYSTEM).audit(Clock::System.now()));
     if args.output.is_json() {
-        let mut text = serde_json::to_string_pretty(&sample)?;
+        let mut text = match &audit {
+            Some(audit) => serde_json::to_string_pretty(&Audited {
+                sample: &sample,
+                audit,
+            })?,
+            None => serde_json::to_string_pretty(&sample)?,
+        };
         text.push('\n');
         return print(&text);
     }
@@ -60,7 +75,17 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         writeln!(text, "\nports are probed and not counted: {hazard}").ok();
     }
     text.push_str(&render_capabilities(&facts.capabilities));
+    if let Some(audit) = &audit {
+        text.push_str(&configuration::render(audit));
+    }
     print(&text)
+}
+
+/// A sample and the configuration that it was taken under.
+#[derive(Serialize)]
+struct Audited<'a> {
+    sample: &'a Sample,
+    audit: &'a HostAudit,
 }
 
 /// Two samples when rates are wanted: the first one has nothing to compare with. The probes ran with the first.

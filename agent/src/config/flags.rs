@@ -57,6 +57,9 @@ pub struct ConfigFlags {
     /// How long a stop may take, 1s to 60s [default: 5s].
     #[arg(long, value_name = "DURATION")]
     drain_timeout: Option<String>,
+    /// Time between two readings of the host's configuration, 1s to 24h, or 0 for none [default: 15m].
+    #[arg(long, value_name = "DURATION")]
+    audit_interval: Option<String>,
     /// Most bytes of the spool [default: 268435456].
     #[arg(long, value_name = "BYTES")]
     spool_bytes_max: Option<i64>,
@@ -113,6 +116,9 @@ impl ConfigFlags {
             "watch_groups",
             some_unless(groups.is_empty(), groups),
         );
+        let mut audit = Table::new();
+        insert(&mut audit, "interval", self.audit_interval.clone());
+        insert(&mut table, "audit", some_unless(audit.is_empty(), audit));
         let mut spool = Table::new();
         insert(&mut spool, "bytes_max", self.spool_bytes_max);
         insert(&mut spool, "age_max", self.spool_age_max.clone());

@@ -43,9 +43,16 @@ pub(super) struct Raw {
     probes: Option<bool>,
     probe_interval: Option<String>,
     drain_timeout: Option<String>,
+    audit: RawAudit,
     spool: RawSpool,
     log: Option<String>,
     log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawAudit {
+    interval: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -123,6 +130,7 @@ impl Raw {
                 .light_interval
                 .as_deref()
                 .map(|text| problems.duration("light_interval", Some(text), seconds([1, 5, 5]))),
+            audit_interval: self.audit_interval(&mut problems),
             spool: self.spool_settings(&mut problems),
             drain_timeout: problems.duration(
                 "drain_timeout",
@@ -183,6 +191,15 @@ impl Raw {
             },
             interval,
         }
+    }
+
+    /// 0 switches it off.
+    fn audit_interval(&self, problems: &mut Problems) -> Option<Duration> {
+        let text = self.audit.interval.as_deref();
+        if text.is_some_and(|text| text == "0" || parse_duration(text) == Ok(Duration::ZERO)) {
+            return None;
+        }
+        Some(problems.duration("audit.interval", text, seconds([1, 900, 86_400])))
     }
 
     fn spool_settings(&self, problems: &mut Problems) -> SpoolSettings {

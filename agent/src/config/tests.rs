@@ -168,3 +168,23 @@ fn the_operator_may_state_the_dynamic_ports() {
         assert!(error.contains("dynamic_range is"), "{wrong}: {error}");
     }
 }
+
+#[test]
+fn the_configuration_is_read_every_so_often_or_never() {
+    let interval = |text: &str| load(text, &[]).unwrap().audit_interval;
+    assert_eq!(interval(""), Some(Duration::from_secs(900)));
+    assert_eq!(
+        interval("[audit]\ninterval = \"1h\""),
+        Some(Duration::from_secs(3_600))
+    );
+    for none in ["0", "0s"] {
+        assert_eq!(interval(&format!("[audit]\ninterval = {none:?}")), None);
+        let flags = load("", &["--audit-interval", none]).unwrap();
+        assert_eq!(flags.audit_interval, None);
+    }
+    let error = error_of("[audit]\ninterval = \"25h\"");
+    assert!(
+        error.contains("audit.interval is 25h; write a duration from 1s to 1d"),
+        "{error}"
+    );
+}

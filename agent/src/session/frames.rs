@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_agent_core::{Incoming, OutboxView, SessionConfig, Settings, Welcome};
-use tidemark_model::{HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp};
+use tidemark_model::{HostAudit, HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp};
 use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::audit::audit_to_wire;
 use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, seq_range};
 use tidemark_proto::convert::facts::facts_to_wire;
 use tidemark_proto::v1::{self, agent_frame, controller_frame};
@@ -45,6 +46,10 @@ pub(super) fn gap(gap: RecordGap) -> v1::AgentFrame {
 
 pub(super) const fn status(counts: SpoolCounts) -> v1::AgentFrame {
     frame(agent_frame::Kind::Spool(counts_to_wire(counts)))
+}
+
+pub(super) fn audit(audit: &HostAudit) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Audit(audit_to_wire(audit)))
 }
 
 const fn frame(kind: agent_frame::Kind) -> v1::AgentFrame {

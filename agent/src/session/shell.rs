@@ -49,6 +49,8 @@ pub(super) struct Shell {
     replace_certificate: bool,
     replaced_at: Option<Instant>,
     sessions: u64,
+    /// The controller of this connection takes audits; an older one would end the session over the frame.
+    takes_audits: bool,
 }
 
 /// What the loop woke up for.
@@ -56,6 +58,7 @@ enum Wake {
     Stop,
     Time,
     Appended,
+    Audited,
     Wire(WireEvent),
     Renewed(Result<Arc<Credentials>, RenewError>),
 }
@@ -83,6 +86,7 @@ impl Shell {
             replace_certificate: false,
             replaced_at: None,
             sessions: 0,
+            takes_audits: false,
             parts,
         }
     }
@@ -104,6 +108,7 @@ impl Shell {
                     let newest = self.parts.outbox.lock().bounds().newest;
                     self.core.handle_appended(newest);
                 }
+                Wake::Audited => self.send_audit(),
                 Wake::Wire(event) => self.handle_wire(event),
                 Wake::Renewed(renewed) => self.handle_renewed(renewed),
             }
@@ -125,6 +130,7 @@ impl Shell {
             () = stop.cancelled(), if self.drain_until.is_none() => Wake::Stop,
             () = sleep_until(deadline) => Wake::Time,
             () = self.parts.outbox.appended() => Wake::Appended,
+            () = self.parts.audits.changed() => Wake::Audited,
             event = self.wire.next() => Wake::Wire(event),
             renewed = self.renewal.next() => Wake::Renewed(renewed),
         }
@@ -209,6 +215,7 @@ impl Shell {
     fn send_hello(&mut self, view: OutboxView) {
         self.encoder = BatchEncoder::default();
         facts::refresh(&mut self.parts.settings.facts.capabilities);
+        self.takes_audits = false;
         let hello = frames::hello(
             view,
             &Greeting {
@@ -220,6 +227,15 @@ impl Shell {
             },
         );
         self.wire.send(hello, None);
+    }
+
+    /// An audit is a state, not a record: without a session it waits for the next one, which sends the newest.
+    fn send_audit(&mut self) {
+        let newest = self.parts.audits.newest();
+        let is_open = matches!(self.core.state(), SessionState::Open { .. });
+        if let Some(audit) = newest.filter(|_| is_open && self.takes_audits) {
+            self.wire.send(frames::audit(&audit), None);
+        }
     }
 
     /// The core hears of the frame once it is on its way; of nothing to send, at once.
@@ -387,7 +403,10 @@ impl Shell {
     fn handle_frame(&mut self, frame: v1::ControllerFrame) {
         let now = self.now();
         let controller_clock_ms = match &frame.kind {
-            Some(v1::controller_frame::Kind::Welcome(welcome)) => Some(welcome.clock_ms),
+            Some(v1::controller_frame::Kind::Welcome(welcome)) => {
+                self.takes_audits = welcome.takes_audits;
+                Some(welcome.clock_ms)
+            }
             Some(_) | None => None,
         };
         match frames::incoming(frame) {
@@ -428,6 +447,7 @@ impl Shell {
             session,
             clock_skew_ms,
         });
+        self.send_audit();
     }
 
     /// A new certificate is put to use at once: the controller looks at the old one's end during a session, too.

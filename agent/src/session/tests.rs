@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use tidemark_agent_core::BackoffConfig;
+use tidemark_model::audit::{AuditFact, FactKey, FactName, FactState, FactValue, TopicState};
 use tidemark_model::sample::EventHit;
-use tidemark_model::{Epoch, GapReason};
+use tidemark_model::{Epoch, GapReason, HostAudit, PortRange};
 use tidemark_proto::convert::record::{Record, encode_stored};
 use tokio::task::JoinSet;
 
@@ -18,6 +19,7 @@ use crate::test_controller::{TestController, World, facts};
 struct Host {
     vault: Arc<Vault>,
     outbox: OutboxHandle,
+    audits: AuditFeed,
     events: Arc<Mutex<Vec<SessionEvent>>>,
     stop: CancellationToken,
     running: JoinSet<SessionEnd>,
@@ -40,6 +42,7 @@ impl Host {
         Self {
             vault: Arc::new(vault),
             outbox: OutboxHandle::new(MemoryOutbox::new(Epoch::new(5), limits)),
+            audits: AuditFeed::none(),
             events: Arc::default(),
             stop: CancellationToken::new(),
             running: JoinSet::new(),
@@ -60,6 +63,7 @@ impl Host {
             dialer: controller.dialer(),
             vault: Arc::clone(&self.vault),
             outbox: self.outbox.clone(),
+            audits: self.audits.clone(),
             clock: Clock::System,
             entropy: Entropy::System,
             events: Box::new(move |event| events.lock().unwrap().push(event)),
@@ -368,4 +372,65 @@ async fn a_stop_without_a_controller_does_not_wait_for_the_drain() {
         .await
         .unwrap();
     assert_eq!((end.counts.acked, end.counts.held), (0, 2));
+}
+
+/// Audits of a host whose range ends at `last`, at different times.
+fn audit(last: u16) -> Option<Arc<HostAudit>> {
+    let name = FactName::DynamicRange;
+    let range = PortRange::new(1, last).unwrap();
+    let mut audit = HostAudit::empty(Timestamp::from_unix_ms(i64::from(last)));
+    audit.topics.insert(name.topic(), TopicState::Read);
+    audit.facts.push(AuditFact {
+        key: FactKey::of(name),
+        state: FactState::Known(FactValue::Range(range)),
+    });
+    Some(Arc::new(audit))
+}
+
+#[tokio::test]
+async fn the_configuration_is_told_after_each_greeting_and_when_it_changes() {
+    let (newest, feed) = AuditFeed::channel();
+    let mut controller = TestController::start().await;
+    let mut host = Host::enrolled(&controller).await;
+    host.audits = feed;
+    newest.send_replace(audit(10));
+    host.start(&controller);
+    controller
+        .until("the first audit", |world| world.audits.len() == 1)
+        .await;
+    newest.send_replace(audit(20));
+    controller
+        .until("a changed audit", |world| world.audits.len() == 2)
+        .await;
+    controller.cut().await;
+    let world = controller
+        .until("the audit after the next greeting", |world| {
+            world.audits.len() == 3
+        })
+        .await;
+    let times: Vec<i64> = world.audits.iter().map(|audit| audit.taken_at_ms).collect();
+    assert_eq!(times, [10, 20, 20]);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_controller_that_does_not_take_audits_gets_none() {
+    let (newest, feed) = AuditFeed::channel();
+    let controller = TestController::start().await;
+    controller.set(|knobs| knobs.takes_audits = false);
+    let mut host = Host::enrolled(&controller).await;
+    host.audits = feed;
+    newest.send_replace(audit(10));
+    host.start(&controller);
+    host.append(1..=1);
+    controller
+        .until("a record", |world| world.records.len() == 1)
+        .await;
+    newest.send_replace(audit(20));
+    host.append(2..=2);
+    let world = controller
+        .until("another record", |world| world.records.len() == 2)
+        .await;
+    assert_eq!((world.audits.len(), world.hellos.len()), (0, 1));
+    host.stop().await;
 }

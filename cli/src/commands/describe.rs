@@ -1,16 +1,19 @@
 //! `describe host`: everything that is known of a host, in sections.
 
+pub mod configuration;
 mod sample;
 
 use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
+use tidemark_model::audit::view::HostAuditView;
 use tidemark_model::view::{HostDetail, PortSpaceView};
 
 use super::Ctx;
 use super::revoke::all_or_partly;
 use super::show::{show, show_once};
 use super::status::delivery;
+use crate::api::Api;
 use crate::failure::Failure;
 use crate::render::bar::bar;
 use crate::render::sheet::{Sheet, Value};
@@ -21,7 +24,10 @@ use crate::render::{Report, Screen, standing, words};
 pub async fn hosts(ctx: &Ctx<'_>, names: &[String]) -> Result<(), Failure> {
     let api = ctx.api()?;
     if let [name] = names {
-        return show(ctx, async || Ok(Descriptions(vec![api.host(name).await?]))).await;
+        return show(ctx, async || {
+            Ok(Descriptions(vec![Description::of(&api, name).await?]))
+        })
+        .await;
     }
     if ctx.global.watch {
         return Err(Failure::usage(
@@ -30,7 +36,8 @@ pub async fn hosts(ctx: &Ctx<'_>, names: &[String]) -> Result<(), Failure> {
     }
     let (mut found, mut outcomes) = (Vec::new(), Vec::new());
     for name in names {
-        outcomes.push(api.host(name).await.map(|host| found.push(host)));
+        let described = Description::of(&api, name).await;
+        outcomes.push(described.map(|host| found.push(host)));
     }
     if !found.is_empty() {
         show_once(ctx, &Descriptions(found))?;
@@ -38,9 +45,30 @@ pub async fn hosts(ctx: &Ctx<'_>, names: &[String]) -> Result<(), Failure> {
     all_or_partly(outcomes)
 }
 
+/// What is known of a host.
+#[derive(Debug, Serialize)]
+pub struct Description {
+    /// Its state and its newest sample.
+    #[serde(flatten)]
+    pub detail: HostDetail,
+    /// How it is configured; `None` from a controller that does not say yet.
+    pub configuration: Option<HostAuditView>,
+}
+
+impl Description {
+    async fn of(api: &Api, name: &str) -> Result<Self, Failure> {
+        let detail = api.host(name).await?;
+        let configuration = api.audit(&detail.host.id).await?;
+        Ok(Self {
+            detail,
+            configuration,
+        })
+    }
+}
+
 /// What is known of some hosts; never empty.
 #[derive(Debug)]
-pub struct Descriptions(pub Vec<HostDetail>);
+pub struct Descriptions(pub Vec<Description>);
 
 /// One host is an object, several are an array.
 impl Serialize for Descriptions {
@@ -54,12 +82,20 @@ impl Serialize for Descriptions {
 
 impl Report for Descriptions {
     fn table(&self, screen: &Screen) -> String {
-        let described: Vec<_> = self.0.iter().map(|host| describe(host, screen)).collect();
+        let described: Vec<_> = self
+            .0
+            .iter()
+            .map(|host| {
+                let audit = host.configuration.as_ref();
+                let section = audit.map(|audit| configuration::section(audit, screen));
+                describe(&host.detail, screen) + &section.unwrap_or_default()
+            })
+            .collect();
         described.join("\n")
     }
 
     fn sheet(&self, _screen: &Screen) -> Sheet {
-        let rows = self.0.iter().flat_map(|host| {
+        let rows = self.0.iter().map(|host| &host.detail).flat_map(|host| {
             let spaces = host.sample.iter().flat_map(|sample| &sample.port_spaces);
             spaces.flat_map(move |space| {
                 space.owners.iter().map(move |owner| {

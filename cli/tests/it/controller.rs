@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{delete, get, post};
 use serde::Serialize;
 use tempfile::TempDir;
+use tidemark_model::audit::view::HostAuditView;
 use tidemark_model::view::{HostView, JoinTokenRequest, Page, Problem};
 use tokio::sync::oneshot;
 
@@ -187,6 +188,12 @@ fn router(canned: Canned) -> Router {
             "/api/v1/hosts/{host}/events",
             get(|| async { page(fixtures::host_events()) }),
         )
+        .route("/api/v1/hosts/{host}/audit", get(audit))
+        .route(
+            "/api/v1/hosts/{host}/drift",
+            get(|| async { page(fixtures::drift()) }),
+        )
+        .route("/api/v1/drift", get(|| async { page(fixtures::drift()) }))
         .route("/api/v1/history", get(history))
         .route("/api/v1/compare", get(compare))
         .route("/api/v1/forecast", get(forecast))
@@ -200,6 +207,12 @@ fn router(canned: Canned) -> Router {
         .route("/api/v1/status", get(|| async { Json(fixtures::status()) }))
         .layer(middleware::from_fn_with_state(canned.clone(), guard))
         .with_state(canned)
+}
+
+/// Only one host has told its configuration.
+async fn audit(Path(host): Path<String>) -> Json<HostAuditView> {
+    let told = host == fixtures::host("web-1", Vec::new()).id;
+    Json(fixtures::audit(&host, told))
 }
 
 /// Records the request, and lets only good tokens through; other tokens make it misbehave.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tidemark_model::Sample;
+use tidemark_model::audit::view::{DriftView, FactView, HostAuditView};
 use tidemark_model::view::{
     CapabilityView, DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostView,
     JoinTokenCreated, JoinTokenView, PortSpaceView, SeriesView, StatusView,
@@ -320,5 +321,87 @@ pub fn tokens() -> Vec<JoinTokenView> {
         token("old", NOW - HOUR, 0, false),
         token("spent", NOW + HOUR, 2, false),
         token("revoked", NOW + HOUR, 0, true),
+    ]
+}
+
+fn fact(topic: &str, name: &str, value: &str) -> FactView {
+    FactView {
+        topic: topic.to_owned(),
+        name: name.to_owned(),
+        item: None,
+        state: "known".to_owned(),
+        value: Some(value.to_owned()),
+        reason: None,
+        last_read: None,
+        since_ms: Some(NOW - 3 * DAY),
+        concern: None,
+    }
+}
+
+/// How a host is configured: some of it deserves a look, some is unknown, some text is hostile.
+pub fn audit(host: &str, told: bool) -> HostAuditView {
+    let mut view = HostAuditView {
+        host: host.to_owned(),
+        host_name: HOSTILE.to_owned(),
+        taken_ms: None,
+        unread: BTreeMap::new(),
+        facts: Vec::new(),
+    };
+    if !told {
+        return view;
+    }
+    view.taken_ms = Some(NOW - HOUR);
+    view.unread = BTreeMap::from([("tcp_globals".to_owned(), "WMI is silent".to_owned())]);
+    view.facts = vec![
+        FactView {
+            concern: Some("3976 dynamic ports; 16384 are usual".to_owned()),
+            ..fact("ports", "dynamic_range_tcp_v4", "1025-5000")
+        },
+        FactView {
+            state: "absent".to_owned(),
+            value: None,
+            ..fact("tcp", "max_user_port", "")
+        },
+        FactView {
+            state: "unknown".to_owned(),
+            value: None,
+            reason: Some("access denied".to_owned()),
+            last_read: Some("30".to_owned()),
+            ..fact("tcp", "timed_wait_delay_s", "")
+        },
+        FactView {
+            item: Some(HOSTILE.to_owned()),
+            ..fact("nics", "nic_driver_version", HOSTILE)
+        },
+        FactView {
+            item: Some("KB5005112".to_owned()),
+            ..fact("hotfixes", "hotfix_installed_on", "8/12/2021")
+        },
+    ];
+    view
+}
+
+/// Two changes, newest first.
+pub fn drift() -> Vec<DriftView> {
+    let drift = |id, ago, fact: &str, item: Option<&str>, from: &str, to: &str| DriftView {
+        id,
+        at_ms: NOW - ago,
+        host: host("web-1", Vec::new()).id,
+        host_name: Some("web-1".to_owned()),
+        fact: fact.to_owned(),
+        item: item.map(str::to_owned),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    vec![
+        drift(
+            2,
+            HOUR,
+            "dynamic_range_tcp_v4",
+            None,
+            "49152-65535",
+            "1025-5000",
+        ),
+        drift(1, 2 * DAY, "nic_rss", Some(HOSTILE), "on", "absent"),
     ]
 }

@@ -396,3 +396,30 @@ fn the_version_is_said_with_and_without_a_controller() {
             .contains("controller  does not answer")
     );
 }
+
+#[test]
+fn changed_settings_are_a_table_newest_first() {
+    let controller = Controller::start();
+    assert_snapshot!(controller.stdout(&["get", "drift", "web-1", "--since", "7d"]));
+    let asked = controller.requests().join("\n");
+    assert!(
+        asked.contains("/api/v1/hosts/web-1/drift?since_ms="),
+        "{asked}"
+    );
+    let csv = controller.stdout(&["get", "drift", "-o", "csv"]);
+    assert!(
+        csv.starts_with("id,at_ms,time,host,host_name,fact,item,from,to\n"),
+        "{csv}"
+    );
+    assert_eq!(csv.lines().count(), 3);
+}
+
+#[test]
+fn a_described_host_tells_its_configuration_as_json_too() {
+    let controller = Controller::start();
+    let text = controller.stdout(&["describe", "host", "web-1", "-o", "json"]);
+    let described: Value = serde_json::from_str(&text).unwrap();
+    let facts = described["configuration"]["facts"].as_array().unwrap();
+    assert_eq!(facts.len(), 5);
+    assert_eq!(facts[2]["last_read"], "30");
+}

@@ -224,6 +224,13 @@ pub fn cursor_limit() -> String {
     "the next_cursor of an answer to the same question".to_owned()
 }
 
+/// The place in a list by time that a cursor of the form `TIME.ID` names.
+#[must_use]
+pub fn place_of_cursor(cursor: &str) -> Option<(Timestamp, i64)> {
+    let (at, id) = cursor.split_once('.')?;
+    Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -46,7 +46,7 @@ pub async fn list(
     let xml = params.parsed("with", || "xml".to_owned(), is_xml)?;
     let query = EventQuery {
         host: fleet::find_host(&app, &host)?,
-        before: params.parsed("cursor", fleet::cursor_limit, place_of_cursor)?,
+        before: params.parsed("cursor", fleet::cursor_limit, fleet::place_of_cursor)?,
         since: params
             .number("since_ms", i64::MIN..=i64::MAX)?
             .map(Timestamp::from_unix_ms),
@@ -63,11 +63,6 @@ pub async fn list(
         .map(|event| format!("{}.{}", event.at.unix_ms(), event.id));
     let items = events.into_iter().map(view).collect();
     Ok(Json(Page { items, next_cursor }))
-}
-
-fn place_of_cursor(cursor: &str) -> Option<(Timestamp, i64)> {
-    let (at, id) = cursor.split_once('.')?;
-    Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?))
 }
 
 /// An event in one line: its source and id, how many times, and what it says.

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::{events, forecast, history, host_events, hosts, live, status, tokens};
+use super::{audits, events, forecast, history, host_events, hosts, live, status, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,6 +17,9 @@ use super::{events, forecast, history, host_events, hosts, live, status, tokens}
         hosts::detail,
         hosts::revoke,
         host_events::list,
+        audits::audit,
+        audits::drift_of_host,
+        audits::drift,
         history::history,
         history::compare,
         forecast::list,

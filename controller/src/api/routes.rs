@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
-use super::{events, forecast, history, host_events, hosts, live, openapi, status, tokens};
+use super::{audits, events, forecast, history, host_events, hosts, live, openapi, status, tokens};
 use crate::app::App;
 use crate::web;
 
@@ -94,7 +94,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 27] = [
+pub static ROUTES: [Route; 30] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -103,6 +103,15 @@ pub static ROUTES: [Route; 27] = [
     }),
     api(GET, "/api/v1/hosts/{host}/events", Role::Viewer, || {
         routing::get(host_events::list)
+    }),
+    api(GET, "/api/v1/hosts/{host}/audit", Role::Viewer, || {
+        routing::get(audits::audit)
+    }),
+    api(GET, "/api/v1/hosts/{host}/drift", Role::Viewer, || {
+        routing::get(audits::drift_of_host)
+    }),
+    api(GET, "/api/v1/drift", Role::Viewer, || {
+        routing::get(audits::drift)
     }),
     api(POST, "/api/v1/hosts/{host}/revoke", Role::Admin, || {
         routing::post(hosts::revoke)

@@ -122,6 +122,8 @@ pub(crate) struct Session {
     pub(crate) host: HostId,
     pub(crate) id: SessionId,
     pub(crate) lane: Lane,
+    /// The host's clock less the controller's, in milliseconds, as its greeting showed it.
+    pub(crate) skew_ms: i64,
     pub(crate) outbound: mpsc::Sender<Result<ControllerFrame, Status>>,
     /// Cancelled when the host is revoked or another session takes over.
     pub(crate) cut: CancellationToken,
@@ -162,7 +164,10 @@ async fn first_frame(frames: &mut Streaming<AgentFrame>) -> Result<Hello, Status
     match frame.and_then(|frame| frame.kind) {
         Some(agent_frame::Kind::Hello(hello)) => Ok(hello),
         Some(
-            agent_frame::Kind::Records(_) | agent_frame::Kind::Gap(_) | agent_frame::Kind::Spool(_),
+            agent_frame::Kind::Records(_)
+            | agent_frame::Kind::Gap(_)
+            | agent_frame::Kind::Spool(_)
+            | agent_frame::Kind::Audit(_),
         )
         | None => Err(Status::invalid_argument("the first frame must be hello")),
     }
@@ -204,6 +209,7 @@ async fn introduce(
         id: SessionId::new(app.entropy.u64()),
         host,
         lane: opened.lane,
+        skew_ms,
         outbound,
         cut: CancellationToken::new(),
         app,
@@ -219,6 +225,7 @@ async fn introduce(
         settings: Some(Settings {
             sample_interval_ms: 0,
         }),
+        takes_audits: true,
     };
     session
         .send(controller_frame::Kind::Welcome(welcome))

@@ -1,4 +1,4 @@
-//! What is only kept for a while: notices, hosts' events, hourly rows, join tokens that nobody can use. History has its
+//! What is only kept for a while: notices, hosts' events and drift, hourly rows, join tokens that nobody can use. History has its
 //! compactor.
 
 use std::sync::Arc;
@@ -18,6 +18,9 @@ const NOTICES_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// Events of hosts are kept this long after they came.
 pub const EVENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
+/// Changes of hosts' configuration are kept this long.
+pub const DRIFTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
 /// A join token is listed for this long after its end, so that one can see what it was.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -31,6 +34,8 @@ pub struct ExpireStatus {
     pub notices: u64,
     /// Events of hosts.
     pub events: u64,
+    /// Changes of hosts' configuration.
+    pub drifts: u64,
     /// Rows of `host_hourly`.
     pub hours: u64,
     /// Join tokens.
@@ -84,6 +89,9 @@ impl Expirer {
             let events = tx
                 .events_delete_before(now.saturating_sub(EVENTS_KEPT), ROWS_MAX)
                 .await?;
+            let drifts = tx
+                .drift_delete_before(now.saturating_sub(DRIFTS_KEPT), ROWS_MAX)
+                .await?;
             let hours = tx
                 .host_hourly_delete_before(now.saturating_sub(self.hours_kept), ROWS_MAX)
                 .await?;
@@ -93,9 +101,10 @@ impl Expirer {
             tx.commit().await?;
             status.notices += notices;
             status.events += events;
+            status.drifts += drifts;
             status.hours += hours;
             status.tokens += tokens;
-            let is_done = [notices, events, hours, tokens]
+            let is_done = [notices, events, drifts, hours, tokens]
                 .iter()
                 .all(|deleted| *deleted < u64::from(ROWS_MAX));
             if is_done || stop.is_cancelled() {

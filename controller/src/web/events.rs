@@ -87,6 +87,7 @@ impl EventRow {
                 NoticeKind::ForecastChanged
                 | NoticeKind::HostQuarantined
                 | NoticeKind::SamplesDropped
+                | NoticeKind::ConfigurationChanged
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(

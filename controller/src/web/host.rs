@@ -1,5 +1,6 @@
 //! `/hosts/{host}`: one host.
 
+mod audit;
 mod now;
 
 use std::sync::Arc;
@@ -11,10 +12,12 @@ use axum::response::Response;
 use tidemark_model::view::{HostDetail, PortSpaceView};
 use tidemark_model::{HostId, Timestamp};
 
+use self::audit::Configuration;
 use self::now::Now;
 use super::events::{EventRow, rows_of_host};
 use super::standing;
 use super::{Frame, for_person, page as respond};
+use crate::api::audits;
 use crate::api::fleet;
 use crate::api::guard::Asking;
 use crate::api::params::Params;
@@ -74,6 +77,7 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
         now,
+        configuration: Configuration::of(audits::view_of(app, id).await?, app.clock.now()),
         events: rows_of_host(app, id, EVENTS).await?,
         ranges: &RANGES,
         range: range.0,
@@ -176,5 +180,6 @@ struct HostPage {
     range: &'static str,
     range_ms: i64,
     now: Now,
+    configuration: Configuration,
     events: Vec<EventRow>,
 }

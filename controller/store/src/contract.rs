@@ -10,6 +10,7 @@ use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 mod cursors;
 mod events;
 mod history;
+mod host_audits;
 mod hosts;
 mod notices;
 mod open;

@@ -70,6 +70,8 @@ notice_kinds! {
     ForecastChanged = "forecast_changed",
     /// The host's event log or a replay reported something.
     HostEvent = "host_event",
+    /// A host's configuration differs from what its last audit found.
+    ConfigurationChanged = "configuration_changed",
     /// A join token or an API token was made.
     TokenCreated = "token_created",
     /// The controller started or stopped.

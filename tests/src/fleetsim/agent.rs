@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_agent::audit::AuditFeed;
 use tidemark_agent::identity::Vault;
 use tidemark_agent::link::Dialer;
 use tidemark_agent::outbox::{MemoryLimits, MemoryOutbox, OutboxHandle};
@@ -152,6 +153,7 @@ impl Agent {
             dialer,
             vault: Arc::clone(&self.vault),
             outbox: self.outbox.clone(),
+            audits: AuditFeed::none(),
             clock: self.clock.clone(),
             entropy: Entropy::System,
             events: Box::new(move |event| ledger.take(&event)),

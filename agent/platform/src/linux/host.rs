@@ -22,13 +22,15 @@ pub fn os() -> String {
         Some((major, minor)) => format!("Linux {major}.{minor}"),
         None => format!("Linux {release}"),
     };
-    match procfile::text("/etc/os-release")
-        .ok()
-        .and_then(|text| distribution(&text))
-    {
+    match distribution_name() {
         Some(distribution) => format!("{kernel} ({distribution})"),
         None => kernel,
     }
+}
+
+/// Name and version of the distribution; `None` when it does not say.
+pub(super) fn distribution_name() -> Option<String> {
+    distribution(&procfile::text("/etc/os-release").ok()?)
 }
 
 /// Major and minor version of the kernel; `None` when it does not begin with two numbers.

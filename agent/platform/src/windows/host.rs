@@ -11,6 +11,7 @@ use windows_sys::Win32::System::ProcessStatus::{K32GetPerformanceInfo, PERFORMAN
 use windows_sys::Win32::System::SystemInformation::{
     ComputerNamePhysicalDnsHostname, GetComputerNameExW, GetSystemTimeAsFileTime, OSVERSIONINFOW,
 };
+use windows_sys::Win32::System::Threading::{ALL_PROCESSOR_GROUPS, GetActiveProcessorCount};
 
 use super::own::{duration_of, tick_time};
 use super::text::from_wide;
@@ -112,17 +113,52 @@ pub fn boot_time() -> Result<Duration, ReadError> {
 /// # Errors
 /// When the system does not tell.
 pub fn open_files() -> Result<u64, ReadError> {
+    Ok(u64::from(
+        performance("how many handles are open")?.HandleCount,
+    ))
+}
+
+/// Memory of the whole host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Memory {
+    pub(super) physical_bytes: u64,
+    /// Nonpaged pool of the kernel.
+    pub(super) kernel_nonpaged_bytes: u64,
+}
+
+/// How much memory there is, and how much of it the kernel holds for good.
+pub(super) fn memory() -> Result<Memory, ReadError> {
+    let info = performance("how much memory it has")?;
+    // Both are counted in pages.
+    let bytes = |pages: usize| {
+        let bytes = pages.saturating_mul(info.PageSize);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    };
+    Ok(Memory {
+        physical_bytes: bytes(info.PhysicalTotal),
+        kernel_nonpaged_bytes: bytes(info.KernelNonpaged),
+    })
+}
+
+/// Processors that the system uses, of all groups; `None` when it does not tell.
+pub(super) fn processors() -> Option<u32> {
+    // SAFETY: the call takes a number alone.
+    let processors = unsafe { GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) };
+    (processors > 0).then_some(processors)
+}
+
+fn performance(what: &'static str) -> Result<PERFORMANCE_INFORMATION, ReadError> {
     let mut info = PERFORMANCE_INFORMATION::default();
     let bytes = u32::try_from(size_of_val(&info)).unwrap_or(0);
     // SAFETY: the structure is as large as `bytes` says.
     let succeeded = unsafe { K32GetPerformanceInfo(ptr::from_mut(&mut info), bytes) };
     if succeeded == 0 {
         return Err(ReadError::System {
-            what: "how many handles are open",
+            what,
             source: io::Error::last_os_error(),
         });
     }
-    Ok(u64::from(info.HandleCount))
+    Ok(info)
 }
 
 /// Whether the owner of every socket can be told: Windows tells everybody, Wine tells nobody.

@@ -144,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn german_and_japanese_netsh_are_understood_in_their_code_pages() {
+        let german = b"\r\nProtokoll tcp Dynamischer Portbereich\r\n---------\r\n\
+            Startport       : 49152\r\nAnzahl von Ports : 16384\r\n\r\n";
+        // Shift JIS, whose second bytes may be letters of ASCII.
+        let japanese = b"\r\n\x83v\x83\x8d\x83g\x83R\x83\x8b tcp \x82\xcc\x93\xae\x93I\r\n-----\r\n\
+            \x8aJ\x8en\x83|\x81[\x83g        : 1025\r\n\x83|\x81[\x83g\x90\x94          : 64510\r\n";
+        let ranges = [&german[..], japanese].map(|text| in_netsh_output(text).unwrap());
+        let ends = ranges.map(|range| (range.first, range.last));
+        assert_eq!(ends, [(49_152, 65_535), (1025, 65_534)]);
+    }
+
+    #[test]
     fn output_without_a_range_states_none() {
         for text in [
             "",

@@ -7,10 +7,11 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tidemark_model::Seq;
 use tidemark_model::notice::NoticeKind;
 use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::audit::audit_from_wire;
 use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
 use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
 use tidemark_proto::v1::{
-    Ack, AgentFrame, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
+    Ack, AgentFrame, HostAudit, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
@@ -26,6 +27,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
 const FRAMES_AT_ONCE: NonZeroU32 = NonZeroU32::new(400).expect("400 is not 0");
 
+/// Audits that an agent may send over time, and at once: each may cost a transaction of the database.
+const AUDIT_PERIOD: Duration = Duration::from_secs(5);
+const AUDITS_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
+
 /// Runs the session until the agent ends it, it is cut, or it drained.
 pub(super) async fn run(
     session: Session,
@@ -37,6 +42,7 @@ pub(super) async fn run(
         limiter: RateLimiter::direct(
             Quota::per_second(FRAMES_PER_SECOND).allow_burst(FRAMES_AT_ONCE),
         ),
+        audit_limiter: RateLimiter::direct(audit_quota()),
         acked,
         expected: acked.next().get(),
         session,
@@ -65,10 +71,18 @@ pub(super) async fn run(
     }
 }
 
+/// See [`AUDIT_PERIOD`].
+fn audit_quota() -> Quota {
+    Quota::with_period(AUDIT_PERIOD)
+        .unwrap_or_else(|| Quota::per_second(AUDITS_AT_ONCE))
+        .allow_burst(AUDITS_AT_ONCE)
+}
+
 struct Running {
     session: Session,
     decoder: BatchDecoder,
     limiter: DefaultDirectRateLimiter,
+    audit_limiter: DefaultDirectRateLimiter,
     acked: Seq,
     /// The first seq that was not delivered yet.
     expected: u64,
@@ -120,6 +134,7 @@ impl Running {
                 self.deliver(Delivered::Gap(gap), heartbeat).await
             }
             Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
+            Some(agent_frame::Kind::Audit(audit)) => self.take_audit(audit).await,
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
                 "hello must be the first frame, and only the first",
             )),
@@ -127,6 +142,18 @@ impl Running {
                 "an empty frame, or one of a newer protocol",
             )),
         }
+    }
+
+    /// An audit is taken whole or refused whole.
+    async fn take_audit(&self, audit: HostAudit) -> Result<(), Status> {
+        self.audit_limiter.until_ready().await;
+        let audit = audit_from_wire(audit).map_err(|error| self.refused(&error))?;
+        let Session {
+            app, host, skew_ms, ..
+        } = &self.session;
+        app.take_audit(*host, audit, *skew_ms)
+            .await
+            .map_err(|error| status_of(&error))
     }
 
     /// Holds the agent to ascending seqs without holes: what is missing must be said in a gap.

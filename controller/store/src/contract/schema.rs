@@ -21,6 +21,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::entities::STATEMENTS,
     crate::events::STATEMENTS,
     crate::heads::STATEMENTS,
+    crate::host_audits::STATEMENTS,
     crate::host_hourly::STATEMENTS,
     crate::hosts::STATEMENTS,
     crate::join_tokens::STATEMENTS,

@@ -1,0 +1,149 @@
+//! The auditor as its session meets it: news wakes, a hanging topic is given up alone, nothing too large is told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidemark_model::Timestamp;
+use tidemark_model::audit::{
+    AuditFact, FactKey, FactName, FactState, FactValue, Topic, TopicState,
+};
+use tidemark_platform::ReadError;
+use tidemark_proto::convert::audit::{AUDIT_BYTES_MAX, audit_bytes};
+
+use super::*;
+
+fn fact(name: FactName, value: u64) -> AuditFact {
+    AuditFact {
+        key: FactKey::of(name),
+        state: FactState::Known(FactValue::Number(value)),
+    }
+}
+
+fn topics(
+    topics: &'static [Topic],
+    read: fn(Topic) -> Result<Vec<AuditFact>, ReadError>,
+) -> Topics {
+    Topics {
+        topics,
+        read,
+        timeout: Duration::from_millis(200),
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn only_an_audit_that_says_something_new_wakes_the_session() {
+    static READINGS: AtomicU64 = AtomicU64::new(0);
+    // The uptime moves each time, the port at the fifth.
+    fn read(_: Topic) -> Result<Vec<AuditFact>, ReadError> {
+        let reading = READINGS.fetch_add(1, Ordering::AcqRel);
+        let uptime = fact(FactName::UptimeSeconds, reading);
+        Ok(vec![uptime, fact(FactName::MaxUserPort, reading / 5)])
+    }
+    let reader = Reader::new(topics(&[Topic::System], read));
+    let interval = Duration::from_millis(5);
+    let auditor = Auditor::start(reader, interval, Clock::System, Entropy::System).unwrap();
+    let mut feed = auditor.feed();
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        within(feed.changed()).await;
+        let audit = feed.newest().unwrap();
+        told.push(audit.number(FactName::MaxUserPort).unwrap());
+    }
+    assert_eq!(told, [0, 1, 2]);
+    auditor.stop().await.unwrap();
+}
+
+#[test]
+fn a_topic_that_hangs_is_given_up_alone_and_not_asked_again() {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    fn read(topic: Topic) -> Result<Vec<AuditFact>, ReadError> {
+        if topic == Topic::Nics {
+            ASKED.fetch_add(1, Ordering::AcqRel);
+            loop {
+                std::thread::park();
+            }
+        }
+        Ok(vec![fact(FactName::MaxUserPort, 1)])
+    }
+    let mut reader = Reader::new(topics(&[Topic::Nics, Topic::Tcp], read));
+    let reasons: Vec<_> = (0..2)
+        .map(|_| {
+            let audit = reader.audit(Timestamp::EPOCH);
+            assert_eq!(audit.number(FactName::MaxUserPort), Some(1));
+            audit.topics.get(&Topic::Nics).cloned().unwrap()
+        })
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            TopicState::unread("no answer within 0 s"),
+            TopicState::unread("an earlier reading has not come back")
+        ]
+    );
+    assert_eq!(ASKED.load(Ordering::Acquire), 1);
+}
+
+#[test]
+fn what_cannot_be_read_says_why_and_what_is_too_large_is_left_out() {
+    fn read(topic: Topic) -> Result<Vec<AuditFact>, ReadError> {
+        let text = FactState::Known(FactValue::text(&"\u{1f300}".repeat(1_000)));
+        let items = |name: FactName, count: usize| {
+            let fact = |number: usize| AuditFact {
+                key: FactKey::of_item(name, &number.to_string()),
+                state: text.clone(),
+            };
+            Ok((0..count).map(fact).collect())
+        };
+        match topic {
+            Topic::Hotfixes => items(FactName::HotfixInstalledOn, 250),
+            Topic::Nics => items(FactName::NicDescription, 100),
+            Topic::TcpTemplates => items(FactName::TemplateAutotuning, 3_000),
+            _ => Err(ReadError::System {
+                what: "its port settings",
+                source: io::Error::from(io::ErrorKind::PermissionDenied),
+            }),
+        }
+    }
+    const ALL: &[Topic] = &[
+        Topic::Hotfixes,
+        Topic::Nics,
+        Topic::TcpTemplates,
+        Topic::Ports,
+    ];
+    let audit = Reader::new(topics(ALL, read)).audit(Timestamp::EPOCH);
+    assert!(audit_bytes(&audit) <= AUDIT_BYTES_MAX);
+    assert_eq!(audit.items(FactName::NicDescription).count(), 100);
+    let unread = |topic| match audit.topics.get(&topic) {
+        Some(TopicState::Unread(reason)) => reason.to_string(),
+        _ => String::new(),
+    };
+    assert_eq!(unread(Topic::Hotfixes), "its facts are too long to be sent");
+    assert_eq!(unread(Topic::TcpTemplates), "more than 2048 facts in all");
+    assert!(
+        unread(Topic::Ports).contains("permission denied"),
+        "{}",
+        unread(Topic::Ports)
+    );
+    assert_eq!(unread(Topic::Nics), "");
+}
+
+#[test]
+fn the_real_thing_finds_this_hosts_range() {
+    let audit = Reader::new(Topics::OF_SYSTEM).audit(Timestamp::EPOCH);
+    assert!(audit.dynamic_range(tidemark_model::Protocol::Tcp).is_some());
+}
+
+#[test]
+fn times_are_spread_around_the_interval() {
+    let interval = Duration::from_secs(900);
+    let times: Vec<u64> = (0..1_000)
+        .map(|random| jittered(interval, random).as_secs())
+        .collect();
+    assert_eq!(times.iter().min(), Some(&810));
+    assert_eq!(times.iter().max(), Some(&990));
+}
