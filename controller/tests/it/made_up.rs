@@ -12,6 +12,7 @@ use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
 use tidemark_controller::settings::Settings;
 use tidemark_history::compact::Retention;
+use tidemark_model::host::CapabilityReport;
 use tidemark_model::sample::{
     AgentCost, CountQuality, CounterRates, DestinationSample, OwnerCounts, OwnerSample,
     PortSpaceSample, ProcessIdentity, WatchGroupSample,
@@ -124,6 +125,18 @@ impl MadeUp {
         tx.commit().await.unwrap();
         app.live.put(profile_of(&stored));
         id
+    }
+
+    /// A host's agent says what it sees there.
+    pub async fn report(&self, id: HostId, capabilities: Vec<CapabilityReport>) {
+        let app = &self.started.app;
+        let mut tx = app.store.begin().await.unwrap();
+        let mut stored = tx.host_find(id).await.unwrap().unwrap();
+        stored.facts.capabilities = capabilities;
+        tx.host_update_facts(id, &stored.facts).await.unwrap();
+        let stored = tx.host_find(id).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        app.live.put(profile_of(&stored));
     }
 
     /// Opens a session; the token is cancelled when the controller ends it.

@@ -1,9 +1,12 @@
 //! The pages as rendered: hostile names, gaps, order, nothing inline.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use tidemark_model::Role;
+use tidemark_model::host::{Capability, CapabilityReport, CapabilityState};
+use tidemark_model::view::HostDetail;
 
 use crate::api::client;
 use crate::made_up::{MadeUp, sample};
@@ -34,6 +37,50 @@ async fn an_empty_fleet_says_how_to_add_a_host() {
     ] {
         assert!(html.contains(part), "{part}");
     }
+}
+
+#[tokio::test]
+async fn a_host_shows_what_its_agent_sees_and_what_nobody_told_as_unknown() {
+    let fleet = MadeUp::start().await;
+    let os = "Windows Server 2012 R2 (9600)";
+    let id = fleet.host_with("old-1", os, BTreeMap::new()).await;
+    let bound = CapabilityReport {
+        how: Some("afd".into()),
+        why: Some("no <b>export</b>".into()),
+        ..CapabilityReport::new(Capability::BoundSockets, CapabilityState::Partly)
+    };
+    fleet.report(id, vec![bound]).await;
+    let now = fleet.started.app.clock.now();
+    fleet.deliver(id, vec![sample(now, 500, 20)]).await;
+    let html = page(&fleet, &format!("/hosts/{id}")).await;
+    let html = html.replace("&#60;", "&lt;").replace("&#62;", "&gt;");
+    for part in [
+        "What the agent sees",
+        "<dt>bound sockets</dt><dd><bdi>partly, by afd: no &lt;b&gt;export&lt;/b&gt;</bdi></dd>",
+        "<dt>netsh</dt><dd><span class=\"unknown\">unknown</span></dd>",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    let token = fleet.token(Role::Viewer).await;
+    let url = fleet.url(&format!("/api/v1/hosts/{id}"));
+    let answer = client().get(url).bearer_auth(token).send().await.unwrap();
+    let detail: HostDetail = answer.json().await.unwrap();
+    let told: Vec<_> = detail
+        .capability_reports
+        .iter()
+        .map(|report| (report.name.as_str(), report.state.as_str()))
+        .collect();
+    let expected = [
+        ("bound_sockets", "partly"),
+        ("all_owners", "unknown"),
+        ("all_namespaces", "unknown"),
+        ("events", "unknown"),
+        ("netsh", "unknown"),
+        ("wmi", "unknown"),
+    ];
+    assert_eq!(told, expected);
+    // With a reservation it is not among what the agent has.
+    assert!(detail.capabilities.is_empty(), "{detail:?}");
 }
 
 #[tokio::test]

@@ -44,6 +44,16 @@ impl FakeLog {
         self.state().records.push((record_id, at_ms, xml));
     }
 
+    /// A service that changed its state, which hosts write often.
+    fn write_service(&self, record_id: u64, at_ms: i64) {
+        let at = jiff::Timestamp::from_millisecond(at_ms).unwrap();
+        let xml = format!(
+            "<Event><System><Provider Name='Service Control Manager'/><EventID>7036</EventID>\
+             <TimeCreated SystemTime='{at}'/><EventRecordID>{record_id}</EventRecordID></System></Event>"
+        );
+        self.state().records.push((record_id, at_ms, xml));
+    }
+
     fn clear(&self) {
         let mut state = self.state();
         state.records.clear();
@@ -192,6 +202,35 @@ impl Rig {
             tokio::task::yield_now().await;
         }
     }
+}
+
+#[tokio::test]
+async fn what_hosts_write_often_is_told_in_bounded_number_and_never_of_the_past() {
+    let rig = Rig::new();
+    for record_id in 1..=50 {
+        rig.log.write_service(record_id, NOW_MS - 60_000);
+    }
+    rig.log.write(51, NOW_MS - 50_000);
+    for record_id in 52..=99 {
+        rig.log.write_service(record_id, NOW_MS + 1_000);
+    }
+    rig.log.write(100, NOW_MS + 2_000);
+    let reader = rig.start();
+    rig.until(|rig| rig.told().0.contains(&100)).await;
+    // Records 52 to 71 are the first twenty of their hour.
+    let expected: Vec<u64> = [51].into_iter().chain(52..72).chain([100]).collect();
+    assert_eq!(rig.told().0, expected);
+    // An hour later the next one stands for those that were left out.
+    rig.log.write_service(101, NOW_MS + 3_700_000);
+    rig.until(|rig| rig.told().0.contains(&101)).await;
+    let last = rig.hits().pop().unwrap();
+    assert_eq!(last.count, 29);
+    assert!(
+        last.text.contains("28 like it were left out"),
+        "{}",
+        last.text
+    );
+    reader.stop().await.unwrap();
 }
 
 #[tokio::test]
