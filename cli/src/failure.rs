@@ -138,6 +138,11 @@ pub enum TokenSent {
 }
 
 impl Failure {
+    /// Whether the controller says that it cannot tell for the moment.
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 503)
+    }
+
     /// Whether the controller says that there is no such thing.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.status == 404)

@@ -97,7 +97,7 @@ impl Reader {
         }
         match answered.recv_timeout(self.topics.timeout) {
             Ok(Ok(facts)) => Ok(facts),
-            Ok(Err(error)) => Err(chain(&error).into()),
+            Ok(Err(error)) => Err(chain(&error)),
             Err(RecvTimeoutError::Timeout) => {
                 self.hanging.insert(topic, answered);
                 let seconds = self.topics.timeout.as_secs();

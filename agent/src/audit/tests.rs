@@ -97,13 +97,16 @@ fn what_cannot_be_read_says_why_and_what_is_too_large_is_left_out() {
                 key: FactKey::of_item(name, &number.to_string()),
                 state: text.clone(),
             };
-            Ok((0..count).map(fact).collect())
+            (0..count).map(fact).collect::<Vec<_>>()
         };
-        match topic {
-            Topic::Hotfixes => items(FactName::HotfixInstalledOn, 250),
-            Topic::Nics => items(FactName::NicDescription, 100),
-            Topic::TcpTemplates => items(FactName::TemplateAutotuning, 3_000),
-            _ => Err(ReadError::System {
+        let many = [
+            (Topic::Hotfixes, FactName::HotfixInstalledOn, 250),
+            (Topic::Nics, FactName::NicDescription, 100),
+            (Topic::TcpTemplates, FactName::TemplateAutotuning, 3_000),
+        ];
+        match many.iter().find(|(found, _, _)| *found == topic) {
+            Some((_, name, count)) => Ok(items(*name, *count)),
+            None => Err(ReadError::System {
                 what: "its port settings",
                 source: io::Error::from(io::ErrorKind::PermissionDenied),
             }),

@@ -375,7 +375,7 @@ async fn a_stop_without_a_controller_does_not_wait_for_the_drain() {
 }
 
 /// Audits of a host whose range ends at `last`, at different times.
-fn audit(last: u16) -> Option<Arc<HostAudit>> {
+fn audit(last: u16) -> Arc<HostAudit> {
     let name = FactName::DynamicRange;
     let range = PortRange::new(1, last).unwrap();
     let mut audit = HostAudit::empty(Timestamp::from_unix_ms(i64::from(last)));
@@ -384,7 +384,7 @@ fn audit(last: u16) -> Option<Arc<HostAudit>> {
         key: FactKey::of(name),
         state: FactState::Known(FactValue::Range(range)),
     });
-    Some(Arc::new(audit))
+    Arc::new(audit)
 }
 
 #[tokio::test]
@@ -393,12 +393,12 @@ async fn the_configuration_is_told_after_each_greeting_and_when_it_changes() {
     let mut controller = TestController::start().await;
     let mut host = Host::enrolled(&controller).await;
     host.audits = feed;
-    newest.send_replace(audit(10));
+    newest.send_replace(Some(audit(10)));
     host.start(&controller);
     controller
         .until("the first audit", |world| world.audits.len() == 1)
         .await;
-    newest.send_replace(audit(20));
+    newest.send_replace(Some(audit(20)));
     controller
         .until("a changed audit", |world| world.audits.len() == 2)
         .await;
@@ -420,13 +420,13 @@ async fn a_controller_that_does_not_take_audits_gets_none() {
     controller.set(|knobs| knobs.takes_audits = false);
     let mut host = Host::enrolled(&controller).await;
     host.audits = feed;
-    newest.send_replace(audit(10));
+    newest.send_replace(Some(audit(10)));
     host.start(&controller);
     host.append(1..=1);
     controller
         .until("a record", |world| world.records.len() == 1)
         .await;
-    newest.send_replace(audit(20));
+    newest.send_replace(Some(audit(20)));
     host.append(2..=2);
     let world = controller
         .until("another record", |world| world.records.len() == 2)

@@ -51,17 +51,26 @@ pub struct Description {
     /// Its state and its newest sample.
     #[serde(flatten)]
     pub detail: HostDetail,
-    /// How it is configured; `None` from a controller that does not say yet.
+    /// How it is configured; `None` from a controller that does not say yet, or cannot while its database is away.
     pub configuration: Option<HostAuditView>,
+    /// Why that cannot be told.
+    #[serde(skip)]
+    pub hindrance: Option<String>,
 }
 
 impl Description {
     async fn of(api: &Api, name: &str) -> Result<Self, Failure> {
         let detail = api.host(name).await?;
-        let configuration = api.audit(&detail.host.id).await?;
+        let (configuration, hindrance) = match api.audit(&detail.host.id).await {
+            Ok(configuration) => (configuration, None),
+            // What is known without the database is shown all the same.
+            Err(failure) if failure.is_unavailable() => (None, Some(failure.to_string())),
+            Err(failure) => return Err(failure),
+        };
         Ok(Self {
             detail,
             configuration,
+            hindrance,
         })
     }
 }
@@ -86,9 +95,12 @@ impl Report for Descriptions {
             .0
             .iter()
             .map(|host| {
-                let audit = host.configuration.as_ref();
-                let section = audit.map(|audit| configuration::section(audit, screen));
-                describe(&host.detail, screen) + &section.unwrap_or_default()
+                let section = match (&host.configuration, &host.hindrance) {
+                    (Some(audit), _) => configuration::section(audit, screen),
+                    (None, Some(hindrance)) => configuration::unknown(hindrance, screen),
+                    (None, None) => String::new(),
+                };
+                describe(&host.detail, screen) + &section
             })
             .collect();
         described.join("\n")

@@ -46,6 +46,19 @@ async fn drift(fleet: &MadeUp, path: &str) -> Page<DriftView> {
     get(fleet, path).await.json().await.unwrap()
 }
 
+/// The text of the notice of a change, which comes with the next commit.
+async fn first_notice(fleet: &MadeUp) -> String {
+    let path = "/api/v1/events?kind=configuration_changed";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let page: Page<EventView> = get(fleet, path).await.json().await.unwrap();
+        if let Some(notice) = page.items.first() {
+            return notice.text.clone();
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no notice came");
+    }
+}
+
 #[tokio::test]
 async fn a_change_is_listed_noted_and_dated_by_the_controllers_clock() {
     let fleet = MadeUp::start().await;
@@ -109,20 +122,7 @@ async fn a_change_is_listed_noted_and_dated_by_the_controllers_clock() {
     let page = get(&fleet, "/hosts/web-1").await.text().await.unwrap();
     assert!(page.contains("Deserves a look") && page.contains("65534"));
     assert!(!page.contains("<script>alert"), "{page}");
-    let notices = || async {
-        let page: Page<EventView> = get(&fleet, "/api/v1/events?kind=configuration_changed")
-            .await
-            .json()
-            .await
-            .unwrap();
-        page.items
-    };
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while notices().await.is_empty() {
-        assert!(tokio::time::Instant::now() < deadline, "no notice came");
-        tokio::task::yield_now().await;
-    }
-    let text = &notices().await[0].text;
+    let text = first_notice(&fleet).await;
     assert!(
         text.starts_with("max_user_port: 5000 -> 65534; nic_driver["),
         "{text}"

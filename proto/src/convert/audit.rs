@@ -199,7 +199,7 @@ mod tests {
         let range = PortRange::new(number / 2, number).unwrap();
         match shape {
             Shape::Number => FactValue::Number(number.into()),
-            Shape::Flag => FactValue::Flag(number % 2 == 0),
+            Shape::Flag => FactValue::Flag(number.is_multiple_of(2)),
             Shape::Text => FactValue::text(&number.to_string()),
             Shape::Range => FactValue::Range(range),
             Shape::Ranges => FactValue::Ranges(vec![range]),

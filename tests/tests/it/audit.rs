@@ -8,8 +8,8 @@ use tidemark_model::audit::view::{DriftView, FactView, HostAuditView};
 use tidemark_model::view::Page;
 use tidemark_proto::v1::{self, agent_frame, audit_fact};
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Finished, Machine, Peer, Process, STARTING, Up, Wine, on_own_network,
-    until,
+    AgentFolder, Controller, Finished, Machine, Peer, Process, SOON, STARTING, Up, Wine,
+    on_own_network, until,
 };
 
 /// An audit is due every second; Wine, on a busy machine, may take long for one.
@@ -116,12 +116,14 @@ fn a_changed_port_range_is_seen_by_api_command_line_and_page() -> anyhow::Result
         for words in ["Configuration", "20000-29999", "16384 are usual"] {
             ensure!(described.contains(words), "{words}: {described}");
         }
-        let page = controller
-            .sign_in()
-            .await?
-            .get(&format!("/hosts/{host}"))
-            .await?;
-        for words in ["Deserves a look", "20000-29999", "configuration changed"] {
+        // The line among the events comes with the next commit.
+        let operator = controller.sign_in().await?;
+        let page = until("the change on the page", SOON, async || {
+            let page = operator.get(&format!("/hosts/{host}")).await?;
+            Ok(page.contains("configuration changed").then_some(page))
+        })
+        .await?;
+        for words in ["Deserves a look", "20000-29999"] {
             ensure!(page.contains(words), "{words}: {page}");
         }
 

@@ -1,7 +1,8 @@
 //! The quick start on Postgres: the same as on SQLite, and a database that dies under it.
 
 use anyhow::Context as _;
-use tidemark_model::view::HistoryView;
+use tidemark_model::audit::view::{DriftView, HostAuditView};
+use tidemark_model::view::{HistoryView, Page};
 use tidemark_tests::harness::postgres::Postgres;
 use tidemark_tests::harness::{
     AgentFolder, Controller, Process, SOON, STARTING, Up, on_own_network, until,
@@ -49,8 +50,18 @@ fn a_database_that_is_killed_while_samples_flow_costs_none_of_them() -> anyhow::
         let controller = Controller::up(machine, &up).await?;
         let token = controller.join_token().await?;
         let folder = AgentFolder::create(machine, "agent", &token.controller, &token.token)?;
+        folder.add_config("audit.interval = \"1s\"")?;
+        machine.set_dynamic_ports(32_768, 60_999)?;
         let mut agent = folder.run()?;
         let stored = until_stored(&controller, 2).await?;
+        until("the first audit", SOON, async || {
+            let host = controller.only_host().await?.id;
+            let audit: HostAuditView = controller
+                .get(&format!("/api/v1/hosts/{host}/audit"))
+                .await?;
+            Ok(audit.taken_ms)
+        })
+        .await?;
         let operator = controller.sign_in().await?;
         let name = controller.only_host().await?.name;
         postgres.kill().await?;
@@ -64,12 +75,22 @@ fn a_database_that_is_killed_while_samples_flow_costs_none_of_them() -> anyhow::
         assert!(page.contains(&name), "what is known is shown");
         let asked = controller.cli(&["get", "hosts"]).await?;
         asked.succeeded().context("what is known is told")?;
+        let described = controller.cli(&["describe", "host", &name]).await?;
+        let described = described.succeeded().context("and described")?;
+        assert!(described.contains("Unknown: "), "{described}");
+        machine.set_dynamic_ports(20_000, 29_999)?;
         let refused = controller.cli(&["token", "create"]).await?;
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(refused.stderr.contains("database"), "{}", refused.stderr);
         assert!(agent.ended()?.is_none(), "{}", agent.said());
         postgres.restart().await?;
         until_stored(&controller, stored + 3).await?;
+        until("the setting that changed meanwhile", STARTING, async || {
+            let page: Page<DriftView> = controller.get("/api/v1/drift").await?;
+            let has_changed = page.items.iter().any(|drift| drift.to == "20000-29999");
+            Ok(has_changed.then_some(()))
+        })
+        .await?;
         assert_nothing_lost(&controller, &folder, &mut agent).await?;
         assert_eq!(controller.stop().await?.code(), Some(0));
         Ok(())

@@ -51,6 +51,12 @@ pub fn section(audit: &HostAuditView, screen: &Screen) -> String {
     text
 }
 
+/// The section while the configuration cannot be told.
+pub fn unknown(hindrance: &str, screen: &Screen) -> String {
+    let title = screen.paint.bold("Configuration");
+    format!("\n{title}\n  Unknown: {}\n", visible(hindrance))
+}
+
 /// A fact's name with the thing that it is of.
 pub fn fact_name(name: &str, item: Option<&str>) -> String {
     match item {

@@ -4,14 +4,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tidemark_model::Seq;
+use tidemark_model::error_code::ApiError as _;
 use tidemark_model::notice::NoticeKind;
+use tidemark_model::{ErrorCode, HostAudit, Seq};
 use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::audit::audit_from_wire;
 use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
 use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
 use tidemark_proto::v1::{
-    Ack, AgentFrame, HostAudit, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
+    self, Ack, AgentFrame, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
@@ -43,6 +44,7 @@ pub(super) async fn run(
             Quota::per_second(FRAMES_PER_SECOND).allow_burst(FRAMES_AT_ONCE),
         ),
         audit_limiter: RateLimiter::direct(audit_quota()),
+        audit: None,
         acked,
         expected: acked.next().get(),
         session,
@@ -62,7 +64,10 @@ pub(super) async fn run(
             }
             () = tokio::time::sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Ok(()),
             through = running.session.lane.acked() => running.send_ack(through).await?,
-            _ = heartbeat.tick() => running.send_ack(running.acked).await?,
+            _ = heartbeat.tick() => {
+                running.send_ack(running.acked).await?;
+                running.store_audit().await?;
+            }
             frame = frames.message() => match frame? {
                 Some(frame) => running.take(frame, &mut heartbeat).await?,
                 None => return Ok(()),
@@ -83,6 +88,8 @@ struct Running {
     decoder: BatchDecoder,
     limiter: DefaultDirectRateLimiter,
     audit_limiter: DefaultDirectRateLimiter,
+    /// The newest audit, while the database is away or full; the session lasts meanwhile.
+    audit: Option<HostAudit>,
     acked: Seq,
     /// The first seq that was not delivered yet.
     expected: u64,
@@ -145,15 +152,29 @@ impl Running {
     }
 
     /// An audit is taken whole or refused whole.
-    async fn take_audit(&self, audit: HostAudit) -> Result<(), Status> {
+    async fn take_audit(&mut self, audit: v1::HostAudit) -> Result<(), Status> {
         self.audit_limiter.until_ready().await;
         let audit = audit_from_wire(audit).map_err(|error| self.refused(&error))?;
+        self.audit = Some(audit);
+        self.store_audit().await
+    }
+
+    /// Stores the audit that waits. While the database is away it goes on waiting.
+    async fn store_audit(&mut self) -> Result<(), Status> {
+        let Some(audit) = self.audit.take() else {
+            return Ok(());
+        };
         let Session {
             app, host, skew_ms, ..
         } = &self.session;
-        app.take_audit(*host, audit, *skew_ms)
-            .await
-            .map_err(|error| status_of(&error))
+        match app.take_audit(*host, audit.clone(), *skew_ms).await {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Exhausted) => {
+                self.audit = Some(audit);
+                Ok(())
+            }
+            Err(error) => Err(status_of(&error)),
+        }
     }
 
     /// Holds the agent to ascending seqs without holes: what is missing must be said in a gap.
