@@ -1,7 +1,6 @@
 //! How this host is configured: the registry, WMI, `netsh`, and files of Windows and .NET.
 
 mod cards;
-mod com;
 mod dotnet;
 mod management;
 mod network;

@@ -8,9 +8,9 @@ use tidemark_model::PortRange;
 use tidemark_model::audit::{FactName, FactState, FactValue};
 use wmi::WMIConnection;
 
-use super::com::Joined;
 use crate::ReadError;
 use crate::audit_facts::{FactList, flag, ranges, text};
+use crate::windows::component::Membership;
 
 const STANDARD: &str = r"ROOT\StandardCimv2";
 const CIM: &str = r"ROOT\CIMV2";
@@ -148,7 +148,7 @@ fn ask<T: DeserializeOwned>(
 ) -> Result<Vec<T>, ReadError> {
     let told = |source| ReadError::System { what, source };
     // It outlives the connection.
-    let _com = Joined::join().map_err(told)?;
+    let _com = Membership::join().map_err(told)?;
     WMIConnection::with_namespace_path(namespace)
         .and_then(|connection| connection.raw_query(query))
         .map_err(|error| told(io::Error::other(error)))
