@@ -2,6 +2,7 @@
 //!
 //! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
 
+pub mod audit;
 pub mod delivery;
 pub mod duration;
 pub mod entity;
@@ -23,6 +24,7 @@ pub mod token;
 pub mod view;
 pub mod watch;
 
+pub use audit::HostAudit;
 pub use delivery::{GapReason, RecordGap, SpoolCounts};
 pub use entity::Entity;
 pub use error_code::ErrorCode;
