@@ -49,9 +49,8 @@ impl<'a> Events<'a> {
     /// Those of any of the ids.
     pub(crate) fn of_ids(&self, ids: &[Id]) -> Vec<&'a EventHit> {
         let is_one = |hit: &&&EventHit| {
-            ids.iter().any(|(source, code)| {
-                hit.code == *code && hit.source.eq_ignore_ascii_case(source)
-            })
+            ids.iter()
+                .any(|(source, code)| hit.code == *code && hit.source.eq_ignore_ascii_case(source))
         };
         self.fresh.iter().filter(is_one).copied().collect()
     }

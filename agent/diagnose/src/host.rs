@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidemark_model::audit::{FactName, HostAudit};
 use tidemark_model::{Sample, Timestamp};
 
 use crate::situation::{Os, Situation};
@@ -26,13 +27,20 @@ impl<'a> Host<'a> {
             .last()
             .map(|sample| sample.at.ms_since(sample.booted_at));
         let (build, revision) = windows_build(&situation.os_name);
+        let audited = |name| {
+            let number = situation
+                .audit
+                .as_ref()
+                .and_then(|audit| audit.number(name));
+            number.and_then(|number| u32::try_from(number).ok())
+        };
         Self {
             situation,
             uptime: uptime_ms
                 .and_then(|ms| u64::try_from(ms).ok())
                 .map(Duration::from_millis),
-            build,
-            revision,
+            build: audited(FactName::Build).or(build),
+            revision: audited(FactName::Revision).or(revision),
         }
     }
 
@@ -40,12 +48,65 @@ impl<'a> Host<'a> {
         self.situation.os == Os::Windows
     }
 
-    /// How long TIME_WAIT holds a port.
+    /// How long TIME_WAIT holds a port. Windows takes 30 to 300 s from the registry.
     pub(crate) fn time_wait(&self) -> Duration {
+        let set = self.number(FactName::TimedWaitDelaySeconds);
         match self.situation.os {
-            Os::Windows => WINDOWS_TIME_WAIT,
+            Os::Windows => set
+                .filter(|seconds| (30..=300).contains(seconds))
+                .map_or(WINDOWS_TIME_WAIT, Duration::from_secs),
             Os::Linux => LINUX_TIME_WAIT,
         }
+    }
+
+    /// The highest dynamic port by the registry; `None` when it is not set, or not known.
+    pub(crate) fn max_user_port(&self) -> Option<u64> {
+        self.number(FactName::MaxUserPort)
+    }
+
+    /// The kernel's nonpaged pool and the memory of the host, in bytes.
+    pub(crate) fn nonpaged_of_memory(&self) -> Option<(u64, u64)> {
+        Some((
+            self.number(FactName::KernelNonpagedBytes)?,
+            self.number(FactName::MemoryBytes)?,
+        ))
+    }
+
+    /// Ports that sockets may share by `SO_REUSE_UNICASTPORT`, of the template that has most; `None` when not known.
+    pub(crate) fn auto_reuse_ports(&self) -> Option<u32> {
+        let audit = self.audit()?;
+        let sizes = audit
+            .items(FactName::TemplateAutoReuseRange)
+            .filter_map(|(_, state)| state.ranges())
+            .map(|ranges| ranges.iter().map(|range| range.size()).sum());
+        sizes.max()
+    }
+
+    /// Says so when the TCP templates have different dynamic ranges.
+    pub(crate) fn templates_that_disagree(&self) -> Option<String> {
+        let ranges: Vec<(&str, String)> = self
+            .audit()?
+            .items(FactName::TemplateDynamicRange)
+            .filter_map(|(item, state)| match state.ranges()? {
+                [range] => Some((item, range.to_string())),
+                _ => None,
+            })
+            .collect();
+        let (_, first) = ranges.first()?;
+        let named: Vec<String> = ranges
+            .iter()
+            .map(|(item, range)| format!("{item} {range}"))
+            .collect();
+        let differ = ranges.iter().any(|(_, range)| range != first);
+        differ.then(|| format!("The templates have: {}.", named.join(", ")))
+    }
+
+    fn audit(&self) -> Option<&'a HostAudit> {
+        self.situation.audit.as_ref()
+    }
+
+    fn number(&self, name: FactName) -> Option<u64> {
+        self.audit()?.number(name)
     }
 
     /// Whether an event and a time belong together.

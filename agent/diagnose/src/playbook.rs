@@ -13,7 +13,10 @@ pub(crate) fn widen_range(os: Os, protocol: Protocol) -> PlaybookStep {
         Os::Windows => format!(
             "Widen the dynamic range until the next boot: netsh int ipv4 set dynamicport {protocol} start=10000 num=55535 store=active"
         ),
-        Os::Linux => "Widen the dynamic range: sysctl -w net.ipv4.ip_local_port_range=\"10000 65535\"".to_owned(),
+        Os::Linux => {
+            "Widen the dynamic range: sysctl -w net.ipv4.ip_local_port_range=\"10000 65535\""
+                .to_owned()
+        }
     };
     PlaybookStep {
         text,

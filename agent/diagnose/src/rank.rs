@@ -58,9 +58,9 @@ pub(crate) fn link_and_sort(findings: &mut Vec<Finding>, view: &View<'_>) {
         .map(|finding| (order(finding), finding.clone()))
         .collect();
     ordered.sort_by(|(a_order, a), (b_order, b)| {
-        b_order
-            .total_cmp(a_order)
-            .then_with(|| (a.rule, &a.port_space, &a.culprit).cmp(&(b.rule, &b.port_space, &b.culprit)))
+        b_order.total_cmp(a_order).then_with(|| {
+            (a.rule, &a.port_space, &a.culprit).cmp(&(b.rule, &b.port_space, &b.culprit))
+        })
     });
     *findings = ordered.into_iter().map(|(_, finding)| finding).collect();
     causes_first(findings);
@@ -93,10 +93,12 @@ fn explains(cause: &Finding, symptom: &Finding) -> bool {
     is_sure_cause(cause)
         && symptom.rule.kind() == RuleKind::Symptom
         && (symptom.port_space.is_none() || cause.port_space == symptom.port_space)
-        // A retry towards a dead destination says nothing of a saturated one unless it is the same.
-        && (symptom.rule != Rule::DestinationSaturated
-            || cause.culprit == symptom.culprit
-            || cause.rule == Rule::TimeWaitChurn)
+        // Sockets that are bound go nowhere.
+        && !(symptom.rule == Rule::DestinationSaturated
+            && matches!(
+                cause.rule,
+                Rule::BoundLeak | Rule::BoundInactiveLeak | Rule::HiddenOwner
+            ))
 }
 
 /// The surest cause of each symptom's port space is its cause.
@@ -170,8 +172,9 @@ fn causes_first(findings: &mut Vec<Finding>) {
 /// Rules of which one says all that the other says, and more, of the same port space.
 const REPEATED: [(Rule, Rule); 5] = [
     (Rule::BoundLeak, Rule::BoundInactiveLeak),
-    (Rule::SynSentPileUp, Rule::RetryLoop),
-    (Rule::BoundLeak, Rule::RetryLoop),
+    // The process's own growth, and on loopback the other end of the same connections.
+    (Rule::CloseWaitLeak, Rule::RetryLoop),
+    (Rule::CloseWaitLeak, Rule::FinWaitStuck),
     (Rule::WmiUdpLeak, Rule::UdpLeak),
     (Rule::PoolExhaustion, Rule::HiddenOwner),
 ];

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tidemark_model::audit::HostAudit;
 use tidemark_model::forecast::Forecast;
 use tidemark_model::host::Capability;
 use tidemark_model::sample::EventHit;
@@ -47,6 +48,8 @@ pub struct Situation {
     pub trends: BTreeMap<PortSpaceKey, Forecast>,
     /// Events of its log, in any order.
     pub events: Vec<EventHit>,
+    /// How the host is set; `None` where nobody read it.
+    pub audit: Option<HostAudit>,
     /// Median handles of the last seven days, by process image; empty where nobody keeps them.
     pub handle_medians: BTreeMap<Arc<str>, u32>,
     /// Other hosts that leak; `None` where they are not known.
@@ -75,6 +78,7 @@ impl Situation {
             samples: Vec::new(),
             trends: BTreeMap::new(),
             events: Vec::new(),
+            audit: None,
             handle_medians: BTreeMap::new(),
             peers: None,
         }

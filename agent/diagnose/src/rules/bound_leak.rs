@@ -80,10 +80,16 @@ fn of_owner(space: &SpaceView<'_>, owner: &OwnerSample, held: u32) -> Option<Cas
     let name = process(&owner.process);
     let series = space.owner_series(&owner.process, |o| o.counts.bound);
     let growth = space.growth_or_trend(&series, RATE_MIN, NEEDED, &owner.process.name);
-    let title = format!("{} leaks sockets that it bound and never closes", owner.process.name);
+    let title = format!(
+        "{} leaks sockets that it bound and never closes",
+        owner.process.name
+    );
     let case = Case::new(Rule::BoundLeak, 0.95, title)
         .process(&owner.process)
-        .seen(format!("{name} holds {} of the bound ports.", grouped(held)))
+        .seen(format!(
+            "{name} holds {} of the bound ports.",
+            grouped(held)
+        ))
         .seen_all(growth.per_minute().map(|per_minute| {
             let left = space.minutes_left(per_minute).unwrap_or(0.0);
             format!(
@@ -92,9 +98,11 @@ fn of_owner(space: &SpaceView<'_>, owner: &OwnerSample, held: u32) -> Option<Cas
                 grouped(space.newest.headroom())
             )
         }))
-        .seen_all(owner.handles.map(|handles| {
-            format!("It has {} open handles.", grouped(handles))
-        }))
+        .seen_all(
+            owner
+                .handles
+                .map(|handles| format!("It has {} open handles.", grouped(handles))),
+        )
         .step(collect_evidence())
         .step(restart(
             &owner.process,
@@ -123,7 +131,10 @@ fn hidden(view: &View<'_>, space: &SpaceView<'_>) -> Option<Finding> {
     let name = process(&owner.process);
     let series = space.owner_series(&owner.process, |o| o.handles.unwrap_or(0));
     let growth = space.growth_or_trend(&series, RATE_MIN, NEEDED, &owner.process.name);
-    let title = format!("{} probably leaks sockets that no table shows", owner.process.name);
+    let title = format!(
+        "{} probably leaks sockets that no table shows",
+        owner.process.name
+    );
     Some(
         Case::new(Rule::BoundLeak, 0.95, title)
             .in_space(space)

@@ -19,7 +19,9 @@ pub(super) fn find(view: &View<'_>) -> Vec<Finding> {
     if !view.events.of_id(TCP_EXHAUSTED).is_empty() {
         return Vec::new();
     }
-    let title = |to: &str| format!("Connections to {to} follow each other too closely: ports collide in TIME_WAIT");
+    let title = |to: &str| {
+        format!("Connections to {to} follow each other too closely: ports collide in TIME_WAIT")
+    };
     let case = if view.spaces.is_empty() {
         if hits.is_empty() {
             return Vec::new();

@@ -80,7 +80,9 @@ pub(super) fn without_reuse(view: &View<'_>) -> Vec<Finding> {
 
 /// The conditions of rule 7.
 fn concurrent(space: &SpaceView<'_>, case: Case) -> Option<Case> {
-    let established = space.sockets(TcpState::Established).min(space.newest.strong);
+    let established = space
+        .sockets(TcpState::Established)
+        .min(space.newest.strong);
     let is_load = space.strong_level() >= STRONG_MIN
         && share(established, space.newest.strong) >= ESTABLISHED_OF_STRONG;
     if !is_load {
@@ -94,11 +96,7 @@ fn concurrent(space: &SpaceView<'_>, case: Case) -> Option<Case> {
     };
     let case = match space.top_owner(|owner| owner.counts.ports) {
         Some((owner, held)) if share(held, space.newest.strong) >= 0.5 => {
-            let sentence = format!(
-                "{} holds {} ports.",
-                process(&owner.process),
-                grouped(held)
-            );
+            let sentence = format!("{} holds {} ports.", process(&owner.process), grouped(held));
             case.process(&owner.process).seen(sentence)
         }
         Some(_) | None => case,

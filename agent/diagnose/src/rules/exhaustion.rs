@@ -60,7 +60,9 @@ fn in_space(
         Refusal::Once => Case::new(rule, 0.97, gone).lacks("a second round of probes"),
         _ if !hits.is_empty() && level >= LEVEL_WITH_EVENT => Case::new(rule, 0.95, gone),
         _ if !hits.is_empty() => {
-            let over = format!("The system refused {name} ports in the last day, in a burst or for a while");
+            let over = format!(
+                "The system refused {name} ports in the last day, in a burst or for a while"
+            );
             let reason = format!("{} of the ports were in use when looked at", percent(level));
             Case::new(rule, 0.95, over).weigh(0.5, &reason)
         }
@@ -69,13 +71,10 @@ fn in_space(
         }
         Refusal::No | Refusal::Unknown => return None,
     };
-    let since = hits
-        .first()
-        .map(|hit| hit.at)
-        .or_else(|| {
-            let limit = f64::from(space.capacity()) * LEVEL_WITH_EVENT;
-            space.series(|s| s.in_use()).since_at_least(limit)
-        });
+    let since = hits.first().map(|hit| hit.at).or_else(|| {
+        let limit = f64::from(space.capacity()) * LEVEL_WITH_EVENT;
+        space.series(|s| s.in_use()).since_at_least(limit)
+    });
     let mut case = case
         .in_space(space)
         .since(since)
@@ -100,17 +99,15 @@ fn in_space(
         && let Some((owner, _)) = space.top_owner(|owner| owner.counts.ports)
         && !is_dns_pool(&owner.process.name, owner.counts.ports)
     {
-        case = case.step(restart(&owner.process, "names resolve, and its UDP ports are few"));
+        case = case.step(restart(
+            &owner.process,
+            "names resolve, and its UDP ports are few",
+        ));
     }
     Some(case.finish())
 }
 
-fn by_log_alone(
-    view: &View<'_>,
-    protocol: Protocol,
-    rule: Rule,
-    hits: &[&EventHit],
-) -> Finding {
+fn by_log_alone(view: &View<'_>, protocol: Protocol, rule: Rule, hits: &[&EventHit]) -> Finding {
     let title = format!("The system refused {} ports", name(protocol));
     let mut case = Case::new(rule, 0.95, title)
         .lacks("a sample of the time: who held the ports is not in the log")

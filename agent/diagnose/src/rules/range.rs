@@ -58,7 +58,10 @@ fn small_range(view: &View<'_>, space: &SpaceView<'_>) -> Option<Finding> {
                 percent(space.level())
             ))
             .step(widen_range(view.situation.os, space.key.protocol))
-            .advise("Make the wider range permanent", "the range reads as it was set, also after a reboot")
+            .advise(
+                "Make the wider range permanent",
+                "the range reads as it was set, also after a reboot",
+            )
             .finish(),
     )
 }
@@ -81,7 +84,9 @@ fn contradictions(view: &View<'_>) -> Vec<Finding> {
                 0.95,
                 "MaxUserPort cuts the dynamic range off".to_owned(),
             )
-            .seen(format!("MaxUserPort is {value}, and the range ends at port {end}."))
+            .seen(format!(
+                "MaxUserPort is {value}, and the range ends at port {end}."
+            ))
             .advise(
                 "Delete MaxUserPort, set the range with netsh, and reboot",
                 "the range reads as it was set",

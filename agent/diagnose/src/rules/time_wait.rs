@@ -33,7 +33,8 @@ fn in_space(view: &View<'_>, space: &SpaceView<'_>) -> Option<Finding> {
         f64::from(held) / lifetime,
         f64::from(space.capacity()) / lifetime,
     );
-    let title = "Connections are opened and closed faster than TIME_WAIT lets their ports go".to_owned();
+    let title =
+        "Connections are opened and closed faster than TIME_WAIT lets their ports go".to_owned();
     let mut case = Case::new(Rule::TimeWaitChurn, 0.9, title)
         .in_space(space)
         .since(
