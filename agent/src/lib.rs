@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod enroll;
 pub mod events;
 pub mod facts;

@@ -108,7 +108,7 @@ impl Case {
 
     /// Lowers the confidence when the agent cannot see something that matters here.
     pub(crate) fn needs(self, situation: &Situation, capability: Capability) -> Self {
-        if situation.can(capability) {
+        if situation.can_see(capability) {
             return self;
         }
         self.lacks(match capability {

@@ -22,6 +22,42 @@ pub(crate) const SLOW_CLOSE: Id = ("AFD", 16_002);
 /// A TDI filter is in the way.
 pub(crate) const TDI_FILTER: Id = ("AFD", 16_001);
 
+/// Everything that a rule asks for.
+const ASKED_FOR: [Id; 21] = [
+    TCP_EXHAUSTED,
+    UDP_EXHAUSTED,
+    COLLISION,
+    SLOW_CLOSE,
+    TDI_FILTER,
+    ("NETLOGON", 5_719),
+    ("Microsoft-Windows-GroupPolicy", 1_129),
+    ("Microsoft-Windows-DNS-Client", 8_015),
+    ("srv", 2_017),
+    ("srv", 2_019),
+    ("srv", 2_020),
+    ("Microsoft-Windows-Resource-Exhaustion-Detector", 2_004),
+    ("MSSQLSERVER", 26_023),
+    ("MSSQLSERVER", 17_182),
+    ("MSSQLSERVER", 26_075),
+    ("Service Control Manager", 7_000),
+    ("Service Control Manager", 7_023),
+    ("Service Control Manager", 7_024),
+    ("Service Control Manager", 7_031),
+    ("Service Control Manager", 7_034),
+    ("Application Error", 1_000),
+];
+
+/// Whether a rule asks for events like this one.
+#[must_use]
+pub fn is_asked_for(hit: &EventHit) -> bool {
+    is_any(hit, &ASKED_FOR)
+}
+
+fn is_any(hit: &EventHit, ids: &[Id]) -> bool {
+    ids.iter()
+        .any(|(source, code)| hit.code == *code && hit.source.eq_ignore_ascii_case(source))
+}
+
 /// The events that are recent enough to matter.
 pub(crate) struct Events<'a> {
     /// Oldest first.
@@ -48,11 +84,8 @@ impl<'a> Events<'a> {
 
     /// Those of any of the ids.
     pub(crate) fn of_ids(&self, ids: &[Id]) -> Vec<&'a EventHit> {
-        let is_one = |hit: &&&EventHit| {
-            ids.iter()
-                .any(|(source, code)| hit.code == *code && hit.source.eq_ignore_ascii_case(source))
-        };
-        self.fresh.iter().filter(is_one).copied().collect()
+        let wanted = self.fresh.iter().filter(|hit| is_any(hit, ids));
+        wanted.copied().collect()
     }
 }
 

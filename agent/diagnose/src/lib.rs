@@ -13,6 +13,7 @@ mod series;
 mod situation;
 mod space;
 
+pub use events::is_asked_for;
 pub use rank::weight;
 pub use situation::{Os, Peer, SAMPLES_MAX, Situation};
 

@@ -92,7 +92,9 @@ impl Situation {
         samples.split_off(samples.len().saturating_sub(SAMPLES_MAX))
     }
 
-    pub(crate) fn can(&self, capability: Capability) -> bool {
+    /// Whether its agent can see that.
+    #[must_use]
+    pub fn can_see(&self, capability: Capability) -> bool {
         self.capabilities.contains(&capability)
     }
 }

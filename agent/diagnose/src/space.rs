@@ -309,6 +309,6 @@ impl<'a> SpaceView<'a> {
             .newest
             .ports_without_owner
             .saturating_sub(self.newest.time_wait_only);
-        hidden > 0 && !situation.can(tidemark_model::host::Capability::AllOwners)
+        hidden > 0 && !situation.can_see(tidemark_model::host::Capability::AllOwners)
     }
 }

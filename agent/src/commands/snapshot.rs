@@ -15,6 +15,7 @@ use tidemark_runtime::{Clock, Outcome};
 use super::table::{Table, grouped, known};
 use super::{OutputArgs, SettingsArgs, block_on, print};
 use crate::collect::Collector;
+use crate::doctor::sample_with_host;
 use crate::facts;
 use crate::link::failure::shown;
 
@@ -29,7 +30,7 @@ pub(super) struct SnapshotArgs {
     settings: SettingsArgs,
 }
 
-fn measure_time(text: &str) -> Result<Duration, String> {
+pub(super) fn measure_time(text: &str) -> Result<Duration, String> {
     tidemark_model::duration::parse_duration(text)
         .map_err(|error| error.to_string())
         .and_then(|over| {
@@ -50,7 +51,7 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let bound_gap = collector.bound_gap();
     let sample = block_on(take(collector, args.over))?;
     if args.output.is_json() {
-        let mut text = serde_json::to_string_pretty(&sample)?;
+        let mut text = sample_with_host(sample, facts)?;
         text.push('\n');
         return print(&text);
     }

@@ -39,7 +39,7 @@ pub(super) fn find(view: &View<'_>) -> Vec<Finding> {
         else {
             return Vec::new();
         };
-        let can_read = view.situation.can(Capability::Events);
+        let can_read = view.situation.can_see(Capability::Events);
         let is_unlogged = hits.is_empty()
             && view.host.is_windows()
             && !can_read

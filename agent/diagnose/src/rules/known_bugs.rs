@@ -87,7 +87,7 @@ fn find_july_2018(view: &View<'_>) -> Option<Finding> {
     let build = view.host.build.filter(|_| view.host.is_windows())?;
     let (_, from, until, update) = JULY_2018.iter().find(|(faulty, ..)| *faulty == build)?;
     let hits = view.events.of_ids(&JULY_2018_SIGNS);
-    let is_readable = view.situation.can(Capability::Events);
+    let is_readable = view.situation.can_see(Capability::Events);
     let mut case = Case::new(
         Rule::July2018Regression,
         0.95,
@@ -141,7 +141,7 @@ fn find_wmi_udp(view: &View<'_>) -> Option<Finding> {
     let is_wmi = owner.process.name.eq_ignore_ascii_case("WmiPrvSE.exe")
         && share(held, space.newest.in_use()) >= WMI_SHARE;
     let hits = view.events.of_id(UDP_EXHAUSTED);
-    let is_readable = view.situation.can(Capability::Events);
+    let is_readable = view.situation.can_see(Capability::Events);
     if !is_wmi || (hits.is_empty() && is_readable) || held < exhaustion::DNS_POOL_PORTS / 10 {
         return None;
     }

@@ -118,7 +118,7 @@ pub(super) fn over_wide(view: &View<'_>) -> Vec<Finding> {
     }
     let hits = view.events.of_ids(&PORT_TAKEN);
     let refused: Vec<&EventHit> = hits.into_iter().filter(|hit| says_taken(hit)).collect();
-    let is_readable = view.situation.can(Capability::Events);
+    let is_readable = view.situation.can_see(Capability::Events);
     let tcp = view.spaces.iter().filter(|space| space.is_tcp());
     tcp.filter_map(|space| {
         let range = space.newest.range;
