@@ -128,6 +128,13 @@ pub enum Get {
     /// What happened, newest first
     #[command(visible_alias = "event")]
     Events(EventsArgs),
+    /// What is wrong on which host, why, and what to do
+    #[command(visible_alias = "finding")]
+    Findings {
+        /// Names or ids; none means all hosts
+        #[arg(value_name = "HOST")]
+        hosts: Vec<String>,
+    },
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,

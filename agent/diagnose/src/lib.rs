@@ -12,10 +12,12 @@ mod rules;
 mod series;
 mod situation;
 mod space;
+mod suspect;
 
 pub use events::is_asked_for;
 pub use rank::weight;
 pub use situation::{Os, Peer, SAMPLES_MAX, Situation};
+pub use suspect::is_suspect;
 
 use tidemark_model::Finding;
 

@@ -170,11 +170,15 @@ fn causes_first(findings: &mut Vec<Finding>) {
 }
 
 /// Rules of which one says all that the other says, and more, of the same port space.
-const REPEATED: [(Rule, Rule); 5] = [
+const REPEATED: [(Rule, Rule); 8] = [
     (Rule::BoundLeak, Rule::BoundInactiveLeak),
     // The process's own growth, and on loopback the other end of the same connections.
     (Rule::CloseWaitLeak, Rule::RetryLoop),
     (Rule::CloseWaitLeak, Rule::FinWaitStuck),
+    // That the other end is on the same host says less than what goes wrong there.
+    (Rule::CloseWaitLeak, Rule::SelfLoop),
+    (Rule::SynSentPileUp, Rule::SelfLoop),
+    (Rule::RetryLoop, Rule::SelfLoop),
     (Rule::WmiUdpLeak, Rule::UdpLeak),
     (Rule::PoolExhaustion, Rule::HiddenOwner),
 ];

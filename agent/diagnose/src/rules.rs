@@ -2,7 +2,7 @@
 //!
 //! A rule returns nothing when one of its conditions is known not to hold.
 
-mod agent_leak;
+pub(crate) mod agent_leak;
 mod bind_before_connect;
 mod bound_inactive;
 mod bound_leak;

@@ -88,7 +88,7 @@ fn report(args: &DoctorArgs) -> anyhow::Result<Report> {
     let mut looked = match (&args.snapshot, &args.evtx) {
         (Some(path), _) => doctor::read_samples(path)?,
         (None, Some(_)) => Looked::nothing("a saved event log", "Windows", Source::Log),
-        (None, None) => watch(&args.settings, args.time)?,
+        (None, None) => watch(&args.settings, BadConfig::Refuse, args.time)?,
     };
     match &args.evtx {
         Some(path) => {
@@ -115,9 +115,22 @@ fn report(args: &DoctorArgs) -> anyhow::Result<Report> {
     Ok(Report::of(looked, Clock::System.now()))
 }
 
+/// What becomes of a configuration file that was named and is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadConfig {
+    /// An error: whoever named it wants it used.
+    Refuse,
+    /// The shipped settings are used, and the report says why.
+    Tell,
+}
+
 /// Watches this host; progress goes to a terminal.
-pub(super) fn watch(settings: &SettingsArgs, time: Duration) -> anyhow::Result<Looked> {
-    let (collect, gap) = collect_settings(settings)?;
+pub(super) fn watch(
+    settings: &SettingsArgs,
+    bad_config: BadConfig,
+    time: Duration,
+) -> anyhow::Result<Looked> {
+    let (collect, gap) = collect_settings(settings, bad_config)?;
     let is_terminal = io::stderr().is_terminal();
     let progress = |watched: Duration| {
         if is_terminal {
@@ -139,10 +152,15 @@ pub(super) fn watch(settings: &SettingsArgs, time: Duration) -> anyhow::Result<L
 }
 
 /// Whoever has no right to the service's configuration still gets a look, with the shipped settings.
-fn collect_settings(settings: &SettingsArgs) -> anyhow::Result<(CollectSettings, Option<String>)> {
+fn collect_settings(
+    settings: &SettingsArgs,
+    bad_config: BadConfig,
+) -> anyhow::Result<(CollectSettings, Option<String>)> {
     match settings.load() {
         Ok(config) => Ok((config.collect, None)),
-        Err(error) if settings.config.is_some() => Err(error.into()),
+        Err(error) if settings.config.is_some() && bad_config == BadConfig::Refuse => {
+            Err(error.into())
+        }
         Err(error) => Ok((
             CollectSettings::shipped(SHIPPED_INTERVAL),
             Some(format!(

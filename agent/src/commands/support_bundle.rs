@@ -43,7 +43,7 @@ struct Part {
 }
 
 pub(super) fn run(args: &BundleArgs) -> anyhow::Result<Outcome> {
-    let mut looked = doctor::watch(&args.settings, args.time)?;
+    let mut looked = doctor::watch(&args.settings, doctor::BadConfig::Tell, args.time)?;
     doctor::add_live_events(&mut looked);
     let now = Clock::System.now();
     let host: String = looked

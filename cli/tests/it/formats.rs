@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tidemark_model::view::{HistoryView, HostView};
+use tidemark_model::view::{HistoryView, HostFindings, HostView};
 
 use crate::controller::Controller;
 use crate::fixtures::{self, HOSTILE};
@@ -395,4 +395,26 @@ fn the_version_is_said_with_and_without_a_controller() {
             .stdout(&["version"])
             .contains("controller  does not answer")
     );
+}
+
+#[test]
+fn findings_are_a_line_each_and_whole_as_json() {
+    let controller = Controller::start();
+    let table = controller.stdout(&["get", "findings"]);
+    for words in [
+        "web-1",
+        "critical",
+        "95 %",
+        "bound_leak",
+        "Restart the service AppSvc",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    assert!(
+        !table.contains('\u{1b}') && !table.contains('\u{202e}'),
+        "{table}"
+    );
+    let text = controller.stdout(&["get", "findings", "-o", "json"]);
+    let hosts: Vec<HostFindings> = serde_json::from_str(&text).unwrap();
+    assert_eq!(hosts, [fixtures::findings()]);
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::{events, forecast, history, host_events, hosts, live, status, tokens};
+use super::{events, findings, forecast, history, host_events, hosts, live, status, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,8 @@ use super::{events, forecast, history, host_events, hosts, live, status, tokens}
         history::history,
         history::compare,
         forecast::list,
+        findings::list,
+        findings::of_host,
         events::list,
         live::stream,
         tokens::create,

@@ -8,7 +8,9 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
-use super::{events, forecast, history, host_events, hosts, live, openapi, status, tokens};
+use super::{
+    events, findings, forecast, history, host_events, hosts, live, openapi, status, tokens,
+};
 use crate::app::App;
 use crate::web;
 
@@ -94,7 +96,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 27] = [
+pub static ROUTES: [Route; 29] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -103,6 +105,12 @@ pub static ROUTES: [Route; 27] = [
     }),
     api(GET, "/api/v1/hosts/{host}/events", Role::Viewer, || {
         routing::get(host_events::list)
+    }),
+    api(GET, "/api/v1/hosts/{host}/findings", Role::Viewer, || {
+        routing::get(findings::of_host)
+    }),
+    api(GET, "/api/v1/findings", Role::Viewer, || {
+        routing::get(findings::list)
     }),
     api(POST, "/api/v1/hosts/{host}/revoke", Role::Admin, || {
         routing::post(hosts::revoke)

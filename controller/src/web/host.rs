@@ -1,5 +1,6 @@
 //! `/hosts/{host}`: one host.
 
+mod note;
 mod now;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::response::Response;
 use tidemark_model::view::{HostDetail, PortSpaceView};
 use tidemark_model::{HostId, Timestamp};
 
+use self::note::Note;
 use self::now::Now;
 use super::events::{EventRow, rows_of_host};
 use super::standing;
@@ -20,6 +22,7 @@ use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
 use crate::app::App;
+use crate::diagnosis;
 
 /// Events that a host's page lists.
 const EVENTS: usize = 30;
@@ -71,9 +74,15 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
         .map(|tab| tab.address.clone())
         .unwrap_or_default();
     let now = Now::of(app, &detail, chosen(&detail, params.one("space")?));
+    let found = diagnosis::findings(app, &[id]).await?;
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
         now,
+        notes: found
+            .iter()
+            .flat_map(|host| &host.findings)
+            .map(Note::of)
+            .collect(),
         events: rows_of_host(app, id, EVENTS).await?,
         ranges: &RANGES,
         range: range.0,
@@ -176,5 +185,6 @@ struct HostPage {
     range: &'static str,
     range_ms: i64,
     now: Now,
+    notes: Vec<Note>,
     events: Vec<EventRow>,
 }

@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod findings;
 mod host_events;
 mod login;
 mod made_up;

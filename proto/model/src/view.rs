@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Sample;
+use crate::{Finding, Sample};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,22 @@ pub struct HostDetail {
     /// Its newest sample, whole.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub sample: Option<Sample>,
+}
+
+/// What the rules find on a host at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostFindings {
+    /// Host id.
+    pub host: String,
+    /// Its name; hostile text.
+    pub host_name: String,
+    /// When its newest sample was taken, on the controller's clock; `null` without one.
+    pub sampled_ms: Option<i64>,
+    /// What its agent can see; what it cannot lowers the confidence of findings.
+    pub capabilities: Vec<String>,
+    /// The findings, the one that matters most first; empty when nothing was found.
+    pub findings: Vec<Finding>,
 }
 
 /// What became of a host's records: produced = stored + dropped + in the spool.

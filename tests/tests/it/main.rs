@@ -3,6 +3,7 @@
 mod bad_input;
 mod conservation;
 mod damage;
+mod doctor;
 mod edges;
 mod events;
 mod exhaustion;

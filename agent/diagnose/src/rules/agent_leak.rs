@@ -16,16 +16,9 @@ pub(super) fn find(view: &View<'_>) -> Vec<Finding> {
     let spaces = view.spaces.iter();
     spaces
         .filter_map(|space| {
-            let is_agent = |owner: &&OwnerSample| {
-                let name = owner.process.name.to_lowercase();
-                matches!(name.as_str(), "tidemark-agent" | "tidemark-agent.exe")
-            };
-            let owners = space.newest.owners.iter().filter(is_agent);
+            let owners = space.newest.owners.iter().filter(|owner| is_leaking(owner));
             let owner = owners
                 .max_by_key(|owner| (owner.counts.ports, std::cmp::Reverse(owner.process.pid)))?;
-            if owner.counts.ports <= PORTS_MAX {
-                return None;
-            }
             Some(
                 Case::new(
                     Rule::AgentLeak,
@@ -49,4 +42,11 @@ pub(super) fn find(view: &View<'_>) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+/// Whether this is an agent of ours that holds too many.
+pub(crate) fn is_leaking(owner: &OwnerSample) -> bool {
+    let name = &owner.process.name;
+    let names = ["tidemark-agent", "tidemark-agent.exe"];
+    owner.counts.ports > PORTS_MAX && names.iter().any(|own| name.eq_ignore_ascii_case(own))
 }

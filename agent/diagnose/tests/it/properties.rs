@@ -140,7 +140,7 @@ proptest! {
         let blind = Situation { capabilities: std::collections::BTreeSet::new(), ..situation };
         let blindly = rules(&blind);
         for rule in rules(&seeing) {
-            // Where the log cannot be read, the known fault takes the place of the leak that it is.
+            // What only repeats another finding is left out: the known fault that a leak is, where no log rules it out.
             let is_told = rule == Rule::UdpLeak && blindly.contains(&Rule::WmiUdpLeak);
             prop_assert!(is_told || blindly.contains(&rule), "{:?} is silenced", rule);
         }

@@ -1,0 +1,41 @@
+//! A glance at one sample: whether the rules may have something to say. Costs next to nothing, for whoever has many hosts.
+
+use tidemark_model::sample::{PortSpaceSample, ProbeOutcome};
+use tidemark_model::tcp::TcpState;
+use tidemark_model::{Protocol, Sample};
+
+use crate::evidence::share;
+use crate::rules::agent_leak;
+use crate::space::sockets;
+
+/// Every rule that goes by a level asks for more than this, or for one of the counts below.
+const LEVEL_MIN: f64 = 0.2;
+const BOUND_MIN: f64 = 0.1;
+const CLOSE_WAIT_MIN: u32 = 200;
+const SYN_SENT_MIN: u32 = 50;
+const CLOSING_MIN: u32 = 500;
+const UDP_PORTS_MIN: u32 = 500;
+const HANDLES_ABOVE: u32 = 3_000;
+
+/// Whether it is worth keeping samples of this host for the rules.
+#[must_use]
+pub fn is_suspect(sample: &Sample) -> bool {
+    let is_refused = |outcome| outcome == ProbeOutcome::Exhausted;
+    sample.probes.iter().any(|probe| is_refused(probe.outcome))
+        || sample.port_spaces.iter().any(is_suspect_space)
+}
+
+fn is_suspect_space(space: &PortSpaceSample) -> bool {
+    let closing =
+        sockets(space, TcpState::FinWait2).saturating_add(sockets(space, TcpState::LastAck));
+    share(space.in_use(), space.capacity) >= LEVEL_MIN
+        || share(space.bound.unwrap_or(0), space.capacity) >= BOUND_MIN
+        || (space.key.protocol == Protocol::Udp && space.in_use() >= UDP_PORTS_MIN)
+        || sockets(space, TcpState::SynSent) >= SYN_SENT_MIN
+        || closing >= CLOSING_MIN
+        || space.owners.iter().any(|owner| {
+            agent_leak::is_leaking(owner)
+                || owner.counts.close_wait >= CLOSE_WAIT_MIN
+                || owner.handles.unwrap_or(0) > HANDLES_ABOVE
+        })
+}
