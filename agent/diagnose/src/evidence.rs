@@ -42,6 +42,17 @@ pub(crate) fn rate(per_minute: f64) -> String {
     }
 }
 
+/// `12 minutes`, `40 seconds`.
+pub(crate) fn time_left(minutes: f64) -> String {
+    if minutes < 2.0 {
+        format!("{:.0} seconds", minutes * 60.0)
+    } else if minutes < 120.0 {
+        format!("{minutes:.0} minutes")
+    } else {
+        format!("{:.1} hours", minutes / 60.0)
+    }
+}
+
 /// `AppSvc.exe (pid 412, service AppSvc)`.
 pub(crate) fn process(process: &ProcessIdentity) -> String {
     let service = process
@@ -68,5 +79,8 @@ mod tests {
         assert_eq!(rate(720.0), "12.0 a second");
         assert_eq!(rate(2.0), "2.0 a minute");
         assert_eq!(rate(0.5), "30.0 an hour");
+        assert_eq!(time_left(0.05), "3 seconds");
+        assert_eq!(time_left(90.0), "90 minutes");
+        assert_eq!(time_left(300.0), "5.0 hours");
     }
 }

@@ -183,10 +183,10 @@ impl Report {
             Source::Log => "beside a saved event log",
         };
         let events = match self.events {
-            0 => "no event".to_owned(),
-            1 => "one event".to_owned(),
-            many => format!("{many} events"),
+            0 => "no event that concerns".to_owned(),
+            1 => "one event that concerns".to_owned(),
+            many => format!("{many} events that concern"),
         };
-        format!("Looked at {samples} {from}, and {events} that concern ports.")
+        format!("Looked at {samples} {from}, and {events} ports.")
     }
 }

@@ -12,7 +12,7 @@ use super::many;
 use crate::View;
 use crate::case::Case;
 use crate::events::TCP_EXHAUSTED;
-use crate::evidence::{grouped, percent, process, rate, share};
+use crate::evidence::{grouped, percent, process, rate, share, time_left};
 use crate::playbook::{collect_evidence, restart, widen_range};
 use crate::space::{Dominance, SpaceView, sockets};
 
@@ -93,9 +93,10 @@ fn of_owner(space: &SpaceView<'_>, owner: &OwnerSample, held: u32) -> Option<Cas
         .seen_all(growth.per_minute().map(|per_minute| {
             let left = space.minutes_left(per_minute).unwrap_or(0.0);
             format!(
-                "They grow by {}; at that rate the remaining {} ports last {left:.0} minutes.",
+                "They grow by {}; at that rate the remaining {} ports last {}.",
                 rate(per_minute),
-                grouped(space.newest.headroom())
+                grouped(space.newest.headroom()),
+                time_left(left)
             )
         }))
         .seen_all(

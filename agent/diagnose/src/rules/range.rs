@@ -14,6 +14,8 @@ use crate::space::SpaceView;
 
 /// What Windows ships (windows.md, 1.6).
 const DEFAULT_PORTS: u32 = 16_384;
+/// What Linux ships (ip-sysctl: 32768 60999).
+const LINUX_DEFAULT_PORTS: u32 = 28_232;
 /// On Linux a small range is somebody's choice until this share of it is in use.
 const LINUX_LEVEL: f64 = 0.5;
 /// A range that `MaxUserPort` cuts off here is a disaster.
@@ -52,9 +54,13 @@ fn small_range(view: &View<'_>, space: &SpaceView<'_>) -> Option<Finding> {
         Case::new(Rule::RangeTooSmall, 0.9, title)
             .in_space(space)
             .seen(format!(
-                "The range {range} holds {} ports; Windows ships {}. {} are in use.",
+                "The range {range} holds {} ports; the system ships {}. {} are in use.",
                 grouped(range.size()),
-                grouped(DEFAULT_PORTS),
+                grouped(if view.host.is_windows() {
+                    DEFAULT_PORTS
+                } else {
+                    LINUX_DEFAULT_PORTS
+                }),
                 percent(space.level())
             ))
             .step(widen_range(view.situation.os, space.key.protocol))
