@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_diagnose::{Os, Peer, Situation, diagnose};
+use tidemark_diagnose::{Os, Peer, Situation, diagnose, needs_a_look};
 use tidemark_model::forecast::Road;
 use tidemark_model::sample::EventHit;
 use tidemark_model::view::HostFindings;
@@ -25,7 +25,10 @@ const PEERS_MAX: usize = 1_000;
 #[must_use]
 pub fn suspects(app: &App) -> Vec<(String, HostId)> {
     let is_suspect = |host: &HostLive| {
-        !host.lately.is_empty()
+        let os = Os::of_name(&host.profile.os);
+        let newest = host.newest.as_ref();
+        newest.is_some_and(|(_, sample)| needs_a_look(os, sample))
+            || host.lately.is_kept()
             || host
                 .spaces
                 .values()

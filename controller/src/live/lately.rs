@@ -11,43 +11,52 @@ use tidemark_model::{Sample, Timestamp};
 const STEP_MS: i64 = 60_000;
 /// Half an hour, both ends included.
 const SAMPLES_MAX: usize = 31;
+/// Rounds of probes that confirm what they find; they are rarer than samples.
+const PROBED_MAX: usize = 2;
 
-/// Samples of the last half hour, oldest first, and the newest.
+/// Samples of the last half hour, and those with the newest probes.
 #[derive(Debug, Default)]
 pub struct Lately {
-    samples: VecDeque<Arc<Sample>>,
+    stepped: VecDeque<Arc<Sample>>,
+    probed: VecDeque<Arc<Sample>>,
 }
 
 impl Lately {
-    /// Takes a host's newest sample in. One that looks well ends the story.
+    /// Takes a host's newest sample in. One that looks well ends the story, unless the probes of the one before did not and
+    /// it has none itself.
     pub fn take(&mut self, sample: &Arc<Sample>) {
-        if !is_suspect(sample) {
-            self.samples.clear();
+        let is_open = sample.probes.is_empty() && self.probed.back().is_some_and(|s| is_suspect(s));
+        if !is_suspect(sample) && !is_open {
+            self.stepped.clear();
+            self.probed.clear();
             return;
         }
-        let is_due = self
-            .samples
-            .back()
-            .is_none_or(|kept| sample.at.ms_since(kept.at) >= STEP_MS);
-        if is_due {
-            self.samples.push_back(Arc::clone(sample));
+        let newest = self.stepped.back();
+        if newest.is_none_or(|kept| sample.at.ms_since(kept.at) >= STEP_MS) {
+            push(&mut self.stepped, sample, SAMPLES_MAX);
         }
-        while self.samples.len() > SAMPLES_MAX {
-            self.samples.pop_front();
+        if !sample.probes.is_empty() {
+            push(&mut self.probed, sample, PROBED_MAX);
         }
     }
 
     /// Whether the host may be ill.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
+    pub fn is_kept(&self) -> bool {
+        !self.stepped.is_empty()
     }
 
-    /// The samples that are kept, which were taken before `newest`.
+    /// The samples that are kept and were taken before `newest`; some may come twice.
     pub fn before(&self, newest: Timestamp) -> impl Iterator<Item = &Sample> {
-        self.samples
-            .iter()
-            .map(|sample| &**sample)
+        let kept = self.stepped.iter().chain(&self.probed);
+        kept.map(|sample| &**sample)
             .filter(move |sample| sample.at < newest)
     }
+}
+
+fn push(samples: &mut VecDeque<Arc<Sample>>, sample: &Arc<Sample>, most: usize) {
+    if samples.len() >= most {
+        samples.pop_front();
+    }
+    samples.push_back(Arc::clone(sample));
 }

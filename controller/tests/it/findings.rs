@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tidemark_model::Role;
 use tidemark_model::finding::Rule;
-use tidemark_model::sample::EventHit;
+use tidemark_model::sample::{EventHit, ProbeKind, ProbeOutcome, ProbeResult};
 use tidemark_model::view::{HostFindings, Page};
 use tidemark_proto::convert::record::Record;
 
@@ -85,6 +85,37 @@ async fn growth_is_seen_over_the_samples_of_the_last_half_hour() {
     assert!(
         actions.contains(&tidemark_model::finding::ActionName::RecycleAppPool),
         "{first:#?}"
+    );
+}
+
+#[tokio::test]
+async fn probes_that_fail_twice_confirm_each_other_over_the_samples_between_them() {
+    let fleet = MadeUp::start().await;
+    let id = fleet.host("web-1").await;
+    let now = fleet.started.app.clock.now();
+    let samples = (0..=7_u32).map(|step| {
+        let ago = Duration::from_secs(u64::from(7 - step) * 10);
+        let mut quiet = sample(now.saturating_sub(ago), 500, 20);
+        if step % 3 == 0 {
+            quiet.probes = vec![ProbeResult {
+                kind: ProbeKind::BindTcpV4,
+                duration_us: 20,
+                value: None,
+                outcome: ProbeOutcome::Exhausted,
+            }];
+        }
+        quiet
+    });
+    fleet.deliver(id, samples.collect()).await;
+    let page = findings(&fleet).await;
+    let found = &page.items[0].findings;
+    assert_eq!(found[0].rule, Rule::HiddenOwner, "{page:#?}");
+    assert!(
+        found[0]
+            .missing
+            .iter()
+            .all(|what| !what.contains("second round")),
+        "{page:#?}"
     );
 }
 
