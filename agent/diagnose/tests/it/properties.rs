@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tidemark_diagnose::{Situation, diagnose};
+use tidemark_diagnose::{Situation, diagnose, needs_a_look};
 use tidemark_model::finding::Rule;
 use tidemark_model::host::Capability;
 use tidemark_model::sample::{EventHit, OwnerCounts, PortSpaceSample, ProbeKind, ProbeOutcome};
@@ -132,6 +132,15 @@ proptest! {
             prop_assert!(!finding.title.is_empty() && !finding.playbook.is_empty(), "{:#?}", finding);
             prop_assert!(!finding.confidence_reasons.is_empty());
         }
+    }
+
+    #[test]
+    fn a_host_on_which_samples_alone_show_something_is_never_passed_over(situation in situation()) {
+        let situation = Situation { events: Vec::new(), ..situation };
+        // Restarts that helped are seen over many samples, none of which need look ill at the end.
+        let is_seen = rules(&situation).iter().any(|rule| *rule != Rule::RecurringRelief);
+        let is_looked_at = situation.samples.iter().any(|sample| needs_a_look(situation.os, sample));
+        prop_assert!(is_looked_at || !is_seen, "{:?}", rules(&situation));
     }
 
     #[test]
