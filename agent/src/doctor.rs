@@ -10,11 +10,20 @@ mod watch;
 
 use std::collections::BTreeSet;
 
+use std::path::Path;
+
 use tidemark_diagnose::Situation;
+use tidemark_model::Timestamp;
+use tidemark_model::host::Capability;
+
+use crate::events::file::{self, EventFileError};
 
 pub use report::{Report, SpaceLine, Verdict};
 pub use saved::{SavedError, read_samples, sample_with_host};
 pub use watch::{Watch, watch};
+
+/// Events that are looked at, the newest.
+pub const EVENTS_MAX: usize = 100_000;
 
 /// What was looked at.
 #[derive(Clone, Debug)]
@@ -53,6 +62,23 @@ impl Looked {
             source,
             not_seen: Vec::new(),
         }
+    }
+
+    /// Adds what a saved event log says that a rule asks for.
+    ///
+    /// # Errors
+    /// When it is no event log at all; damaged parts are counted among what could not be seen.
+    pub fn add_saved_log(&mut self, path: &Path, now: Timestamp) -> Result<(), EventFileError> {
+        let found = file::read(path, now, EVENTS_MAX, tidemark_diagnose::is_asked_for)?;
+        if found.unreadable > 0 {
+            self.not_seen.push(format!(
+                "{} records of the log are damaged or unknown.",
+                found.unreadable
+            ));
+        }
+        self.situation.events = found.hits().to_vec();
+        self.situation.capabilities.insert(Capability::Events);
+        Ok(())
     }
 }
 

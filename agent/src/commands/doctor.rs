@@ -14,13 +14,10 @@ use tidemark_runtime::Clock;
 
 use super::{SettingsArgs, block_on, events, print};
 use crate::collect::CollectSettings;
-use crate::doctor::{self, Looked, Report, Source, Verdict, Watch};
-use crate::events::file;
+use crate::doctor::{self, EVENTS_MAX, Looked, Report, Source, Verdict, Watch};
 
 /// Time between samples that the shipped settings ask for; the doctor takes its own.
 const SHIPPED_INTERVAL: Duration = Duration::from_secs(30);
-/// Events that are looked at, the newest.
-const EVENTS_MAX: usize = 100_000;
 /// Events of the live log that are not older than this.
 const EVENTS_AGE: Duration = Duration::from_secs(86_400);
 const TIME_MAX: Duration = Duration::from_secs(3_600);
@@ -91,22 +88,7 @@ fn report(args: &DoctorArgs) -> anyhow::Result<Report> {
         (None, None) => watch(&args.settings, BadConfig::Refuse, args.time)?,
     };
     match &args.evtx {
-        Some(path) => {
-            let found = file::read(
-                path,
-                Clock::System.now(),
-                EVENTS_MAX,
-                tidemark_diagnose::is_asked_for,
-            )?;
-            if found.unreadable > 0 {
-                looked.not_seen.push(format!(
-                    "{} records of the log are damaged or unknown.",
-                    found.unreadable
-                ));
-            }
-            looked.situation.events = found.hits().to_vec();
-            looked.situation.capabilities.insert(Capability::Events);
-        }
+        Some(path) => looked.add_saved_log(path, Clock::System.now())?,
         None if args.snapshot.is_none() => add_live_events(&mut looked),
         None => looked
             .not_seen
