@@ -1,8 +1,9 @@
 //! The agent's command line: one file a command, errors and exit codes here.
 //!
-//! 0 done, 1 failed, 2 wrong usage or configuration.
+//! 0 done, 1 failed, 2 wrong usage or configuration; `doctor` has its own.
 
 mod bound_self_test;
+mod doctor;
 mod enroll;
 mod events;
 mod lock;
@@ -13,6 +14,7 @@ mod service;
 mod snapshot;
 mod status;
 mod supervisor;
+mod support_bundle;
 mod table;
 
 use std::io::{self, Write as _};
@@ -27,6 +29,10 @@ use tidemark_runtime::Outcome;
 use tidemark_runtime::config::ConfigError;
 
 use crate::config::{AgentConfig, ConfigFlags};
+use crate::doctor::Verdict;
+
+/// The service's log in its data folder, where it has no standard error.
+const LOG_FILE: &str = "agent.log";
 
 /// Watches this host's TCP and UDP ports and streams what it sees to the controller.
 #[derive(Debug, Parser)]
@@ -49,6 +55,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Take one sample and show it; needs no controller.
     Snapshot(snapshot::SnapshotArgs),
+    /// Say what is wrong with this host's ports, why, and what to do; needs no controller.
+    ///
+    /// Exit code: 0 nothing found, 1 warning, 2 critical, 3 could not tell.
+    Doctor(doctor::DoctorArgs),
+    /// Put a report, a snapshot, the configuration without secrets, status and log into one file for support.
+    SupportBundle(support_bundle::BundleArgs),
     /// Show events that concern ports, of this host's log or of a saved one; needs no controller.
     Events(events::EventsArgs),
     /// Forget this host's identity; it needs a new token afterwards.
@@ -111,6 +123,9 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Service(args) => service::run(args),
         Command::Status(args) => status::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
+        // Its verdict is its exit code.
+        Command::Doctor(args) => return doctor::run(&args),
+        Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Events(args) => events::run(&args),
         Command::ResetIdentity(args) => reset::run(&args),
         Command::BoundSelfTest(args) => bound_self_test::run(&args),
@@ -129,6 +144,22 @@ pub fn execute(arguments: Arguments) -> ExitCode {
             let is_usage = error.downcast_ref::<ConfigError>().is_some();
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
+    }
+}
+
+/// Says what is wrong with the arguments, or what was asked for. To whoever reads `doctor`'s exit code, 2 is a verdict: there,
+/// wrong usage is "could not tell".
+#[must_use]
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to tell it to when standard error is gone.
+    error.print().ok();
+    let is_doctor = std::env::args_os()
+        .nth(1)
+        .is_some_and(|name| name == "doctor");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if is_doctor => ExitCode::from(Verdict::CouldNotTell.exit_code()),
+        _ => ExitCode::from(2),
     }
 }
 

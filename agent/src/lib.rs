@@ -4,6 +4,7 @@ pub mod audit;
 pub mod collect;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod enroll;
 pub mod events;
 pub mod facts;

@@ -6,5 +6,8 @@ use clap::Parser as _;
 use tidemark_agent::commands::{self, Arguments};
 
 fn main() -> ExitCode {
-    commands::execute(Arguments::parse())
+    match Arguments::try_parse() {
+        Ok(arguments) => commands::execute(arguments),
+        Err(error) => commands::usage(&error),
+    }
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tidemark_model::Secret;
 use tidemark_model::audit::view::{DriftView, HostAuditView};
 use tidemark_model::view::{
-    EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
+    EventView, HistoryView, HostDetail, HostEventView, HostFindings, HostView, JoinTokenCreated,
     JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
@@ -106,6 +106,14 @@ impl Api {
     pub async fn forecast(&self, hosts: &[String]) -> Result<Vec<HostView>, Failure> {
         let answer = self
             .list(&["forecast"], of_hosts(hosts), LIST_ROWS_MAX)
+            .await;
+        self.name_the_host(answer, hosts).await
+    }
+
+    /// Hosts on which something is found; no names means all hosts.
+    pub async fn findings(&self, hosts: &[String]) -> Result<Vec<HostFindings>, Failure> {
+        let answer = self
+            .list(&["findings"], of_hosts(hosts), LIST_ROWS_MAX)
             .await;
         self.name_the_host(answer, hosts).await
     }

@@ -130,6 +130,13 @@ pub enum Get {
     Events(EventsArgs),
     /// What changed of hosts' configuration, newest first
     Drift(DriftArgs),
+    /// What is wrong on which host, why, and what to do
+    #[command(visible_alias = "finding")]
+    Findings {
+        /// Names or ids; none means all hosts
+        #[arg(value_name = "HOST")]
+        hosts: Vec<String>,
+    },
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,

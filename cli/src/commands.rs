@@ -4,6 +4,7 @@ mod context;
 mod describe;
 mod drift;
 mod events;
+mod findings;
 mod forecast;
 mod history;
 mod hosts;
@@ -58,6 +59,7 @@ pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
         Command::Get(Get::Hosts(wanted)) => hosts::list(&ctx, &wanted).await,
         Command::Get(Get::Events(wanted)) => events::list(&ctx, &wanted).await,
         Command::Get(Get::Drift(wanted)) => drift::list(&ctx, &wanted).await,
+        Command::Get(Get::Findings { hosts }) => findings::list(&ctx, &hosts).await,
         Command::Get(Get::Tokens) | Command::Token(Token::List) => tokens::list(&ctx).await,
         Command::Token(Token::Create(wanted)) => tokens::create(&ctx, &wanted).await,
         Command::Token(Token::Revoke { ids }) => revoke::tokens(&ctx, &ids).await,

@@ -5,6 +5,7 @@ pub mod audits;
 pub mod changes;
 pub mod connection;
 pub mod events;
+pub mod findings;
 pub mod fleet;
 pub mod forecast;
 pub mod guard;

@@ -5,6 +5,7 @@ pub mod access;
 pub mod api;
 pub mod app;
 pub mod boot;
+pub mod diagnosis;
 pub mod gateway;
 pub mod ingest;
 pub mod live;

@@ -2,6 +2,7 @@
 //! store at the start; nothing here is worth saving.
 
 mod host;
+mod lately;
 mod minutes;
 mod space;
 
@@ -14,6 +15,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use host::{Delivery, HostLive, HostProfile, Refusals};
+pub use lately::Lately;
 pub use minutes::LastHour;
 pub use space::{Level, SpaceLive};
 

@@ -75,7 +75,8 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<Outcome> {
     print(&render(&found, args.output)?)
 }
 
-fn read_live(
+/// What this host's log says that `is_wanted` wants, the newest.
+pub(super) fn read_live(
     now: Timestamp,
     newest_max: usize,
     is_wanted: impl Fn(&EventHit) -> bool,

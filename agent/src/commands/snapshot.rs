@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde::Serialize;
 use tidemark_model::duration::format_duration;
 use tidemark_model::host::CapabilityReport;
 use tidemark_model::sample::{CounterRates, PortSpaceSample, ProbeOutcome, ProbeResult};
-use tidemark_model::{HostAudit, HostFacts, Sample};
+use tidemark_model::{HostFacts, Sample};
 use tidemark_runtime::{Clock, Outcome};
 
 use super::table::{Table, grouped, known};
 use super::{OutputArgs, SettingsArgs, block_on, print};
 use crate::audit::{Reader, Topics};
 use crate::collect::Collector;
+use crate::doctor::saved_snapshot;
 use crate::facts;
 use crate::link::failure::shown;
 
@@ -36,7 +36,7 @@ pub(super) struct SnapshotArgs {
     settings: SettingsArgs,
 }
 
-fn measure_time(text: &str) -> Result<Duration, String> {
+pub(super) fn measure_time(text: &str) -> Result<Duration, String> {
     tidemark_model::duration::parse_duration(text)
         .map_err(|error| error.to_string())
         .and_then(|over| {
@@ -59,13 +59,7 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         .audit
         .then(|| Reader::new(Topics::OF_SYSTEM).audit(Clock::System.now()));
     if args.output.is_json() {
-        let mut text = match &audit {
-            Some(audit) => serde_json::to_string_pretty(&Audited {
-                sample: &sample,
-                audit,
-            })?,
-            None => serde_json::to_string_pretty(&sample)?,
-        };
+        let mut text = saved_snapshot(sample, facts, audit)?;
         text.push('\n');
         return print(&text);
     }
@@ -79,13 +73,6 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         text.push_str(&configuration::render(audit));
     }
     print(&text)
-}
-
-/// A sample and the configuration that it was taken under.
-#[derive(Serialize)]
-struct Audited<'a> {
-    sample: &'a Sample,
-    audit: &'a HostAudit,
 }
 
 /// Two samples when rates are wanted: the first one has nothing to compare with. The probes ran with the first.

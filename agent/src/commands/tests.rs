@@ -15,6 +15,10 @@ fn the_documented_commands_are_understood() {
         "enroll --controller c:7443 --token-file t",
         "status -o json",
         "snapshot --json",
+        "doctor",
+        "doctor --for 30m -o json",
+        "doctor --snapshot s.json --evtx System.evtx -o html",
+        "support-bundle --to b.zip --for 0s",
         "reset-identity --yes",
         "completion bash",
     ] {

@@ -197,6 +197,10 @@ fn router(canned: Canned) -> Router {
         .route("/api/v1/history", get(history))
         .route("/api/v1/compare", get(compare))
         .route("/api/v1/forecast", get(forecast))
+        .route(
+            "/api/v1/findings",
+            get(|| async { page(vec![fixtures::findings()]) }),
+        )
         .route("/api/v1/events", get(|| async { page(fixtures::events()) }))
         .route("/api/v1/live", get(live))
         .route(

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tidemark_model::Sample;
 use tidemark_model::audit::view::{DriftView, FactView, HostAuditView};
+use tidemark_model::finding::{ActionName, PlaybookStep, Rule, Severity};
 use tidemark_model::view::{
-    CapabilityView, DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostView,
-    JoinTokenCreated, JoinTokenView, PortSpaceView, SeriesView, StatusView,
+    CapabilityView, DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostFindings,
+    HostView, JoinTokenCreated, JoinTokenView, PortSpaceView, SeriesView, StatusView,
 };
+use tidemark_model::{Finding, Sample};
 
 /// The time at which every test runs: Monday 2026-11-23 03:00 UTC.
 pub const NOW: i64 = 1_795_402_800_000;
@@ -404,4 +405,36 @@ pub fn drift() -> Vec<DriftView> {
         ),
         drift(1, 2 * DAY, "nic_rss", Some(HOSTILE), "on", "absent"),
     ]
+}
+
+/// A host with one finding, whose culprit has a hostile name.
+pub fn findings() -> HostFindings {
+    HostFindings {
+        host: "a".repeat(32),
+        host_name: "web-1".to_owned(),
+        sampled_ms: Some(NOW),
+        capabilities: vec!["bound_sockets".to_owned()],
+        findings: vec![Finding {
+            rule: Rule::BoundLeak,
+            title: "leaky.exe leaks sockets that it bound and never closes".to_owned(),
+            severity: Severity::Critical,
+            confidence: 0.95,
+            confidence_reasons: vec!["0.95: what the rule asks for was seen".to_owned()],
+            culprit: Some(HOSTILE.to_owned()),
+            process: None,
+            port_space: Some("tcp/default".to_owned()),
+            evidence: vec!["1,700 of 16,384 ports are bound.".to_owned()],
+            since_ms: None,
+            missing: Vec::new(),
+            caused_by: None,
+            effects: vec![Rule::TcpExhaustion],
+            playbook: vec![PlaybookStep {
+                text: "Restart the service AppSvc".to_owned(),
+                tier: 1,
+                action: Some(ActionName::RestartService),
+                disturbs: "the service".to_owned(),
+                verify: "its bound ports are few".to_owned(),
+            }],
+        }],
+    }
 }

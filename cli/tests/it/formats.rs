@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tidemark_model::view::{HistoryView, HostView};
+use tidemark_model::view::{HistoryView, HostFindings, HostView};
 
 use crate::controller::Controller;
 use crate::fixtures::{self, HOSTILE};
@@ -422,4 +422,26 @@ fn a_described_host_tells_its_configuration_as_json_too() {
     let facts = described["configuration"]["facts"].as_array().unwrap();
     assert_eq!(facts.len(), 5);
     assert_eq!(facts[2]["last_read"], "30");
+}
+
+#[test]
+fn findings_are_a_line_each_and_whole_as_json() {
+    let controller = Controller::start();
+    let table = controller.stdout(&["get", "findings"]);
+    for words in [
+        "web-1",
+        "critical",
+        "95 %",
+        "bound_leak",
+        "Restart the service AppSvc",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    assert!(
+        !table.contains('\u{1b}') && !table.contains('\u{202e}'),
+        "{table}"
+    );
+    let text = controller.stdout(&["get", "findings", "-o", "json"]);
+    let hosts: Vec<HostFindings> = serde_json::from_str(&text).unwrap();
+    assert_eq!(hosts, [fixtures::findings()]);
 }

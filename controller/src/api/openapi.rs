@@ -4,7 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::{audits, events, forecast, history, host_events, hosts, live, status, tokens};
+use super::{
+    audits, events, findings, forecast, history, host_events, hosts, live, status, tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +25,8 @@ use super::{audits, events, forecast, history, host_events, hosts, live, status,
         history::history,
         history::compare,
         forecast::list,
+        findings::list,
+        findings::of_host,
         events::list,
         live::stream,
         tokens::create,

@@ -8,7 +8,9 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
-use super::{audits, events, forecast, history, host_events, hosts, live, openapi, status, tokens};
+use super::{
+    audits, events, findings, forecast, history, host_events, hosts, live, openapi, status, tokens,
+};
 use crate::app::App;
 use crate::web;
 
@@ -94,7 +96,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 30] = [
+pub static ROUTES: [Route; 32] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -112,6 +114,12 @@ pub static ROUTES: [Route; 30] = [
     }),
     api(GET, "/api/v1/drift", Role::Viewer, || {
         routing::get(audits::drift)
+    }),
+    api(GET, "/api/v1/hosts/{host}/findings", Role::Viewer, || {
+        routing::get(findings::of_host)
+    }),
+    api(GET, "/api/v1/findings", Role::Viewer, || {
+        routing::get(findings::list)
     }),
     api(POST, "/api/v1/hosts/{host}/revoke", Role::Admin, || {
         routing::post(hosts::revoke)

@@ -149,6 +149,7 @@ impl HostLive {
         if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= at) {
             self.spaces
                 .retain(|key, _| sample.port_spaces.iter().any(|space| space.key == *key));
+            self.lately.take(&sample);
             self.newest = Some((at, sample));
         }
         changed

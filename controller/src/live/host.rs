@@ -14,6 +14,7 @@ use tidemark_model::{HostId, HostState, PortSpaceKey, Protocol, Sample, Timestam
 use tidemark_store::Cursor;
 
 use super::SessionClaim;
+use super::lately::Lately;
 use super::space::{Level, SpaceLive};
 
 /// A connected host is stale when its newest sample is older than this many of its own intervals.
@@ -75,6 +76,8 @@ pub struct HostLive {
     pub spaces: BTreeMap<PortSpaceKey, SpaceLive>,
     /// What became of its records.
     pub delivery: Delivery,
+    /// What the rules may need beside the newest sample.
+    pub lately: Lately,
     /// Ports that its system refused since the newest sample.
     pub refusals: Refusals,
 }
@@ -109,7 +112,7 @@ impl Refusals {
 impl HostLive {
     /// A host that has said nothing yet.
     #[must_use]
-    pub const fn new(profile: HostProfile) -> Self {
+    pub fn new(profile: HostProfile) -> Self {
         Self {
             profile,
             session: None,
@@ -123,6 +126,7 @@ impl HostLive {
                 duplicates: 0,
                 spool: None,
             },
+            lately: Lately::default(),
             refusals: Refusals { tcp: 0, udp: 0 },
         }
     }

@@ -1,6 +1,7 @@
 //! `/hosts/{host}`: one host.
 
 mod audit;
+mod note;
 mod now;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tidemark_model::view::{HostDetail, PortSpaceView};
 use tidemark_model::{HostId, Timestamp};
 
 use self::audit::Configuration;
+use self::note::Note;
 use self::now::Now;
 use super::events::{EventRow, rows_of_host};
 use super::standing;
@@ -23,6 +25,7 @@ use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
 use crate::app::App;
+use crate::diagnosis;
 
 /// Events that a host's page lists.
 const EVENTS: usize = 30;
@@ -74,10 +77,16 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
         .map(|tab| tab.address.clone())
         .unwrap_or_default();
     let now = Now::of(app, &detail, chosen(&detail, params.one("space")?));
+    let found = diagnosis::findings(app, &[id]).await?;
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
         now,
         configuration: Configuration::of(audits::view_of(app, id).await?, app.clock.now()),
+        notes: found
+            .iter()
+            .flat_map(|host| &host.findings)
+            .map(Note::of)
+            .collect(),
         events: rows_of_host(app, id, EVENTS).await?,
         ranges: &RANGES,
         range: range.0,
@@ -181,5 +190,6 @@ struct HostPage {
     range_ms: i64,
     now: Now,
     configuration: Configuration,
+    notes: Vec<Note>,
     events: Vec<EventRow>,
 }

@@ -8,6 +8,7 @@
 
 mod api;
 mod audits;
+mod findings;
 mod host_events;
 mod login;
 mod made_up;

@@ -1,6 +1,6 @@
 //! A host as the controller knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,24 @@ pub struct HostFacts {
     pub capabilities: Vec<CapabilityReport>,
     /// Labels from the agent's configuration.
     pub labels: BTreeMap<String, String>,
+}
+
+impl HostFacts {
+    /// What the agent sees without reservation.
+    #[must_use]
+    pub fn sees(&self) -> BTreeSet<Capability> {
+        seen_without_reservation(&self.capabilities)
+    }
+}
+
+/// The capabilities that an agent says it has, whole.
+#[must_use]
+pub fn seen_without_reservation(reports: &[CapabilityReport]) -> BTreeSet<Capability> {
+    reports
+        .iter()
+        .filter(|report| report.state == CapabilityState::Yes)
+        .map(|report| report.capability)
+        .collect()
 }
 
 /// Something that an agent can see on its host, and how.

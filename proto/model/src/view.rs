@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Sample;
 use crate::host::{CapabilityReport, capability_sentence};
+use crate::{Finding, Sample};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,6 +140,22 @@ impl CapabilityView {
     pub fn sentence(&self) -> String {
         capability_sentence(&self.state, self.how.as_deref(), self.why.as_deref())
     }
+}
+
+/// What the rules find on a host at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostFindings {
+    /// Host id.
+    pub host: String,
+    /// Its name; hostile text.
+    pub host_name: String,
+    /// When its newest sample was taken, on the controller's clock; `null` without one.
+    pub sampled_ms: Option<i64>,
+    /// What its agent can see; what it cannot lowers the confidence of findings.
+    pub capabilities: Vec<String>,
+    /// The findings, the one that matters most first; empty when nothing was found.
+    pub findings: Vec<Finding>,
 }
 
 /// What became of a host's records: produced = stored + dropped + in the spool.

@@ -45,8 +45,56 @@ enum Mode {
         #[arg(long)]
         to: SocketAddr,
     },
+    /// Connect and keep every connection, whatever the peer does with it.
+    Hoard {
+        /// Connections a second.
+        #[arg(long)]
+        per_second: f64,
+        /// The destination.
+        #[arg(long)]
+        to: SocketAddr,
+        /// How many; without it until no port is left.
+        #[arg(long)]
+        connections: Option<usize>,
+    },
+    /// Open UDP sockets and never close them.
+    Udp {
+        /// Sockets a second.
+        #[arg(long)]
+        per_second: f64,
+    },
+    /// Begin connections without waiting for the ones before.
+    Knock {
+        /// Attempts a second.
+        #[arg(long)]
+        per_second: f64,
+        /// The destination.
+        #[arg(long)]
+        to: SocketAddr,
+    },
+    /// Try one port of a machine after the other, as a scanner does.
+    Scan {
+        /// Attempts a second.
+        #[arg(long)]
+        per_second: f64,
+        /// The machine.
+        #[arg(long)]
+        to: Ipv4Addr,
+    },
     /// Accept connections, and close each after its peer did.
     Serve {
+        /// Where.
+        #[arg(long)]
+        at: SocketAddr,
+    },
+    /// Accept connections and close each at once.
+    HangUp {
+        /// Where.
+        #[arg(long)]
+        at: SocketAddr,
+    },
+    /// Listen and never accept, so that attempts get no answer.
+    Deaf {
         /// Where.
         #[arg(long)]
         at: SocketAddr,
@@ -63,7 +111,17 @@ async fn main() -> anyhow::Result<()> {
             connections,
         } => leak(pace(per_second)?, to, connections).await,
         Mode::Churn { per_second, to } => churn(pace(per_second)?, to).await,
+        Mode::Hoard {
+            per_second,
+            to,
+            connections,
+        } => hoard(pace(per_second)?, to, connections.unwrap_or(usize::MAX)).await,
+        Mode::Udp { per_second } => udp(pace(per_second)?).await,
+        Mode::Knock { per_second, to } => knock(pace(per_second)?, to).await,
+        Mode::Scan { per_second, to } => scan(pace(per_second)?, to).await,
         Mode::Serve { at } => serve(at).await,
+        Mode::HangUp { at } => hang_up(at).await,
+        Mode::Deaf { at } => deaf(at).await,
     }
 }
 
@@ -121,6 +179,82 @@ async fn serve(at: SocketAddr) -> anyhow::Result<()> {
         while open.try_join_next().is_some() {}
         open.spawn(async move { stream.read(&mut [0]).await });
     }
+}
+
+/// Says so when it has as many as it was to make, or when no port is left; then keeps what it has.
+async fn hoard(mut pace: Interval, to: SocketAddr, connections: usize) -> anyhow::Result<()> {
+    let mut kept = Vec::new();
+    say("started", 0)?;
+    while kept.len() < connections {
+        pace.tick().await;
+        match TcpStream::connect(to).await {
+            Ok(stream) => kept.push(stream),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => break,
+            Err(error) => return Err(error).context("no connection"),
+        }
+    }
+    let event = if kept.len() == connections {
+        "full"
+    } else {
+        "exhausted"
+    };
+    say(event, kept.len())?;
+    std::future::pending().await
+}
+
+async fn udp(mut pace: Interval) -> anyhow::Result<()> {
+    let mut leaked = Vec::new();
+    say("started", 0)?;
+    loop {
+        pace.tick().await;
+        match std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+            Ok(socket) => leaked.push(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
+            Err(error) => return Err(error).context("a socket cannot be bound"),
+        }
+    }
+    say("exhausted", leaked.len())?;
+    std::future::pending().await
+}
+
+async fn knock(mut pace: Interval, to: SocketAddr) -> anyhow::Result<()> {
+    let mut attempts = JoinSet::new();
+    let mut answered = Vec::new();
+    say("started", 0)?;
+    loop {
+        pace.tick().await;
+        attempts.spawn(TcpStream::connect(to));
+        while let Some(Ok(attempt)) = attempts.try_join_next() {
+            answered.extend(attempt.ok());
+        }
+    }
+}
+
+async fn scan(mut pace: Interval, to: Ipv4Addr) -> anyhow::Result<()> {
+    say("started", 0)?;
+    for port in (1..=u16::MAX).cycle() {
+        pace.tick().await;
+        // A closed port is what most of them are.
+        TcpStream::connect((to, port)).await.ok();
+    }
+    Ok(())
+}
+
+async fn hang_up(at: SocketAddr) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(at).await?;
+    say("started", 0)?;
+    loop {
+        drop(listener.accept().await?);
+    }
+}
+
+/// What the kernel accepts by itself is soon full.
+async fn deaf(at: SocketAddr) -> anyhow::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(at)?;
+    let _listener = socket.listen(1)?;
+    say("started", 0)?;
+    std::future::pending().await
 }
 
 fn pace(per_second: f64) -> anyhow::Result<Interval> {

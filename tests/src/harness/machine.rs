@@ -65,6 +65,14 @@ impl Machine {
         set_sysctl("ip_local_port_range", &format!("{first} {last}"))
     }
 
+    /// Keeps ports out of the dynamic ones, as in `20000-20399`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn reserve_ports(&self, ports: &str) -> anyhow::Result<()> {
+        set_sysctl("ip_local_reserved_ports", ports)
+    }
+
     /// Makes loopback hold its ports in TIME_WAIT as every other interface does: by default Linux reuses them there.
     ///
     /// # Errors

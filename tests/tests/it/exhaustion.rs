@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tidemark_model::view::{HostView, PortSpaceView};
+use tidemark_model::finding::Rule;
+use tidemark_model::view::{HostFindings, HostView, Page, PortSpaceView};
 use tidemark_tests::harness::controller::tcp;
 use tidemark_tests::harness::site::{CAPACITY, SERVICE, Said, Site, said};
 use tidemark_tests::harness::{Controller, Process, SOON, on_own_network, until};
@@ -30,7 +31,7 @@ fn a_leak_of_bound_sockets_is_dated_and_blamed_before_it_exhausts_the_ports() ->
         half.assert_date(exhausted.at_ms)?;
         let saturated = until_saturated(&site.controller).await?;
         assert_eq!(saturated.culprit.as_deref(), Some("port_eater"));
-        Ok(())
+        assert_diagnosis(&site.controller, Rule::BoundLeak, "port_eater").await
     })
 }
 
@@ -50,7 +51,7 @@ fn churn_to_one_destination_is_dated_and_blamed_before_time_wait_holds_every_por
         let exhausted = exhaustion(&site.controller, &eater).await?;
         half.assert_date(exhausted.at_ms)?;
         until_saturated(&site.controller).await?;
-        Ok(())
+        assert_diagnosis(&site.controller, Rule::TimeWaitChurn, SERVICE).await
     })
 }
 
@@ -89,6 +90,22 @@ async fn until_saturated(controller: &Controller) -> anyhow::Result<PortSpaceVie
         Ok((space.road.as_deref() == Some("saturated")).then_some(space))
     })
     .await
+}
+
+/// That the rules name this cause first, over the connection that is there.
+async fn assert_diagnosis(
+    controller: &Controller,
+    rule: Rule,
+    culprit: &str,
+) -> anyhow::Result<()> {
+    let page: Page<HostFindings> = controller.get("/api/v1/findings").await?;
+    let [host] = page.items.as_slice() else {
+        anyhow::bail!("nothing is found, or on too many hosts: {page:#?}");
+    };
+    let first = host.findings.first().context("nothing is found")?;
+    assert_eq!(first.rule, rule, "{page:#?}");
+    assert_eq!(first.culprit.as_deref(), Some(culprit), "{page:#?}");
+    Ok(())
 }
 
 impl HalfWay {

@@ -4,6 +4,7 @@ mod audit;
 mod bad_input;
 mod conservation;
 mod damage;
+mod doctor;
 mod edges;
 mod events;
 mod exhaustion;

@@ -209,6 +209,44 @@ fn each_way_to_bound_sockets_that_is_not_there_says_so_and_harms_nobody() -> any
 }
 
 #[test]
+fn the_windows_agent_diagnoses_churn_without_a_controller() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
+        machine.keep_time_wait_on_loopback()?;
+        let wine = Wine::prepare(machine)?;
+        let folder = AgentFolder::create(machine, "windows", "127.0.0.1:1", "unused")?;
+        folder.add_config(&format!("dynamic_range = \"{FIRST_PORT}-{LAST_PORT}\""))?;
+        let mut serve = program("port_eater")?;
+        serve.args(["serve", "--at", SERVICE]);
+        let _service = Process::start("service", serve, machine.folder())?;
+        let mut churn = program("port_eater")?;
+        churn.args(["churn", "--per-second", "10", "--to", SERVICE]);
+        let _eater = Process::start("eater", churn, machine.folder())?;
+        let mut doctor = wine.command("doctor", &folder);
+        doctor.args(["--for", "20s", "-o", "json"]);
+        let found = Finished::of(doctor).await?;
+        let report: Value =
+            serde_json::from_str(&found.stdout).with_context(|| format!("no report: {found:?}"))?;
+        let first = &report["findings"][0];
+        ensure!(first["rule"] == "time_wait_churn", "{report:#}");
+        ensure!(first["culprit"] == SERVICE, "{first:#}");
+        ensure!(matches!(found.code, Some(1 | 2)), "{:?}", found.code);
+        // Wine lists no bound sockets and has no event log: it says so.
+        ensure!(
+            report["capabilities"]["bound_sockets"] == false,
+            "{report:#}"
+        );
+        ensure!(
+            report["not_seen"]
+                .as_array()
+                .is_some_and(|gaps| gaps.len() >= 2),
+            "{report:#}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
 fn an_identity_that_others_may_read_is_refused_on_windows() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let wine = Wine::prepare(machine)?;

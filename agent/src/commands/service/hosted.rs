@@ -12,12 +12,10 @@ use tidemark_runtime::{Outcome, telemetry};
 use tokio_util::sync::CancellationToken;
 
 use super::super::supervisor::{Supervisor, Turn};
-use super::super::{SettingsArgs, private_folder, run};
+use super::super::{LOG_FILE, SettingsArgs, private_folder, run};
 use super::{config_file, folder_of};
 use crate::config::AgentConfig;
 
-/// What the service logs, in its data folder.
-const LOG_FILE: &str = "agent.log";
 /// Its size, and once more for the one before.
 const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 

@@ -2,7 +2,10 @@
 
 mod writer;
 
+use tidemark_model::finding::Rule;
+
 use super::*;
+use crate::doctor::{Looked, Report, Source, Verdict};
 use crate::events::selection::is_selected;
 use crate::events::xml::tests::{ALL, TCPIP_4231};
 use writer::{CHUNK_BYTES, FILE_HEADER_BYTES, evtx_of};
@@ -52,6 +55,27 @@ fn only_what_is_wanted_is_kept() {
     let file = read_bytes(&evtx_of(&[TCPIP_4231, &other]), is_selected);
     assert_eq!(file.hits().len(), 1);
     assert_eq!(&*file.hits()[0].source, "Tcpip");
+}
+
+#[test]
+fn the_doctor_finds_in_a_saved_log_that_ports_ran_out() {
+    let (_folder, path) = saved(&evtx_of(&[TCPIP_4231]));
+    let mut looked = Looked::nothing("a saved event log", "Windows", Source::Log);
+    looked.add_saved_log(&path, READ_AT).unwrap();
+    let report = Report::of(looked, READ_AT);
+    assert_eq!(report.findings[0].rule, Rule::TcpExhaustion, "{report:#?}");
+    assert_eq!(report.verdict, Verdict::Critical);
+    assert!(
+        report
+            .to_text()
+            .contains("Tcpip 4231 was logged at 2026-01-05T08:00:00Z")
+    );
+
+    let other = TCPIP_4231.replace("Tcpip", "Kernel-General");
+    let (_folder, path) = saved(&evtx_of(&[&other]));
+    let mut looked = Looked::nothing("a saved event log", "Windows", Source::Log);
+    looked.add_saved_log(&path, READ_AT).unwrap();
+    assert_eq!(Report::of(looked, READ_AT).verdict, Verdict::NothingFound);
 }
 
 #[test]
