@@ -2,7 +2,9 @@
 //!
 //! Stages one to four of the reference detector, and its roads of growing load; without what it says of fleets.
 
+mod doubts;
 mod load;
+mod onset;
 mod passage;
 mod restarts;
 mod series;

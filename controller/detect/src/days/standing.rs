@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use tidemark_model::Timestamp;
 
+use crate::days::doubts;
 use crate::days::load::{Growing, LoadGrowth};
+use crate::days::onset;
 use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
 use crate::days::restarts;
 use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
@@ -190,7 +192,7 @@ impl Standing {
         if share < climb.owner_share {
             return None;
         }
-        let onset = staircase::onset(series, &climb);
+        let onset = onset::onset(series, &climb);
         let age = ((series.newest() - onset) as f64 / 4.0).max(1.0);
         let hours = Hours::new(series);
         let slope = slope(&hours, age, climb.slope);
@@ -210,8 +212,8 @@ impl Standing {
                 culprit.as_ref(),
                 (ahead, climb.block_hours),
             )
-            && !staircase::flattens(series, onset, ahead)
-            && staircase::is_unusual(series, onset, gain, climb.block_hours);
+            && !doubts::flattens(series, onset, ahead)
+            && doubts::is_unusual(series, onset, gain, climb.block_hours);
         is_told.then_some(Candidate {
             climb,
             onset,
