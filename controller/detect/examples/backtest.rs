@@ -6,8 +6,13 @@ use std::error::Error;
 use std::io::{self, BufRead, BufWriter, Write};
 
 use serde::Deserialize;
-use tidemark_detect::backtest::{Backtest, SampleLine};
+use tidemark_detect::backtest::{Backtest, InventoryLine, SampleLine};
 use tidemark_model::Timestamp;
+
+#[derive(Deserialize)]
+struct Inventory {
+    inventory: InventoryLine,
+}
 
 #[derive(Deserialize)]
 struct Tick {
@@ -32,7 +37,21 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             writeln!(output, "{{\"tick_done\":{}}}", tick.tick_unix_ms)?;
             output.flush()?;
-        } else if !line.starts_with("{\"inventory\"") {
+            if let Ok(want) = std::env::var("EXPLAIN") {
+                let (host, at) = want.split_once('@').unwrap_or((&want, "0"));
+                if at == tick.tick_unix_ms.to_string() {
+                    for l in backtest
+                        .account(host, Timestamp::from_unix_ms(tick.tick_unix_ms))
+                        .unwrap_or_default()
+                    {
+                        eprintln!("{l}");
+                    }
+                }
+            }
+        } else if line.starts_with("{\"inventory\"") {
+            let known: Inventory = serde_json::from_str(&line)?;
+            backtest.inventory(known.inventory);
+        } else {
             let sample: SampleLine<'_> = serde_json::from_str(&line)?;
             backtest.sample(&sample);
         }

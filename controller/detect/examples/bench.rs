@@ -59,7 +59,7 @@ fn run(
             .enumerate()
             .map(|(number, name)| OwnerReading {
                 name,
-                incarnation: 1,
+                incarnation: Some(1),
                 ports: work / (number as u32 + 3) + if number == 2 { leaked } else { 0 },
                 handles: Some(1_000 + work),
             })

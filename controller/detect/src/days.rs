@@ -6,6 +6,7 @@ mod doubts;
 mod load;
 mod onset;
 mod passage;
+mod refusal;
 mod restarts;
 mod series;
 mod staircase;

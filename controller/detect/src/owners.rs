@@ -30,6 +30,8 @@ const HANDLES_UNIT: u32 = 4;
 const RESTARTS_MAX: usize = 8;
 /// For this long after a restart, what a process holds counts as its level after it.
 const RESTART_SETTLES_MS: i64 = 10_800_000;
+/// Where history does not tell restarts, one leaves less than this share of the ports and handles.
+const RESTART_KEEPS: f64 = 0.67;
 /// Longest process name kept, in characters.
 const NAME_CHARS_MAX: usize = 128;
 const DAY_MS: i64 = 86_400_000;
@@ -40,7 +42,9 @@ struct Track {
     name: Arc<str>,
     hash: u64,
     levels: [Ring<2>; 5],
-    incarnation: i64,
+    incarnation: Option<i64>,
+    /// Handles at the newest reading, where they are known.
+    last_handles: Option<u32>,
     restarts: Vec<Restart>,
     last_ports: u32,
     last_at: Timestamp,
@@ -188,6 +192,11 @@ impl Owners {
             .map(|(track, _)| Arc::clone(&track.name))
     }
 
+    /// The processes that are remembered.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tracks.iter().map(|track| &track.name)
+    }
+
     /// The restarts of a process, oldest first.
     pub(crate) fn restarts_of(&self, name: &str) -> &[Restart] {
         self.tracks
@@ -295,6 +304,7 @@ impl Track {
             hash: group.hash,
             levels: LEVELS.map(|(width, slots)| Ring::new(width, slots, &KEEP)),
             incarnation: reading.incarnation,
+            last_handles: reading.handles,
             restarts: Vec::new(),
             last_ports: reading.ports,
             last_at: at,
@@ -309,7 +319,7 @@ impl Track {
         if at < self.last_at {
             return;
         }
-        if reading.incarnation != self.incarnation {
+        if self.has_restarted(reading) {
             if self.restarts.len() >= RESTARTS_MAX {
                 self.restarts.remove(0);
             }
@@ -318,8 +328,9 @@ impl Track {
                 before: self.last_ports,
                 after: reading.ports,
             });
-            self.incarnation = reading.incarnation;
         }
+        self.incarnation = reading.incarnation.or(self.incarnation);
+        self.last_handles = reading.handles.or(self.last_handles);
         if let Some(restart) = self.restarts.last_mut()
             && at.ms_since(restart.at) <= RESTART_SETTLES_MS
         {
@@ -327,6 +338,22 @@ impl Track {
         }
         self.last_ports = reading.ports;
         self.last_at = at;
+    }
+
+    /// Whether the process of a newer reading is another one than before.
+    fn has_restarted(&self, reading: &OwnerReading<'_>) -> bool {
+        if let Some((now, then)) = reading.incarnation.zip(self.incarnation) {
+            return now != then;
+        }
+        if reading.incarnation.is_some() {
+            return false;
+        }
+        let has_freed = |now: u32, then: u32| f64::from(now) < RESTART_KEEPS * f64::from(then);
+        let handles_freed = reading
+            .handles
+            .zip(self.last_handles)
+            .is_none_or(|(now, then)| has_freed(now, then));
+        has_freed(reading.ports, self.last_ports) && handles_freed
     }
 
     /// It is not listed, so it holds no more than the bound.

@@ -2,6 +2,7 @@
 //!
 //! After the reference detector's second stage; its constants were tuned on the development set. Keeps no state.
 
+use crate::days::refusal::Refusal;
 use crate::days::series::{DAY, Series, greatest, least, middle, missing, or, part, spread};
 
 /// One scale: windows of `blocks` blocks of `hours`.
@@ -85,17 +86,36 @@ pub(crate) struct Climb {
     pub profile_days: Option<i64>,
 }
 
-/// The longest climb that ends in the newest quarter hour.
-pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
-    let mut best = None;
-    for scale in SCALES {
+/// One try at one scale.
+pub(crate) struct Try {
+    /// Hours in a block, and blocks.
+    pub block_hours: f64,
+    pub blocks: usize,
+    /// Days left out between the window and what it is compared with.
+    pub skipped_days: i64,
+    pub outcome: Result<Climb, Refusal>,
+}
+
+/// Every try, the shortest window first.
+pub(crate) fn tries(series: &Series, since: i64) -> impl Iterator<Item = Try> {
+    SCALES.into_iter().flat_map(move |scale| {
         // The last two days may be spoilt by the leak itself: another try compares with the days before them.
         let is_daily = [2.0, 4.0, 8.0].contains(&scale.hours);
-        for skipped_days in [Some(0), is_daily.then_some(2)].into_iter().flatten() {
-            best = climb_at(series, since, &scale, skipped_days).or(best);
-        }
-    }
-    best
+        let skips = [Some(0), is_daily.then_some(2)].into_iter().flatten();
+        skips.map(move |skipped_days| Try {
+            block_hours: scale.hours,
+            blocks: scale.blocks,
+            skipped_days,
+            outcome: climb_at(series, since, &scale, skipped_days),
+        })
+    })
+}
+
+/// The longest climb that ends in the newest quarter hour.
+pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
+    tries(series, since)
+        .filter_map(|tried| tried.outcome.ok())
+        .last()
 }
 
 /// The greatest floor of each quarter hour's time of day over a week that begins `days` days back. Spoilt days are
@@ -135,52 +155,50 @@ pub(super) fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Option<Climb> {
+fn climb_at(
+    series: &Series,
+    since: i64,
+    scale: &Scale,
+    skipped_days: i64,
+) -> Result<Climb, Refusal> {
     let newest = series.newest();
     let length = (scale.hours * 4.0) as i64 * scale.blocks as i64;
     let from = newest - length + 1;
-    if from < since.max(0) || series.has_boot(from, newest) {
-        return None;
+    if from < since.max(0) {
+        return Err(Refusal::TooLittleHistory);
     }
-    let mut values = part(&series.floor, from, newest).to_vec();
-    let mut profile_days = None;
-    if scale.hours < 24.0 {
-        let days = length.div_ceil_days() + skipped_days;
-        let reaches_back = from - DAY * days >= 0;
-        if skipped_days > 0 && !reaches_back {
-            return None;
-        }
-        if reaches_back && !may_rise(series, scale, (from, length), days) {
-            return None;
-        }
-        let profile = reaches_back
-            .then(|| profile(series, from, length, days))
-            .filter(|profile| missing(profile) <= 0.2);
-        match profile {
-            Some(profile) => {
-                values = net_of(&values, &profile);
-                profile_days = Some(days);
-            }
-            None if length < DAY => return None,
-            None => {}
-        }
+    if series.has_boot(from, newest) {
+        return Err(Refusal::Booted);
     }
+    let (values, profile_days) = if scale.hours < 24.0 {
+        net_values(series, scale, (from, length), skipped_days)?
+    } else {
+        (part(&series.floor, from, newest).to_vec(), None)
+    };
     let is_young = from < YOUNG;
     let steps = even_steps(series, scale, &values, profile_days.is_none() || is_young)?;
-    let gain = steps.last()? - steps.first()?;
+    let gain = gain_of(&steps);
     let usual = usual_change(series, if scale.hours < 24.0 { from } else { newest });
     let age_factor = if is_young { YOUNG_FACTOR } else { 1.0 };
     let sigmas = age_factor * scale.sigmas * if scale.hours >= 24.0 { 0.5 } else { 0.6 };
-    if gain < sigmas * usual || load_explains(series, length) > LOAD_SHARE * gain {
-        return None;
+    if gain < sigmas * usual {
+        let least = sigmas * usual;
+        return Err(Refusal::Noise { gain, least });
+    }
+    let explained = load_explains(series, length);
+    if explained > LOAD_SHARE * gain {
+        return Err(Refusal::Load { explained, gain });
     }
     let slope = gain / ((steps.len() - 1) as f64 * scale.hours);
     let top = greatest(part(&series.peak, newest - DAY + 1, newest));
-    let ahead = (series.capacity - top).max(0.0) / slope;
-    if ahead > scale.hours_ahead_max || ahead > scale.windows_ahead_max * length as f64 / 4.0 {
-        return None;
+    let hours = (series.capacity - top).max(0.0) / slope;
+    let most = scale
+        .hours_ahead_max
+        .min(scale.windows_ahead_max * length as f64 / 4.0);
+    if hours > most {
+        return Err(Refusal::Far { hours, most });
     }
-    Some(Climb {
+    Ok(Climb {
         from,
         length,
         block_hours: scale.hours,
@@ -192,15 +210,58 @@ fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Op
     })
 }
 
-/// Cheap screen: whether the last block lies above the first, both net of their profile, by half of what counts.
-fn may_rise(series: &Series, scale: &Scale, (from, length): (i64, i64), days: i64) -> bool {
+/// The floor of a window of hours net of the daily profile before it, and how many days back that begins.
+fn net_values(
+    series: &Series,
+    scale: &Scale,
+    (from, length): (i64, i64),
+    skipped_days: i64,
+) -> Result<(Vec<f64>, Option<i64>), Refusal> {
+    let values = part(&series.floor, from, from + length - 1);
+    let days = length.div_ceil_days() + skipped_days;
+    let reaches_back = from - DAY * days >= 0;
+    if skipped_days > 0 && !reaches_back {
+        return Err(Refusal::TooLittleHistory);
+    }
+    if reaches_back {
+        may_rise(series, scale, (from, length), days)?;
+        let usual = profile(series, from, length, days);
+        if missing(&usual) <= 0.2 {
+            return Ok((net_of(values, &usual), Some(days)));
+        }
+    }
+    if length < DAY {
+        return Err(Refusal::TooLittleHistory);
+    }
+    Ok((values.to_vec(), None))
+}
+
+fn gain_of(steps: &[f64]) -> f64 {
+    match (steps.first(), steps.last()) {
+        (Some(first), Some(last)) => last - first,
+        _ => 0.0,
+    }
+}
+
+/// Cheap screen: the last block must lie above the first, both net of their profile, by half of what counts.
+fn may_rise(
+    series: &Series,
+    scale: &Scale,
+    (from, length): (i64, i64),
+    days: i64,
+) -> Result<(), Refusal> {
     let block = length / scale.blocks as i64;
     let net = |begin: i64| {
         let values = part(&series.floor, begin, begin + block - 1);
         least(&net_of(values, &profile(series, begin, block, days)))
     };
     let gain = net(from + length - block) - net(from);
-    gain.is_nan() || gain >= 0.5 * scale.capacity_share * series.capacity
+    let material = scale.capacity_share * series.capacity;
+    if gain < 0.5 * material {
+        let least = material;
+        return Err(Refusal::Small { gain, least });
+    }
+    Ok(())
 }
 
 pub(super) trait DaysIn {
@@ -214,20 +275,27 @@ impl DaysIn for i64 {
     }
 }
 
-/// The block minima when they climb evenly and still; `None` otherwise.
-fn even_steps(series: &Series, scale: &Scale, values: &[f64], is_strict: bool) -> Option<Vec<f64>> {
+/// The block minima when they climb evenly and still.
+fn even_steps(
+    series: &Series,
+    scale: &Scale,
+    values: &[f64],
+    is_strict: bool,
+) -> Result<Vec<f64>, Refusal> {
     let width = values.len() / scale.blocks;
     let minima: Vec<f64> = values.chunks(width.max(1)).map(least).collect();
-    if minima.last()?.is_nan() {
-        return None;
+    if minima.last().is_none_or(|last| last.is_nan()) {
+        return Err(Refusal::NotCounted);
     }
     let steps: Vec<f64> = minima.into_iter().filter(|value| !value.is_nan()).collect();
     if steps.len() < 3 || steps.len() + (scale.blocks / 4).max(1) < scale.blocks {
-        return None;
+        return Err(Refusal::NotCounted);
     }
-    let gain = steps.last()? - steps.first()?;
-    if gain < scale.capacity_share * series.capacity {
-        return None;
+    let gain = gain_of(&steps);
+    let material = scale.capacity_share * series.capacity;
+    if gain < material {
+        let least = material;
+        return Err(Refusal::Small { gain, least });
     }
     let rises: Vec<f64> = steps
         .windows(2)
@@ -236,19 +304,24 @@ fn even_steps(series: &Series, scale: &Scale, values: &[f64], is_strict: bool) -
             _ => None,
         })
         .collect();
-    let count = rises.len();
-    let is_strict = (is_strict && scale.hours < 24.0) || count <= 4;
+    let of = rises.len();
+    let is_strict = (is_strict && scale.hours < 24.0) || of <= 4;
     let up = rises.iter().filter(|rise| **rise > 0.0).count();
-    if up + usize::from(!is_strict) < count
-        || *rises.last()? <= 0.2 * gain / count as f64
-        || rises.iter().copied().fold(0.0, f64::max) > STEP_SHARE * gain
-    {
-        return None;
+    let last = rises.last().copied().unwrap_or(0.0);
+    if up + usize::from(!is_strict) < of || last <= 0.2 * gain / of as f64 {
+        return Err(Refusal::Halting { up, of, last });
     }
-    let half = count / 2;
+    let highest = rises.iter().copied().fold(0.0, f64::max);
+    if highest > STEP_SHARE * gain {
+        return Err(Refusal::Step { highest, gain });
+    }
+    let half = of / 2;
     let early = rises.iter().take(half).sum::<f64>() / half as f64;
-    let late = rises.iter().skip(half).sum::<f64>() / (count - half) as f64;
-    (early <= 0.0 || late / early >= BEND_SHARE).then_some(steps)
+    let late = rises.iter().skip(half).sum::<f64>() / (of - half) as f64;
+    if early > 0.0 && late / early < BEND_SHARE {
+        return Err(Refusal::Bends { early, late });
+    }
+    Ok(steps)
 }
 
 /// Standard deviation of the change from one day to the next, over the week before `from`.

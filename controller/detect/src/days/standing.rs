@@ -11,11 +11,13 @@ use crate::days::doubts;
 use crate::days::load::{Growing, LoadGrowth};
 use crate::days::onset;
 use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
+use crate::days::refusal::Refusal;
 use crate::days::restarts;
 use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
 use crate::days::staircase::{self, Climb};
-use crate::memory::{FLOOR, Memory};
+use crate::memory::{FLOOR, Memory, QUARTER_MS};
 use crate::owners::{Culprit, Owners};
+use crate::wording::{clock_time, count, duration, ports};
 
 /// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
 const AHEAD_MAX_HOURS: f64 = 336.0;
@@ -165,7 +167,7 @@ impl Standing {
     }
 
     fn candidate(&self, view: &View<'_>) -> Option<Candidate> {
-        let found = staircase::climb(view.series, 0).and_then(|climb| self.judge(view, climb));
+        let found = staircase::climb(view.series, 0).and_then(|climb| self.judge(view, climb).ok());
         if found.is_some() || !view.is_full {
             return found;
         }
@@ -185,42 +187,103 @@ impl Standing {
         })
     }
 
-    fn judge(&self, view: &View<'_>, climb: Climb) -> Option<Candidate> {
+    fn judge(&self, view: &View<'_>, climb: Climb) -> Result<Candidate, Refusal> {
         let series = view.series;
         let culprit = view.culprit(climb.from, climb.gain);
         let share = culprit.as_ref().map_or(0.0, |culprit| culprit.share);
         if share < climb.owner_share {
-            return None;
+            let least = climb.owner_share;
+            return Err(Refusal::NoOwner { share, least });
         }
         let onset = onset::onset(series, &climb);
         let age = ((series.newest() - onset) as f64 / 4.0).max(1.0);
         let hours = Hours::new(series);
         let slope = slope(&hours, age, climb.slope);
         if slope.value <= 0.0 {
-            return None;
+            return Err(Refusal::NoSlope);
         }
         let passage = passage(series, &hours, slope, age);
         let ahead = passage[1];
+        let most = AHEAD_MAX_HOURS.min(EXTRAPOLATION * age);
+        if ahead > most {
+            return Err(Refusal::Far { hours: ahead, most });
+        }
+        if self.is_cooling(view.number(), slope.value, ahead) {
+            return Err(Refusal::Cooling);
+        }
+        if self.is_settling(view.number(), ahead) {
+            return Err(Refusal::Settling);
+        }
+        let owners = view.evidence.owners;
+        let reach = (ahead, climb.block_hours);
+        if restarts::come_in_time(series, owners, culprit.as_ref(), reach) {
+            return Err(Refusal::Restarts);
+        }
+        if doubts::flattens(series, onset, ahead) {
+            return Err(Refusal::Flattens);
+        }
         let gain = climb.gain.max(0.8 * slope.value * age);
-        let is_told = ahead <= AHEAD_MAX_HOURS
-            && ahead <= EXTRAPOLATION * age
-            && !self.is_cooling(view.number(), slope.value, ahead)
-            && !self.is_settling(view.number(), ahead)
-            && !restarts::come_in_time(
-                series,
-                view.evidence.owners,
-                culprit.as_ref(),
-                (ahead, climb.block_hours),
-            )
-            && !doubts::flattens(series, onset, ahead)
-            && doubts::is_unusual(series, onset, gain, climb.block_hours);
-        is_told.then_some(Candidate {
+        if !doubts::is_unusual(series, onset, gain, climb.block_hours) {
+            return Err(Refusal::Usual { gain });
+        }
+        Ok(Candidate {
             climb,
             onset,
             slope: slope.value,
             culprit,
             passage,
         })
+    }
+
+    /// Why there is a verdict at `at` or none, try by try.
+    pub(crate) fn account(
+        &self,
+        memory: &Memory,
+        at: Timestamp,
+        evidence: &Evidence<'_>,
+    ) -> Vec<String> {
+        let newest = memory.quarters.block_of(at) - 1;
+        let Some(series) = Series::new(memory, newest, evidence.capacity) else {
+            return vec!["no quarter hour is remembered yet".to_owned()];
+        };
+        let view = View {
+            series: &series,
+            evidence,
+            is_full: true,
+        };
+        let mut lines = vec![format!(
+            "the floor over hours to days, up to {}, from {} of history:",
+            clock_time(quarter_start(newest + 1)),
+            duration((series.newest() + 1) as f64 * QUARTER_MS as f64),
+        )];
+        for tried in staircase::tries(&series, 0) {
+            let skipped = match tried.skipped_days {
+                0 => String::new(),
+                days => format!(", compared with what was {days} days before"),
+            };
+            let outcome = match tried.outcome {
+                Err(refusal) => refusal.to_string(),
+                Ok(climb) => told_of(&climb, self.judge(&view, climb.clone())),
+            };
+            lines.push(format!(
+                "  {} blocks of {}{skipped}: {outcome}",
+                tried.blocks,
+                duration(tried.block_hours * 3_600_000.0)
+            ));
+        }
+        match &self.raised {
+            Some(leak) => lines.push(format!(
+                "  a leak stands since {}: it began about {}, +{:.1} ports an hour",
+                clock_time(quarter_start(leak.raised + 1)),
+                clock_time(leak.since()),
+                leak.slope
+            )),
+            None => lines.push(format!(
+                "  no leak stands: {} of {AGREEING} checks in a row agree",
+                self.pending
+            )),
+        }
+        lines
     }
 
     fn is_cooling(&self, number: i64, slope: f64, ahead: f64) -> bool {
@@ -230,7 +293,7 @@ impl Standing {
 
     fn is_settling(&self, number: i64, ahead: f64) -> bool {
         self.deployed.is_some_and(|deployed| {
-            let since = quarter_start(number).ms_since(deployed) / crate::memory::QUARTER_MS;
+            let since = quarter_start(number).ms_since(deployed) / QUARTER_MS;
             (0..4 * SETTLE_HOURS).contains(&since) && ahead > 0.4 * SETTLE_HOURS as f64
         })
     }
@@ -265,6 +328,25 @@ impl Standing {
     fn clear(&mut self, leak: &SlowLeak, view: &View<'_>, memory: &mut Memory) {
         memory.spoil(quarter_start(leak.onset), quarter_start(view.number() + 1));
         self.pending = 0;
+    }
+}
+
+/// A climb that was found, and what became of it.
+fn told_of(climb: &Climb, judged: Result<Candidate, Refusal>) -> String {
+    let steps: Vec<String> = climb.steps.iter().map(|step| count(*step)).collect();
+    let found = format!(
+        "rose by {} (block floors, net of the usual day: {})",
+        ports(climb.gain),
+        steps.join(", ")
+    );
+    match judged {
+        Err(refusal) => format!("{found}; {refusal}"),
+        Ok(candidate) => format!(
+            "{found}; yes: +{:.1} ports an hour since {:.0} h, ports last for {}",
+            candidate.slope,
+            candidate.climb.length as f64 / 4.0,
+            duration(candidate.passage[1].min(1e6) * 3_600_000.0)
+        ),
     }
 }
 
@@ -432,6 +514,11 @@ impl SlowLeak {
     /// Milliseconds from `now` until ports run out: soonest, median, latest.
     pub(crate) fn remaining_ms(&self, now: Timestamp) -> [f64; 3] {
         remaining_ms(self.passage, self.weighed, now)
+    }
+
+    /// When it began.
+    pub(crate) fn since(&self) -> Timestamp {
+        quarter_start(self.onset)
     }
 
     /// The process behind it.

@@ -144,9 +144,9 @@ fn history_from_storage_brings_the_verdict_back() {
             greatest: strong,
             last: strong,
         };
-        let owner = |name, incarnation, ports: f64| OwnerReading {
+        let owner = |name, ports: f64| OwnerReading {
             name,
-            incarnation,
+            incarnation: None,
             ports: ports as u32,
             handles: None,
         };
@@ -160,8 +160,8 @@ fn history_from_storage_brings_the_verdict_back() {
             bound: None,
             exhaustion_events: 0,
             owners: &[
-                owner("worker", 7, load.worker),
-                owner("leaky-app", 1, load.leaked + 1.0),
+                owner("worker", load.worker),
+                owner("leaky-app", load.leaked + 1.0),
             ],
             unlisted_ports_max: 0,
         });
