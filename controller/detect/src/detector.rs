@@ -21,9 +21,6 @@ use crate::owners::Owners;
 use crate::saturation::Saturation;
 use crate::wording::{clock_time, count};
 
-/// Two days before ports were gone, their use was no longer usual.
-const SPOILT_BEFORE_FULL_MS: u64 = 172_800_000;
-
 /// The newest reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latest {
@@ -140,6 +137,9 @@ impl SpaceDetector {
                 .is_some_and(|boot| boot > before.at)
         });
         if has_rebooted {
+            if let Some(began) = self.saturation.began() {
+                self.memory.spoil_climb(began, latest.at, latest.strong);
+            }
             self.saturation.clear();
             self.churn.restart();
         }
@@ -150,8 +150,7 @@ impl SpaceDetector {
             .saturation
             .check(latest.at, latest.in_use, latest.capacity, refused);
         if let Some(began) = relieved {
-            let before = Duration::from_millis(SPOILT_BEFORE_FULL_MS);
-            self.memory.spoil(began.saturating_sub(before), latest.at);
+            self.memory.spoil_climb(began, latest.at, latest.strong);
         }
         let capacity = f64::from(latest.capacity);
         self.leak

@@ -338,7 +338,11 @@ pub(crate) fn usual_change(series: &Series, from: i64) -> f64 {
         f64::NAN
     };
     // Without enough of them: what two readings of the noise of before would differ by.
-    let noise = std::f64::consts::SQRT_2 * or(spread(part(&series.floor, 0, from - 1)), 0.0);
+    let clean: Vec<f64> = (0..from)
+        .filter(|position| !series.is_spoilt(*position))
+        .map(|position| series.floor_at(position))
+        .collect();
+    let noise = std::f64::consts::SQRT_2 * or(spread(&clean), 0.0);
     or(change, noise.max(0.015 * series.capacity)).max(0.002 * series.capacity)
 }
 

@@ -21,8 +21,10 @@ use crate::wording::{clock_time, count, duration, ports};
 
 /// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
 const AHEAD_MAX_HOURS: f64 = 336.0;
-/// No rise is extrapolated further than this many times its age.
+/// No rise is extrapolated further than this many times its age ...
 const EXTRAPOLATION: f64 = 3.0;
+/// ... and beyond four days only half way: so far ahead it costs nothing to watch longer, and chance and plateaus pass.
+const HALF_WAY_HOURS: f64 = 96.0;
 /// After a deploy, this many hours must pass unless the end is nearer than two fifths of them.
 const SETTLE_HOURS: i64 = 14;
 /// Checks that must agree.
@@ -204,7 +206,9 @@ impl Standing {
         }
         let passage = passage(series, &hours, slope, age);
         let ahead = passage[1];
-        let most = AHEAD_MAX_HOURS.min(EXTRAPOLATION * age);
+        let most = AHEAD_MAX_HOURS
+            .min(EXTRAPOLATION * age)
+            .min(age.max(HALF_WAY_HOURS));
         if ahead > most {
             return Err(Refusal::Far { hours: ahead, most });
         }
