@@ -244,11 +244,9 @@ impl SpaceDetector {
         let rise = raised.rise;
         let capacity = f64::from(latest.capacity);
         let remaining = raised.remaining_ms(now.unix_ms() as f64, capacity);
-        let culprit = self.owners.explain(
-            Timestamp::from_unix_ms(rise.from as i64),
-            latest.at,
-            rise.gain(),
-        );
+        let from = Timestamp::from_unix_ms(rise.from as i64);
+        let usual = |at| !self.memory.is_spoilt(at);
+        let culprit = self.owners.explain((from, latest.at), rise.gain(), &usual);
         Some(Forecast {
             level: Some(level(latest)),
             floor_ports_per_hour: Some(rise.slope * 3_600_000.0),
@@ -330,7 +328,9 @@ impl SpaceDetector {
         }
         let rise = self.leak.raised()?.rise;
         let from = Timestamp::from_unix_ms(rise.from as i64);
-        let culprit = self.owners.explain(from, self.latest?.at, rise.gain())?;
+        let usual = |at| !self.memory.is_spoilt(at);
+        let span = (from, self.latest?.at);
+        let culprit = self.owners.explain(span, rise.gain(), &usual)?;
         Some(LeakSeen {
             culprit: culprit.name,
             since: from,

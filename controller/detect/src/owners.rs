@@ -61,6 +61,9 @@ pub(crate) struct Restart {
     pub after: u32,
 }
 
+/// Whether what happened at a time counts as usual.
+pub(crate) type Usual<'a> = &'a dyn Fn(Timestamp) -> bool;
+
 /// The process that explains a rise.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Culprit {
@@ -142,12 +145,17 @@ impl Owners {
 
     /// The process with the largest share of a rise of `gain` ports from `from` to `to`; by handles where ports do not
     /// tell. `None` when none explains a third of it.
-    pub(crate) fn explain(&self, from: Timestamp, to: Timestamp, gain: f64) -> Option<Culprit> {
+    pub(crate) fn explain(
+        &self,
+        (from, to): (Timestamp, Timestamp),
+        gain: f64,
+        usual: Usual<'_>,
+    ) -> Option<Culprit> {
         let gain = gain.max(1.0);
         let by_ports = self
             .tracks
             .iter()
-            .map(|track| (track, track.gain(PORTS, from, to).unwrap_or(0.0)))
+            .map(|track| (track, track.gain(PORTS, (from, to), usual).unwrap_or(0.0)))
             .max_by(|one, other| one.1.total_cmp(&other.1));
         if let Some((track, own)) = by_ports
             && own / gain >= 0.35
@@ -159,7 +167,7 @@ impl Owners {
             .filter_map(|track| {
                 Some((
                     track,
-                    track.gain(HANDLES, from, to)? * f64::from(HANDLES_UNIT),
+                    track.gain(HANDLES, (from, to), usual)? * f64::from(HANDLES_UNIT),
                 ))
             })
             .filter(|(_, own)| (0.6..1.6).contains(&(own / gain)))
@@ -183,7 +191,7 @@ impl Owners {
                 let weight = if is_storm {
                     track.stands_out(at)?
                 } else {
-                    track.gain(PORTS, week_before, at)?
+                    track.gain(PORTS, (week_before, at), &|_| true)?
                 };
                 Some((track, weight))
             })
@@ -371,7 +379,12 @@ impl Track {
     }
 
     /// By how much `field` rose from `from` to `to`; at the same time of day when that is days.
-    fn gain(&self, field: usize, from: Timestamp, to: Timestamp) -> Option<f64> {
+    fn gain(
+        &self,
+        field: usize,
+        (from, to): (Timestamp, Timestamp),
+        usual: Usual<'_>,
+    ) -> Option<f64> {
         let length = to.ms_since(from).max(0);
         let level = self
             .levels
@@ -397,19 +410,43 @@ impl Track {
         let then = then
             .or_else(|| self.held_before(field, from))
             .or_else(|| level.over(begin, end, field).next())?;
-        Some(now - then - self.usual_gain(field, from, to))
+        Some(now - then - self.usual_gain(field, (from, to), usual))
     }
 
-    /// What it gains between these times of day on the day before; 0 for rises of minutes.
-    fn usual_gain(&self, field: usize, from: Timestamp, to: Timestamp) -> f64 {
-        let level = &self.levels[HALF_HOURS];
-        if to.ms_since(from) < 4 * level.width_ms() {
+    /// What it gains between these times of day on usual days of the week before: the middle one, and the lower one of
+    /// two, as the rise itself may reach into them. 0 for rises of minutes.
+    fn usual_gain(
+        &self,
+        field: usize,
+        (from, to): (Timestamp, Timestamp),
+        usual: Usual<'_>,
+    ) -> f64 {
+        let fine = &self.levels[HALF_HOURS];
+        if to.ms_since(from) < 4 * fine.width_ms() {
             return 0.0;
         }
-        let day = DAY_MS / level.width_ms();
-        let (begin, end) = (level.block_of(from) - day, level.block_of(to) - day);
-        let usual = level.get(end, field).zip(level.get(begin, field));
-        usual.map_or(0.0, |(late, early)| (late - early).max(0.0))
+        let mut gains: Vec<f64> = (1..=7)
+            .filter_map(|days| {
+                let back = |at: Timestamp| {
+                    Timestamp::from_unix_ms(at.unix_ms().saturating_sub(days * DAY_MS))
+                };
+                let (from, to) = (back(from), back(to));
+                if !(usual(from) && usual(to)) {
+                    return None;
+                }
+                let gain = |level: &Ring<2>| {
+                    let late = level.get(level.block_of(to), field)?;
+                    let early = level.get(level.block_of(from), field)?;
+                    Some((late - early).max(0.0))
+                };
+                gain(fine).or_else(|| self.levels.last().and_then(gain))
+            })
+            .collect();
+        gains.sort_unstable_by(f64::total_cmp);
+        gains
+            .get(gains.len().saturating_sub(1) / 2)
+            .copied()
+            .unwrap_or(0.0)
     }
 
     /// The most that it can have held at `from`, when it was listed only later.

@@ -7,13 +7,14 @@ use crate::stats::theil_sen;
 /// Where the line of a climb meets the level before it: the position at which the leak began.
 pub(crate) fn onset(series: &Series, climb: &Climb) -> i64 {
     let newest = series.newest();
+    let settled = series.settled_from();
     if climb.block_hours >= 24.0 {
         return onset_by_kink(series)
             .unwrap_or(climb.from)
-            .clamp(0, newest - DAY);
+            .clamp(settled.min(newest - DAY), newest - DAY);
     }
     let mut values = part(&series.floor, climb.from, newest).to_vec();
-    let before_from = (climb.from - DAY).max(0);
+    let before_from = (climb.from - DAY).max(settled);
     let mut before = part(&series.floor, before_from, climb.from - 1).to_vec();
     let mut is_profiled = false;
     if let Some(days) = climb.profile_days {
@@ -50,7 +51,7 @@ pub(crate) fn onset(series: &Series, climb: &Climb) -> i64 {
             climb.from + (quarters as i64).clamp(-climb.length / 2, climb.length)
         }),
     };
-    found.clamp(0, newest - 4)
+    found.clamp(settled.min(newest - 4), newest - 4)
 }
 
 /// Quarter hours from the first value to where the values' line is at `level`.

@@ -172,11 +172,16 @@ fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {
 pub(crate) fn passage(series: &Series, hours: &Hours, slope: Slope, age_hours: f64) -> Passage {
     let capacity = series.capacity;
     let count = hours.peak.len() as i64;
+    let skipped = series.floor.len() as i64 - 4 * count;
     let recent_top = or(greatest(part(&hours.peak, count - 24, count - 1)), 0.0);
     let rough = ((capacity - recent_top) / slope.value.max(1e-6)).max(1.0);
     let horizon = (2.2 * rough + 60.0).clamp(30.0, HOURS_MAX as f64) as usize;
     let workload: Vec<f64> = (0..count)
         .map(|hour| {
+            // Peaks of a leak that is over say nothing of the load.
+            if series.is_spoilt(skipped + 4 * hour + 3) {
+                return f64::NAN;
+            }
             let before_now = (hour - count + 1) as f64;
             let leaked = slope.value * ((before_now + age_hours).max(0.0) - age_hours);
             hours

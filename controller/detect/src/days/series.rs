@@ -76,6 +76,15 @@ impl Series {
         self.boots.iter().any(|boot| after < *boot && *boot <= to)
     }
 
+    /// The first position after which nothing was reset: after the newest boot and the newest spoilt element.
+    pub(crate) fn settled_from(&self) -> i64 {
+        let spoilt = self.spoilt.iter().rposition(|spoilt| *spoilt);
+        let after_spoilt = spoilt.map_or(0, |position| position as i64 + 1);
+        let newest = self.newest();
+        let boot = self.boots.iter().filter(|boot| **boot <= newest).max();
+        boot.map_or(0, |boot| boot + 1).max(after_spoilt).max(0)
+    }
+
     /// Whether the element at `position` is spoilt.
     pub(crate) fn is_spoilt(&self, position: i64) -> bool {
         at(&self.spoilt, position).copied().unwrap_or(false)

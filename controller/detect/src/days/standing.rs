@@ -377,11 +377,16 @@ impl View<'_> {
     }
 
     fn culprit(&self, from: i64, gain: f64) -> Option<Culprit> {
-        self.evidence.owners.explain(
-            quarter_start(self.series.origin + from),
+        let series = self.series;
+        let span = (
+            quarter_start(series.origin + from),
             quarter_start(self.number()),
-            gain,
-        )
+        );
+        let usual = |at: Timestamp| {
+            let position = at.unix_ms().div_euclid(QUARTER_MS) - series.origin;
+            !series.is_spoilt(position)
+        };
+        self.evidence.owners.explain(span, gain, &usual)
     }
 
     fn raise(&self, candidate: Candidate) -> SlowLeak {
