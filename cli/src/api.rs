@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemark_model::Secret;
 use tidemark_model::view::{
-    EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
+    CausesView, EventView, HistoryView, HostDetail, HostEventView, HostView, JoinTokenCreated,
     JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
@@ -107,6 +107,11 @@ impl Api {
             .list(&["forecast"], of_hosts(hosts), LIST_ROWS_MAX)
             .await;
         self.name_the_host(answer, hosts).await
+    }
+
+    /// What leaking hosts have in common.
+    pub async fn causes(&self) -> Result<CausesView, Failure> {
+        self.json(self.request(Method::GET, &["causes"])?).await
     }
 
     /// At most `rows` events, newest first.

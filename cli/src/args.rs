@@ -128,6 +128,9 @@ pub enum Get {
     /// What happened, newest first
     #[command(visible_alias = "event")]
     Events(EventsArgs),
+    /// What leaking hosts have in common
+    #[command(visible_alias = "cause")]
+    Causes,
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,

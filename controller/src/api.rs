@@ -1,6 +1,7 @@
 //! The operators' HTTP side: the API and the pages on one listener. Who may ask for what is `routes`, and `guard` sees to
 //! it.
 
+pub mod causes;
 pub mod changes;
 pub mod connection;
 pub mod events;

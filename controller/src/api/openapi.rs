@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::{events, forecast, history, host_events, hosts, live, status, tokens};
+use super::{causes, events, forecast, history, host_events, hosts, live, status, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,7 @@ use super::{events, forecast, history, host_events, hosts, live, status, tokens}
         history::history,
         history::compare,
         forecast::list,
+        causes::list,
         events::list,
         live::stream,
         tokens::create,

@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
-use super::{events, forecast, history, host_events, hosts, live, openapi, status, tokens};
+use super::{causes, events, forecast, history, host_events, hosts, live, openapi, status, tokens};
 use crate::app::App;
 use crate::web;
 
@@ -94,7 +94,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 27] = [
+pub static ROUTES: [Route; 28] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -115,6 +115,9 @@ pub static ROUTES: [Route; 27] = [
     }),
     api(GET, "/api/v1/forecast", Role::Viewer, || {
         routing::get(forecast::list)
+    }),
+    api(GET, "/api/v1/causes", Role::Viewer, || {
+        routing::get(causes::list)
     }),
     api(GET, "/api/v1/events", Role::Viewer, || {
         routing::get(events::list)
