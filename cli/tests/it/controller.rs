@@ -190,6 +190,7 @@ fn router(canned: Canned) -> Router {
         .route("/api/v1/history", get(history))
         .route("/api/v1/compare", get(compare))
         .route("/api/v1/forecast", get(forecast))
+        .route("/api/v1/causes", get(|| async { Json(fixtures::causes()) }))
         .route("/api/v1/events", get(|| async { page(fixtures::events()) }))
         .route("/api/v1/live", get(live))
         .route(

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tidemark_model::view::{HistoryView, HostView};
+use tidemark_model::view::{CausesView, HistoryView, HostView};
 
 use crate::controller::Controller;
 use crate::fixtures::{self, HOSTILE};
@@ -395,4 +395,22 @@ fn the_version_is_said_with_and_without_a_controller() {
             .stdout(&["version"])
             .contains("controller  does not answer")
     );
+}
+
+#[test]
+fn causes_say_the_counts_both_ways_and_when_none_is_known() {
+    let controller = Controller::start();
+    let table = controller.stdout(&["get", "causes"]);
+    assert!(
+        table.contains("12 of 14") && table.contains("1 of 40") && table.contains("11 of 12"),
+        "{table}"
+    );
+    assert!(
+        !table.contains('\u{1b}') && !table.contains('\u{202e}'),
+        "{table}"
+    );
+    let json = controller.stdout(&["get", "causes", "-o", "json"]);
+    let causes: CausesView = serde_json::from_str(&json).unwrap();
+    assert_eq!(causes, fixtures::causes());
+    assert_snapshot!(table);
 }

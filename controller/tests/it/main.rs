@@ -7,10 +7,13 @@
 )]
 
 mod api;
+mod backtest;
+mod causes;
 mod host_events;
 mod login;
 mod made_up;
 mod pages;
+mod rebuild;
 mod retention;
 mod routes;
 mod sse;

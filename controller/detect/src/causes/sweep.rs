@@ -262,7 +262,8 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// On how many of the leaking hosts a change to each value came before the leak.
+    /// On how many of the leaking hosts a change to each value came before the leak; those that have it no more are left
+    /// out.
     fn changed_before(&self, leaking: &[usize]) -> Vec<u32> {
         let mut counts = vec![0u32; self.fleet.values.len()];
         let members = leaking
@@ -277,6 +278,7 @@ impl<'a> Sweep<'a> {
                     (-CHANGE_AFTER_MS..=CHANGE_BEFORE_MS).contains(&leak.since.ms_since(*at))
                 })
                 .map(|(value, _)| *value)
+                .filter(|value| member.values.contains(value))
                 .collect();
             before.sort_unstable();
             before.dedup();

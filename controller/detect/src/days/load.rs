@@ -7,10 +7,12 @@ use std::sync::Arc;
 use crate::days::passage::{self, Passage};
 use crate::days::series::{DAY, Series, greatest, middle, missing, or, part, quarter_start};
 use crate::owners::Owners;
-use crate::stats::median;
+use crate::stats::{median, theil_sen};
 
 /// Days that are looked at, longest first.
 const SPANS_DAYS: [i64; 4] = [21, 14, 10, 7];
+/// Growth of storms is measured over this many days.
+const RECENT_DAYS: i64 = 8;
 /// Peaks below this share of capacity are no concern yet.
 const PEAK_SHARE: f64 = 0.55;
 /// Mann-Kendall statistic from which on a trend is no chance: one in two hundred.
@@ -157,15 +159,15 @@ fn find_over(series: &Series, owners: &Owners, days: i64) -> Option<LoadGrowth> 
     {
         return None;
     }
-    let last = points.len().saturating_sub(4);
-    let mut levels: Vec<f64> = points
-        .iter()
-        .skip(last)
-        .map(|(day, peak)| peak - slope * (day - (days - 1) as f64))
-        .collect();
-    let level = median(&mut levels)?;
     let peak_at = peak_position(series)?;
     let is_storm = is_storm(series, peak_at);
+    let slope = if is_storm {
+        // Jobs run every day, so weeks do not matter, and days before the growth began only dilute it.
+        slope.max(recent_slope(&points, days).unwrap_or(slope))
+    } else {
+        slope
+    };
+    let level = level(&points, slope, days)?;
     let factor = if is_storm {
         None
     } else {
@@ -232,6 +234,23 @@ fn daily_slope(points: &[(f64, f64)], peaks: &[f64], days: i64) -> Option<f64> {
     } else {
         week
     })
+}
+
+/// Ports a day over the newest days alone.
+fn recent_slope(points: &[(f64, f64)], days: i64) -> Option<f64> {
+    let from = points.partition_point(|(day, _)| *day < (days - RECENT_DAYS) as f64);
+    theil_sen(points.get(from..)?).map(|line| line.slope)
+}
+
+/// The peak of the newest day, as the last four say.
+fn level(points: &[(f64, f64)], slope: f64, days: i64) -> Option<f64> {
+    let last = points.len().saturating_sub(4);
+    let mut levels: Vec<f64> = points
+        .iter()
+        .skip(last)
+        .map(|(day, peak)| peak - slope * (day - (days - 1) as f64))
+        .collect();
+    median(&mut levels)
 }
 
 /// Medians of the first, the middle and the last third.

@@ -19,7 +19,9 @@ pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157,
 const SLOPE_ERROR_LEAST: f64 = 0.07;
 const SLOPE_ERROR_FACTOR: f64 = 1.15;
 /// Inflation of the workload's noise.
-const NOISE_FACTOR: f64 = 1.5;
+const NOISE_FACTOR: f64 = 0.7;
+/// Hours over which it is measured: a week.
+const NOISE_HOURS: i64 = 168;
 
 /// A slope in ports an hour with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -268,14 +270,23 @@ fn usual_peaks(workload: &[f64], now: i64, horizon: usize) -> Vec<f64> {
         .collect()
 }
 
-/// How much the peaks differ from those of a day before.
+/// How much the daily peaks differ from those of a day before: hours in the upper quarter of the last days tell, as
+/// noise grows with the load and only peaks meet capacity.
 fn workload_noise(workload: &[f64], capacity: f64) -> f64 {
     let count = workload.len() as i64;
-    let recent = part(workload, count - 120, count - 1);
+    let recent = part(workload, count - NOISE_HOURS, count - 1);
+    let mut levels: Vec<f64> = recent
+        .iter()
+        .copied()
+        .filter(|level| !level.is_nan())
+        .collect();
+    levels.sort_unstable_by(f64::total_cmp);
+    let high = levels.get(levels.len() * 3 / 4).copied();
     let changes: Vec<f64> = recent
         .iter()
         .skip(24)
         .zip(recent)
+        .filter(|(late, early)| high.is_some_and(|high| **late >= high || **early >= high))
         .map(|(late, early)| late - early)
         .collect();
     let noise = if recent.len() > 48 {
