@@ -185,6 +185,11 @@ impl Memory {
             .any(|(from, to)| *from <= at && at <= *to)
     }
 
+    /// Stretches that are no part of what is usual.
+    pub(crate) fn spoilt(&self) -> &[(Timestamp, Timestamp)] {
+        &self.spoilt
+    }
+
     /// The highest number of ports in use before `until` that passed without harm; `None` without a day of such
     /// history.
     pub(crate) fn usual_peak_before(&self, until: Timestamp) -> Option<f64> {
