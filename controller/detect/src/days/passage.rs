@@ -20,6 +20,8 @@ const SLOPE_ERROR_LEAST: f64 = 0.07;
 const SLOPE_ERROR_FACTOR: f64 = 1.15;
 /// Inflation of the workload's noise.
 const NOISE_FACTOR: f64 = 0.7;
+/// How many days back usual ones are looked for when the slope of a young rise is measured.
+const SHORT_DAYS: i64 = 14;
 /// Hours over which it is measured: a week.
 const NOISE_HOURS: i64 = 168;
 
@@ -106,9 +108,15 @@ pub(crate) fn slope(hours: &Hours, age_hours: f64, fallback: f64) -> Slope {
         return unsure;
     }
     let days = days as usize;
-    let Some(newest) = hours.floor.get(count - 24 * (days + 1)..) else {
-        return unsure;
-    };
+    let begin = count - 24 * (days + 1);
+    // Floors of before the rise are another level, perhaps that of the leak before it.
+    let onset = count.saturating_sub(age_hours as usize);
+    let newest: Vec<f64> = (begin..count)
+        .map(|hour| match hours.floor.get(hour) {
+            Some(floor) if hour >= onset => *floor,
+            Some(_) | None => f64::NAN,
+        })
+        .collect();
     let rows: Vec<&[f64]> = newest.chunks(24).collect();
     let quiet = quiet_hours(&rows);
     let mut differences: Vec<(f64, f64)> = Vec::new();
@@ -305,9 +313,10 @@ pub(crate) fn slope_short(series: &Series, onset: i64) -> Option<f64> {
     let days = (length + DAY - 1) / DAY;
     let usual: Vec<f64> = (from..=newest)
         .map(|position| {
-            let same: Vec<f64> = (days..days + 5)
-                .filter(|back| from - DAY * back >= 0)
-                .map(|back| series.floor_at(position - DAY * back))
+            let same: Vec<f64> = (days..days + SHORT_DAYS)
+                .map(|back| position - DAY * back)
+                .filter(|then| *then >= 0 && !series.is_spoilt(*then))
+                .map(|then| series.floor_at(then))
                 .collect();
             middle(&same)
         })

@@ -459,12 +459,12 @@ impl View<'_> {
     fn usual_here(&self, onset: i64, position: i64) -> f64 {
         let series = self.series;
         let mut same: Vec<f64> = Vec::with_capacity(5);
-        for days in 1..12 {
+        for days in 1..21 {
             let end = position - DAY * days;
             if end < 3 || same.len() >= 5 {
                 break;
             }
-            if end <= onset + 8 {
+            if end <= onset + 8 && !series.is_spoilt(end) && !series.is_spoilt(end - 3) {
                 let floor = least(part(&series.floor, end - 3, end));
                 if !floor.is_nan() {
                     same.push(floor);
