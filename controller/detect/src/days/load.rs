@@ -26,6 +26,10 @@ const HALF_SHARE: f64 = 0.3;
 const WEEKS_UP_SHARE: f64 = 0.85;
 /// A date further ahead than this many hours is no reason to raise an alarm: eleven days.
 const AHEAD_MAX_HOURS: f64 = 264.0;
+/// ... and neither is one further ahead than this share of the days that are looked at, as load comes in waves of weeks,
+/// unless it is as near as this.
+const AHEAD_SHARE: f64 = 0.5;
+const AHEAD_ALWAYS_HOURS: f64 = 72.0;
 /// Longest look ahead, in days.
 const HORIZON_DAYS: usize = 45;
 /// Checks that must agree, and how many in a row must disagree to clear.
@@ -175,7 +179,8 @@ fn find_over(series: &Series, owners: &Owners, days: i64) -> Option<LoadGrowth> 
     };
     let passage = days_ahead((level, slope, rise), (scatter, factor), capacity)
         .map(|days| (days - 1.0) * 24.0 + (DAY + peak_at - newest) as f64 / 4.0);
-    if passage[1] >= AHEAD_MAX_HOURS {
+    let most = (AHEAD_SHARE * 24.0 * days as f64).max(AHEAD_ALWAYS_HOURS);
+    if passage[1] >= AHEAD_MAX_HOURS.min(most) {
         return None;
     }
     Some(LoadGrowth {

@@ -23,8 +23,9 @@ use crate::wording::{clock_time, count, duration, ports};
 const AHEAD_MAX_HOURS: f64 = 336.0;
 /// No rise is extrapolated further than this many times its age ...
 const EXTRAPOLATION: f64 = 3.0;
-/// ... and beyond four days only half way: so far ahead it costs nothing to watch longer, and chance and plateaus pass.
-const HALF_WAY_HOURS: f64 = 96.0;
+/// ... and beyond three days and a half only half way: so far ahead it costs nothing to watch longer, chance and plateaus
+/// pass, and three days' warning stays possible.
+const HALF_WAY_HOURS: f64 = 84.0;
 /// After a deploy, this many hours must pass unless the end is nearer than two fifths of them.
 const SETTLE_HOURS: i64 = 14;
 /// Checks that must agree.
