@@ -19,7 +19,7 @@ pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157,
 const SLOPE_ERROR_LEAST: f64 = 0.07;
 const SLOPE_ERROR_FACTOR: f64 = 1.15;
 /// Inflation of the workload's noise.
-const NOISE_FACTOR: f64 = 0.7;
+const NOISE_FACTOR: f64 = 0.6;
 /// How many days back usual ones are looked for when the slope of a young rise is measured.
 const SHORT_DAYS: i64 = 14;
 /// Hours over which it is measured: a week.
