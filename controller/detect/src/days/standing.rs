@@ -3,6 +3,8 @@
 //! After the reference detector's fourth stage. Weighed once for every quarter hour of readings; between whole hours
 //! only when something moves.
 
+mod account;
+
 use std::sync::Arc;
 
 use tidemark_model::Timestamp;
@@ -17,7 +19,6 @@ use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter
 use crate::days::staircase::{self, Climb};
 use crate::memory::{FLOOR, Memory, QUARTER_MS};
 use crate::owners::{Culprit, Owners};
-use crate::wording::{clock_time, count, duration, ports};
 
 /// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
 const AHEAD_MAX_HOURS: f64 = 336.0;
@@ -240,57 +241,6 @@ impl Standing {
         })
     }
 
-    /// Why there is a verdict at `at` or none, try by try.
-    pub(crate) fn account(
-        &self,
-        memory: &Memory,
-        at: Timestamp,
-        evidence: &Evidence<'_>,
-    ) -> Vec<String> {
-        let newest = memory.quarters.block_of(at) - 1;
-        let Some(series) = Series::new(memory, newest, evidence.capacity) else {
-            return vec!["no quarter hour is remembered yet".to_owned()];
-        };
-        let view = View {
-            series: &series,
-            evidence,
-            is_full: true,
-        };
-        let mut lines = vec![format!(
-            "the floor over hours to days, up to {}, from {} of history:",
-            clock_time(quarter_start(newest + 1)),
-            duration((series.newest() + 1) as f64 * QUARTER_MS as f64),
-        )];
-        for tried in staircase::tries(&series, 0) {
-            let skipped = match tried.skipped_days {
-                0 => String::new(),
-                days => format!(", compared with what was {days} days before"),
-            };
-            let outcome = match tried.outcome {
-                Err(refusal) => refusal.to_string(),
-                Ok(climb) => told_of(&climb, self.judge(&view, climb.clone())),
-            };
-            lines.push(format!(
-                "  {} blocks of {}{skipped}: {outcome}",
-                tried.blocks,
-                duration(tried.block_hours * 3_600_000.0)
-            ));
-        }
-        match &self.raised {
-            Some(leak) => lines.push(format!(
-                "  a leak stands since {}: it began about {}, +{:.1} ports an hour",
-                clock_time(quarter_start(leak.raised + 1)),
-                clock_time(leak.since()),
-                leak.slope
-            )),
-            None => lines.push(format!(
-                "  no leak stands: {} of {AGREEING} checks in a row agree",
-                self.pending
-            )),
-        }
-        lines
-    }
-
     fn is_cooling(&self, number: i64, slope: f64, ahead: f64) -> bool {
         self.cooling
             .is_some_and(|(until, before)| number < until && slope < 0.8 * before && ahead > 24.0)
@@ -333,25 +283,6 @@ impl Standing {
     fn clear(&mut self, leak: &SlowLeak, view: &View<'_>, memory: &mut Memory) {
         memory.spoil(quarter_start(leak.onset), quarter_start(view.number() + 1));
         self.pending = 0;
-    }
-}
-
-/// A climb that was found, and what became of it.
-fn told_of(climb: &Climb, judged: Result<Candidate, Refusal>) -> String {
-    let steps: Vec<String> = climb.steps.iter().map(|step| count(*step)).collect();
-    let found = format!(
-        "rose by {} (block floors, net of the usual day: {})",
-        ports(climb.gain),
-        steps.join(", ")
-    );
-    match judged {
-        Err(refusal) => format!("{found}; {refusal}"),
-        Ok(candidate) => format!(
-            "{found}; yes: +{:.1} ports an hour since {:.0} h, ports last for {}",
-            candidate.slope,
-            candidate.climb.length as f64 / 4.0,
-            duration(candidate.passage[1].min(1e6) * 3_600_000.0)
-        ),
     }
 }
 
