@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use tidemark_model::Secret;
 use tidemark_model::audit::view::{DriftView, HostAuditView};
 use tidemark_model::view::{
-    EventView, HistoryView, HostDetail, HostEventView, HostFindings, HostView, JoinTokenCreated,
-    JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
+    CausesView, EventView, HistoryView, HostDetail, HostEventView, HostFindings, HostView,
+    JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
 pub use self::live::{Heard, Live};
@@ -116,6 +116,11 @@ impl Api {
             .list(&["findings"], of_hosts(hosts), LIST_ROWS_MAX)
             .await;
         self.name_the_host(answer, hosts).await
+    }
+
+    /// What leaking hosts have in common.
+    pub async fn causes(&self) -> Result<CausesView, Failure> {
+        self.json(self.request(Method::GET, &["causes"])?).await
     }
 
     /// At most `rows` events, newest first.

@@ -137,6 +137,9 @@ pub enum Get {
         #[arg(value_name = "HOST")]
         hosts: Vec<String>,
     },
+    /// What leaking hosts have in common
+    #[command(visible_alias = "cause")]
+    Causes,
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,

@@ -1,5 +1,6 @@
 //! One module a command: ask the API, make a report, show it.
 
+mod causes;
 mod context;
 mod describe;
 mod drift;
@@ -60,6 +61,7 @@ pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
         Command::Get(Get::Events(wanted)) => events::list(&ctx, &wanted).await,
         Command::Get(Get::Drift(wanted)) => drift::list(&ctx, &wanted).await,
         Command::Get(Get::Findings { hosts }) => findings::list(&ctx, &hosts).await,
+        Command::Get(Get::Causes) => causes::list(&ctx).await,
         Command::Get(Get::Tokens) | Command::Token(Token::List) => tokens::list(&ctx).await,
         Command::Token(Token::Create(wanted)) => tokens::create(&ctx, &wanted).await,
         Command::Token(Token::Revoke { ids }) => revoke::tokens(&ctx, &ids).await,

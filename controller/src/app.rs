@@ -7,7 +7,9 @@ pub mod identities;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use tidemark_model::notice::{Notice, NoticeKind};
+use tidemark_model::view::CausesView;
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
@@ -31,6 +33,8 @@ pub struct App {
     pub life: Lifecycle,
     /// Each host at this moment.
     pub live: Live,
+    /// What leaking hosts have in common, as of the last look at the fleet.
+    pub causes: ArcSwap<CausesView>,
     /// Who signs certificates.
     pub authority: Authority,
     /// The way into history.

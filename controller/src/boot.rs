@@ -148,6 +148,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
+        causes: ArcSwap::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),

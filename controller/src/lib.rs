@@ -4,6 +4,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod backtest;
 pub mod boot;
 pub mod diagnosis;
 pub mod gateway;
@@ -12,6 +13,7 @@ pub mod live;
 pub mod metrics;
 pub mod pki;
 pub mod query;
+mod replay;
 pub mod settings;
 pub mod tasks;
 pub mod tokens;

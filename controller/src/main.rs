@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tidemark_controller::backtest::{self, BacktestArgs};
 use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::settings::{Config, KEYS, Settings};
 use tidemark_controller::up::{self, UpArgs};
@@ -28,6 +29,8 @@ enum Command {
     Serve(ConfigArgs),
     /// Check a configuration file and say what is wrong with it
     ConfigCheck(ConfigArgs),
+    /// Replay a recorded fleet, a stream or the own history through the detectors, and say what they would have said
+    Backtest(BacktestArgs),
     /// Print a completion script for a shell
     Completion {
         /// Which shell
@@ -35,7 +38,7 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct ConfigArgs {
     /// Configuration file (TOML); every key may also be set as TIDEMARK_<KEY>
     #[arg(long, env = "TIDEMARK_CONFIG", value_name = "FILE")]
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
             );
             return ExitCode::SUCCESS;
         }
+        Command::Backtest(args) => backtest(args),
         Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
         Command::Up(args) => block_on(up::run(&args)),
         Command::Serve(args) => load(&args).and_then(|settings| block_on(serve(settings))),
@@ -78,6 +82,22 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn backtest(args: BacktestArgs) -> anyhow::Result<Outcome> {
+    if !args.from_history {
+        return backtest::run(&args).map(|()| Outcome::Clean);
+    }
+    let settings = load(&ConfigArgs {
+        config: args.config.clone(),
+        data_dir: args.data_dir.clone(),
+        database: args.database.clone(),
+        ..ConfigArgs::default()
+    })?;
+    block_on(async {
+        backtest::run_from_history(&args, &settings.database).await?;
+        Ok(Outcome::Clean)
+    })
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crate::app::App;
 use crate::settings::Settings;
 
+pub mod causes;
 pub mod compact;
 pub mod expire;
 mod rebuild;
@@ -23,6 +24,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         "expire",
         expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
     );
+    life.spawn("causes", causes::CauseFinder::new(Arc::clone(app)).run());
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
 }

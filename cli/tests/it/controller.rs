@@ -201,6 +201,7 @@ fn router(canned: Canned) -> Router {
             "/api/v1/findings",
             get(|| async { page(vec![fixtures::findings()]) }),
         )
+        .route("/api/v1/causes", get(|| async { Json(fixtures::causes()) }))
         .route("/api/v1/events", get(|| async { page(fixtures::events()) }))
         .route("/api/v1/live", get(live))
         .route(

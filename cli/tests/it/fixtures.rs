@@ -6,8 +6,9 @@ use serde_json::json;
 use tidemark_model::audit::view::{DriftView, FactView, HostAuditView};
 use tidemark_model::finding::{ActionName, PlaybookStep, Rule, Severity};
 use tidemark_model::view::{
-    CapabilityView, DeliveryView, EventView, HistoryView, HostDetail, HostEventView, HostFindings,
-    HostView, JoinTokenCreated, JoinTokenView, PortSpaceView, SeriesView, StatusView,
+    AttributeValue, CapabilityView, CauseView, CausesView, DeliveryView, EventView, HistoryView,
+    HostDetail, HostEventView, HostFindings, HostName, HostView, JoinTokenCreated, JoinTokenView,
+    PortSpaceView, SeriesView, StatusView,
 };
 use tidemark_model::{Finding, Sample};
 
@@ -435,6 +436,46 @@ pub fn findings() -> HostFindings {
                 disturbs: "the service".to_owned(),
                 verify: "its bound ports are few".to_owned(),
             }],
+        }],
+    }
+}
+
+/// A version of a driver that explains the leaks of twelve hosts, one of them hostile.
+pub fn causes() -> CausesView {
+    let named = |name: &str| HostName {
+        id: host(name, vec![]).id,
+        name: name.to_owned(),
+    };
+    let mut hosts: Vec<HostName> = (1..12)
+        .map(|number| named(&format!("web-{number:02}")))
+        .collect();
+    hosts.push(named(HOSTILE));
+    CausesView {
+        swept_ms: Some(NOW - 2 * MINUTE),
+        hosts: 60,
+        leaking: 13,
+        attributes_left_out: 0,
+        items: vec![CauseView {
+            attribute: "label:edr".to_owned(),
+            value: HOSTILE.to_owned(),
+            culprit: "sqlservr.exe".to_owned(),
+            hosts_total: hosts.len() as u64,
+            hosts,
+            since_ms: NOW - 2 * DAY,
+            having: 14,
+            leaking: 13,
+            compared: 54,
+            among_runners: true,
+            chance_power: -6.4,
+            tried: 310,
+            changed_before: 11,
+            alike: vec![AttributeValue {
+                attribute: "label:ring".to_owned(),
+                value: "1".to_owned(),
+            }],
+            explanation:
+                "sqlservr.exe leaks on 12 of 14 hosts with that value and on 1 of 40 others"
+                    .to_owned(),
         }],
     }
 }

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tidemark_model::view::{HistoryView, HostFindings, HostView};
+use tidemark_model::view::{CausesView, HistoryView, HostFindings, HostView};
 
 use crate::controller::Controller;
 use crate::fixtures::{self, HOSTILE};
@@ -444,4 +444,22 @@ fn findings_are_a_line_each_and_whole_as_json() {
     let text = controller.stdout(&["get", "findings", "-o", "json"]);
     let hosts: Vec<HostFindings> = serde_json::from_str(&text).unwrap();
     assert_eq!(hosts, [fixtures::findings()]);
+}
+
+#[test]
+fn causes_say_the_counts_both_ways_and_when_none_is_known() {
+    let controller = Controller::start();
+    let table = controller.stdout(&["get", "causes"]);
+    assert!(
+        table.contains("12 of 14") && table.contains("1 of 40") && table.contains("11 of 12"),
+        "{table}"
+    );
+    assert!(
+        !table.contains('\u{1b}') && !table.contains('\u{202e}'),
+        "{table}"
+    );
+    let json = controller.stdout(&["get", "causes", "-o", "json"]);
+    let causes: CausesView = serde_json::from_str(&json).unwrap();
+    assert_eq!(causes, fixtures::causes());
+    assert_snapshot!(table);
 }

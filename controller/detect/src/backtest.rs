@@ -1,16 +1,25 @@
 //! The detection benchmark's lines in, its verdict lines out: a fleet of hosts replayed in lock step.
 //!
-//! Shapes and bookkeeping only; the caller reads and writes the lines.
+//! Bookkeeping only; the caller reads and writes the lines.
+
+mod causes;
+mod lines;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use tidemark_model::forecast::{Eta, Forecast};
 use tidemark_model::{PortSpaceKey, Protocol, Timestamp};
 
+use crate::causes::{AttributeChange, LeakSeen};
 use crate::clock::HostClock;
 use crate::host::HostDetector;
-use crate::observation::{DetectorSettings, Observation, OwnerReading};
+use crate::observation::{DetectorSettings, Observation, OwnerReading, Rollup};
+
+pub use causes::CauseWatch;
+pub use lines::{
+    EventId, EventLine, FieldProblem, GroupLine, InventoryLine, ProcessLine, SampleLine, Told,
+    VerdictLine,
+};
 
 /// Event ids that say that a port was refused: 4231 (TCP) and 4266 (UDP).
 const EXHAUSTION_EVENTS: [u64; 2] = [4231, 4266];
@@ -18,88 +27,8 @@ const EXHAUSTION_EVENTS: [u64; 2] = [4231, 4266];
 const MOVED_SHARE: f64 = 0.01;
 /// Where no upper bound is known, the benchmark is told this many times the median.
 const OPEN_END: f64 = 2.5;
-
-/// One sample of the benchmark.
-#[derive(Debug, Deserialize)]
-pub struct SampleLine<'a> {
-    /// Host name.
-    #[serde(borrow)]
-    pub host: &'a str,
-    /// When it was taken, by the host's clock.
-    pub ts_unix_ms: i64,
-    /// When the controller received it.
-    pub recv_unix_ms: i64,
-    /// When the host booted, by the host's clock.
-    pub boot_unix_ms: i64,
-    /// Ports in use.
-    pub in_use: u32,
-    /// Ports that can be handed out.
-    pub capacity: u32,
-    /// Ports of TIME_WAIT.
-    pub time_wait: u32,
-    /// Ports of bound sockets.
-    pub bound: Option<u32>,
-    /// The largest holders.
-    #[serde(borrow)]
-    pub procs: Vec<ProcessLine<'a>>,
-    /// What the host's log said.
-    #[serde(borrow)]
-    pub events: Vec<EventLine<'a>>,
-}
-
-/// One process of a sample.
-#[derive(Debug, Deserialize)]
-pub struct ProcessLine<'a> {
-    /// Image name.
-    #[serde(borrow)]
-    pub name: std::borrow::Cow<'a, str>,
-    /// Process id.
-    pub pid: i64,
-    /// Ports that it holds.
-    pub ports: u32,
-    /// Its open handles.
-    pub handles: Option<u32>,
-}
-
-/// One event of a sample.
-#[derive(Debug, Deserialize)]
-pub struct EventLine<'a> {
-    /// An event id, or `deploy`.
-    #[serde(borrow)]
-    pub id: EventId<'a>,
-    /// How many times it was seen.
-    pub n: Option<u32>,
-}
-
-/// An event id of the benchmark.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum EventId<'a> {
-    /// Of the System log.
-    Number(u64),
-    /// Of the replay itself.
-    #[serde(borrow)]
-    Name(&'a str),
-}
-
-/// What is held of a host from now on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct VerdictLine {
-    /// Host name.
-    pub host: String,
-    /// Whether it will run out of ports.
-    pub alert: bool,
-    /// When (median).
-    pub eta_unix_ms: Option<i64>,
-    /// Start of the 80 % interval.
-    pub eta_lo: Option<i64>,
-    /// End of the 80 % interval.
-    pub eta_hi: Option<i64>,
-    /// Process or remote endpoint.
-    pub culprit: Option<String>,
-    /// Why, in one sentence.
-    pub text: String,
-}
+/// Common causes are looked for at whole hours of the controller's clock.
+const SWEEP_EVERY_MS: i64 = 3_600_000;
 
 struct Replayed {
     detector: HostDetector,
@@ -111,30 +40,126 @@ struct Replayed {
 #[derive(Default)]
 pub struct Backtest {
     hosts: BTreeMap<String, Replayed>,
+    causes: CauseWatch,
 }
 
 impl Backtest {
+    /// Hosts that are replayed.
+    #[must_use]
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Takes what is known of a host beside its samples.
+    pub fn inventory(&mut self, line: InventoryLine) {
+        self.causes.attributes(line.host, line.attrs);
+    }
+
     /// Takes one sample, in the order of receipt.
     pub fn sample(&mut self, line: &SampleLine<'_>) {
-        if !self.hosts.contains_key(line.host) {
-            let replayed = Replayed {
-                detector: HostDetector::new(DetectorSettings::windows()),
-                clock: HostClock::default(),
-                told: None,
-            };
-            self.hosts.insert(line.host.to_owned(), replayed);
-        }
-        if let Some(replayed) = self.hosts.get_mut(line.host) {
+        self.note_deploys(line);
+        if let Some(replayed) = self.hosts.get_mut(&*line.host) {
             replayed.take(line);
+            return;
+        }
+        let mut replayed = Replayed::new(DetectorSettings::windows());
+        replayed.take(line);
+        self.hosts.insert(line.host.to_string(), replayed);
+    }
+
+    /// Takes a stretch of stored history of one port space of a host, in time order.
+    pub fn rollup(
+        &mut self,
+        host: &str,
+        key: &PortSpaceKey,
+        told: (DetectorSettings, &Rollup<'_>),
+    ) {
+        let (settings, rollup) = told;
+        if !self.hosts.contains_key(host) {
+            self.hosts.insert(host.to_owned(), Replayed::new(settings));
+        }
+        if let Some(replayed) = self.hosts.get_mut(host) {
+            replayed.detector.observe_rollup(key, rollup);
         }
     }
 
-    /// The verdicts that changed since the tick before.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<VerdictLine> {
-        self.hosts
+    /// Notes the deploys of a sample.
+    fn note_deploys(&mut self, line: &SampleLine<'_>) {
+        for event in &line.events {
+            let (EventId::Name(id), Some(service), Some(version)) =
+                (&event.id, &event.svc, &event.ver)
+            else {
+                continue;
+            };
+            if id == "deploy" {
+                let change = AttributeChange {
+                    at: Timestamp::from_unix_ms(line.recv_unix_ms),
+                    attribute: format!("svc:{service}"),
+                    value: version.to_string(),
+                };
+                self.causes.change(&line.host, change);
+            }
+        }
+    }
+
+    /// What changed since the tick before: verdicts and, at whole hours, common causes.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Told> {
+        let mut told: Vec<Told> = self
+            .hosts
             .iter_mut()
             .filter_map(|(host, replayed)| replayed.change(host, now))
-            .collect()
+            .map(Told::Verdict)
+            .collect();
+        if now.unix_ms().rem_euclid(SWEEP_EVERY_MS) == 0 {
+            told.extend(self.sweep(now).into_iter().map(Told::Group));
+        }
+        told
+    }
+
+    fn sweep(&mut self, now: Timestamp) -> Vec<GroupLine> {
+        let leaks = self
+            .hosts
+            .iter()
+            .filter_map(|(host, replayed)| Some((host, replayed.leak()?)));
+        for (host, leak) in leaks {
+            self.causes.note(host, now, leak);
+        }
+        let hosts = self
+            .hosts
+            .iter()
+            .map(|(host, replayed)| (host.as_str(), replayed.processes()));
+        self.causes.sweep(now, hosts)
+    }
+
+    /// The leak of a host at this moment.
+    #[must_use]
+    pub fn leak_of(&self, host: &str) -> Option<LeakSeen> {
+        self.hosts.get(host)?.leak()
+    }
+
+    /// The processes of a host whose ports are remembered.
+    #[must_use]
+    pub fn processes_of(&self, host: &str) -> Vec<String> {
+        let processes = self.hosts.get(host).map(Replayed::processes);
+        let names = processes.into_iter().flatten();
+        names.map(str::to_owned).collect()
+    }
+
+    /// Why a host is reported or not at `now`, step by step; `None` for a host without samples.
+    #[must_use]
+    pub fn account(&self, host: &str, now: Timestamp) -> Option<Vec<String>> {
+        let replayed = self.hosts.get(host)?;
+        let mut text = Vec::new();
+        for (key, space) in replayed.detector.spaces() {
+            text.push(format!("{key}:"));
+            text.extend(
+                space
+                    .account(now)
+                    .into_iter()
+                    .map(|line| format!("  {line}")),
+            );
+        }
+        Some(text)
     }
 
     /// The largest state of a host, in bytes.
@@ -149,6 +174,14 @@ impl Backtest {
 }
 
 impl Replayed {
+    fn new(settings: DetectorSettings) -> Self {
+        Self {
+            detector: HostDetector::new(settings),
+            clock: HostClock::default(),
+            told: None,
+        }
+    }
+
     fn take(&mut self, line: &SampleLine<'_>) {
         let sampled = Timestamp::from_unix_ms(line.ts_unix_ms);
         let received = Timestamp::from_unix_ms(line.recv_unix_ms);
@@ -159,18 +192,18 @@ impl Replayed {
             .iter()
             .map(|process| OwnerReading {
                 name: &process.name,
-                incarnation: process.pid,
+                incarnation: Some(process.pid),
                 ports: process.ports,
                 handles: process.handles,
             })
             .collect();
         let mut refused = 0u32;
         for event in &line.events {
-            match event.id {
-                EventId::Number(id) if EXHAUSTION_EVENTS.contains(&id) => {
+            match &event.id {
+                EventId::Number(id) if EXHAUSTION_EVENTS.contains(id) => {
                     refused = refused.saturating_add(event.n.unwrap_or(1));
                 }
-                EventId::Name("deploy") => self.detector.note_deploy(received),
+                EventId::Name(name) if name == "deploy" => self.detector.note_deploy(received),
                 EventId::Number(_) | EventId::Name(_) => {}
             }
         }
@@ -192,8 +225,22 @@ impl Replayed {
             .observe(&PortSpaceKey::own(Protocol::Tcp), &observation);
     }
 
+    fn leak(&self) -> Option<LeakSeen> {
+        self.detector
+            .spaces()
+            .find_map(|(_, space)| space.leak_seen())
+    }
+
+    fn processes(&self) -> Vec<&str> {
+        self.detector
+            .spaces()
+            .flat_map(|(_, space)| space.processes())
+            .map(|name| &**name)
+            .collect()
+    }
+
     fn change(&mut self, host: &str, now: Timestamp) -> Option<VerdictLine> {
-        let (_, forecast) = self.detector.forecasts(now).next()?;
+        let forecast = soonest(&self.detector, now)?;
         let line = verdict(host, now, &forecast);
         let is_new = match &self.told {
             None => line.alert,
@@ -215,11 +262,20 @@ impl Replayed {
     }
 }
 
+/// The forecast of the port space that runs out first.
+fn soonest(detector: &HostDetector, now: Timestamp) -> Option<Forecast> {
+    detector
+        .forecasts(now)
+        .map(|(_, forecast)| forecast)
+        .min_by_key(|forecast| forecast.eta.map_or(i64::MAX, |eta| eta.at.unix_ms()))
+}
+
 fn verdict(host: &str, now: Timestamp, forecast: &Forecast) -> VerdictLine {
     let Forecast {
         eta,
         culprit,
         explanation,
+        road,
         ..
     } = forecast;
     let open_end = |eta: &Eta| {
@@ -228,6 +284,7 @@ fn verdict(host: &str, now: Timestamp, forecast: &Forecast) -> VerdictLine {
     };
     VerdictLine {
         host: host.to_owned(),
+        ts_unix_ms: now.unix_ms(),
         alert: eta.is_some(),
         eta_unix_ms: eta.map(|eta| eta.at.unix_ms()),
         eta_lo: eta.map(|eta| eta.earliest.unix_ms()),
@@ -236,6 +293,7 @@ fn verdict(host: &str, now: Timestamp, forecast: &Forecast) -> VerdictLine {
                 .map_or_else(|| open_end(&eta), Timestamp::unix_ms)
         }),
         culprit: culprit.as_deref().map(str::to_owned),
+        road: road.map(tidemark_model::forecast::Road::as_str),
         text: explanation.clone(),
     }
 }

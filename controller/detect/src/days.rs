@@ -2,8 +2,11 @@
 //!
 //! Stages one to four of the reference detector, and its roads of growing load; without what it says of fleets.
 
+mod doubts;
 mod load;
+mod onset;
 mod passage;
+mod refusal;
 mod restarts;
 mod series;
 mod staircase;

@@ -10,6 +10,7 @@ use tidemark_model::Timestamp;
 use tidemark_model::forecast::{Eta, Forecast, Road};
 use tidemark_model::sample::PortSpaceSample;
 
+use crate::causes::LeakSeen;
 use crate::churn::Churn;
 use crate::days::{Evidence, Standing};
 use crate::explain;
@@ -18,9 +19,7 @@ use crate::memory::Memory;
 use crate::observation::{DetectorSettings, Observation, Rollup, SampleReadings};
 use crate::owners::Owners;
 use crate::saturation::Saturation;
-
-/// Two days before ports were gone, their use was no longer usual.
-const SPOILT_BEFORE_FULL_MS: u64 = 172_800_000;
+use crate::wording::{clock_time, count};
 
 /// The newest reading.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +137,9 @@ impl SpaceDetector {
                 .is_some_and(|boot| boot > before.at)
         });
         if has_rebooted {
+            if let Some(began) = self.saturation.began() {
+                self.memory.spoil_climb(began, latest.at, latest.strong);
+            }
             self.saturation.clear();
             self.churn.restart();
         }
@@ -148,8 +150,7 @@ impl SpaceDetector {
             .saturation
             .check(latest.at, latest.in_use, latest.capacity, refused);
         if let Some(began) = relieved {
-            let before = Duration::from_millis(SPOILT_BEFORE_FULL_MS);
-            self.memory.spoil(began.saturating_sub(before), latest.at);
+            self.memory.spoil_climb(began, latest.at, latest.strong);
         }
         let capacity = f64::from(latest.capacity);
         self.leak
@@ -243,11 +244,9 @@ impl SpaceDetector {
         let rise = raised.rise;
         let capacity = f64::from(latest.capacity);
         let remaining = raised.remaining_ms(now.unix_ms() as f64, capacity);
-        let culprit = self.owners.explain(
-            Timestamp::from_unix_ms(rise.from as i64),
-            latest.at,
-            rise.gain(),
-        );
+        let from = Timestamp::from_unix_ms(rise.from as i64);
+        let usual = |at| !self.memory.is_spoilt(at);
+        let culprit = self.owners.explain((from, latest.at), rise.gain(), &usual);
         Some(Forecast {
             level: Some(level(latest)),
             floor_ports_per_hour: Some(rise.slope * 3_600_000.0),
@@ -316,6 +315,92 @@ impl SpaceDetector {
                 (lifetime, remaining[1]),
             ),
         })
+    }
+
+    /// The leak that was raised, of minutes or of days, with its process; `None` without a process to name.
+    #[must_use]
+    pub fn leak_seen(&self) -> Option<LeakSeen> {
+        if let Some(leak) = self.days.raised() {
+            return Some(LeakSeen {
+                culprit: leak.culprit_name()?,
+                since: leak.since(),
+            });
+        }
+        let rise = self.leak.raised()?.rise;
+        let from = Timestamp::from_unix_ms(rise.from as i64);
+        let usual = |at| !self.memory.is_spoilt(at);
+        let span = (from, self.latest?.at);
+        let culprit = self.owners.explain(span, rise.gain(), &usual)?;
+        Some(LeakSeen {
+            culprit: culprit.name,
+            since: from,
+        })
+    }
+
+    /// The processes whose ports are remembered.
+    pub fn processes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.owners.names()
+    }
+
+    /// Why there is a forecast at `now` or none, step by step, with the figures that decide.
+    #[must_use]
+    pub fn account(&self, now: Timestamp) -> Vec<String> {
+        let forecast = self.forecast(now);
+        let mut lines = vec![match (forecast.road, forecast.eta) {
+            (Some(road), Some(eta)) => format!(
+                "reported ({}): ports run out {} (80 %: {} to {}): {}",
+                road.as_str(),
+                clock_time(eta.at),
+                clock_time(eta.earliest),
+                eta.latest.map_or_else(|| "open".to_owned(), clock_time),
+                forecast.explanation
+            ),
+            _ => format!("not reported: {}", forecast.explanation),
+        }];
+        let Some(latest) = self.latest else {
+            return lines;
+        };
+        lines.push(format!(
+            "newest reading {}: {} in use of {}, {} of them TIME_WAIT",
+            clock_time(latest.at),
+            count(f64::from(latest.in_use)),
+            count(f64::from(latest.capacity)),
+            count(f64::from(latest.in_use.saturating_sub(latest.strong)))
+        ));
+        lines.push(match self.saturation.began() {
+            Some(began) => format!("full since {}", clock_time(began)),
+            None => "not full: below 98.5 % of capacity, and no port was refused".to_owned(),
+        });
+        lines.push(match self.leak.raised() {
+            Some(_) => "the floor over minutes: a leak stands".to_owned(),
+            None => "the floor over 30 s to 4 h: no leak stands".to_owned(),
+        });
+        lines.push(match self.churn.raised() {
+            Some(_) => "churn: TIME_WAIT grows towards a plateau above capacity".to_owned(),
+            None => "churn: TIME_WAIT does not grow towards a plateau above capacity".to_owned(),
+        });
+        lines.extend(
+            self.days
+                .account(&self.memory, latest.at, &self.evidence(&latest)),
+        );
+        lines.push(match self.days.growing() {
+            Some(growth) => format!(
+                "load: the daily peak grew from {} to {} ports within {} days",
+                count(growth.peaks.0),
+                count(growth.peaks.1),
+                growth.days
+            ),
+            None => "load: no steady growth of the daily peak that ends at capacity".to_owned(),
+        });
+        lines
+    }
+
+    fn evidence(&self, latest: &Latest) -> Evidence<'_> {
+        Evidence {
+            owners: &self.owners,
+            capacity: f64::from(latest.capacity),
+            is_saturated: self.saturation.began().is_some(),
+        }
     }
 
     /// Readings that came too late for any scale; they changed nothing.

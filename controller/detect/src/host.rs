@@ -95,6 +95,11 @@ impl HostDetector {
         self.spaces.get(key)
     }
 
+    /// The detectors, ordered by port space.
+    pub fn spaces(&self) -> impl Iterator<Item = (&PortSpaceKey, &SpaceDetector)> {
+        self.spaces.iter()
+    }
+
     /// What is known of each port space at `now`, ordered by key.
     pub fn forecasts(&self, now: Timestamp) -> impl Iterator<Item = (&PortSpaceKey, Forecast)> {
         self.spaces

@@ -215,7 +215,11 @@ fn is_telling(rise: &Rise, memory: &Memory, owners: &Owners, capacity: f64) -> b
     };
     let is_owned = rise.width_ms < DAYTIME_WIDTH_MS
         || owners
-            .explain(timestamp(rise.from), timestamp(rise.to), rise.gain())
+            .explain(
+                (timestamp(rise.from), timestamp(rise.to)),
+                rise.gain(),
+                &|at| !memory.is_spoilt(at),
+            )
             .is_some_and(|culprit| culprit.share >= OWNER_SHARE);
     is_unusual && is_owned && remaining <= EXTRAPOLATION * rise.age_ms()
 }

@@ -4,6 +4,7 @@
 //! randomness and no database here, so a month of history gives the same verdicts every time it is replayed.
 
 pub mod backtest;
+pub mod causes;
 mod churn;
 mod clock;
 mod days;

@@ -2,6 +2,8 @@
 //!
 //! Bounded by construction. Draws no conclusions.
 
+use std::time::Duration;
+
 use tidemark_model::Timestamp;
 
 use crate::observation::{Observation, Rollup};
@@ -35,6 +37,10 @@ const HOUR_SLOTS: usize = 672;
 const BOOTS_MAX: usize = 8;
 /// How many stretches judged bad are remembered.
 const SPOILT_MAX: usize = 12;
+/// A climb to capacity began where the floor was last within this share of the climb above where it ended.
+const CLIMB_LOW_SHARE: f64 = 0.1;
+/// The block in which ports came free holds both.
+const SPOILT_AFTER: Duration = Duration::from_secs(900);
 /// Two readings of one boot differ by less: clocks are corrected to within seconds.
 const BOOT_TOLERANCE_MS: i64 = 120_000;
 
@@ -157,11 +163,31 @@ impl Memory {
         self.spoilt.push((from, to));
     }
 
+    /// Marks the climb to a saturation that began at `began` and is over at `at`, where the floor is `relieved_to`: what
+    /// lies above that by more than a tenth of the climb is not usual. The fall itself, an hour, goes with it.
+    pub(crate) fn spoil_climb(&mut self, began: Timestamp, at: Timestamp, relieved_to: u32) {
+        let ring = &self.quarters;
+        let end = ring.block_of(began);
+        let relieved_to = f64::from(relieved_to);
+        let top = ring.least(end - 4, end, FLOOR).unwrap_or(relieved_to);
+        let low = relieved_to + CLIMB_LOW_SHARE * (top - relieved_to).max(0.0);
+        let oldest = ring.oldest().unwrap_or(end);
+        let is_low = |block: &i64| ring.get(*block, FLOOR).is_some_and(|floor| floor <= low);
+        let from = (oldest..=end).rev().find(is_low).unwrap_or(oldest);
+        let from = Timestamp::from_unix_ms(from.saturating_mul(QUARTER_MS));
+        self.spoil(from, at.saturating_add(SPOILT_AFTER));
+    }
+
     /// Whether `at` lies in a stretch that is no part of what is usual.
     pub(crate) fn is_spoilt(&self, at: Timestamp) -> bool {
         self.spoilt
             .iter()
             .any(|(from, to)| *from <= at && at <= *to)
+    }
+
+    /// Stretches that are no part of what is usual.
+    pub(crate) fn spoilt(&self) -> &[(Timestamp, Timestamp)] {
+        &self.spoilt
     }
 
     /// The highest number of ports in use before `until` that passed without harm; `None` without a day of such

@@ -43,8 +43,9 @@ pub struct Observation<'a> {
 pub struct OwnerReading<'a> {
     /// Image name or service: what an operator would restart.
     pub name: &'a str,
-    /// Changes when the process restarts: its start time or id.
-    pub incarnation: i64,
+    /// Changes when the process restarts: its start time or id. `None` where that is not stored: a restart is then what
+    /// frees a third of its ports and of its handles at once.
+    pub incarnation: Option<i64>,
     /// Distinct dynamic local ports, bound ones included where the system shows them.
     pub ports: u32,
     /// Open handles or file descriptors; `None` when they may not be counted.
@@ -85,7 +86,7 @@ impl<'a> SampleReadings<'a> {
     pub fn new(sample: &'a Sample, space: &'a PortSpaceSample) -> Self {
         let owners = space.owners.iter().map(|owner| OwnerReading {
             name: culprit_name(&owner.process),
-            incarnation: owner.process.started_at.unix_ms(),
+            incarnation: Some(owner.process.started_at.unix_ms()),
             ports: owner.counts.ports,
             handles: owner.handles,
         });

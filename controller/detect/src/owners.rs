@@ -30,6 +30,8 @@ const HANDLES_UNIT: u32 = 4;
 const RESTARTS_MAX: usize = 8;
 /// For this long after a restart, what a process holds counts as its level after it.
 const RESTART_SETTLES_MS: i64 = 10_800_000;
+/// Where history does not tell restarts, one leaves less than this share of the ports and handles.
+const RESTART_KEEPS: f64 = 0.67;
 /// Longest process name kept, in characters.
 const NAME_CHARS_MAX: usize = 128;
 const DAY_MS: i64 = 86_400_000;
@@ -40,7 +42,9 @@ struct Track {
     name: Arc<str>,
     hash: u64,
     levels: [Ring<2>; 5],
-    incarnation: i64,
+    incarnation: Option<i64>,
+    /// Handles at the newest reading, where they are known.
+    last_handles: Option<u32>,
     restarts: Vec<Restart>,
     last_ports: u32,
     last_at: Timestamp,
@@ -56,6 +60,9 @@ pub(crate) struct Restart {
     pub before: u32,
     pub after: u32,
 }
+
+/// Whether what happened at a time counts as usual.
+pub(crate) type Usual<'a> = &'a dyn Fn(Timestamp) -> bool;
 
 /// The process that explains a rise.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,12 +145,17 @@ impl Owners {
 
     /// The process with the largest share of a rise of `gain` ports from `from` to `to`; by handles where ports do not
     /// tell. `None` when none explains a third of it.
-    pub(crate) fn explain(&self, from: Timestamp, to: Timestamp, gain: f64) -> Option<Culprit> {
+    pub(crate) fn explain(
+        &self,
+        (from, to): (Timestamp, Timestamp),
+        gain: f64,
+        usual: Usual<'_>,
+    ) -> Option<Culprit> {
         let gain = gain.max(1.0);
         let by_ports = self
             .tracks
             .iter()
-            .map(|track| (track, track.gain(PORTS, from, to).unwrap_or(0.0)))
+            .map(|track| (track, track.gain(PORTS, (from, to), usual).unwrap_or(0.0)))
             .max_by(|one, other| one.1.total_cmp(&other.1));
         if let Some((track, own)) = by_ports
             && own / gain >= 0.35
@@ -155,7 +167,7 @@ impl Owners {
             .filter_map(|track| {
                 Some((
                     track,
-                    track.gain(HANDLES, from, to)? * f64::from(HANDLES_UNIT),
+                    track.gain(HANDLES, (from, to), usual)? * f64::from(HANDLES_UNIT),
                 ))
             })
             .filter(|(_, own)| (0.6..1.6).contains(&(own / gain)))
@@ -179,13 +191,18 @@ impl Owners {
                 let weight = if is_storm {
                     track.stands_out(at)?
                 } else {
-                    track.gain(PORTS, week_before, at)?
+                    track.gain(PORTS, (week_before, at), &|_| true)?
                 };
                 Some((track, weight))
             })
             .filter(|(_, weight)| *weight > 0.0)
             .max_by(|one, other| one.1.total_cmp(&other.1))
             .map(|(track, _)| Arc::clone(&track.name))
+    }
+
+    /// The processes that are remembered.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tracks.iter().map(|track| &track.name)
     }
 
     /// The restarts of a process, oldest first.
@@ -295,6 +312,7 @@ impl Track {
             hash: group.hash,
             levels: LEVELS.map(|(width, slots)| Ring::new(width, slots, &KEEP)),
             incarnation: reading.incarnation,
+            last_handles: reading.handles,
             restarts: Vec::new(),
             last_ports: reading.ports,
             last_at: at,
@@ -309,7 +327,7 @@ impl Track {
         if at < self.last_at {
             return;
         }
-        if reading.incarnation != self.incarnation {
+        if self.has_restarted(reading) {
             if self.restarts.len() >= RESTARTS_MAX {
                 self.restarts.remove(0);
             }
@@ -318,8 +336,9 @@ impl Track {
                 before: self.last_ports,
                 after: reading.ports,
             });
-            self.incarnation = reading.incarnation;
         }
+        self.incarnation = reading.incarnation.or(self.incarnation);
+        self.last_handles = reading.handles.or(self.last_handles);
         if let Some(restart) = self.restarts.last_mut()
             && at.ms_since(restart.at) <= RESTART_SETTLES_MS
         {
@@ -327,6 +346,22 @@ impl Track {
         }
         self.last_ports = reading.ports;
         self.last_at = at;
+    }
+
+    /// Whether the process of a newer reading is another one than before.
+    fn has_restarted(&self, reading: &OwnerReading<'_>) -> bool {
+        if let Some((now, then)) = reading.incarnation.zip(self.incarnation) {
+            return now != then;
+        }
+        if reading.incarnation.is_some() {
+            return false;
+        }
+        let has_freed = |now: u32, then: u32| f64::from(now) < RESTART_KEEPS * f64::from(then);
+        let handles_freed = reading
+            .handles
+            .zip(self.last_handles)
+            .is_none_or(|(now, then)| has_freed(now, then));
+        has_freed(reading.ports, self.last_ports) && handles_freed
     }
 
     /// It is not listed, so it holds no more than the bound.
@@ -344,7 +379,12 @@ impl Track {
     }
 
     /// By how much `field` rose from `from` to `to`; at the same time of day when that is days.
-    fn gain(&self, field: usize, from: Timestamp, to: Timestamp) -> Option<f64> {
+    fn gain(
+        &self,
+        field: usize,
+        (from, to): (Timestamp, Timestamp),
+        usual: Usual<'_>,
+    ) -> Option<f64> {
         let length = to.ms_since(from).max(0);
         let level = self
             .levels
@@ -370,19 +410,43 @@ impl Track {
         let then = then
             .or_else(|| self.held_before(field, from))
             .or_else(|| level.over(begin, end, field).next())?;
-        Some(now - then - self.usual_gain(field, from, to))
+        Some(now - then - self.usual_gain(field, (from, to), usual))
     }
 
-    /// What it gains between these times of day on the day before; 0 for rises of minutes.
-    fn usual_gain(&self, field: usize, from: Timestamp, to: Timestamp) -> f64 {
-        let level = &self.levels[HALF_HOURS];
-        if to.ms_since(from) < 4 * level.width_ms() {
+    /// What it gains between these times of day on usual days of the week before: the middle one, and the lower one of
+    /// two, as the rise itself may reach into them. 0 for rises of minutes.
+    fn usual_gain(
+        &self,
+        field: usize,
+        (from, to): (Timestamp, Timestamp),
+        usual: Usual<'_>,
+    ) -> f64 {
+        let fine = &self.levels[HALF_HOURS];
+        if to.ms_since(from) < 4 * fine.width_ms() {
             return 0.0;
         }
-        let day = DAY_MS / level.width_ms();
-        let (begin, end) = (level.block_of(from) - day, level.block_of(to) - day);
-        let usual = level.get(end, field).zip(level.get(begin, field));
-        usual.map_or(0.0, |(late, early)| (late - early).max(0.0))
+        let mut gains: Vec<f64> = (1..=7)
+            .filter_map(|days| {
+                let back = |at: Timestamp| {
+                    Timestamp::from_unix_ms(at.unix_ms().saturating_sub(days * DAY_MS))
+                };
+                let (from, to) = (back(from), back(to));
+                if !(usual(from) && usual(to)) {
+                    return None;
+                }
+                let gain = |level: &Ring<2>| {
+                    let late = level.get(level.block_of(to), field)?;
+                    let early = level.get(level.block_of(from), field)?;
+                    Some((late - early).max(0.0))
+                };
+                gain(fine).or_else(|| self.levels.last().and_then(gain))
+            })
+            .collect();
+        gains.sort_unstable_by(f64::total_cmp);
+        gains
+            .get(gains.len().saturating_sub(1) / 2)
+            .copied()
+            .unwrap_or(0.0)
     }
 
     /// The most that it can have held at `from`, when it was listed only later.

@@ -140,6 +140,28 @@ impl<const F: usize> Ring<F> {
         (value != NOTHING).then(|| f64::from(value))
     }
 
+    /// What each of the blocks `from..=to` holds of `field`, NaN for nothing.
+    pub(crate) fn values(&self, from: i64, to: i64, field: usize) -> impl Iterator<Item = f64> {
+        let held = self.cells.len() as i64;
+        let begin = from.saturating_sub(self.first).clamp(0, held);
+        let end = to
+            .saturating_sub(self.first)
+            .saturating_add(1)
+            .clamp(begin, held);
+        let before = (self.first.min(to.saturating_add(1)) - from).max(0);
+        let after = (to.saturating_add(1) - from).max(0) - before - (end - begin);
+        let nothing =
+            |count: i64| std::iter::repeat_n(f64::NAN, usize::try_from(count).unwrap_or(0));
+        let inside = self
+            .cells
+            .range(begin as usize..end as usize)
+            .map(move |cell| match cell.get(field) {
+                Some(value) if *value != NOTHING => f64::from(*value),
+                Some(_) | None => f64::NAN,
+            });
+        nothing(before).chain(inside).chain(nothing(after))
+    }
+
     /// The least of `field` over the blocks `from..=to`.
     pub(crate) fn least(&self, from: i64, to: i64, field: usize) -> Option<f64> {
         self.over(from, to, field).reduce(f64::min)
@@ -173,6 +195,26 @@ mod tests {
         (newest - 40..=newest)
             .map(|block| (block, ring.get(block, 0), ring.get(block, 1)))
             .collect()
+    }
+
+    #[test]
+    fn values_of_a_stretch_are_those_of_its_blocks() {
+        let mut ring = Ring::new(1_000, 20, &KEEP);
+        for second in [3, 4, 6, 9] {
+            ring.merge(
+                Timestamp::from_unix_ms(second * 1_000),
+                [Some(second as u32), None],
+            );
+        }
+        for (from, to) in [(0, 12), (4, 6), (0, 2), (10, 12), (9, 9), (7, 6)] {
+            let one_by_one: Vec<Option<f64>> =
+                (from..=to).map(|block| ring.get(block, 0)).collect();
+            let values: Vec<Option<f64>> = ring
+                .values(from, to, 0)
+                .map(|value| (!value.is_nan()).then_some(value))
+                .collect();
+            assert_eq!(values, one_by_one, "{from}..={to}");
+        }
     }
 
     #[test]

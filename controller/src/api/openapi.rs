@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audits, events, findings, forecast, history, host_events, hosts, live, status, tokens,
+    audits, causes, events, findings, forecast, history, host_events, hosts, live, status, tokens,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use super::{
         forecast::list,
         findings::list,
         findings::of_host,
+        causes::list,
         events::list,
         live::stream,
         tokens::create,

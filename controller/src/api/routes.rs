@@ -9,7 +9,8 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    audits, events, findings, forecast, history, host_events, hosts, live, openapi, status, tokens,
+    audits, causes, events, findings, forecast, history, host_events, hosts, live, openapi, status,
+    tokens,
 };
 use crate::app::App;
 use crate::web;
@@ -96,7 +97,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 32] = [
+pub static ROUTES: [Route; 33] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -132,6 +133,9 @@ pub static ROUTES: [Route; 32] = [
     }),
     api(GET, "/api/v1/forecast", Role::Viewer, || {
         routing::get(forecast::list)
+    }),
+    api(GET, "/api/v1/causes", Role::Viewer, || {
+        routing::get(causes::list)
     }),
     api(GET, "/api/v1/events", Role::Viewer, || {
         routing::get(events::list)

@@ -193,6 +193,33 @@ impl HostLive {
         }
     }
 
+    /// Whatever is known of it that other hosts may share: `os`, `agent_version`, `label:KEY`, and `image:NAME` with the
+    /// path of each process of the newest sample.
+    #[must_use]
+    pub fn attributes(&self) -> BTreeMap<String, String> {
+        let profile = &self.profile;
+        let mut attributes = BTreeMap::from([
+            ("os".to_owned(), profile.os.to_string()),
+            (
+                "agent_version".to_owned(),
+                profile.agent_version.to_string(),
+            ),
+        ]);
+        for (key, value) in &profile.labels {
+            attributes.insert(format!("label:{key}"), value.clone());
+        }
+        let samples = self
+            .newest
+            .iter()
+            .flat_map(|(_, sample)| &sample.port_spaces);
+        for owner in samples.flat_map(|space| &space.owners) {
+            if let Some(path) = &owner.process.executable {
+                attributes.insert(format!("image:{}", owner.process.name), path.to_string());
+            }
+        }
+        attributes
+    }
+
     /// As lists show it.
     #[must_use]
     pub fn view(&self, now: Timestamp) -> HostView {

@@ -3,21 +3,31 @@
 //! Runs beside live samples. What arrives while a host's history is read is in that history already, or missing from
 //! its detector by a few samples, which no trend hangs on.
 
-mod replay;
-
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_model::{Entity, HostId, Timestamp};
-use tidemark_store::{Span, StoreError, Tier, Tx};
+use tidemark_detect::{DetectorSettings, Rollup, SpaceDetector};
+use tidemark_model::sample::CountQuality;
+use tidemark_model::{HostId, PortSpaceKey, Timestamp};
+use tidemark_store::{Span, StoreError};
 
 use crate::app::App;
 use crate::gateway::outcome::chain;
-use replay::{History, Replayed};
+use crate::live::{LastHour, Level, SpaceLive};
+use crate::replay::{self, History};
 
-/// How far back the detector looks at most (its widest scale is 10 days).
-const REACH: Duration = Duration::from_secs(10 * 86_400);
+/// How far back the detector looks at most: four weeks of hours.
+const REACH: Duration = Duration::from_secs(28 * 86_400);
+
+/// Samples of this age and younger are seen one by one, in milliseconds.
+const FINE_AGE_MS: i64 = 2 * 3_600_000;
+
+/// One port space, as it would be had the controller never stopped.
+#[derive(Debug)]
+struct Replayed {
+    key: PortSpaceKey,
+    space: SpaceLive,
+}
 
 /// Rebuilds every host, one after the other, then ends.
 pub async fn run(app: Arc<App>) {
@@ -35,13 +45,17 @@ pub async fn run(app: Arc<App>) {
 
 async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let history = load(app, host, now).await?;
+    let span = Span {
+        from: now.saturating_sub(REACH),
+        to: now.saturating_add(Duration::from_secs(1)),
+    };
+    let history = replay::load(&app.store, host, span).await?;
     let Some(settings) = app.live.read(host, |live| live.detector_settings()) else {
         return Ok(());
     };
     let Ok(replayed) = app
         .life
-        .spawn_blocking(move || replay::replay(&history, settings, now))
+        .spawn_blocking(move || replay_spaces(&history, settings, now))
         .await
     else {
         tracing::error!(%host, "replaying a host's history ended abnormally");
@@ -65,36 +79,33 @@ async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn load(app: &App, host: HostId, now: Timestamp) -> Result<History, StoreError> {
-    let span = Span {
-        from: now.saturating_sub(REACH),
-        to: now.saturating_add(Duration::from_secs(1)),
-    };
-    let mut tx = app.store.read().await?;
-    let mut history = History::default();
-    for row in tx.entities_of(host).await? {
-        history
-            .entities
-            .extend(Entity::from_text(&row.text).map(|entity| (row.number, entity)));
-    }
-    load_segments(&mut tx, host, span, &mut history).await?;
-    tx.recent_each(host, span, |batch| {
-        history.recent.push(batch.body);
-        ControlFlow::Continue(())
-    })
-    .await?;
-    Ok(history)
+fn replay_spaces(history: &History, settings: DetectorSettings, now: Timestamp) -> Vec<Replayed> {
+    let stretches = history.stretches(now.unix_ms().saturating_sub(FINE_AGE_MS));
+    let keys = stretches.spaces.keys().cloned();
+    let replayed = keys.filter_map(|key| {
+        let mut detector = SpaceDetector::new(settings);
+        let mut level = None;
+        let mut last_hour = LastHour::default();
+        stretches.each(&key, |rollup| {
+            detector.observe_rollup(rollup);
+            last_hour.note(rollup.from, rollup.in_use.greatest);
+            level = Some(level_of(rollup));
+        });
+        let mut space = SpaceLive::new(level?, detector);
+        space.last_hour = last_hour;
+        space.decide(now);
+        Some(Replayed { key, space })
+    });
+    replayed.collect()
 }
 
-async fn load_segments(
-    tx: &mut Tx,
-    host: HostId,
-    span: Span,
-    history: &mut History,
-) -> Result<(), StoreError> {
-    tx.segments_each(host, Tier::Raw, span, |segment| {
-        history.segments.push(segment.body);
-        ControlFlow::Continue(())
-    })
-    .await
+fn level_of(rollup: &Rollup<'_>) -> Level {
+    Level {
+        at: rollup.from,
+        capacity: rollup.capacity,
+        strong: rollup.strong.last,
+        time_wait: rollup.in_use.last.saturating_sub(rollup.strong.last),
+        bound: rollup.bound.map(|bound| bound.last),
+        quality: CountQuality::Counted,
+    }
 }

@@ -84,6 +84,17 @@ pub(crate) async fn open(url: &DatabaseUrl) -> Result<Pools, OpenError> {
     }
 }
 
+/// The same for a database that must be there.
+pub(crate) async fn open_existing(url: &DatabaseUrl) -> Result<Pools, OpenError> {
+    if let Place::Sqlite(path) = &url.0 {
+        std::fs::metadata(path).map_err(|source| OpenError::File {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    open(url).await
+}
+
 /// The file that SQLite keeps beside the database, as `-wal`.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -69,6 +69,15 @@ impl Store {
         Ok(Self { pools })
     }
 
+    /// Opens a database that is there, as [`Store::open`] does; creates none.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is none.
+    pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        let pools = open::open_existing(url).await?;
+        Ok(Self { pools })
+    }
+
     /// Begins a transaction that writes. On SQLite there is one at a time; the others wait, 10 s at most.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub const CAPACITY: u32 = 16_384;
 pub struct MadeUp {
     pub started: Started,
     pub life: Lifecycle,
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 impl Drop for MadeUp {
@@ -50,7 +51,27 @@ impl MadeUp {
     }
 
     pub async fn start_at(http: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), http).await
+    }
+
+    /// Stops the controller and starts another one on its folder.
+    pub async fn restart(mut self) -> Self {
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder = self.folder.take().unwrap();
+        let life = self.life.clone();
+        let stopped = async { life.stop() };
+        life.run_until(stopped, std::future::pending()).await;
+        self.started.app.store.close().await;
+        drop(self);
+        Self::start_in(folder, http).await
+    }
+
+    /// Where its database is.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    async fn start_in(folder: TempDir, http: SocketAddr) -> Self {
         let settings = Settings {
             database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
             data_dir: folder.path().to_owned(),
@@ -68,7 +89,7 @@ impl MadeUp {
         Self {
             started,
             life,
-            _folder: folder,
+            folder: Some(folder),
         }
     }
 

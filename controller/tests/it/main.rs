@@ -8,11 +8,14 @@
 
 mod api;
 mod audits;
+mod backtest;
+mod causes;
 mod findings;
 mod host_events;
 mod login;
 mod made_up;
 mod pages;
+mod rebuild;
 mod retention;
 mod routes;
 mod sse;

@@ -20,6 +20,79 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// What leaking hosts have in common, as of the last look at the fleet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CausesView {
+    /// When the fleet was last looked at, on the controller's clock; `null` before the first look.
+    pub swept_ms: Option<i64>,
+    /// Hosts that were compared.
+    pub hosts: u64,
+    /// Of those, how many leak or did within a fortnight.
+    pub leaking: u64,
+    /// Attributes that were not looked at because their hosts have too many.
+    pub attributes_left_out: u64,
+    /// Causes that were found, the most certain first, 200 at most.
+    pub items: Vec<CauseView>,
+}
+
+/// An attribute value that leaking hosts share and others that run the same process lack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CauseView {
+    /// Which attribute: `os`, `agent_version`, `label:KEY`, `image:PROCESS` and what else is known of hosts.
+    pub attribute: String,
+    /// Which value; hostile text.
+    pub value: String,
+    /// The process that leaks.
+    pub culprit: String,
+    /// The hosts with that value that leak, by name; 1,000 at most.
+    pub hosts: Vec<HostName>,
+    /// How many those are.
+    pub hosts_total: u64,
+    /// Since when the first of them leaks.
+    pub since_ms: i64,
+    /// Hosts with that value among those compared.
+    pub having: u64,
+    /// Hosts that leak among those compared, with the value or without.
+    pub leaking: u64,
+    /// Hosts that were compared.
+    pub compared: u64,
+    /// Whether only hosts that run the process were compared; `false` where each of them has the value, so that the rest
+    /// of the fleet had to tell.
+    pub among_runners: bool,
+    /// Power of ten of the chance that this is one, corrected for all that was tried.
+    pub chance_power: f64,
+    /// Values and processes that were tried.
+    pub tried: u64,
+    /// On how many of the hosts a change to that value came before the leak.
+    pub changed_before: u64,
+    /// Other values that explain the same as well, 8 at most.
+    pub alike: Vec<AttributeValue>,
+    /// The counts both ways in one sentence.
+    pub explanation: String,
+}
+
+/// A host by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HostName {
+    /// Host id.
+    pub id: String,
+    /// Its name; hostile text.
+    pub name: String,
+}
+
+/// An attribute with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttributeValue {
+    /// Which attribute.
+    pub attribute: String,
+    /// Its value; hostile text.
+    pub value: String,
+}
+
 /// One host as lists and live views show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use crate::days::passage::{self, Passage};
 use crate::days::series::{DAY, Series, greatest, middle, missing, or, part, quarter_start};
 use crate::owners::Owners;
-use crate::stats::median;
+use crate::stats::{median, theil_sen};
 
 /// Days that are looked at, longest first.
 const SPANS_DAYS: [i64; 4] = [21, 14, 10, 7];
+/// Growth of storms is measured over this many days.
+const RECENT_DAYS: i64 = 8;
 /// Peaks below this share of capacity are no concern yet.
 const PEAK_SHARE: f64 = 0.55;
 /// Mann-Kendall statistic from which on a trend is no chance: one in two hundred.
@@ -24,6 +26,10 @@ const HALF_SHARE: f64 = 0.3;
 const WEEKS_UP_SHARE: f64 = 0.85;
 /// A date further ahead than this many hours is no reason to raise an alarm: eleven days.
 const AHEAD_MAX_HOURS: f64 = 264.0;
+/// ... and neither is one further ahead than this share of the days that are looked at, as load comes in waves of weeks,
+/// unless it is as near as this.
+const AHEAD_SHARE: f64 = 0.5;
+const AHEAD_ALWAYS_HOURS: f64 = 72.0;
 /// Longest look ahead, in days.
 const HORIZON_DAYS: usize = 45;
 /// Checks that must agree, and how many in a row must disagree to clear.
@@ -157,15 +163,15 @@ fn find_over(series: &Series, owners: &Owners, days: i64) -> Option<LoadGrowth> 
     {
         return None;
     }
-    let last = points.len().saturating_sub(4);
-    let mut levels: Vec<f64> = points
-        .iter()
-        .skip(last)
-        .map(|(day, peak)| peak - slope * (day - (days - 1) as f64))
-        .collect();
-    let level = median(&mut levels)?;
     let peak_at = peak_position(series)?;
     let is_storm = is_storm(series, peak_at);
+    let slope = if is_storm {
+        // Jobs run every day, so weeks do not matter, and days before the growth began only dilute it.
+        slope.max(recent_slope(&points, days).unwrap_or(slope))
+    } else {
+        slope
+    };
+    let level = level(&points, slope, days)?;
     let factor = if is_storm {
         None
     } else {
@@ -173,7 +179,8 @@ fn find_over(series: &Series, owners: &Owners, days: i64) -> Option<LoadGrowth> 
     };
     let passage = days_ahead((level, slope, rise), (scatter, factor), capacity)
         .map(|days| (days - 1.0) * 24.0 + (DAY + peak_at - newest) as f64 / 4.0);
-    if passage[1] >= AHEAD_MAX_HOURS {
+    let most = (AHEAD_SHARE * 24.0 * days as f64).max(AHEAD_ALWAYS_HOURS);
+    if passage[1] >= AHEAD_MAX_HOURS.min(most) {
         return None;
     }
     Some(LoadGrowth {
@@ -232,6 +239,23 @@ fn daily_slope(points: &[(f64, f64)], peaks: &[f64], days: i64) -> Option<f64> {
     } else {
         week
     })
+}
+
+/// Ports a day over the newest days alone.
+fn recent_slope(points: &[(f64, f64)], days: i64) -> Option<f64> {
+    let from = points.partition_point(|(day, _)| *day < (days - RECENT_DAYS) as f64);
+    theil_sen(points.get(from..)?).map(|line| line.slope)
+}
+
+/// The peak of the newest day, as the last four say.
+fn level(points: &[(f64, f64)], slope: f64, days: i64) -> Option<f64> {
+    let last = points.len().saturating_sub(4);
+    let mut levels: Vec<f64> = points
+        .iter()
+        .skip(last)
+        .map(|(day, peak)| peak - slope * (day - (days - 1) as f64))
+        .collect();
+    median(&mut levels)
 }
 
 /// Medians of the first, the middle and the last third.

@@ -19,7 +19,11 @@ pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157,
 const SLOPE_ERROR_LEAST: f64 = 0.07;
 const SLOPE_ERROR_FACTOR: f64 = 1.15;
 /// Inflation of the workload's noise.
-const NOISE_FACTOR: f64 = 1.5;
+const NOISE_FACTOR: f64 = 0.6;
+/// How many days back usual ones are looked for when the slope of a young rise is measured.
+const SHORT_DAYS: i64 = 14;
+/// Hours over which it is measured: a week.
+const NOISE_HOURS: i64 = 168;
 
 /// A slope in ports an hour with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,9 +108,15 @@ pub(crate) fn slope(hours: &Hours, age_hours: f64, fallback: f64) -> Slope {
         return unsure;
     }
     let days = days as usize;
-    let Some(newest) = hours.floor.get(count - 24 * (days + 1)..) else {
-        return unsure;
-    };
+    let begin = count - 24 * (days + 1);
+    // Floors of before the rise are another level, perhaps that of the leak before it.
+    let onset = count.saturating_sub(age_hours as usize);
+    let newest: Vec<f64> = (begin..count)
+        .map(|hour| match hours.floor.get(hour) {
+            Some(floor) if hour >= onset => *floor,
+            Some(_) | None => f64::NAN,
+        })
+        .collect();
     let rows: Vec<&[f64]> = newest.chunks(24).collect();
     let quiet = quiet_hours(&rows);
     let mut differences: Vec<(f64, f64)> = Vec::new();
@@ -172,11 +182,16 @@ fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {
 pub(crate) fn passage(series: &Series, hours: &Hours, slope: Slope, age_hours: f64) -> Passage {
     let capacity = series.capacity;
     let count = hours.peak.len() as i64;
+    let skipped = series.floor.len() as i64 - 4 * count;
     let recent_top = or(greatest(part(&hours.peak, count - 24, count - 1)), 0.0);
     let rough = ((capacity - recent_top) / slope.value.max(1e-6)).max(1.0);
     let horizon = (2.2 * rough + 60.0).clamp(30.0, HOURS_MAX as f64) as usize;
     let workload: Vec<f64> = (0..count)
         .map(|hour| {
+            // Peaks of a leak that is over say nothing of the load.
+            if series.is_spoilt(skipped + 4 * hour + 3) {
+                return f64::NAN;
+            }
             let before_now = (hour - count + 1) as f64;
             let leaked = slope.value * ((before_now + age_hours).max(0.0) - age_hours);
             hours
@@ -263,14 +278,23 @@ fn usual_peaks(workload: &[f64], now: i64, horizon: usize) -> Vec<f64> {
         .collect()
 }
 
-/// How much the peaks differ from those of a day before.
+/// How much the daily peaks differ from those of a day before: hours in the upper quarter of the last days tell, as
+/// noise grows with the load and only peaks meet capacity.
 fn workload_noise(workload: &[f64], capacity: f64) -> f64 {
     let count = workload.len() as i64;
-    let recent = part(workload, count - 120, count - 1);
+    let recent = part(workload, count - NOISE_HOURS, count - 1);
+    let mut levels: Vec<f64> = recent
+        .iter()
+        .copied()
+        .filter(|level| !level.is_nan())
+        .collect();
+    levels.sort_unstable_by(f64::total_cmp);
+    let high = levels.get(levels.len() * 3 / 4).copied();
     let changes: Vec<f64> = recent
         .iter()
         .skip(24)
         .zip(recent)
+        .filter(|(late, early)| high.is_some_and(|high| **late >= high || **early >= high))
         .map(|(late, early)| late - early)
         .collect();
     let noise = if recent.len() > 48 {
@@ -289,9 +313,10 @@ pub(crate) fn slope_short(series: &Series, onset: i64) -> Option<f64> {
     let days = (length + DAY - 1) / DAY;
     let usual: Vec<f64> = (from..=newest)
         .map(|position| {
-            let same: Vec<f64> = (days..days + 5)
-                .filter(|back| from - DAY * back >= 0)
-                .map(|back| series.floor_at(position - DAY * back))
+            let same: Vec<f64> = (days..days + SHORT_DAYS)
+                .map(|back| position - DAY * back)
+                .filter(|then| *then >= 0 && !series.is_spoilt(*then))
+                .map(|then| series.floor_at(then))
                 .collect();
             middle(&same)
         })

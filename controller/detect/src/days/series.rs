@@ -37,26 +37,30 @@ impl Series {
         if origin > newest {
             return None;
         }
-        let fine_from = memory.quarters.oldest()?;
-        let value = |block: i64, field: usize| {
-            let found = if block >= fine_from {
-                memory.quarters.get(block, field)
-            } else {
-                memory
+        let fine_from = memory.quarters.oldest()?.clamp(origin, newest + 1);
+        let column = |field: usize| -> Vec<f64> {
+            let mut values = Vec::with_capacity((newest - origin + 1) as usize);
+            let hour_of = |block: i64| block.div_euclid(HOUR_MS / QUARTER_MS);
+            if origin < fine_from {
+                let from_hour = hour_of(origin);
+                let hours = memory
                     .hours
-                    .get(block.div_euclid(HOUR_MS / QUARTER_MS), field)
-            };
-            found.unwrap_or(f64::NAN)
+                    .values(from_hour, hour_of(fine_from - 1), field);
+                for (hour, value) in (from_hour..).zip(hours) {
+                    let begin = (hour * 4).max(origin);
+                    let end = (hour * 4 + 4).min(fine_from);
+                    values.extend((begin..end).map(|_| value));
+                }
+            }
+            values.extend(memory.quarters.values(fine_from, newest, field));
+            values
         };
-        let column = |field: usize| (origin..=newest).map(|block| value(block, field)).collect();
         Some(Self {
             origin,
             floor: column(FLOOR),
             peak: column(PEAK),
             time_wait: column(TIME_WAIT),
-            spoilt: (origin..=newest)
-                .map(|block| memory.is_spoilt(quarter_start(block)))
-                .collect(),
+            spoilt: spoilt(memory, origin, newest),
             boots: memory
                 .boots()
                 .iter()
@@ -76,6 +80,15 @@ impl Series {
         self.boots.iter().any(|boot| after < *boot && *boot <= to)
     }
 
+    /// The first position after which nothing was reset: after the newest boot and the newest spoilt element.
+    pub(crate) fn settled_from(&self) -> i64 {
+        let spoilt = self.spoilt.iter().rposition(|spoilt| *spoilt);
+        let after_spoilt = spoilt.map_or(0, |position| position as i64 + 1);
+        let newest = self.newest();
+        let boot = self.boots.iter().filter(|boot| **boot <= newest).max();
+        boot.map_or(0, |boot| boot + 1).max(after_spoilt).max(0)
+    }
+
     /// Whether the element at `position` is spoilt.
     pub(crate) fn is_spoilt(&self, position: i64) -> bool {
         at(&self.spoilt, position).copied().unwrap_or(false)
@@ -85,6 +98,25 @@ impl Series {
     pub(crate) fn floor_at(&self, position: i64) -> f64 {
         at(&self.floor, position).copied().unwrap_or(f64::NAN)
     }
+}
+
+/// Which of the quarter hours `origin..=newest` begin in a stretch that is no part of what is usual.
+fn spoilt(memory: &Memory, origin: i64, newest: i64) -> Vec<bool> {
+    let mut spoilt = vec![false; (newest - origin + 1).max(0) as usize];
+    for (from, to) in memory.spoilt() {
+        let first = from
+            .unix_ms()
+            .saturating_add(QUARTER_MS - 1)
+            .div_euclid(QUARTER_MS);
+        let last = to.unix_ms().div_euclid(QUARTER_MS);
+        let begin = (first.saturating_sub(origin)).clamp(0, newest - origin + 1) as usize;
+        let end =
+            (last.saturating_sub(origin).saturating_add(1)).clamp(0, newest - origin + 1) as usize;
+        if let Some(part) = spoilt.get_mut(begin..end) {
+            part.fill(true);
+        }
+    }
+    spoilt
 }
 
 /// Start of a numbered quarter hour.

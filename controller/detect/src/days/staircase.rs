@@ -2,8 +2,8 @@
 //!
 //! After the reference detector's second stage; its constants were tuned on the development set. Keeps no state.
 
+use crate::days::refusal::Refusal;
 use crate::days::series::{DAY, Series, greatest, least, middle, missing, or, part, spread};
-use crate::stats::{parabola, theil_sen};
 
 /// One scale: windows of `blocks` blocks of `hours`.
 #[derive(Clone, Copy, Debug)]
@@ -86,22 +86,41 @@ pub(crate) struct Climb {
     pub profile_days: Option<i64>,
 }
 
-/// The longest climb that ends in the newest quarter hour.
-pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
-    let mut best = None;
-    for scale in SCALES {
+/// One try at one scale.
+pub(crate) struct Try {
+    /// Hours in a block, and blocks.
+    pub block_hours: f64,
+    pub blocks: usize,
+    /// Days left out between the window and what it is compared with.
+    pub skipped_days: i64,
+    pub outcome: Result<Climb, Refusal>,
+}
+
+/// Every try, the shortest window first.
+pub(crate) fn tries(series: &Series, since: i64) -> impl Iterator<Item = Try> {
+    SCALES.into_iter().flat_map(move |scale| {
         // The last two days may be spoilt by the leak itself: another try compares with the days before them.
         let is_daily = [2.0, 4.0, 8.0].contains(&scale.hours);
-        for skipped_days in [Some(0), is_daily.then_some(2)].into_iter().flatten() {
-            best = climb_at(series, since, &scale, skipped_days).or(best);
-        }
-    }
-    best
+        let skips = [Some(0), is_daily.then_some(2)].into_iter().flatten();
+        skips.map(move |skipped_days| Try {
+            block_hours: scale.hours,
+            blocks: scale.blocks,
+            skipped_days,
+            outcome: climb_at(series, since, &scale, skipped_days),
+        })
+    })
+}
+
+/// The longest climb that ends in the newest quarter hour.
+pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
+    tries(series, since)
+        .filter_map(|tried| tried.outcome.ok())
+        .last()
 }
 
 /// The greatest floor of each quarter hour's time of day over a week that begins `days` days back. Spoilt days are
 /// left out and days before them taken instead; when too little is left, spoilt ones count.
-pub(crate) fn profile(series: &Series, from: i64, length: i64, days: i64) -> Vec<f64> {
+pub(super) fn profile(series: &Series, from: i64, length: i64, days: i64) -> Vec<f64> {
     let count = usize::try_from(length).unwrap_or(0);
     let mut clean = vec![(f64::NAN, 0u8); count];
     let mut raw = vec![f64::NAN; count];
@@ -127,7 +146,7 @@ pub(crate) fn profile(series: &Series, from: i64, length: i64, days: i64) -> Vec
 }
 
 /// Takes the daily profile out of `values`; where it is unknown, its median.
-fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
+pub(super) fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
     let usual = middle(profile);
     values
         .iter()
@@ -136,52 +155,50 @@ fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Option<Climb> {
+fn climb_at(
+    series: &Series,
+    since: i64,
+    scale: &Scale,
+    skipped_days: i64,
+) -> Result<Climb, Refusal> {
     let newest = series.newest();
     let length = (scale.hours * 4.0) as i64 * scale.blocks as i64;
     let from = newest - length + 1;
-    if from < since.max(0) || series.has_boot(from, newest) {
-        return None;
+    if from < since.max(0) {
+        return Err(Refusal::TooLittleHistory);
     }
-    let mut values = part(&series.floor, from, newest).to_vec();
-    let mut profile_days = None;
-    if scale.hours < 24.0 {
-        let days = length.div_ceil_days() + skipped_days;
-        let reaches_back = from - DAY * days >= 0;
-        if skipped_days > 0 && !reaches_back {
-            return None;
-        }
-        if reaches_back && !may_rise(series, scale, (from, length), days) {
-            return None;
-        }
-        let profile = reaches_back
-            .then(|| profile(series, from, length, days))
-            .filter(|profile| missing(profile) <= 0.2);
-        match profile {
-            Some(profile) => {
-                values = net_of(&values, &profile);
-                profile_days = Some(days);
-            }
-            None if length < DAY => return None,
-            None => {}
-        }
+    if series.has_boot(from, newest) {
+        return Err(Refusal::Booted);
     }
+    let (values, profile_days) = if scale.hours < 24.0 {
+        net_values(series, scale, (from, length), skipped_days)?
+    } else {
+        (part(&series.floor, from, newest).to_vec(), None)
+    };
     let is_young = from < YOUNG;
     let steps = even_steps(series, scale, &values, profile_days.is_none() || is_young)?;
-    let gain = steps.last()? - steps.first()?;
+    let gain = gain_of(&steps);
     let usual = usual_change(series, if scale.hours < 24.0 { from } else { newest });
     let age_factor = if is_young { YOUNG_FACTOR } else { 1.0 };
     let sigmas = age_factor * scale.sigmas * if scale.hours >= 24.0 { 0.5 } else { 0.6 };
-    if gain < sigmas * usual || load_explains(series, length) > LOAD_SHARE * gain {
-        return None;
+    if gain < sigmas * usual {
+        let least = sigmas * usual;
+        return Err(Refusal::Noise { gain, least });
+    }
+    let explained = load_explains(series, length);
+    if explained > LOAD_SHARE * gain {
+        return Err(Refusal::Load { explained, gain });
     }
     let slope = gain / ((steps.len() - 1) as f64 * scale.hours);
     let top = greatest(part(&series.peak, newest - DAY + 1, newest));
-    let ahead = (series.capacity - top).max(0.0) / slope;
-    if ahead > scale.hours_ahead_max || ahead > scale.windows_ahead_max * length as f64 / 4.0 {
-        return None;
+    let hours = (series.capacity - top).max(0.0) / slope;
+    let most = scale
+        .hours_ahead_max
+        .min(scale.windows_ahead_max * length as f64 / 4.0);
+    if hours > most {
+        return Err(Refusal::Far { hours, most });
     }
-    Some(Climb {
+    Ok(Climb {
         from,
         length,
         block_hours: scale.hours,
@@ -193,42 +210,92 @@ fn climb_at(series: &Series, since: i64, scale: &Scale, skipped_days: i64) -> Op
     })
 }
 
-/// Cheap screen: whether the last block lies above the first, both net of their profile, by half of what counts.
-fn may_rise(series: &Series, scale: &Scale, (from, length): (i64, i64), days: i64) -> bool {
+/// The floor of a window of hours net of the daily profile before it, and how many days back that begins.
+fn net_values(
+    series: &Series,
+    scale: &Scale,
+    (from, length): (i64, i64),
+    skipped_days: i64,
+) -> Result<(Vec<f64>, Option<i64>), Refusal> {
+    let values = part(&series.floor, from, from + length - 1);
+    let days = length.div_ceil_days() + skipped_days;
+    let reaches_back = from - DAY * days >= 0;
+    if skipped_days > 0 && !reaches_back {
+        return Err(Refusal::TooLittleHistory);
+    }
+    if reaches_back {
+        may_rise(series, scale, (from, length), days)?;
+        let usual = profile(series, from, length, days);
+        if missing(&usual) <= 0.2 {
+            return Ok((net_of(values, &usual), Some(days)));
+        }
+    }
+    if length < DAY {
+        return Err(Refusal::TooLittleHistory);
+    }
+    Ok((values.to_vec(), None))
+}
+
+fn gain_of(steps: &[f64]) -> f64 {
+    match (steps.first(), steps.last()) {
+        (Some(first), Some(last)) => last - first,
+        _ => 0.0,
+    }
+}
+
+/// Cheap screen: the last block must lie above the first, both net of their profile, by half of what counts.
+fn may_rise(
+    series: &Series,
+    scale: &Scale,
+    (from, length): (i64, i64),
+    days: i64,
+) -> Result<(), Refusal> {
     let block = length / scale.blocks as i64;
     let net = |begin: i64| {
         let values = part(&series.floor, begin, begin + block - 1);
         least(&net_of(values, &profile(series, begin, block, days)))
     };
     let gain = net(from + length - block) - net(from);
-    gain.is_nan() || gain >= 0.5 * scale.capacity_share * series.capacity
+    let material = scale.capacity_share * series.capacity;
+    if gain < 0.5 * material {
+        let least = material;
+        return Err(Refusal::Small { gain, least });
+    }
+    Ok(())
 }
 
-trait Days {
+pub(super) trait DaysIn {
     fn div_ceil_days(self) -> i64;
 }
 
-impl Days for i64 {
+impl DaysIn for i64 {
     /// Whole days that hold this many quarter hours.
     fn div_ceil_days(self) -> i64 {
         (self + DAY - 1) / DAY
     }
 }
 
-/// The block minima when they climb evenly and still; `None` otherwise.
-fn even_steps(series: &Series, scale: &Scale, values: &[f64], is_strict: bool) -> Option<Vec<f64>> {
+/// The block minima when they climb evenly and still.
+fn even_steps(
+    series: &Series,
+    scale: &Scale,
+    values: &[f64],
+    is_strict: bool,
+) -> Result<Vec<f64>, Refusal> {
     let width = values.len() / scale.blocks;
     let minima: Vec<f64> = values.chunks(width.max(1)).map(least).collect();
-    if minima.last()?.is_nan() {
-        return None;
+    if minima.last().is_none_or(|last| last.is_nan()) {
+        return Err(Refusal::NotCounted);
     }
     let steps: Vec<f64> = minima.into_iter().filter(|value| !value.is_nan()).collect();
     if steps.len() < 3 || steps.len() + (scale.blocks / 4).max(1) < scale.blocks {
-        return None;
+        return Err(Refusal::NotCounted);
     }
-    let gain = steps.last()? - steps.first()?;
-    if gain < scale.capacity_share * series.capacity {
-        return None;
+    let gain = gain_of(&steps);
+    let material = scale.capacity_share * series.capacity;
+    if gain < material {
+        let least = material;
+        return Err(Refusal::Small { gain, least });
     }
     let rises: Vec<f64> = steps
         .windows(2)
@@ -237,19 +304,24 @@ fn even_steps(series: &Series, scale: &Scale, values: &[f64], is_strict: bool) -
             _ => None,
         })
         .collect();
-    let count = rises.len();
-    let is_strict = (is_strict && scale.hours < 24.0) || count <= 4;
+    let of = rises.len();
+    let is_strict = (is_strict && scale.hours < 24.0) || of <= 4;
     let up = rises.iter().filter(|rise| **rise > 0.0).count();
-    if up + usize::from(!is_strict) < count
-        || *rises.last()? <= 0.2 * gain / count as f64
-        || rises.iter().copied().fold(0.0, f64::max) > STEP_SHARE * gain
-    {
-        return None;
+    let last = rises.last().copied().unwrap_or(0.0);
+    if up + usize::from(!is_strict) < of || last <= 0.2 * gain / of as f64 {
+        return Err(Refusal::Halting { up, of, last });
     }
-    let half = count / 2;
+    let highest = rises.iter().copied().fold(0.0, f64::max);
+    if highest > STEP_SHARE * gain {
+        return Err(Refusal::Step { highest, gain });
+    }
+    let half = of / 2;
     let early = rises.iter().take(half).sum::<f64>() / half as f64;
-    let late = rises.iter().skip(half).sum::<f64>() / (count - half) as f64;
-    (early <= 0.0 || late / early >= BEND_SHARE).then_some(steps)
+    let late = rises.iter().skip(half).sum::<f64>() / (of - half) as f64;
+    if early > 0.0 && late / early < BEND_SHARE {
+        return Err(Refusal::Bends { early, late });
+    }
+    Ok(steps)
 }
 
 /// Standard deviation of the change from one day to the next, over the week before `from`.
@@ -266,7 +338,11 @@ pub(crate) fn usual_change(series: &Series, from: i64) -> f64 {
         f64::NAN
     };
     // Without enough of them: what two readings of the noise of before would differ by.
-    let noise = std::f64::consts::SQRT_2 * or(spread(part(&series.floor, 0, from - 1)), 0.0);
+    let clean: Vec<f64> = (0..from)
+        .filter(|position| !series.is_spoilt(*position))
+        .map(|position| series.floor_at(position))
+        .collect();
+    let noise = std::f64::consts::SQRT_2 * or(spread(&clean), 0.0);
     or(change, noise.max(0.015 * series.capacity)).max(0.002 * series.capacity)
 }
 
@@ -285,233 +361,4 @@ fn load_explains(series: &Series, length: i64) -> f64 {
         return 0.0;
     }
     (now / then - 1.0).max(0.0) * or(middle(part(&series.floor, then_from, newest - lag)), 0.0)
-}
-
-/// Where the line of a climb meets the level before it: the position at which the leak began.
-pub(crate) fn onset(series: &Series, climb: &Climb) -> i64 {
-    let newest = series.newest();
-    if climb.block_hours >= 24.0 {
-        return onset_by_kink(series)
-            .unwrap_or(climb.from)
-            .clamp(0, newest - DAY);
-    }
-    let mut values = part(&series.floor, climb.from, newest).to_vec();
-    let before_from = (climb.from - DAY).max(0);
-    let mut before = part(&series.floor, before_from, climb.from - 1).to_vec();
-    let mut is_profiled = false;
-    if let Some(days) = climb.profile_days {
-        values = net_of(&values, &profile(series, climb.from, climb.length, days));
-        if before.len() >= 16 {
-            let usual = profile(series, before_from, before.len() as i64, days);
-            before = net_of(&before, &usual);
-            is_profiled = true;
-        }
-    }
-    let level = if is_profiled {
-        middle(&before)
-    } else {
-        least(part(&values, 0, (climb.length / 8).max(2) - 1))
-    };
-    if level.is_nan() {
-        return climb.from;
-    }
-    let noise = if is_profiled {
-        or(spread(&before), 0.0)
-    } else {
-        0.0
-    };
-    let step = if climb.length >= 16 { 4 } else { 1 };
-    let low = level + (1.5 * noise).max(0.08 * climb.gain);
-    let last_low = values
-        .chunks(step)
-        .map(least)
-        .enumerate()
-        .rfind(|(_, value)| *value <= low);
-    let found = match last_low {
-        Some((index, _)) => climb.from + ((index + 1) * step) as i64,
-        None => meeting_point(&values, level).map_or(climb.from, |quarters| {
-            climb.from + (quarters as i64).clamp(-climb.length / 2, climb.length)
-        }),
-    };
-    found.clamp(0, newest - 4)
-}
-
-/// Quarter hours from the first value to where the values' line is at `level`.
-fn meeting_point(values: &[f64], level: f64) -> Option<f64> {
-    let points: Vec<(f64, f64)> = values
-        .iter()
-        .enumerate()
-        .filter(|(_, value)| !value.is_nan())
-        .map(|(index, value)| (index as f64, *value))
-        .collect();
-    let line = theil_sen(&points)?;
-    (line.slope > 0.0).then(|| (level - line.origin) / line.slope)
-}
-
-/// The kink of a line that is flat and then rises, through the trailing daily floor in steps of six hours.
-fn onset_by_kink(series: &Series) -> Option<i64> {
-    let newest = series.newest();
-    let count = ((newest + 1) / 24 - 3).clamp(0, 84);
-    let floors: Vec<(i64, f64)> = (0..count)
-        .rev()
-        .map(|back| {
-            let end = newest - 24 * back;
-            (end, least(part(&series.floor, end - DAY + 1, end)))
-        })
-        .filter(|(_, value)| !value.is_nan())
-        .collect();
-    if floors.len() < 6 {
-        return None;
-    }
-    let mut best: Option<(f64, i64)> = None;
-    for (kink, _) in floors.iter().take(floors.len() - 3) {
-        let points: Vec<(f64, f64)> = floors
-            .iter()
-            .map(|(end, value)| ((end - kink).max(0) as f64, *value))
-            .collect();
-        let (slope, origin) = least_squares(&points);
-        let misfit: f64 = points
-            .iter()
-            .map(|(x, y)| (y - origin - slope * x).abs())
-            .sum();
-        if slope > 0.0 && best.is_none_or(|(least, _)| misfit < least) {
-            best = Some((misfit, *kink));
-        }
-    }
-    // The trailing daily floor begins to rise when its window has left the flat part: half a day is the middle.
-    best.map(|(_, kink)| kink - 48)
-}
-
-/// Slope and origin of the least-squares line.
-fn least_squares(points: &[(f64, f64)]) -> (f64, f64) {
-    let count = points.len() as f64;
-    let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
-    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
-    let over: f64 = points
-        .iter()
-        .map(|(x, y)| (x - mean_x) * (y - mean_y))
-        .sum();
-    let under: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
-    let slope = if under > 0.0 { over / under } else { 0.0 };
-    (slope, mean_y - slope * mean_x)
-}
-
-/// A rise that flattens is watched, not reported, while its end is further ahead than this many times its age.
-const BEND_WAIT: f64 = 0.75;
-/// A rise whose last day brought less than this share of the day before flattens.
-const DAY_GAIN_SHARE: f64 = 0.7;
-/// A parabola counts as bent at this many standard errors.
-const BEND_ERRORS: f64 = 1.5;
-
-/// Whether the rise since `onset` flattens, and there is time to wait and see.
-pub(crate) fn flattens(series: &Series, onset: i64, hours_ahead: f64) -> bool {
-    let newest = series.newest();
-    let length = newest - onset;
-    let age = length as f64 / 4.0;
-    if length < 24 || hours_ahead <= 5.0f64.max(BEND_WAIT * age) {
-        return false;
-    }
-    if length >= 200 && newest >= 3 * DAY {
-        let last = day_gain(series, newest);
-        let before = day_gain(series, newest - DAY);
-        if before > 0.0 && last < DAY_GAIN_SHARE * before {
-            return true;
-        }
-    }
-    let blocks = 12;
-    let length = length / blocks * blocks;
-    let from = newest - length + 1;
-    let mut values = part(&series.floor, from, newest).to_vec();
-    if length < 5 * DAY {
-        let days = length.div_ceil_days();
-        let usual = if from - DAY * days >= 0 {
-            profile(series, from, length, days)
-        } else {
-            Vec::new()
-        };
-        if missing(&usual) < 0.2 {
-            values = net_of(&values, &usual);
-        } else if length >= DAY {
-            return false;
-        }
-    }
-    let points: Vec<(f64, f64)> = values
-        .chunks(usize::try_from(length / blocks).unwrap_or(1))
-        .map(least)
-        .enumerate()
-        .filter(|(_, value)| !value.is_nan())
-        .map(|(index, value)| (index as f64 / (blocks - 1) as f64, value))
-        .collect();
-    let (Some(curve), Some((_, last))) = (parabola(&points), points.last()) else {
-        return false;
-    };
-    if points.len() < 8 || curve.square >= -BEND_ERRORS * curve.square_error {
-        return false;
-    }
-    let top = greatest(part(&series.peak, newest - DAY + 1, newest));
-    curve
-        .top_after(1.0)
-        .is_some_and(|summit| summit - last < series.capacity - top)
-}
-
-/// Median gain of the day that ends at `end` over the day before.
-fn day_gain(series: &Series, end: i64) -> f64 {
-    let gains: Vec<f64> = (end - DAY + 1..=end)
-        .map(|position| series.floor_at(position) - series.floor_at(position - DAY))
-        .collect();
-    middle(&gains)
-}
-
-/// Whether a rise of `gain` since `onset` is more than this host ever did before, over as long.
-pub(crate) fn is_unusual(series: &Series, onset: i64, gain: f64, block_hours: f64) -> bool {
-    let newest = series.newest();
-    if block_hours < 24.0 {
-        if onset - DAY < DAY {
-            return true;
-        }
-        let changes: Vec<f64> = (DAY..onset)
-            .map(|position| {
-                if series.is_spoilt(position) || series.is_spoilt(position - DAY) {
-                    f64::NAN
-                } else {
-                    series.floor_at(position) - series.floor_at(position - DAY)
-                }
-            })
-            .collect();
-        let skipped = changes.len() % 16;
-        let minima: Vec<f64> = changes
-            .get(skipped..)
-            .unwrap_or_default()
-            .chunks(16)
-            .map(least)
-            .collect();
-        let usual = greatest(&minima).max(0.0);
-        return gain > 1.25 * usual;
-    }
-    let days = onset / DAY;
-    if days < 4 {
-        return true;
-    }
-    let floors: Vec<f64> = (0..days)
-        .map(|day| {
-            let begin = onset - DAY * (days - day);
-            let clean: Vec<f64> = (begin..begin + DAY)
-                .filter(|position| !series.is_spoilt(*position))
-                .map(|position| series.floor_at(position))
-                .collect();
-            least(&clean)
-        })
-        .collect();
-    let span = ((newest - onset) as f64 / DAY as f64)
-        .round()
-        .clamp(1.0, (days - 1) as f64) as usize;
-    let rises = floors.iter().enumerate().flat_map(|(index, early)| {
-        floors
-            .iter()
-            .skip(index + 1)
-            .take(span)
-            .map(move |late| late - early)
-    });
-    let usual = rises.fold(f64::NAN, f64::max);
-    usual.is_nan() || gain > 1.4 * usual.max(0.0)
 }

@@ -3,22 +3,30 @@
 //! After the reference detector's fourth stage. Weighed once for every quarter hour of readings; between whole hours
 //! only when something moves.
 
+mod account;
+
 use std::sync::Arc;
 
 use tidemark_model::Timestamp;
 
+use crate::days::doubts;
 use crate::days::load::{Growing, LoadGrowth};
+use crate::days::onset;
 use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
+use crate::days::refusal::Refusal;
 use crate::days::restarts;
 use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
 use crate::days::staircase::{self, Climb};
-use crate::memory::{FLOOR, Memory};
+use crate::memory::{FLOOR, Memory, QUARTER_MS};
 use crate::owners::{Culprit, Owners};
 
 /// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
 const AHEAD_MAX_HOURS: f64 = 336.0;
-/// No rise is extrapolated further than this many times its age.
+/// No rise is extrapolated further than this many times its age ...
 const EXTRAPOLATION: f64 = 3.0;
+/// ... and beyond three days and a half only half way: so far ahead it costs nothing to watch longer, chance and plateaus
+/// pass, and three days' warning stays possible.
+const HALF_WAY_HOURS: f64 = 84.0;
 /// After a deploy, this many hours must pass unless the end is nearer than two fifths of them.
 const SETTLE_HOURS: i64 = 14;
 /// Checks that must agree.
@@ -163,7 +171,7 @@ impl Standing {
     }
 
     fn candidate(&self, view: &View<'_>) -> Option<Candidate> {
-        let found = staircase::climb(view.series, 0).and_then(|climb| self.judge(view, climb));
+        let found = staircase::climb(view.series, 0).and_then(|climb| self.judge(view, climb).ok());
         if found.is_some() || !view.is_full {
             return found;
         }
@@ -183,36 +191,48 @@ impl Standing {
         })
     }
 
-    fn judge(&self, view: &View<'_>, climb: Climb) -> Option<Candidate> {
+    fn judge(&self, view: &View<'_>, climb: Climb) -> Result<Candidate, Refusal> {
         let series = view.series;
         let culprit = view.culprit(climb.from, climb.gain);
         let share = culprit.as_ref().map_or(0.0, |culprit| culprit.share);
         if share < climb.owner_share {
-            return None;
+            let least = climb.owner_share;
+            return Err(Refusal::NoOwner { share, least });
         }
-        let onset = staircase::onset(series, &climb);
+        let onset = onset::onset(series, &climb);
         let age = ((series.newest() - onset) as f64 / 4.0).max(1.0);
         let hours = Hours::new(series);
         let slope = slope(&hours, age, climb.slope);
         if slope.value <= 0.0 {
-            return None;
+            return Err(Refusal::NoSlope);
         }
         let passage = passage(series, &hours, slope, age);
         let ahead = passage[1];
+        let most = AHEAD_MAX_HOURS
+            .min(EXTRAPOLATION * age)
+            .min(age.max(HALF_WAY_HOURS));
+        if ahead > most {
+            return Err(Refusal::Far { hours: ahead, most });
+        }
+        if self.is_cooling(view.number(), slope.value, ahead) {
+            return Err(Refusal::Cooling);
+        }
+        if self.is_settling(view.number(), ahead) {
+            return Err(Refusal::Settling);
+        }
+        let owners = view.evidence.owners;
+        let reach = (ahead, climb.block_hours);
+        if restarts::come_in_time(series, owners, culprit.as_ref(), reach) {
+            return Err(Refusal::Restarts);
+        }
+        if doubts::flattens(series, onset, ahead) {
+            return Err(Refusal::Flattens);
+        }
         let gain = climb.gain.max(0.8 * slope.value * age);
-        let is_told = ahead <= AHEAD_MAX_HOURS
-            && ahead <= EXTRAPOLATION * age
-            && !self.is_cooling(view.number(), slope.value, ahead)
-            && !self.is_settling(view.number(), ahead)
-            && !restarts::come_in_time(
-                series,
-                view.evidence.owners,
-                culprit.as_ref(),
-                (ahead, climb.block_hours),
-            )
-            && !staircase::flattens(series, onset, ahead)
-            && staircase::is_unusual(series, onset, gain, climb.block_hours);
-        is_told.then_some(Candidate {
+        if !doubts::is_unusual(series, onset, gain, climb.block_hours) {
+            return Err(Refusal::Usual { gain });
+        }
+        Ok(Candidate {
             climb,
             onset,
             slope: slope.value,
@@ -228,7 +248,7 @@ impl Standing {
 
     fn is_settling(&self, number: i64, ahead: f64) -> bool {
         self.deployed.is_some_and(|deployed| {
-            let since = quarter_start(number).ms_since(deployed) / crate::memory::QUARTER_MS;
+            let since = quarter_start(number).ms_since(deployed) / QUARTER_MS;
             (0..4 * SETTLE_HOURS).contains(&since) && ahead > 0.4 * SETTLE_HOURS as f64
         })
     }
@@ -289,11 +309,16 @@ impl View<'_> {
     }
 
     fn culprit(&self, from: i64, gain: f64) -> Option<Culprit> {
-        self.evidence.owners.explain(
-            quarter_start(self.series.origin + from),
+        let series = self.series;
+        let span = (
+            quarter_start(series.origin + from),
             quarter_start(self.number()),
-            gain,
-        )
+        );
+        let usual = |at: Timestamp| {
+            let position = at.unix_ms().div_euclid(QUARTER_MS) - series.origin;
+            !series.is_spoilt(position)
+        };
+        self.evidence.owners.explain(span, gain, &usual)
     }
 
     fn raise(&self, candidate: Candidate) -> SlowLeak {
@@ -366,12 +391,12 @@ impl View<'_> {
     fn usual_here(&self, onset: i64, position: i64) -> f64 {
         let series = self.series;
         let mut same: Vec<f64> = Vec::with_capacity(5);
-        for days in 1..12 {
+        for days in 1..21 {
             let end = position - DAY * days;
             if end < 3 || same.len() >= 5 {
                 break;
             }
-            if end <= onset + 8 {
+            if end <= onset + 8 && !series.is_spoilt(end) && !series.is_spoilt(end - 3) {
                 let floor = least(part(&series.floor, end - 3, end));
                 if !floor.is_nan() {
                     same.push(floor);
@@ -430,6 +455,11 @@ impl SlowLeak {
     /// Milliseconds from `now` until ports run out: soonest, median, latest.
     pub(crate) fn remaining_ms(&self, now: Timestamp) -> [f64; 3] {
         remaining_ms(self.passage, self.weighed, now)
+    }
+
+    /// When it began.
+    pub(crate) fn since(&self) -> Timestamp {
+        quarter_start(self.onset)
     }
 
     /// The process behind it.

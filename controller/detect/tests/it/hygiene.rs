@@ -36,7 +36,8 @@ fn observe(reading: &Reading, mut take: impl FnMut(&Observation<'_>)) {
         exhaustion_events: u32::from(bound % 97 == 0),
         owners: &[OwnerReading {
             name: &name,
-            incarnation: i64::from(reading.owner.1 % 3),
+            incarnation: (!reading.owner.1.is_multiple_of(5))
+                .then_some(i64::from(reading.owner.1 % 3)),
             ports: reading.owner.1,
             handles: reading.owner.2,
         }],

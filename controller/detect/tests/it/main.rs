@@ -1,5 +1,6 @@
 //! The detector against simulated hosts whose end is known.
 
+mod causes;
 mod churn;
 mod days;
 mod hygiene;

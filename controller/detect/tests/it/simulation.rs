@@ -72,13 +72,13 @@ impl Host {
         let owners = [
             OwnerReading {
                 name: "worker",
-                incarnation: 7,
+                incarnation: Some(7),
                 ports: ports(load.worker),
                 handles: Some(100 + ports(load.worker)),
             },
             OwnerReading {
                 name: "leaky-app",
-                incarnation: self.leaky_incarnation,
+                incarnation: Some(self.leaky_incarnation),
                 ports: hidden + 1,
                 handles: Some(400 + ports(load.leaked)),
             },

@@ -1,0 +1,271 @@
+//! What leaking hosts have in common, looked for again and again over the whole fleet.
+//!
+//! Attributes come as a map from [`HostLive::attributes`](crate::live::HostLive::attributes), so a new kind of fact needs
+//! nothing here. Changes are what differs between two looks; both, and leaks that were put right, are forgotten at a stop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_detect::causes::{
+    AttributeChange, CommonCause, Fleet, FleetHost, LeakSeen, Witnesses,
+};
+use tidemark_model::view::{AttributeValue, CauseView, CausesView, HostName};
+use tidemark_model::{HostId, Timestamp};
+
+use crate::app::App;
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_secs(300);
+/// A change is remembered this long ...
+const CHANGES_KEPT: Duration = Duration::from_secs(14 * 86_400);
+/// ... and at most this many of a host.
+const CHANGES_MAX: usize = 32;
+/// Causes told at most.
+const CAUSES_MAX: usize = 200;
+/// Hosts named with a cause at most.
+const HOSTS_MAX: usize = 1_000;
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CausesStatus {
+    /// Hosts that were compared.
+    pub hosts: u64,
+    /// Hosts that leak or did.
+    pub leaking: u64,
+    /// Attributes that took another value since the look before.
+    pub changes: u64,
+    /// Causes that were found.
+    pub causes: u64,
+}
+
+/// Looks for common causes.
+pub struct CauseFinder {
+    app: Arc<App>,
+    memory: Memory,
+}
+
+/// What is kept from one look to the next.
+#[derive(Default)]
+struct Memory {
+    witnesses: Witnesses<HostId>,
+    hosts: HashMap<HostId, Remembered>,
+}
+
+/// Of each attribute of a host the hash of its value, and what changed.
+#[derive(Default)]
+struct Remembered {
+    values: HashMap<u64, u64>,
+    changes: Vec<AttributeChange>,
+}
+
+/// A host at the moment of a look.
+struct Seen {
+    name: String,
+    attributes: BTreeMap<String, String>,
+    processes: Vec<Arc<str>>,
+}
+
+impl CauseFinder {
+    /// One that has not looked yet.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            memory: Memory::default(),
+        }
+    }
+
+    /// Runs until the stop.
+    pub async fn run(mut self) {
+        let stop = self.app.life.stop_token();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+            let status = self.activate().await;
+            tracing::debug!(?status, "common causes looked for");
+        }
+    }
+
+    /// Looks at the fleet once and shows what is found to the API. A fleet of 100,000 hosts takes some hundred
+    /// milliseconds of one core, beside the others.
+    pub async fn activate(&mut self) -> CausesStatus {
+        let app = Arc::clone(&self.app);
+        let memory = std::mem::take(&mut self.memory);
+        let looked = self
+            .app
+            .life
+            .spawn_blocking(move || {
+                let mut memory = memory;
+                let (view, status) = memory.look(&app);
+                app.causes.store(Arc::new(view));
+                (memory, status)
+            })
+            .await;
+        match looked {
+            Ok((memory, status)) => {
+                self.memory = memory;
+                status
+            }
+            Err(error) => {
+                tracing::error!(%error, "looking for common causes ended abnormally; it starts anew");
+                CausesStatus::default()
+            }
+        }
+    }
+}
+
+impl Memory {
+    fn look(&mut self, app: &App) -> (CausesView, CausesStatus) {
+        let now = app.clock.now();
+        let mut seen: BTreeMap<HostId, Seen> = BTreeMap::new();
+        let mut changes = 0;
+        for id in app.live.ids() {
+            let host = app.live.read(id, |host| {
+                let leak = host
+                    .spaces
+                    .values()
+                    .find_map(|space| space.detector.leak_seen());
+                let processes = host
+                    .spaces
+                    .values()
+                    .flat_map(|space| space.detector.processes())
+                    .cloned()
+                    .collect();
+                let seen = Seen {
+                    name: host.profile.name.to_string(),
+                    attributes: host.attributes(),
+                    processes,
+                };
+                (seen, leak)
+            });
+            let Some((host, leak)) = host else { continue };
+            if let Some(leak) = leak {
+                self.witnesses.note(id, now, leak);
+            }
+            changes += self.note_changes(id, &host.attributes, now);
+            seen.insert(id, host);
+        }
+        self.witnesses.forget(now, |id| seen.contains_key(id));
+        self.hosts.retain(|id, _| seen.contains_key(id));
+        let (causes, left_out) = self.compare(&seen);
+        let leaking = self.witnesses.len() as u64;
+        let status = CausesStatus {
+            hosts: seen.len() as u64,
+            leaking,
+            changes,
+            causes: causes.len() as u64,
+        };
+        let view = CausesView {
+            swept_ms: Some(now.unix_ms()),
+            hosts: status.hosts,
+            leaking,
+            attributes_left_out: left_out,
+            items: causes
+                .iter()
+                .take(CAUSES_MAX)
+                .map(|cause| view_of(cause, &seen))
+                .collect(),
+        };
+        (view, status)
+    }
+
+    /// Remembers which attributes of a host took another value; says how many did.
+    fn note_changes(
+        &mut self,
+        id: HostId,
+        attributes: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> u64 {
+        let remembered = self.hosts.entry(id).or_default();
+        let since = now.saturating_sub(CHANGES_KEPT);
+        remembered.changes.retain(|change| change.at >= since);
+        let mut changes = 0;
+        for (attribute, value) in attributes {
+            let before = remembered.values.insert(hash(attribute), hash(value));
+            if before.is_none_or(|before| before == hash(value)) {
+                continue;
+            }
+            changes += 1;
+            if remembered.changes.len() >= CHANGES_MAX {
+                remembered.changes.remove(0);
+            }
+            remembered.changes.push(AttributeChange {
+                at: now,
+                attribute: attribute.clone(),
+                value: value.clone(),
+            });
+        }
+        changes
+    }
+
+    fn compare(&self, seen: &BTreeMap<HostId, Seen>) -> (Vec<CommonCause>, u64) {
+        if self.witnesses.is_empty() {
+            return (Vec::new(), 0);
+        }
+        let mut fleet = Fleet::default();
+        for (id, host) in seen {
+            let remembered = self.hosts.get(id);
+            let leak: Option<LeakSeen> = self.witnesses.leak_of(id).cloned();
+            // Names may be shared, ids are not.
+            fleet.add(&FleetHost {
+                name: &id.to_string(),
+                attributes: &host.attributes,
+                processes: host.processes.iter().map(|name| &**name).collect(),
+                leak,
+                changes: remembered.map_or(&[], |remembered| &remembered.changes),
+            });
+        }
+        (fleet.causes(), fleet.attributes_left_out())
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn view_of(cause: &CommonCause, seen: &BTreeMap<HostId, Seen>) -> CauseView {
+    let mut hosts: Vec<HostName> = cause
+        .hosts
+        .iter()
+        .filter_map(|id| {
+            let host = seen.get(&id.parse().ok()?)?;
+            Some(HostName {
+                id: id.clone(),
+                name: host.name.clone(),
+            })
+        })
+        .collect();
+    hosts.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+    let hosts_total = hosts.len() as u64;
+    hosts.truncate(HOSTS_MAX);
+    CauseView {
+        attribute: cause.attribute.clone(),
+        value: cause.value.clone(),
+        culprit: cause.culprit.clone(),
+        hosts,
+        hosts_total,
+        since_ms: cause.since.unix_ms(),
+        having: cause.having as u64,
+        leaking: cause.leaking as u64,
+        compared: cause.compared as u64,
+        among_runners: cause.is_among_runners,
+        chance_power: cause.chance_power,
+        tried: cause.tried as u64,
+        changed_before: cause.changed_before as u64,
+        alike: cause
+            .alike
+            .iter()
+            .map(|(attribute, value)| AttributeValue {
+                attribute: attribute.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        explanation: cause.text(),
+    }
+}

@@ -1,0 +1,126 @@
+//! A fleet whose leaks have a version in common, asked over the API.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidemark_controller::tasks::causes::CauseFinder;
+use tidemark_model::view::CausesView;
+use tidemark_model::{Role, Timestamp};
+
+use crate::api::client;
+use crate::made_up::{MadeUp, sample};
+
+async fn causes(fleet: &MadeUp, token: &str) -> CausesView {
+    let request = client().get(fleet.url("/api/v1/causes")).bearer_auth(token);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// Two minutes of samples at 1 s: a leak of 60 ports a second, or none.
+async fn two_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) {
+    let labels = BTreeMap::from([
+        ("edr".to_owned(), edr.to_owned()),
+        ("site".to_owned(), "berlin".to_owned()),
+    ]);
+    let host = fleet.host_with(name, "Linux", labels).await;
+    let now = fleet.started.app.clock.now().unix_ms();
+    let samples = (0..120u32)
+        .map(|second| {
+            let at = Timestamp::from_unix_ms(now - i64::from(120 - second) * 1_000);
+            sample(at, 300 + second % 5 + second * leaked, 40)
+        })
+        .collect();
+    fleet.deliver(host, samples).await;
+}
+
+#[tokio::test]
+async fn leaking_hosts_are_told_by_the_label_that_the_others_lack() {
+    let fleet = MadeUp::start().await;
+    let token = fleet.token(Role::Viewer).await;
+    assert_eq!(
+        causes(&fleet, &token).await,
+        CausesView::default(),
+        "unknown before a look"
+    );
+    for number in 0..8 {
+        two_minutes(&fleet, &format!("new-{number}"), "7.0", 60).await;
+    }
+    for number in 0..16 {
+        two_minutes(&fleet, &format!("old-{number}"), "6.9", 0).await;
+    }
+    let mut finder = CauseFinder::new(Arc::clone(&fleet.started.app));
+    let status = finder.activate().await;
+    assert_eq!((status.hosts, status.leaking, status.causes), (24, 8, 1));
+    let view = causes(&fleet, &token).await;
+    let [cause] = &view.items[..] else {
+        panic!("one cause: {view:?}");
+    };
+    assert_eq!((&*cause.attribute, &*cause.value), ("label:edr", "7.0"));
+    assert_eq!((&*cause.culprit, cause.hosts_total), ("w3wp.exe", 8));
+    assert_eq!((cause.having, cause.leaking, cause.compared), (8, 8, 24));
+    assert_eq!(cause.hosts[0].name, "new-0");
+    assert!(
+        cause
+            .explanation
+            .contains("on 8 of 8 hosts with label:edr 7.0 and on 0 of 16 other"),
+        "{}",
+        cause.explanation
+    );
+    assert_eq!(
+        finder.activate().await,
+        status,
+        "a second look changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_changed_before_the_leak_is_said_to_have() {
+    let fleet = MadeUp::start().await;
+    let token = fleet.token(Role::Viewer).await;
+    for number in 0..20 {
+        two_minutes(&fleet, &format!("web-{number:02}"), "6.9", 0).await;
+    }
+    let app = &fleet.started.app;
+    let mut finder = CauseFinder::new(Arc::clone(app));
+    assert_eq!(
+        finder.activate().await.changes,
+        0,
+        "nothing to compare with"
+    );
+    let updated: Vec<_> = (0..8)
+        .flat_map(|number| app.live.named(&format!("web-{number:02}")))
+        .collect();
+    for id in &updated {
+        app.live.update(*id, |host| {
+            host.profile
+                .labels
+                .insert("edr".to_owned(), "7.0".to_owned());
+        });
+    }
+    assert_eq!(finder.activate().await.changes, 8);
+    let now = app.clock.now().unix_ms();
+    for id in updated {
+        let samples = (1..120u32).map(|second| {
+            let at = Timestamp::from_unix_ms(now + i64::from(second) * 20);
+            sample(at, 300 + second * 60, 40)
+        });
+        fleet.deliver(id, samples.collect()).await;
+        app.live.update(id, |host| {
+            let replayed: Vec<_> = (1..240u32)
+                .map(|second| {
+                    let at = Timestamp::from_unix_ms(now + 10_000 + i64::from(second) * 1_000);
+                    (at, sample(at, 400 + second * 45, 40))
+                })
+                .collect();
+            for (at, sample) in &replayed {
+                host.observe(*at, sample, tidemark_controller::live::Refusals::default());
+            }
+        });
+    }
+    let status = finder.activate().await;
+    assert_eq!(status.causes, 1, "{status:?}");
+    let view = causes(&fleet, &token).await;
+    assert_eq!(
+        (view.items[0].changed_before, view.items[0].hosts_total),
+        (8, 8)
+    );
+}
