@@ -11,9 +11,12 @@ mod cursors;
 mod events;
 mod history;
 mod hosts;
+mod incidents;
 mod notices;
+mod notifications;
 mod open;
 mod schema;
+mod silences;
 mod tokens;
 mod transactions;
 
