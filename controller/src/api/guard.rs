@@ -68,6 +68,16 @@ pub struct Asking {
     pub credential: Option<Credential>,
 }
 
+impl Asking {
+    /// Who asks, for what is written down.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.caller
+            .as_ref()
+            .map_or("unknown", |caller| &caller.name)
+    }
+}
+
 impl Guard {
     /// A guard that has seen nobody yet.
     pub fn new(app: Arc<App>, names: HostNames) -> Self {

@@ -4,7 +4,10 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::{events, forecast, history, host_events, hosts, live, status, tokens};
+use super::{
+    events, forecast, history, host_events, hosts, incidents, live, notifications, silences,
+    status, tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +24,17 @@ use super::{events, forecast, history, host_events, hosts, live, status, tokens}
         history::compare,
         forecast::list,
         events::list,
+        incidents::list,
+        incidents::detail,
+        incidents::acknowledge,
+        incidents::resolve,
+        incidents::note,
+        silences::list,
+        silences::create,
+        silences::end,
+        notifications::list,
+        notifications::receivers,
+        notifications::test,
         live::stream,
         tokens::create,
         tokens::list,

@@ -87,10 +87,15 @@ impl EventRow {
                 NoticeKind::ForecastChanged
                 | NoticeKind::HostQuarantined
                 | NoticeKind::SamplesDropped
+                | NoticeKind::IncidentOpened
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(
-                NoticeKind::HostRevoked | NoticeKind::EnrolmentRefused | NoticeKind::FrameRefused,
+                NoticeKind::HostRevoked
+                | NoticeKind::EnrolmentRefused
+                | NoticeKind::FrameRefused
+                | NoticeKind::IncidentEscalated
+                | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(
                 NoticeKind::HostEnrolled
@@ -98,6 +103,7 @@ impl EventRow {
                 | NoticeKind::HostDisconnected
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
+                | NoticeKind::IncidentResolved
                 | NoticeKind::Controller,
             )
             | None => "calm",

@@ -10,8 +10,10 @@ use tidemark_controller::app::identities::profile_of;
 use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
+use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::settings::Settings;
 use tidemark_history::compact::Retention;
+use tidemark_model::incident::IncidentRules;
 use tidemark_model::sample::{
     AgentCost, CountQuality, CounterRates, DestinationSample, OwnerCounts, OwnerSample,
     PortSpaceSample, ProcessIdentity, WatchGroupSample,
@@ -49,6 +51,15 @@ impl MadeUp {
     }
 
     pub async fn start_at(http: SocketAddr) -> Self {
+        Self::begin(http, NotifySettings::default()).await
+    }
+
+    /// One that tells receivers of incidents.
+    pub async fn start_with(notify: NotifySettings) -> Self {
+        Self::begin(SocketAddr::from(([127, 0, 0, 1], 0)), notify).await
+    }
+
+    async fn begin(http: SocketAddr, notify: NotifySettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
@@ -59,6 +70,8 @@ impl MadeUp {
             connections_max: 100,
             drain_timeout: Duration::from_secs(5),
             retention: Retention::default(),
+            incidents: IncidentRules::default(),
+            notify,
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));

@@ -8,6 +8,7 @@
 
 mod api;
 mod host_events;
+mod incidents;
 mod login;
 mod made_up;
 mod pages;

@@ -2,11 +2,18 @@
 //!
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
+mod incidents;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Sample;
+
+pub use incidents::{
+    IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
+    ReceiverView, SilenceRequest, SilenceView, TimelineView,
+};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
