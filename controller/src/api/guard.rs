@@ -297,7 +297,9 @@ fn harden(headers: &mut HeaderMap) {
         ),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Nothing for other sites. With `no-referrer` a browser would not name the own origin either, and its forms would
+        // be refused.
+        (header::REFERRER_POLICY, "same-origin"),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",

@@ -349,6 +349,7 @@ fn terms(route: &Route, receiver: &Receiver) -> Terms {
         also: Also {
             resolved: route.send_resolved,
             acknowledged: voice == Voice::Pages,
+            relabelled: voice == Voice::Alerts,
         },
     }
 }

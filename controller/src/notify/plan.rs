@@ -31,6 +31,8 @@ pub struct Also {
     pub resolved: bool,
     /// That somebody takes care of it.
     pub acknowledged: bool,
+    /// That its labels are others, where they make it another alert.
+    pub relabelled: bool,
 }
 
 /// What a group was told, as the store keeps it.
@@ -294,6 +296,7 @@ fn is_other(terms: Terms, told: &ToldAs, now: &ToldAs) -> bool {
         || now.reopened > told.reopened
         || (terms.also.acknowledged && now.is_acknowledged != told.is_acknowledged)
         || told.labels.get("culprit") != now.labels.get("culprit")
+        || (terms.also.relabelled && told.labels != now.labels)
 }
 
 #[cfg(test)]

@@ -150,14 +150,14 @@ fn an_operators_word_stands_until_it_gets_worse_or_is_gone() {
 fn a_new_culprit_is_told_and_a_missing_one_is_not_forgotten() {
     let nobody = Problem {
         culprit: None,
-        ..leak(1, 2 * 1_440)
+        ..leak(0, 2 * 1_440)
     };
-    assert_eq!(scales(1).weigh(&opened(), seen(nobody)), None);
+    assert_eq!(scales(0).weigh(&opened(), seen(nobody)), None);
     let other = Problem {
         culprit: Some("other".to_owned()),
-        ..leak(1, 2 * 1_440)
+        ..leak(0, 2 * 1_440)
     };
-    let change = scales(1).weigh(&opened(), seen(other)).unwrap();
+    let change = scales(0).weigh(&opened(), seen(other)).unwrap();
     assert_eq!(kinds(&change), [EntryKind::Changed]);
 }
 

@@ -9,6 +9,7 @@ const TERMS: Terms = Terms {
     also: Also {
         resolved: true,
         acknowledged: false,
+        relabelled: false,
     },
 };
 
