@@ -1,3 +1,5 @@
+//! What becomes of an incident in each case that a source can see.
+
 use std::time::Duration;
 
 use tidemark_model::forecast::Eta;

@@ -1,3 +1,5 @@
+//! What a group is told over time, as the dispatcher plans it and the store remembers it.
+
 use tidemark_model::problem::{Problem, ProblemKey, Sureness};
 use tidemark_model::{HostId, PortSpaceKey, Protocol};
 

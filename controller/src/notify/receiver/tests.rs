@@ -1,3 +1,5 @@
+//! A message in the form of each kind of receiver, with hostile and with long texts.
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

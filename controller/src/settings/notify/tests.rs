@@ -1,3 +1,5 @@
+//! The section `[notify]`, with every kind of receiver and every mistake.
+
 use super::*;
 
 fn checked(toml: &str) -> Result<NotifySettings, Vec<String>> {

@@ -1,3 +1,5 @@
+//! Every step from every state, what severity follows from, and names that are stored.
+
 use super::*;
 use crate::forecast::Eta;
 use crate::problem::{ProblemKey, Sureness};
