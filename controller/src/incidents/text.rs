@@ -98,11 +98,7 @@ pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp) -> String {
             return parts.join(" ");
         }
         IncidentState::Acknowledged { by, at, .. } => {
-            parts.push(format!(
-                "{} takes care of it since {}.",
-                clean(by),
-                both(*at, now)
-            ));
+            parts.push(format!("Acknowledged by {} {}.", clean(by), both(*at, now)));
         }
         IncidentState::Open { .. } => {}
     }
