@@ -3,7 +3,10 @@
 /// What a process is called and where it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessDescription {
-    /// Short name (`comm` on Linux, at most 15 bytes; the image on Windows); hostile text.
+    /// What the system calls it (`comm` on Linux, cut to 15 bytes; the image on Windows); hostile text. It changes when
+    /// the process executes another program.
+    pub short_name: String,
+    /// The same in full, where the system cuts it and the executable's file name says how it goes on; hostile text.
     pub name: String,
     /// Absolute path of its executable; `None` when it may not be read (other users, kernel threads).
     pub executable: Option<String>,

@@ -114,6 +114,7 @@ struct Owner {
 
 #[derive(Clone, Debug)]
 struct Described {
+    short_name: String,
     name: Arc<str>,
     executable: Option<Arc<str>>,
     service: Option<Arc<str>>,
@@ -128,6 +129,7 @@ impl Described {
         service_of: (u32, u64),
     ) -> Self {
         Self {
+            short_name: description.short_name,
             name: description.name.into(),
             executable: description.executable.map(Arc::from),
             service: service.map(Arc::from),
@@ -344,14 +346,16 @@ impl OwnerCache {
     ) -> Option<ProcessIdentity> {
         let owner = self.owners.get_mut(index.index())?.as_mut()?;
         // The name changes when a process executes another program; the rest changes with it.
-        let name = self.processes.short_name(owner.process)?;
+        let short_name = self.processes.short_name(owner.process)?;
         let before = owner.described.take();
         let tag = owner
             .tags
             .chosen(before.as_ref().map_or(0, |before| before.service_of.0));
         let service_of = (tag, self.processes.services_version());
         let described = match before {
-            Some(before) if *before.name == *name && before.service_of == service_of => before,
+            Some(before) if before.short_name == short_name && before.service_of == service_of => {
+                before
+            }
             Some(_) | None => {
                 let description = self.processes.describe(owner.process)?;
                 let service = self.processes.service(owner.process, tag);

@@ -78,6 +78,14 @@ pub fn date_time(at_ms: i64, zone: &TimeZone, now: Timestamp) -> String {
     at.strftime(format).to_string()
 }
 
+/// As [`date_time`] with seconds, for steps shorter than a minute: `Fri 27 Nov 03:20:05`.
+pub fn date_time_seconds(at_ms: i64, zone: &TimeZone, now: Timestamp) -> String {
+    let Some(at) = zoned(at_ms, zone) else {
+        return "?".to_owned();
+    };
+    format!("{}:{:02}", date_time(at_ms, zone, now), at.second())
+}
+
 /// A time of day in `zone` with seconds: `03:20:05`.
 pub fn time_of_day(at_ms: i64, zone: &TimeZone) -> String {
     zoned(at_ms, zone).map_or_else(|| "?".to_owned(), |at| at.strftime("%H:%M:%S").to_string())

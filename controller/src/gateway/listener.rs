@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tidemark_model::HostId;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -26,6 +26,10 @@ use crate::pki::peer::{NotAnAgent, host_of};
 
 /// A handshake that takes longer is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long, and for how many bytes, a refused peer is listened to before its connection is closed.
+const HEAR_OUT_MAX: Duration = Duration::from_secs(1);
+const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Handshakes at once; more wait in the kernel's accept queue. Each costs about a millisecond of one core.
 const HANDSHAKES_MAX: usize = 256;
@@ -132,9 +136,16 @@ async fn handshake(
     place: OwnedSemaphorePermit,
 ) -> io::Result<AgentConnection> {
     tcp.set_nodelay(true)?;
-    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp))
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp).into_fallible())
         .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))??;
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))?;
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err((error, tcp)) => {
+            hear_out(tcp).await;
+            return Err(error);
+        }
+    };
     let certificates = stream.get_ref().1.peer_certificates();
     let host = certificates.and_then(<[_]>::first).map(host_of);
     Ok(AgentConnection {
@@ -142,6 +153,21 @@ async fn handshake(
         peer: Peer { address, host },
         _place: place,
     })
+}
+
+/// Reads on after the alert that refused a handshake. A socket that is closed with unread data resets its connection, and
+/// a client that is still speaking then fails at its next write, with the alert that says why unread.
+async fn hear_out(mut tcp: TcpStream) {
+    let heard = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(
+            &mut (&mut tcp).take(HEAR_OUT_BYTES_MAX),
+            &mut tokio::io::sink(),
+        )
+        .await
+    };
+    // However it ends, the peer had its chance.
+    tokio::time::timeout(HEAR_OUT_MAX, heard).await.ok();
 }
 
 impl Connected for AgentConnection {

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tidemark_model::Timestamp;
 use tidemark_model::view::HistoryView;
+use tidemark_proto::SERVER_NAME;
 use tidemark_proto::v1::{AgentFrame, Gap, GapReason, RecordBatch, agent_frame};
 use tidemark_runtime::Clock;
-use tidemark_runtime::tls::TlsIdentity;
+use tidemark_runtime::tls::{self, TlsIdentity};
 use tidemark_tests::harness::peer::{Session, sample};
 use tidemark_tests::harness::{Controller, Peer, SOON, Up, on_own_network, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::Code;
 
 const MIB: usize = 1024 * 1024;
@@ -136,6 +138,35 @@ fn strangers_are_turned_away_at_the_door() -> anyhow::Result<()> {
             0
         );
         assert_still_serves(&controller).await
+    })
+}
+
+#[test]
+fn a_refused_peer_hears_why_even_when_it_speaks_on() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let controller = Controller::up(machine, &Up::alone()).await?;
+        let peer = Peer::enrolled(&controller, "honest").await?;
+        let (_, trust) = peer.credentials()?;
+        let config = tls::client_config(trust, Some(foreign_identity(&peer.id().to_string())?))?;
+        let tcp = TcpStream::connect(&controller.ready.grpc).await?;
+        // A client of TLS 1.3 may speak before it knows whether its certificate was taken, as HTTP/2 clients do.
+        let mut stream = TlsConnector::from(config)
+            .connect(ServerName::try_from(SERVER_NAME)?, tcp)
+            .await?;
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await?;
+        stream.flush().await?;
+        let mut alert = [0];
+        tokio::time::timeout(SOON, stream.get_ref().0.peek(&mut alert)).await??;
+        for _ in 0..4 {
+            stream.write_all(&[0; 1024]).await?;
+            stream.flush().await?;
+        }
+        let heard = tokio::time::timeout(SOON, stream.read(&mut alert)).await?;
+        let heard = heard.err().context("the session went on")?.to_string();
+        assert!(heard.contains("UnknownCA"), "{heard}");
+        Ok(())
     })
 }
 

@@ -165,11 +165,13 @@ impl Processes {
     /// What a process is called; `None` when it is gone.
     #[must_use]
     pub fn describe(&self, process: u32) -> Option<ProcessDescription> {
-        let name = self.short_name(process)?;
+        let short_name = self.short_name(process)?;
         let executable = fs::read_link(format!("/proc/{process}/exe")).ok();
+        let executable = executable.map(|path| path.to_string_lossy().into_owned());
         Some(ProcessDescription {
-            name,
-            executable: executable.map(|path| path.to_string_lossy().into_owned()),
+            name: whole_name(&short_name, executable.as_deref()).to_owned(),
+            short_name,
+            executable,
         })
     }
 
@@ -266,6 +268,20 @@ fn descriptor_behind(target: &[u8]) -> Descriptor {
         .and_then(|inode| std::str::from_utf8(inode).ok())
         .and_then(|inode| inode.parse().ok());
     inode.map_or(Descriptor::Other, Descriptor::Socket)
+}
+
+/// A short name as long as the kernel keeps (`TASK_COMM_LEN` less its NUL) is probably cut: the executable's file name when
+/// that goes on from there. The kernel marks a file that was replaced since as deleted.
+fn whole_name<'a>(short_name: &'a str, executable: Option<&'a str>) -> &'a str {
+    const SHORT_NAME_BYTES_MAX: usize = 15;
+    let file = executable.and_then(|path| path.rsplit('/').next());
+    let file = file.map(|file| file.strip_suffix(" (deleted)").unwrap_or(file));
+    match file {
+        Some(file) if short_name.len() == SHORT_NAME_BYTES_MAX && file.starts_with(short_name) => {
+            file
+        }
+        Some(_) | None => short_name,
+    }
 }
 
 /// Field 22 of `/proc/PID/stat`. The name in field 2 may hold anything, parentheses and spaces included, so the

@@ -150,6 +150,7 @@ impl Processes {
     pub fn describe(&self, process: u32) -> Option<ProcessDescription> {
         let known = self.known.get(&process)?;
         Some(ProcessDescription {
+            short_name: known.name.clone(),
             name: known.name.clone(),
             executable: image_path(process, known.start),
         })

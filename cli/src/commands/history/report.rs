@@ -44,6 +44,8 @@ impl Serialize for Comparison {
     }
 }
 
+const MINUTE_MS: i64 = 60_000;
+
 const NO_DATA: &str = "No data in this range. Look further back with --since 14d, or see what there is: tidemark get hosts\n";
 
 fn is_empty(view: &HistoryView) -> bool {
@@ -104,10 +106,12 @@ impl Report for History {
             }
         }
         for (at_ms, values) in steps {
-            let time = Cell::toned(
-                words::date_time(at_ms, &screen.zone, screen.now),
-                Tone::Muted,
-            );
+            let time = if self.view.step_ms % MINUTE_MS == 0 {
+                words::date_time(at_ms, &screen.zone, screen.now)
+            } else {
+                words::date_time_seconds(at_ms, &screen.zone, screen.now)
+            };
+            let time = Cell::toned(time, Tone::Muted);
             table.row(std::iter::once(time).chain(values.into_iter().map(value_cell)));
         }
         table.draw(screen)
@@ -290,4 +294,53 @@ fn change(series: &SeriesView) -> (Cell, Cell) {
         format!("{mark} {sign}{}", words::number(change)).into(),
         share.into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use tidemark_model::Timestamp;
+
+    use super::*;
+    use crate::render::paint::Paint;
+
+    #[test]
+    fn steps_below_a_minute_are_told_apart() {
+        let view = HistoryView {
+            metric: "in_use".to_owned(),
+            unit: "ports".to_owned(),
+            agg: "max".to_owned(),
+            from_ms: 0,
+            to_ms: 20_000,
+            step_ms: 10_000,
+            tier: "raw".to_owned(),
+            approximate: false,
+            points_read: 2,
+            series_left_out: 0,
+            series: vec![SeriesView {
+                name: "tcp/default".to_owned(),
+                host: None,
+                points: vec![(0, Some(7.0)), (10_000, Some(8.0))],
+                overall: Some(8.0),
+                overall_before: None,
+                points_before: None,
+            }],
+        };
+        let history = History {
+            view,
+            capacity: None,
+        };
+        let screen = Screen {
+            width: None,
+            height: None,
+            paint: Paint::Plain,
+            zone: TimeZone::UTC,
+            now: Timestamp::from_unix_ms(20_000),
+        };
+        insta::assert_snapshot!(history.table(&screen), @r"
+        TIME                tcp/default
+        Thu 1 Jan 00:00:00            7
+        Thu 1 Jan 00:00:10            8
+        ");
+    }
 }

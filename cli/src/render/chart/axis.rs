@@ -60,6 +60,9 @@ impl Scale {
     }
 }
 
+/// Highest values that an axis is made for: for one beyond them, a tick would be zero or infinite.
+const DRAWN: std::ops::RangeInclusive<f64> = 1e-300..=1e300;
+
 /// The axis of values, from zero at the bottom.
 #[derive(Debug)]
 pub struct ValueAxis {
@@ -74,7 +77,7 @@ impl ValueAxis {
     /// An axis over `rows` rows that `highest` just fits on, with ticks at round numbers.
     pub fn new(highest: f64, unit: &str, rows: usize) -> Self {
         let scale = Scale::of(unit, highest);
-        let highest = if highest > 0.0 {
+        let highest = if DRAWN.contains(&highest) {
             highest
         } else {
             scale.divisor

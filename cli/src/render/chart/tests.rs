@@ -89,6 +89,14 @@ fn a_capacity_far_above_does_not_press_the_data_flat() {
 }
 
 #[test]
+fn values_too_small_or_large_for_a_tick_do_not_keep_the_reader_waiting() {
+    for value in [f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX] {
+        let drawn = chart(vec![line("web-1", |_| Some(value))]).draw(&screen());
+        assert!(drawn.contains("web-1"), "{drawn}");
+    }
+}
+
+#[test]
 fn ticks_are_round_local_times() {
     let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
     let axis = TimeAxis {

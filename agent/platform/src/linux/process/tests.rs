@@ -48,6 +48,25 @@ fn units_are_found_in_both_hierarchies() {
 }
 
 #[test]
+fn a_name_that_the_kernel_cut_is_told_in_full() {
+    let cut = "tidemark-contro";
+    for executable in [
+        "/opt/tidemark/tidemark-controller",
+        "/opt/tidemark/tidemark-controller (deleted)",
+    ] {
+        assert_eq!(whole_name(cut, Some(executable)), "tidemark-controller");
+    }
+    // A thread of its own name, an interpreter, a program that is not to be seen.
+    for executable in [Some("/usr/bin/java"), Some("/usr/bin/tidemark-agent"), None] {
+        assert_eq!(whole_name(cut, executable), cut);
+    }
+    assert_eq!(
+        whole_name("python3", Some("/usr/bin/python3.11")),
+        "python3"
+    );
+}
+
+#[test]
 fn only_sockets_are_taken_for_sockets() {
     assert_eq!(
         descriptor_behind(b"socket:[12345]"),
