@@ -1,5 +1,6 @@
 //! The controller's HTTP API as typed calls. What the answers are for, and how they look, is not here.
 
+mod incidents;
 mod live;
 mod sse;
 mod target;
@@ -17,6 +18,7 @@ use tidemark_model::view::{
     JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
+pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
 pub use self::target::{Target, read_token};
 use crate::failure::{Failure, TokenSent};

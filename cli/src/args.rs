@@ -1,5 +1,7 @@
 //! The command line's grammar. What the commands do is not here.
 
+mod incidents;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use tidemark_model::entity::EntityKind;
 use tidemark_model::{Metric, Protocol};
 
 use crate::since::Moment;
+
+pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
 #[derive(Debug, Parser)]
@@ -84,7 +88,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, events, changed settings or join tokens
+    /// List hosts, incidents, findings, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -98,6 +102,15 @@ pub enum Command {
     Forecast(ForecastArgs),
     /// Compare a metric with the same time before
     Compare(CompareArgs),
+    /// Acknowledge, resolve or annotate an incident
+    #[command(subcommand)]
+    Incident(Incident),
+    /// Make, list and end silences
+    #[command(subcommand)]
+    Silence(Silence),
+    /// Try the way to a receiver
+    #[command(subcommand)]
+    Notify(Notify),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),
@@ -140,6 +153,18 @@ pub enum Get {
     /// What leaking hosts have in common
     #[command(visible_alias = "cause")]
     Causes,
+    /// What operators are told about, newest first
+    #[command(visible_alias = "incident")]
+    Incidents(IncidentsArgs),
+    /// When nobody is told of what
+    #[command(visible_alias = "silence")]
+    Silences,
+    /// Who is told of incidents, and how their messages fare
+    #[command(visible_alias = "receiver")]
+    Receivers,
+    /// Messages to receivers, newest first
+    #[command(visible_alias = "notification")]
+    Notifications(NotificationsArgs),
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,
@@ -264,6 +289,12 @@ pub enum Describe {
         /// Names or ids
         #[arg(required = true, value_name = "HOST")]
         hosts: Vec<String>,
+    },
+    /// An incident: host, cause, figures, what to do, its time line
+    Incident {
+        /// Its number, as listed
+        #[arg(value_name = "ID")]
+        id: i64,
     },
 }
 

@@ -9,7 +9,9 @@ mod findings;
 mod forecast;
 mod history;
 mod hosts;
+mod incidents;
 mod login;
+mod notify;
 mod revoke;
 mod show;
 mod status;
@@ -22,7 +24,7 @@ use tidemark_model::Timestamp;
 use tidemark_runtime::Clock;
 
 use crate::api::{Api, Target};
-use crate::args::{Args, Command, Describe, Get, Global, Revoke, Token};
+use crate::args::{Args, Command, Describe, Get, Global, Notify, Revoke, Silence, Token};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::Screen;
@@ -62,6 +64,17 @@ pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
         Command::Get(Get::Drift(wanted)) => drift::list(&ctx, &wanted).await,
         Command::Get(Get::Findings { hosts }) => findings::list(&ctx, &hosts).await,
         Command::Get(Get::Causes) => causes::list(&ctx).await,
+        Command::Get(Get::Incidents(wanted)) => incidents::list(&ctx, &wanted).await,
+        Command::Get(Get::Receivers) => notify::receivers(&ctx).await,
+        Command::Get(Get::Notifications(wanted)) => notify::notifications(&ctx, &wanted).await,
+        Command::Get(Get::Silences) | Command::Silence(Silence::List) => {
+            notify::list_silences(&ctx).await
+        }
+        Command::Silence(Silence::Add(wanted)) => notify::add_silence(&ctx, &wanted).await,
+        Command::Silence(Silence::Remove { ids }) => notify::remove_silences(&ctx, &ids).await,
+        Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
+        Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,
+        Command::Describe(Describe::Incident { id }) => incidents::describe(&ctx, id).await,
         Command::Get(Get::Tokens) | Command::Token(Token::List) => tokens::list(&ctx).await,
         Command::Token(Token::Create(wanted)) => tokens::create(&ctx, &wanted).await,
         Command::Token(Token::Revoke { ids }) => revoke::tokens(&ctx, &ids).await,

@@ -12,6 +12,8 @@ mod errors;
 mod fixtures;
 #[path = "it/formats.rs"]
 mod formats;
+#[path = "it/incidents.rs"]
+mod incidents;
 #[path = "it/login.rs"]
 mod login;
 #[cfg(unix)]

@@ -268,6 +268,8 @@
       j: () => step(1),
       k: () => step(-1),
       gh: () => location.assign("/"),
+      gi: () => location.assign("/incidents"),
+      gn: () => location.assign("/notifications"),
       ge: () => location.assign("/events"),
     };
     const action = actions[keys];

@@ -20,10 +20,12 @@ use anyhow::Context as _;
 use clap::Parser;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
+use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_history::compact::Retention;
 use tidemark_model::Timestamp;
+use tidemark_model::incident::IncidentRules;
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::{DatabaseUrl, Store};
 
@@ -85,6 +87,8 @@ async fn main() -> anyhow::Result<()> {
         clock: clock.clone(),
         entropy: Entropy::System,
         agents_address: "unused:7443".to_owned(),
+        incident_rules: IncidentRules::default(),
+        notify: NotifySettings::default(),
     })
     .await?;
     let mut figures = measure(&args, &app, &clock).await?;

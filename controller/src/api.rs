@@ -13,11 +13,14 @@ pub mod guard;
 pub mod history;
 pub mod host_events;
 pub mod hosts;
+pub mod incidents;
 pub mod live;
+pub mod notifications;
 pub mod openapi;
 pub mod params;
 pub mod problem;
 pub mod routes;
+pub mod silences;
 pub mod status;
 pub mod tokens;
 

@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tidemark_model::incident::IncidentRules;
 use tidemark_model::notice::{Notice, NoticeKind};
 use tidemark_model::view::CausesView;
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::ingest::IngestHandle;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::notify::NotifySettings;
 use crate::pki::Authority;
 
 /// The controller's shared parts.
@@ -57,6 +59,14 @@ pub struct App {
     pub agents_address: String,
     /// Notices on their way to the next commit.
     pub notices: mpsc::Sender<Notice>,
+    /// When an incident opens, rises and ends.
+    pub incident_rules: IncidentRules,
+    /// Who is told of incidents.
+    pub notify: NotifySettings,
+    /// Wakes what tells of incidents.
+    pub incidents_changed: Notify,
+    /// Wakes what takes messages to receivers.
+    pub notifications_queued: watch::Sender<u64>,
 }
 
 impl App {

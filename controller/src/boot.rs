@@ -9,11 +9,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tidemark_model::Timestamp;
+use tidemark_model::incident::IncidentRules;
 use tidemark_model::notice::NoticeKind;
 use tidemark_runtime::{Clock, Entropy, Lifecycle, durable, tls};
 use tidemark_store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::app::identities::profile_of;
@@ -22,6 +23,7 @@ use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
 use crate::live::{Delivery, Live};
 use crate::metrics::Metrics;
+use crate::notify::NotifySettings;
 use crate::pki::Authority;
 use crate::settings::Settings;
 use crate::{api, query, tasks};
@@ -84,6 +86,8 @@ pub async fn start(
             .agents_address
             .clone()
             .unwrap_or_else(|| reachable(grpc_address).to_string()),
+        incident_rules: settings.incidents,
+        notify: settings.notify.clone(),
     };
     let app = assemble(foundation).await?;
     let tls = server_tls(&app)?;
@@ -129,6 +133,10 @@ pub struct Foundation {
     pub authority: Authority,
     /// Address that agents are told to connect to, `host:port`.
     pub agents_address: String,
+    /// When an incident opens, rises and ends.
+    pub incident_rules: IncidentRules,
+    /// Who is told of incidents.
+    pub notify: NotifySettings,
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.
@@ -143,6 +151,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         entropy,
         authority,
         agents_address,
+        incident_rules,
+        notify,
     } = foundation;
     let (ingest_handle, queue) = ingest::queue();
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
@@ -164,6 +174,10 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         entropy,
         authority,
         agents_address,
+        incident_rules,
+        notify,
+        incidents_changed: Notify::new(),
+        notifications_queued: watch::Sender::default(),
     });
     app.metrics.database_ready.set(1);
     let parts = WriterParts {

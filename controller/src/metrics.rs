@@ -113,8 +113,41 @@ metrics! {
     Counter entities_refused = "tidemark_entities_refused_total";
     /// Notices lost because too many came at once.
     Counter notices_dropped = "tidemark_notices_dropped_total";
+    /// Incidents opened.
+    Counter incidents_opened = "tidemark_incidents_opened_total";
+    /// Incidents opened again because their problem came back.
+    Counter incidents_reopened = "tidemark_incidents_reopened_total";
+    /// Incidents that ended.
+    Counter incidents_resolved = "tidemark_incidents_resolved_total";
+    /// Incidents of severity info that are not over.
+    Gauge incidents_info = "tidemark_incidents_info";
+    /// Incidents of severity warning that are not over.
+    Gauge incidents_warning = "tidemark_incidents_warning";
+    /// Incidents of severity critical that are not over.
+    Gauge incidents_critical = "tidemark_incidents_critical";
+    /// Time of the last look at all problems in microseconds.
+    Gauge incident_sweep_us = "tidemark_incident_sweep_last_microseconds";
+    /// Looks at all problems that failed and were tried again.
+    Counter incident_sweeps_failed = "tidemark_incident_sweeps_failed_total";
+    /// Messages on their way to receivers.
+    Gauge notifications_pending = "tidemark_notifications_pending";
+    /// Messages delivered.
+    Counter notifications_delivered = "tidemark_notifications_delivered_total";
+    /// Tries to deliver a message that failed.
+    Counter notification_tries_failed = "tidemark_notification_tries_failed_total";
+    /// Messages given up.
+    Counter notifications_given_up = "tidemark_notifications_given_up_total";
     /// Live views that were too slow and had to start over.
     Counter live_views_lagged = "tidemark_live_views_lagged_total";
+}
+
+impl Metrics {
+    /// Shows how many incidents are not over, by severity from the least.
+    pub fn incidents_of(&self, [info, warning, critical]: [u64; 3]) {
+        self.incidents_info.set(info);
+        self.incidents_warning.set(warning);
+        self.incidents_critical.set(critical);
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! What a controller is told at its start: folders, addresses, the database. Read once, then fixed.
 
+mod incidents;
+mod notify;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,12 +10,15 @@ use std::time::Duration;
 use serde::Deserialize;
 use tidemark_history::compact::Retention;
 use tidemark_model::duration::parse_duration;
+use tidemark_model::incident::IncidentRules;
 use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
+use crate::notify::NotifySettings;
+
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 22] = [
     "data_dir",
     "database",
     "http",
@@ -26,6 +32,13 @@ pub const KEYS: [&str; 15] = [
     "retention.raw_bytes_max",
     "retention.five_minutes_bytes_max",
     "retention.hour_bytes_max",
+    "incidents.critical_within",
+    "incidents.warning_within",
+    "incidents.clear_after",
+    "incidents.reopen_within",
+    "notify.public_url",
+    "notify.receiver",
+    "notify.route",
     "log",
     "log_format",
 ];
@@ -42,6 +55,8 @@ pub struct Config {
     connections_max: usize,
     drain_timeout: String,
     retention: RetentionConfig,
+    incidents: incidents::IncidentsConfig,
+    notify: notify::NotifyConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -68,6 +83,8 @@ impl Default for Config {
             connections_max: 50_000,
             drain_timeout: "10s".to_owned(),
             retention: RetentionConfig::default(),
+            incidents: incidents::IncidentsConfig::default(),
+            notify: notify::NotifyConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -106,6 +123,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// How long, and in how many bytes, each tier of history is kept.
     pub retention: Retention,
+    /// When an incident opens, rises and ends.
+    pub incidents: IncidentRules,
+    /// Who is told of incidents.
+    pub notify: NotifySettings,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -132,25 +153,31 @@ impl Config {
         if self.connections_max == 0 {
             problems.push("connections_max is 0; it must be at least 1".to_owned());
         }
-        match (database, drain_timeout, retention) {
-            (Some(database), Some(drain_timeout), Some(retention)) if problems.is_empty() => {
-                Ok(Settings {
-                    data_dir: self.data_dir,
-                    database,
-                    http: self.http,
-                    grpc: self.grpc,
-                    agents_address: self.agents_address,
-                    connections_max: self.connections_max,
-                    drain_timeout,
-                    retention,
-                    telemetry: TelemetrySettings {
-                        log: self.log,
-                        log_format: self.log_format,
-                    },
-                })
-            }
-            _ => Err(ConfigError::Rules(problems)),
+        let incidents = self.incidents.check(&mut problems);
+        let notify = self.notify.check(&mut problems);
+        if let (Some(database), Some(drain_timeout), Some(retention)) =
+            (database, drain_timeout, retention)
+            && let (Some(incidents), Some(notify)) = (incidents, notify)
+            && problems.is_empty()
+        {
+            return Ok(Settings {
+                data_dir: self.data_dir,
+                database,
+                http: self.http,
+                grpc: self.grpc,
+                agents_address: self.agents_address,
+                connections_max: self.connections_max,
+                drain_timeout,
+                retention,
+                incidents,
+                notify,
+                telemetry: TelemetrySettings {
+                    log: self.log,
+                    log_format: self.log_format,
+                },
+            });
         }
+        Err(ConfigError::Rules(problems))
     }
 }
 

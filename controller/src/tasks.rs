@@ -5,6 +5,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::app::App;
+use crate::incidents::reconcile::Reconciler;
+use crate::notify::courier::Courier;
+use crate::notify::dispatch::Dispatcher;
 use crate::settings::Settings;
 
 pub mod causes;
@@ -27,4 +30,10 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
     life.spawn("causes", causes::CauseFinder::new(Arc::clone(app)).run());
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
+    life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());
+    life.spawn("dispatch", Dispatcher::new(Arc::clone(app)).run());
+    for receiver in &app.notify.receivers {
+        let courier = Courier::new(Arc::clone(app), receiver.clone());
+        life.spawn("courier", courier.run());
+    }
 }

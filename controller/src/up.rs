@@ -11,15 +11,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tidemark_history::compact::Retention;
 use tidemark_model::duration::parse_duration;
+use tidemark_runtime::config::{self, Sources};
 use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
-use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_runtime::{Lifecycle, durable};
-use tidemark_store::DatabaseUrl;
 
 use crate::boot::{self, DataFolder, Started, reachable};
-use crate::settings::Settings;
+use crate::settings::{Config, KEYS, Settings};
 
 /// How the quick start is told what to do.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,6 +52,9 @@ pub struct UpArgs {
         hide_env_values = true
     )]
     database: Option<String>,
+    /// Configuration file (TOML) for what has no flag here, as retention, incidents and notify
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Do not start a local agent
     #[arg(long)]
     no_agent: bool,
@@ -68,7 +69,7 @@ pub struct UpArgs {
 }
 
 /// How long a stop may take once the local agent has ended.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: &str = "10s";
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|error| error.to_string())?;
@@ -99,24 +100,28 @@ impl UpArgs {
 
     fn settings(&self) -> anyhow::Result<Settings> {
         let data_dir = self.data_dir()?;
-        let database = match &self.database {
-            Some(url) => url.parse().context("--database")?,
-            None => DatabaseUrl::sqlite(data_dir.join("tidemark.db")),
+        let mut flags = toml::Table::new();
+        let mut set = |key: &str, value: String| flags.insert(key.to_owned(), value.into());
+        set(
+            "data_dir",
+            data_dir
+                .to_str()
+                .context("--data-dir must be text in UTF-8")?
+                .to_owned(),
+        );
+        set("http", self.http.to_string());
+        set("grpc", self.grpc.to_string());
+        set("drain_timeout", DRAIN_TIMEOUT.to_owned());
+        set("log", self.log.clone());
+        if let Some(url) = &self.database {
+            set("database", url.clone());
+        }
+        let sources = Sources {
+            file: self.config.as_deref(),
+            environment: Vec::new(),
+            flags,
         };
-        Ok(Settings {
-            database,
-            data_dir,
-            http: self.http,
-            grpc: self.grpc,
-            agents_address: None,
-            connections_max: 50_000,
-            drain_timeout: DRAIN_TIMEOUT,
-            retention: Retention::default(),
-            telemetry: TelemetrySettings {
-                log: self.log.clone(),
-                log_format: LogFormat::Text,
-            },
-        })
+        Ok(config::load::<Config>(&sources, &KEYS)?.check()?)
     }
 }
 

@@ -2,6 +2,7 @@
 //! deadline instead of sleeps. Knows the product only by what its users see, and by its wire.
 
 pub mod agent;
+pub mod alertmanager;
 pub mod browser;
 pub mod controller;
 pub mod disk;
@@ -9,6 +10,7 @@ pub mod machine;
 pub mod peer;
 pub mod postgres;
 pub mod process;
+pub mod sink;
 pub mod site;
 pub mod wait;
 pub mod wine;

@@ -68,6 +68,16 @@ pub struct Asking {
     pub credential: Option<Credential>,
 }
 
+impl Asking {
+    /// Who asks, for what is written down.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.caller
+            .as_ref()
+            .map_or("unknown", |caller| &caller.name)
+    }
+}
+
 impl Guard {
     /// A guard that has seen nobody yet.
     pub fn new(app: Arc<App>, names: HostNames) -> Self {
@@ -287,7 +297,9 @@ fn harden(headers: &mut HeaderMap) {
         ),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Nothing for other sites. With `no-referrer` a browser would not name the own origin either, and its forms would
+        // be refused.
+        (header::REFERRER_POLICY, "same-origin"),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",

@@ -5,7 +5,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audits, causes, events, findings, forecast, history, host_events, hosts, live, status, tokens,
+    audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
+    notifications, silences, status, tokens,
 };
 
 #[derive(OpenApi)]
@@ -29,6 +30,17 @@ use super::{
         findings::of_host,
         causes::list,
         events::list,
+        incidents::list,
+        incidents::detail,
+        incidents::acknowledge,
+        incidents::resolve,
+        incidents::note,
+        silences::list,
+        silences::create,
+        silences::end,
+        notifications::list,
+        notifications::receivers,
+        notifications::test,
         live::stream,
         tokens::create,
         tokens::list,

@@ -9,8 +9,8 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    audits, causes, events, findings, forecast, history, host_events, hosts, live, openapi, status,
-    tokens,
+    audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
+    notifications, openapi, silences, status, tokens,
 };
 use crate::app::App;
 use crate::web;
@@ -82,6 +82,17 @@ const fn page(path: &'static str, handler: Handler) -> Route {
     }
 }
 
+/// A form of a page that changes something.
+const fn form(path: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        access: Access::Role(Role::Operator),
+        reader: Reader::Person,
+        handler,
+    }
+}
+
 const fn sign_in(method: Method, handler: Handler) -> Route {
     Route {
         method,
@@ -97,7 +108,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 33] = [
+pub static ROUTES: [Route; 51] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -140,6 +151,51 @@ pub static ROUTES: [Route; 33] = [
     api(GET, "/api/v1/events", Role::Viewer, || {
         routing::get(events::list)
     }),
+    api(GET, "/api/v1/incidents", Role::Viewer, || {
+        routing::get(incidents::list)
+    }),
+    api(GET, "/api/v1/incidents/{incident}", Role::Viewer, || {
+        routing::get(incidents::detail)
+    }),
+    api(
+        POST,
+        "/api/v1/incidents/{incident}/acknowledge",
+        Role::Operator,
+        || routing::post(incidents::acknowledge),
+    ),
+    api(
+        POST,
+        "/api/v1/incidents/{incident}/resolve",
+        Role::Operator,
+        || routing::post(incidents::resolve),
+    ),
+    api(
+        POST,
+        "/api/v1/incidents/{incident}/note",
+        Role::Operator,
+        || routing::post(incidents::note),
+    ),
+    api(GET, "/api/v1/silences", Role::Viewer, || {
+        routing::get(silences::list)
+    }),
+    api(POST, "/api/v1/silences", Role::Operator, || {
+        routing::post(silences::create)
+    }),
+    api(DELETE, "/api/v1/silences/{silence}", Role::Operator, || {
+        routing::delete(silences::end)
+    }),
+    api(GET, "/api/v1/notifications", Role::Viewer, || {
+        routing::get(notifications::list)
+    }),
+    api(GET, "/api/v1/receivers", Role::Viewer, || {
+        routing::get(notifications::receivers)
+    }),
+    api(
+        POST,
+        "/api/v1/receivers/{receiver}/test",
+        Role::Operator,
+        || routing::post(notifications::test),
+    ),
     api(GET, "/api/v1/live", Role::Viewer, || {
         routing::get(live::stream)
     }),
@@ -179,6 +235,21 @@ pub static ROUTES: [Route; 33] = [
     page("/hosts/{host}", || routing::get(web::host::page)),
     page("/hosts/{host}/now", || routing::get(web::host::now)),
     page("/events", || routing::get(web::events::page)),
+    page("/incidents", || routing::get(web::incidents::page)),
+    page("/incidents/{incident}", || {
+        routing::get(web::incident::page)
+    }),
+    form("/incidents/{incident}", || {
+        routing::post(web::incident::act)
+    }),
+    page("/notifications", || routing::get(web::notifications::page)),
+    form("/notifications/test", || {
+        routing::post(web::notifications::test)
+    }),
+    form("/silences", || routing::post(web::notifications::silence)),
+    form("/silences/{silence}/end", || {
+        routing::post(web::notifications::end_silence)
+    }),
     page("/live", || routing::get(web::live::stream)),
     open("/assets/{name}", || routing::get(web::assets::asset)),
 ];

@@ -150,7 +150,7 @@ pub async fn revoke(
 }
 
 /// A form on another page can post text, but not JSON.
-fn check_json(headers: &HeaderMap) -> Result<(), ApiProblem> {
+pub(super) fn check_json(headers: &HeaderMap) -> Result<(), ApiProblem> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())

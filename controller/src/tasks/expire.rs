@@ -1,5 +1,5 @@
-//! What is only kept for a while: notices, hosts' events and drift, hourly rows, join tokens that nobody can use. History has its
-//! compactor.
+//! What is only kept for a while: notices, hosts' events and drift, incidents that are over with what was told of them,
+//! hourly rows, join tokens that nobody can use. History has its compactor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,17 @@ pub const EVENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// Changes of hosts' configuration are kept this long.
 pub const DRIFTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
+/// Incidents, silences and messages are kept this long after their end.
+const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
 /// A join token is listed for this long after its end, so that one can see what it was.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// Rows deleted in one transaction: ingest waits for it.
 const ROWS_MAX: u32 = 5_000;
+
+/// Incidents deleted in one transaction, each with its time line.
+const INCIDENTS_MAX: u32 = 500;
 
 /// What an activation deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +46,8 @@ pub struct ExpireStatus {
     pub hours: u64,
     /// Join tokens.
     pub tokens: u64,
+    /// Incidents, silences and messages.
+    pub incidents: u64,
 }
 
 /// Deletes what has had its time.
@@ -98,15 +106,21 @@ impl Expirer {
             let tokens = tx
                 .join_tokens_delete_expired(now.saturating_sub(TOKENS_KEPT), ROWS_MAX)
                 .await?;
+            let cutoff = now.saturating_sub(INCIDENTS_KEPT);
+            let incidents = tx.incidents_delete_before(cutoff, INCIDENTS_MAX).await?;
+            let silences = tx.silences_delete_before(cutoff, ROWS_MAX).await?;
+            let messages = tx.notifications_delete_before(cutoff, ROWS_MAX).await?;
             tx.commit().await?;
+            status.incidents += incidents + silences + messages;
             status.notices += notices;
             status.events += events;
             status.drifts += drifts;
             status.hours += hours;
             status.tokens += tokens;
-            let is_done = [notices, events, drifts, hours, tokens]
+            let is_done = [notices, events, drifts, hours, tokens, silences, messages]
                 .iter()
-                .all(|deleted| *deleted < u64::from(ROWS_MAX));
+                .all(|deleted| *deleted < u64::from(ROWS_MAX))
+                && incidents < u64::from(INCIDENTS_MAX);
             if is_done || stop.is_cancelled() {
                 return Ok(status);
             }

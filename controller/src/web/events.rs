@@ -88,10 +88,15 @@ impl EventRow {
                 | NoticeKind::HostQuarantined
                 | NoticeKind::SamplesDropped
                 | NoticeKind::ConfigurationChanged
+                | NoticeKind::IncidentOpened
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(
-                NoticeKind::HostRevoked | NoticeKind::EnrolmentRefused | NoticeKind::FrameRefused,
+                NoticeKind::HostRevoked
+                | NoticeKind::EnrolmentRefused
+                | NoticeKind::FrameRefused
+                | NoticeKind::IncidentEscalated
+                | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(
                 NoticeKind::HostEnrolled
@@ -99,6 +104,7 @@ impl EventRow {
                 | NoticeKind::HostDisconnected
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
+                | NoticeKind::IncidentResolved
                 | NoticeKind::Controller,
             )
             | None => "calm",

@@ -84,6 +84,35 @@ pub fn moment(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// An instant with its date and zone, to stand alone in a message: `Sat 28 Nov 2026 16:20 UTC`.
+#[must_use]
+pub fn utc(at: Timestamp) -> String {
+    calendar(at).map_or_else(
+        || "at an unknown time".to_owned(),
+        |time| {
+            format!(
+                "{} {} {} {} {:02}:{:02} UTC",
+                weekday(time.weekday()),
+                time.day(),
+                month(time.month()),
+                time.year(),
+                time.hour(),
+                time.minute()
+            )
+        },
+    )
+}
+
+/// How long ago something was, or how far ahead it is: `25 min ago`, `in 2 h 10 min`, `now`.
+#[must_use]
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    match at.ms_since(now) {
+        ahead if ahead >= SECOND => format!("in {}", span(ahead)),
+        ahead if ahead > -SECOND => "now".to_owned(),
+        behind => format!("{} ago", span(behind.saturating_neg())),
+    }
+}
+
 /// A number with its thousands apart: `16,384`.
 #[must_use]
 pub fn count(number: impl Into<u64>) -> String {

@@ -12,9 +12,12 @@ mod events;
 mod history;
 mod host_audits;
 mod hosts;
+mod incidents;
 mod notices;
+mod notifications;
 mod open;
 mod schema;
+mod silences;
 mod tokens;
 mod transactions;
 

@@ -11,9 +11,11 @@ use tidemark_controller::app::identities::profile_of;
 use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
+use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::settings::Settings;
 use tidemark_history::compact::Retention;
 use tidemark_model::host::CapabilityReport;
+use tidemark_model::incident::IncidentRules;
 use tidemark_model::sample::{
     AgentCost, CountQuality, CounterRates, DestinationSample, OwnerCounts, OwnerSample,
     PortSpaceSample, ProcessIdentity, WatchGroupSample,
@@ -51,7 +53,14 @@ impl MadeUp {
     }
 
     pub async fn start_at(http: SocketAddr) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), http).await
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder, http, NotifySettings::default()).await
+    }
+
+    /// One that tells receivers of incidents.
+    pub async fn start_with(notify: NotifySettings) -> Self {
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_in(tempfile::tempdir().unwrap(), http, notify).await
     }
 
     /// Stops the controller and starts another one on its folder.
@@ -63,7 +72,7 @@ impl MadeUp {
         life.run_until(stopped, std::future::pending()).await;
         self.started.app.store.close().await;
         drop(self);
-        Self::start_in(folder, http).await
+        Self::start_in(folder, http, NotifySettings::default()).await
     }
 
     /// Where its database is.
@@ -71,7 +80,7 @@ impl MadeUp {
         self.folder.as_ref().unwrap().path()
     }
 
-    async fn start_in(folder: TempDir, http: SocketAddr) -> Self {
+    async fn start_in(folder: TempDir, http: SocketAddr, notify: NotifySettings) -> Self {
         let settings = Settings {
             database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
             data_dir: folder.path().to_owned(),
@@ -81,6 +90,8 @@ impl MadeUp {
             connections_max: 100,
             drain_timeout: Duration::from_secs(5),
             retention: Retention::default(),
+            incidents: IncidentRules::default(),
+            notify,
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));

@@ -12,6 +12,7 @@ mod backtest;
 mod causes;
 mod findings;
 mod host_events;
+mod incidents;
 mod login;
 mod made_up;
 mod pages;

@@ -8,10 +8,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
+use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_controller::tasks::expire::{ExpireStatus, Expirer};
 use tidemark_history::compact::Retention;
+use tidemark_model::incident::IncidentRules;
 use tidemark_model::{HostFacts, HostId, PortSpaceKey, Protocol, Timestamp};
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::{
@@ -63,6 +65,8 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
         clock: Clock::manual(TODAY),
         entropy: Entropy::System,
         agents_address: "unused:7443".to_owned(),
+        incident_rules: IncidentRules::default(),
+        notify: NotifySettings::default(),
     })
     .await
     .unwrap()

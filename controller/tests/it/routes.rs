@@ -13,6 +13,9 @@ use crate::made_up::MadeUp;
 fn filled(path: &str) -> String {
     path.replace("{host}", "nobody")
         .replace("{token}", "nothing")
+        .replace("{incident}", "1")
+        .replace("{silence}", "1")
+        .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")
 }
 

@@ -74,6 +74,14 @@ notice_kinds! {
     ConfigurationChanged = "configuration_changed",
     /// A join token or an API token was made.
     TokenCreated = "token_created",
+    /// An incident was opened, or opened again.
+    IncidentOpened = "incident_opened",
+    /// An incident's severity rose.
+    IncidentEscalated = "incident_escalated",
+    /// An incident is over.
+    IncidentResolved = "incident_resolved",
+    /// A receiver could not be told of an incident.
+    NotificationFailed = "notification_failed",
     /// The controller started or stopped.
     Controller = "controller",
 }

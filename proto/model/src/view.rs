@@ -2,6 +2,8 @@
 //!
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
+mod incidents;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,6 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{CapabilityReport, capability_sentence};
 use crate::{Finding, Sample};
+
+pub use incidents::{
+    IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
+    ReceiverView, SilenceRequest, SilenceView, TimelineView,
+};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -38,6 +38,14 @@ impl Site {
     /// # Errors
     /// When something does not start.
     pub async fn start(machine: &Machine) -> anyhow::Result<Self> {
+        Self::start_with(machine, &Up::with_agent()).await
+    }
+
+    /// The same with a controller of one's own.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start_with(machine: &Machine, up: &Up) -> anyhow::Result<Self> {
         machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
         let mut serve = program("port_eater")?;
         serve.args(["serve", "--at", SERVICE]);
@@ -47,8 +55,21 @@ impl Site {
         })
         .await?;
         Ok(Self {
-            controller: Controller::up(machine, &Up::with_agent()).await?,
+            controller: Controller::up(machine, up).await?,
             _service: service,
+        })
+    }
+
+    /// The same with the controller and its agent stopped in order, and started again.
+    ///
+    /// # Errors
+    /// When it does not end, or not start.
+    pub async fn restarted(self, machine: &Machine, up: &Up) -> anyhow::Result<Self> {
+        let status = self.controller.stop().await?;
+        anyhow::ensure!(status.success(), "the controller ended: {status}");
+        Ok(Self {
+            controller: Controller::up(machine, up).await?,
+            _service: self._service,
         })
     }
 

@@ -9,6 +9,7 @@ mod edges;
 mod events;
 mod exhaustion;
 mod fleetsim;
+mod incidents;
 mod page;
 mod postgres;
 mod quick_start;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidemark_model::view::HostView;
+use tidemark_model::view::{HostView, IncidentView, Page};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::browser::Browser;
 use tidemark_tests::harness::peer::sample;
@@ -104,6 +104,75 @@ fn a_hostile_hosts_name_is_text_and_nothing_else() -> anyhow::Result<()> {
         assert!(!table.contains('\u{202e}'), "{table:?}");
         let hosts: Vec<HostView> = controller.cli_json(&["get", "hosts"]).await?;
         assert_eq!(hosts[0].name, NAME, "JSON has it as it is");
+        Ok(())
+    })
+}
+
+/// An incident of a host that has no port left, open by the time it is returned.
+async fn exhausted(controller: &Controller, name: &str) -> anyhow::Result<IncidentView> {
+    let peer = Peer::enrolled(controller, name).await?;
+    peer.deliver(1, async |mut session| {
+        let mut full = sample(Clock::System.now(), 700);
+        let capacity = full.port_spaces[0].capacity;
+        full.port_spaces[0].strong = capacity;
+        session.samples(1, &[full]).await?;
+        session.acked(1).await?;
+        until("the incident", SOON, async || {
+            let page: Page<IncidentView> = controller.get("/api/v1/incidents").await?;
+            Ok(page.items.into_iter().next())
+        })
+        .await
+    })
+    .await
+}
+
+#[test]
+fn an_incident_is_read_acknowledged_and_silenced_in_the_browser() -> anyhow::Result<()> {
+    const PRESS: &str = "document.querySelector('button[value=acknowledge]').click()";
+    const SILENCE: &str = "const f = document.querySelector('form[action=\"/silences\"]');\
+        f.matchers.value = 'host=web-*'; f.duration.value = '2h'; f.reason.value = 'a drill'; f.requestSubmit()";
+    on_own_network(async |machine| {
+        let config = machine.folder().join("controller.toml");
+        std::fs::write(
+            &config,
+            "[[notify.receiver]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:9100/\"\n",
+        )?;
+        let up = Up::alone()
+            .arg("--config")
+            .arg(config.display().to_string());
+        let controller = Controller::up(machine, &up).await?;
+        let incident = exhausted(&controller, "web-1").await?;
+        let browser = Browser::start(machine).await?;
+        browser.open(&controller.ready.sign_in).await?;
+        browser.show_as(1280, 800, "light").await?;
+        browser
+            .open(&format!("{}/incidents", controller.ready.http))
+            .await?;
+        let listed = browser.text("main").await?;
+        assert!(listed.contains("TCP ports are exhausted"), "{listed}");
+        show_everywhere(&browser, "incidents").await?;
+
+        let page = format!("{}/incidents/{}", controller.ready.http, incident.id);
+        browser.open(&page).await?;
+        browser.run(PRESS).await?;
+        until("the acknowledgement", SOON, async || {
+            let shown = browser.text("main").await?;
+            Ok(shown.contains("critical, acknowledged").then_some(()))
+        })
+        .await?;
+        show_everywhere(&browser, "incident").await?;
+
+        browser
+            .open(&format!("{}/notifications", controller.ready.http))
+            .await?;
+        browser.run(SILENCE).await?;
+        until("the silence", SOON, async || {
+            let shown = browser.text("main").await?;
+            Ok(shown.contains("a drill").then_some(()))
+        })
+        .await?;
+        show_everywhere(&browser, "notifications").await?;
+        assert_eq!(browser.complaints().await?, Vec::<String>::new());
         Ok(())
     })
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::{Executor, SqlSafeStr};
+use tidemark_model::incident::IncidentState;
+use tidemark_model::problem::Severity;
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
-use crate::{Tier, Tx};
+use crate::{NotificationState, Tier, Tx};
 
 contract!(
     every_statement_prepares,
@@ -24,11 +26,16 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::host_audits::STATEMENTS,
     crate::host_hourly::STATEMENTS,
     crate::hosts::STATEMENTS,
+    crate::incident_entries::STATEMENTS,
+    crate::incidents::STATEMENTS,
     crate::join_tokens::STATEMENTS,
     crate::notices::STATEMENTS,
+    crate::notification_groups::STATEMENTS,
+    crate::notifications::STATEMENTS,
     crate::recent::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
+    crate::silences::STATEMENTS,
 ];
 
 async fn every_statement_prepares(store: Store) {
@@ -80,6 +87,17 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             names(&HostState::ALL.map(HostState::as_str)),
         ),
         ("api_tokens", "role", names(&Role::ALL.map(Role::as_str))),
+        ("incidents", "state", names(&IncidentState::NAMES)),
+        (
+            "incidents",
+            "severity",
+            names(&Severity::ALL.map(Severity::as_str)),
+        ),
+        (
+            "notifications",
+            "state",
+            names(&NotificationState::ALL.map(NotificationState::as_str)),
+        ),
         (
             "host_hourly",
             "protocol",

@@ -1,0 +1,431 @@
+//! `/api/v1/incidents`: what operators are told about, and what they do with it.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::{Extension, Json};
+use tidemark_model::incident::{Entry, Incident, IncidentState};
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::problem::{Severity, Sureness};
+use tidemark_model::silence::{Labels, Silence};
+use tidemark_model::view::{
+    IncidentDetail, IncidentHost, IncidentView, NoteRequest, Page, Problem, TimelineView,
+};
+use tidemark_model::{ErrorCode, HostId, Timestamp};
+use tidemark_store::{
+    EventQuery, IncidentQuery, NoticeQuery, NoticeStart, RecordXml, Standing, StoreError, Tx,
+};
+
+use super::fleet;
+use super::guard::Asking;
+use super::host_events::event_sentence;
+use super::params::{Params, invalid};
+use super::problem::{Answer, ApiProblem};
+use super::tokens::check_json;
+use crate::app::App;
+use crate::incidents::operate::{Deed, operate};
+use crate::incidents::{labels, text};
+
+/// Hosts of an incident that are listed.
+const HOSTS_MAX: usize = 100;
+/// Lines of a time line: the incident's own, and of each host what happened around it.
+const ENTRIES_MAX: u32 = 500;
+/// See [`ENTRIES_MAX`].
+const HOST_LINES_MAX: u32 = 50;
+/// Hosts whose events are looked at for a time line.
+const TIMELINE_HOSTS_MAX: usize = 5;
+/// What happened this long before an incident may have to do with it.
+const BEFORE: std::time::Duration = std::time::Duration::from_secs(3_600);
+/// Silences that are looked at.
+const SILENCES_MAX: u32 = 1_000;
+
+/// Incidents, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents",
+    tag = "incidents",
+    params(
+        ("state" = Option<String>, Query, description = "open, acknowledged, resolved, or active for what is not resolved."),
+        ("severity" = Option<String>, Query, description = "info, warning or critical."),
+        ("host" = Option<String>, Query, description = "Id or name."),
+        ("since_ms" = Option<i64>, Query, description = "Only opened from this time on, in unix milliseconds."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page, 1 to 1000; 100 without it.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of incidents.", body = Page<IncidentView>),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<IncidentView>>> {
+    let params = params.only(&["state", "severity", "host", "since_ms", "limit", "cursor"])?;
+    let limit = params.limit()?;
+    let (state, standing) = state_of(&params)?;
+    let query = IncidentQuery {
+        before: params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?,
+        state,
+        standing,
+        severity: params.parsed(
+            "severity",
+            || "info, warning or critical".to_owned(),
+            Severity::from_name,
+        )?,
+        host: params
+            .one("host")?
+            .map(|name| fleet::find_host(&app, name))
+            .transpose()?,
+        since: params
+            .number("since_ms", i64::MIN..=i64::MAX)?
+            .map(Timestamp::from_unix_ms),
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+    };
+    let items = page(&app, &query).await?;
+    let next_cursor = items
+        .last()
+        .filter(|_| items.len() >= limit)
+        .map(|incident| incident.id.to_string());
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// The state that `state` asks for.
+///
+/// # Errors
+/// When there is no such state.
+pub fn state_of(
+    params: &Params,
+) -> Result<(Option<&'static str>, Standing), super::params::ParamError> {
+    let Some(text) = params.one("state")? else {
+        return Ok((None, Standing::Any));
+    };
+    if text == "active" {
+        return Ok((None, Standing::NotOver));
+    }
+    let known = IncidentState::NAMES.into_iter().find(|name| *name == text);
+    known
+        .map(|name| (Some(name), Standing::Any))
+        .ok_or_else(|| invalid("state", text, "one of open, acknowledged, resolved, active"))
+}
+
+/// One incident with its time line.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents/{incident}",
+    tag = "incidents",
+    params(("incident" = i64, Path, description = "Its number.")),
+    responses(
+        (status = 200, description = "The incident.", body = IncidentDetail),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn detail(
+    State(app): State<Arc<App>>,
+    Path(incident): Path<String>,
+    params: Params,
+) -> Answer<Json<IncidentDetail>> {
+    params.only(&[])?;
+    Ok(Json(find(&app, &incident).await?))
+}
+
+/// Takes care of an incident: it is not repeated to receivers.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{incident}/acknowledge",
+    tag = "incidents",
+    params(("incident" = i64, Path, description = "Its number.")),
+    request_body(content = NoteRequest, description = "May be left out."),
+    responses(
+        (status = 200, description = "The incident as it is then.", body = IncidentView),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is acknowledged or resolved already, or changed meanwhile.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn acknowledge(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(incident): Path<String>,
+    request: Request,
+) -> Answer<Json<IncidentView>> {
+    act(&app, &asking, (&incident, Deed::Acknowledge), request).await
+}
+
+/// Says that an incident is over. While its problem is still there, only that getting worse opens it again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{incident}/resolve",
+    tag = "incidents",
+    params(("incident" = i64, Path, description = "Its number.")),
+    request_body(content = NoteRequest, description = "May be left out."),
+    responses(
+        (status = 200, description = "The incident as it is then.", body = IncidentView),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is resolved already, or changed meanwhile.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn resolve(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(incident): Path<String>,
+    request: Request,
+) -> Answer<Json<IncidentView>> {
+    act(&app, &asking, (&incident, Deed::Resolve), request).await
+}
+
+/// Writes a note into an incident's time line.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{incident}/note",
+    tag = "incidents",
+    params(("incident" = i64, Path, description = "Its number.")),
+    request_body = NoteRequest,
+    responses(
+        (status = 200, description = "The incident.", body = IncidentView),
+        (status = 400, description = "The text is empty or too long.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn note(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(incident): Path<String>,
+    request: Request,
+) -> Answer<Json<IncidentView>> {
+    act(&app, &asking, (&incident, Deed::Note), request).await
+}
+
+/// What of a request a deed needs.
+type Request = (Params, HeaderMap, Bytes);
+
+async fn act(
+    app: &App,
+    asking: &Asking,
+    (incident, deed): (&str, Deed),
+    (params, headers, body): Request,
+) -> Answer<Json<IncidentView>> {
+    params.only(&[])?;
+    let request = if body.is_empty() {
+        NoteRequest::default()
+    } else {
+        check_json(&headers)?;
+        serde_json::from_slice(&body).map_err(|error| {
+            ApiProblem::new(
+                ErrorCode::InvalidArgument,
+                format!("the body is no note: {error}"),
+            )
+        })?
+    };
+    let id = number(incident)?;
+    let changed = operate(app, id, (deed, asking.name()), Some(&request.text)).await?;
+    let mut tx = app.store.read().await?;
+    let silences = silences(&mut tx, app.clock.now()).await?;
+    Ok(Json(view(app, &changed, &silences)))
+}
+
+/// The number of an incident, as an address has it.
+///
+/// # Errors
+/// When it is no number: there is no such incident then.
+pub fn number(text: &str) -> Result<i64, ApiProblem> {
+    text.parse().map_err(|_| {
+        ApiProblem::new(
+            ErrorCode::NotFound,
+            "there is no such incident; the list of incidents has their numbers",
+        )
+    })
+}
+
+/// A page of incidents as the API shows them.
+///
+/// # Errors
+/// What the database says.
+pub async fn page(app: &App, query: &IncidentQuery<'_>) -> Result<Vec<IncidentView>, StoreError> {
+    let mut tx = app.store.read().await?;
+    let incidents = tx.incidents_page(query).await?;
+    let silences = silences(&mut tx, app.clock.now()).await?;
+    Ok(incidents
+        .iter()
+        .map(|incident| view(app, incident, &silences))
+        .collect())
+}
+
+/// Everything about one incident.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn find(app: &App, incident: &str) -> Answer<IncidentDetail> {
+    let id = number(incident)?;
+    let mut tx = app.store.read().await?;
+    let found = tx.incident_find(id).await?;
+    let found = found.ok_or(crate::incidents::operate::OperateError::Unknown(id))?;
+    let silences = silences(&mut tx, app.clock.now()).await?;
+    let entries = tx.incident_entries_newest(id, ENTRIES_MAX).await?;
+    let mut timeline: Vec<TimelineView> = entries.into_iter().map(of_entry).collect();
+    for host in found.problem.hosts.iter().take(TIMELINE_HOSTS_MAX) {
+        timeline.extend(around(app, &mut tx, &found, *host).await?);
+    }
+    timeline.sort_by_key(|line| line.at_ms);
+    Ok(IncidentDetail {
+        incident: view(app, &found, &silences),
+        timeline,
+    })
+}
+
+async fn silences(tx: &mut Tx, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
+    tx.silences_unexpired(now, SILENCES_MAX).await
+}
+
+fn of_entry(entry: Entry) -> TimelineView {
+    TimelineView {
+        at_ms: entry.at.unix_ms(),
+        kind: entry.kind.as_str().to_owned(),
+        by: entry.by,
+        host: None,
+        text: entry.text,
+    }
+}
+
+/// What happened on a host from shortly before an incident to its end.
+async fn around(
+    app: &App,
+    tx: &mut Tx,
+    incident: &Incident,
+    host: HostId,
+) -> Result<Vec<TimelineView>, StoreError> {
+    let from = incident
+        .problem
+        .since
+        .min(incident.opened_at)
+        .saturating_sub(BEFORE);
+    let until = incident.state.resolved_at();
+    let is_within = |at: Timestamp| until.is_none_or(|until| at <= until);
+    let name = Some(text::host_name(app, host));
+    let line = |at: Timestamp, kind: &str, text: String| TimelineView {
+        at_ms: at.unix_ms(),
+        kind: kind.to_owned(),
+        by: None,
+        host: name.clone(),
+        text,
+    };
+    let events = tx
+        .events_page(&EventQuery {
+            host,
+            before: until.map(|until| (until, i64::MAX)),
+            since: Some(from),
+            source: None,
+            code: None,
+            xml: RecordXml::Without,
+            limit: HOST_LINES_MAX,
+        })
+        .await?;
+    let mut lines: Vec<TimelineView> = events
+        .iter()
+        .map(|event| line(event.at, "host_event", event_sentence(&event.hit)))
+        .collect();
+    let notices = tx
+        .notices_page(&NoticeQuery {
+            start: NoticeStart::Newest,
+            host: Some(host),
+            kind: None,
+            since: Some(from),
+            // Those of no interest are left out below.
+            limit: HOST_LINES_MAX.saturating_mul(4),
+        })
+        .await?;
+    let told = notices
+        .iter()
+        .filter(|notice| is_within(notice.at) && belongs(notice.kind))
+        .take(HOST_LINES_MAX as usize);
+    lines.extend(told.map(|one| line(one.at, one.kind.as_str(), one.text.to_string())));
+    Ok(lines)
+}
+
+/// Whether a notice of a host belongs in a time line: what may have caused the problem or blinds us to it.
+const fn belongs(kind: NoticeKind) -> bool {
+    match kind {
+        NoticeKind::HostRebooted
+        | NoticeKind::HostConnected
+        | NoticeKind::HostDisconnected
+        | NoticeKind::HostQuarantined
+        | NoticeKind::HostRevoked
+        | NoticeKind::SamplesDropped
+        | NoticeKind::ConfigurationChanged
+        | NoticeKind::ForecastChanged => true,
+        // Events come whole from the host's log; the incident's own notices are its entries.
+        NoticeKind::HostEnrolled
+        | NoticeKind::EnrolmentRefused
+        | NoticeKind::FrameRefused
+        | NoticeKind::HostEvent
+        | NoticeKind::TokenCreated
+        | NoticeKind::IncidentOpened
+        | NoticeKind::IncidentEscalated
+        | NoticeKind::IncidentResolved
+        | NoticeKind::NotificationFailed
+        | NoticeKind::Controller => false,
+    }
+}
+
+/// An incident as the API shows it.
+#[must_use]
+pub fn view(app: &App, incident: &Incident, silences: &[Silence]) -> IncidentView {
+    let now = app.clock.now();
+    let problem = &incident.problem;
+    let hosts = text::hosts(app, problem);
+    let on_hosts: Vec<Labels> = labels::labels_of(app, incident);
+    let eta = problem.eta;
+    let (acknowledged_by, acknowledged_ms) = match &incident.state {
+        IncidentState::Acknowledged { by, at, .. } => (Some(by.clone()), Some(at.unix_ms())),
+        IncidentState::Open { .. } | IncidentState::Resolved { .. } => (None, None),
+    };
+    let resolution = match &incident.state {
+        IncidentState::Resolved { how, .. } => Some(text::how_it_ended(how)),
+        IncidentState::Open { .. } | IncidentState::Acknowledged { .. } => None,
+    };
+    IncidentView {
+        id: incident.id,
+        fingerprint: incident.fingerprint.to_string(),
+        state: incident.state.as_str().to_owned(),
+        severity: incident.severity.as_str().to_owned(),
+        kind: problem.kind.clone(),
+        title: text::title(&hosts, incident),
+        sentence: text::sentence(&hosts, incident, now),
+        hosts: problem
+            .hosts
+            .iter()
+            .take(HOSTS_MAX)
+            .map(|id| IncidentHost {
+                id: id.to_string(),
+                name: app.live.read(*id, |host| host.profile.name.to_string()),
+            })
+            .collect(),
+        host_count: problem.hosts.len() as u64,
+        labels: labels::common(&on_hosts),
+        culprit: problem.culprit.clone(),
+        evidence: problem.evidence.clone(),
+        advice: problem.advice.clone(),
+        since_ms: problem.since.unix_ms(),
+        opened_ms: incident.opened_at.unix_ms(),
+        seen_ms: incident.seen_at.unix_ms(),
+        eta_ms: eta.map(|eta| eta.at.unix_ms()),
+        eta_lo_ms: eta.map(|eta| eta.earliest.unix_ms()),
+        eta_hi_ms: eta.and_then(|eta| eta.latest).map(Timestamp::unix_ms),
+        confidence: match problem.sure {
+            Sureness::Percent(percent) => Some(percent),
+            Sureness::Measured | Sureness::Interval | Sureness::Unknown => None,
+        },
+        acknowledged_by,
+        acknowledged_ms,
+        clear_since_ms: incident.state.clear_since().map(Timestamp::unix_ms),
+        resolved_ms: incident.state.resolved_at().map(Timestamp::unix_ms),
+        resolution,
+        reopened: incident.reopened,
+        silenced_by: silences
+            .iter()
+            .find(|silence| silence.covers(&on_hosts, now))
+            .map(|silence| silence.id),
+    }
+}
