@@ -90,14 +90,7 @@ async fn serve(
     let events = start_events(&config, &outbox, &control, &clock)?;
     let auditor = start_auditor(&config, &clock, &entropy)?;
     let board = StatusBoard::new(clock.clone());
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        controller = %controller,
-        interval_ms = config.collect.interval.as_millis(),
-        data_dir = %config.data_dir.display(),
-        profile = ?config.profile,
-        "agent started"
-    );
+    tell_start(&config, &controller);
     let writer = Arc::new(StatusWriter {
         board: board.clone(),
         sampler: control.clone(),
@@ -148,6 +141,17 @@ async fn serve(
     writer.finish();
     tracing::info!(?outcome, "agent stopped");
     Ok(outcome)
+}
+
+fn tell_start(config: &AgentConfig, controller: &ControllerAddress) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        controller = %controller,
+        interval_ms = config.collect.interval.as_millis(),
+        data_dir = %config.data_dir.display(),
+        profile = ?config.profile,
+        "agent started"
+    );
 }
 
 fn open_spool(
