@@ -123,7 +123,7 @@ fn state(incident: &IncidentView) -> String {
 impl Report for IncidentList {
     fn table(&self, screen: &Screen) -> String {
         if self.0.is_empty() {
-            return "No such incident. All of them: tidemark get incidents --state all\n"
+            return "No incident matches. With those that are over: tidemark get incidents --state all\n"
                 .to_owned();
         }
         let left = |name| (name, Align::Left);
