@@ -99,6 +99,36 @@ function Get-Snapshot {
 }
 $script:Snapshot = $null
 
+# How the agent says that this server is configured.
+function Get-Audit {
+    if ($null -eq $script:Audit) {
+        $taken = Invoke-Program $Agent 'snapshot --audit --over 0s --json'
+        if ($taken.Code -ne 0) { throw "snapshot --audit ended with $($taken.Code): $($taken.Errors)" }
+        $script:Audit = ($taken.Output | ConvertFrom-Json).audit
+    }
+    return $script:Audit
+}
+$script:Audit = $null
+
+# The facts of that name that are known, as text and sorted.
+function Get-Facts([string]$Name) {
+    $found = @((Get-Audit).facts | Where-Object { $_.name -eq $Name -and $_.state -isnot [string] })
+    $known = @($found | Where-Object { $null -ne $_.state.PSObject.Properties['known'] })
+    return @($known | ForEach-Object {
+        $value = @($_.state.known.PSObject.Properties)[0].Value
+        if ($null -ne $value -and $null -ne $value.PSObject.Properties['first']) { "$($value.first)-$($value.last)" }
+        else { "$value" }
+    } | Sort-Object)
+}
+
+# Whether the agent and the system name the same things.
+function Compare-Said([string[]]$Agent, [string[]]$System) {
+    $evidence = "agent: $($Agent -join ', '); system: $($System -join ', ')"
+    if ($Agent.Count -eq 0 -and $System.Count -eq 0) { return 'UNKNOWN', 'neither says anything' }
+    if (($Agent -join '|') -eq ($System -join '|')) { return 'PASS', $evidence }
+    return 'FAIL', $evidence
+}
+
 function Get-TcpSpace {
     $spaces = @((Get-Snapshot).port_spaces | Where-Object { $_.key.protocol -eq 'tcp' })
     if ($spaces.Count -eq 0) { throw 'the snapshot has no TCP port space' }
@@ -429,6 +459,50 @@ Test-Point '36 messages-registered' {
     if ($file -eq '') { 'FAIL', 'no messages are registered with the Application log' }
     elseif (Test-Path -LiteralPath ([Environment]::ExpandEnvironmentVariables($file))) { 'PASS', "$file; the key has to be gone after msiexec /x" }
     else { 'FAIL', "$file is not there" }
+}
+
+Test-Point '37 configuration-read' {
+    $topics = @((Get-Audit).topics.PSObject.Properties)
+    $unread = @($topics | Where-Object { $_.Value -isnot [string] } | ForEach-Object { "$($_.Name): $($_.Value.unread)" })
+    $facts = @((Get-Audit).facts | Where-Object { $_.state -isnot [string] -and $null -ne $_.state.PSObject.Properties['unknown'] } |
+        ForEach-Object { "$($_.name): $($_.state.unknown)" })
+    if ($topics.Count -eq 0) { 'FAIL', 'no topic was read' }
+    elseif ($unread.Count + $facts.Count -eq 0) { 'PASS', "$($topics.Count) topics" }
+    else { 'FAIL', (($unread + $facts) -join '; ') }
+}
+Test-Point '38 templates-by-wmi' {
+    $system = @(Get-NetTCPSetting | Where-Object { $_.DynamicPortRangeNumberOfPorts } | ForEach-Object {
+        $first = [int]$_.DynamicPortRangeStartPort
+        "$first-$($first + [int]$_.DynamicPortRangeNumberOfPorts - 1)"
+    } | Sort-Object)
+    Compare-Said (Get-Facts 'template_dynamic_range') $system
+}
+Test-Point '39 global-offloads' {
+    $global = Get-NetOffloadGlobalSetting
+    $system = @("rss $($global.ReceiveSideScaling -eq 'Enabled')", "task $($global.TaskOffload -eq 'Enabled')")
+    $agent = @((Get-Facts 'rss' | ForEach-Object { "rss $_" }), (Get-Facts 'task_offload' | ForEach-Object { "task $_" }))
+    Compare-Said $agent $system
+}
+Test-Point '40 network-cards' {
+    $system = @(Get-NetAdapter -Physical | ForEach-Object { $_.DriverVersionString } | Sort-Object)
+    Compare-Said (Get-Facts 'nic_driver_version') $system
+}
+Test-Point '41 tcpip-version' {
+    $file = (Get-Item -LiteralPath (Join-Path $env:SystemRoot 'System32\drivers\tcpip.sys')).VersionInfo
+    $system = "$($file.FileMajorPart).$($file.FileMinorPart).$($file.FileBuildPart).$($file.FilePrivatePart)"
+    Compare-Said (Get-Facts 'tcpip_driver_version') @($system)
+}
+Test-Point '42 machine-config' {
+    $system = @()
+    foreach ($folder in @('Framework', 'Framework64')) {
+        foreach ($version in @('v2.0.50727', 'v4.0.30319')) {
+            $file = Join-Path $env:SystemRoot "Microsoft.NET\$folder\$version\Config\machine.config"
+            if (-not (Test-Path -LiteralPath $file)) { continue }
+            $entries = ([xml](Get-Content -LiteralPath $file)).SelectNodes('/configuration/system.net/connectionManagement/add')
+            foreach ($entry in $entries) { $system += $entry.GetAttribute('maxconnection') }
+        }
+    }
+    Compare-Said (Get-Facts 'dotnet_max_connections') @($system | Sort-Object)
 }
 
 Write-Output ('{0} passed, {1} failed, {2} unknown' -f $script:Counts['PASS'], $script:Counts['FAIL'], $script:Counts['UNKNOWN'])
