@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidemark_detect::{DetectorSettings, SampleReadings, SpaceDetector};
 use tidemark_model::delivery::SpoolCounts;
 use tidemark_model::forecast::Forecast;
-use tidemark_model::host::{CapabilityReport, CapabilityState, capabilities_on};
+use tidemark_model::host::{CapabilityReport, capabilities_on, seen_without_reservation};
 use tidemark_model::port::OWN_NAMESPACE;
 use tidemark_model::view::{CapabilityView, DeliveryView, HostDetail, HostView};
 use tidemark_model::{HostId, HostState, PortSpaceKey, Protocol, Sample, Timestamp};
@@ -258,12 +258,9 @@ impl HostLive {
             enrolled_ms: self.profile.enrolled_at.unix_ms(),
             booted_ms: sample.map(|sample| sample.booted_at.unix_ms()),
             clock_skew_ms: self.clock_skew_ms,
-            capabilities: self
-                .profile
-                .capabilities
-                .iter()
-                .filter(|report| report.state == CapabilityState::Yes)
-                .map(|report| report.capability.as_str().to_owned())
+            capabilities: seen_without_reservation(&self.profile.capabilities)
+                .into_iter()
+                .map(|capability| capability.as_str().to_owned())
                 .collect(),
             capability_reports: capabilities_on(&self.profile.os, &self.profile.capabilities)
                 .iter()

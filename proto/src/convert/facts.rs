@@ -39,6 +39,7 @@ pub const LABEL_VALUE_CHARS_MAX: usize = 256;
 #[must_use]
 pub fn facts_to_wire(facts: &HostFacts) -> v1::HostFacts {
     let text = |text: &str, chars_max| kept_text(text, chars_max);
+    let sees = facts.sees();
     v1::HostFacts {
         name: text(&facts.name, HOST_NAME_CHARS_MAX),
         os: text(&facts.os, OS_CHARS_MAX),
@@ -47,11 +48,7 @@ pub fn facts_to_wire(facts: &HostFacts) -> v1::HostFacts {
         capabilities: Capability::ALL
             .into_iter()
             .enumerate()
-            .filter(|(_, capability)| {
-                let has = |report: &CapabilityReport| report.state == CapabilityState::Yes;
-                let mut reports = facts.capabilities.iter();
-                reports.any(|report| report.capability == *capability && has(report))
-            })
+            .filter(|(_, capability)| sees.contains(capability))
             .fold(0, |bits, (bit, _)| bits | 1 << bit),
         labels: facts.labels.clone().into_iter().collect(),
         capability_reports: facts.capabilities.iter().map(report_to_wire).collect(),
