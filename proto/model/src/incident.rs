@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::kinds::kinds;
 use crate::problem::{Fingerprint, Problem, Severity};
 use crate::time::duration_ms;
 
@@ -343,33 +344,10 @@ impl IncidentRules {
     }
 }
 
-macro_rules! entry_kinds {
-    ($($(#[$meta:meta])* $variant:ident = $name:literal,)*) => {
-        /// What a line of an incident's time line says. Stored by name: never rename one.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum EntryKind { $($(#[$meta])* $variant,)* }
+kinds! {
+    /// What a line of an incident's time line says. Stored by name: never rename one.
+    EntryKind
 
-        impl EntryKind {
-            /// Every kind.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The stored name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The kind of that name.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
-            }
-        }
-    };
-}
-
-entry_kinds! {
     /// It was opened.
     Opened = "opened",
     /// Its severity rose.

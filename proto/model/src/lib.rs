@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod host;
 pub mod ids;
 pub mod incident;
+mod kinds;
 pub mod metric;
 pub mod notice;
 pub mod port;

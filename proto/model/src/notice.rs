@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kinds::kinds;
 use crate::{HostId, Timestamp};
 
 /// One thing that happened.
@@ -21,33 +22,10 @@ pub struct Notice {
     pub text: Arc<str>,
 }
 
-macro_rules! notice_kinds {
-    ($($(#[$meta:meta])* $variant:ident = $name:literal,)*) => {
-        /// What kind of thing happened. Stored by name: never rename one.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum NoticeKind { $($(#[$meta])* $variant,)* }
+kinds! {
+    /// What kind of thing happened. Stored by name: never rename one.
+    NoticeKind
 
-        impl NoticeKind {
-            /// Every kind.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The stored name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The kind of that name.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
-            }
-        }
-    };
-}
-
-notice_kinds! {
     /// A host enrolled with a join token.
     HostEnrolled = "host_enrolled",
     /// An agent connected.
