@@ -23,6 +23,7 @@ pub mod sample;
 pub mod secret;
 pub mod silence;
 pub mod tcp;
+pub mod tcpip_fault;
 pub mod time;
 pub mod token;
 pub mod view;

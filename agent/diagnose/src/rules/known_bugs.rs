@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidemark_model::finding::Rule;
 use tidemark_model::host::Capability;
+use tidemark_model::tcpip_fault::TcpipFault;
 use tidemark_model::{Finding, Protocol};
 
 use super::exhaustion;
@@ -21,15 +22,6 @@ const STRUCK_DAYS: u64 = 490;
 /// 2^32 ticks of 10 ms.
 const TICK_SECONDS: u64 = 42_949_672;
 const TIME_WAIT_WATCHED: Duration = Duration::from_secs(10 * 60);
-/// Build, first faulty revision, first mended one, update that mends it (release history of each build). The agent leaves
-/// the socket tables of these alone.
-const JULY_2018: [(u32, u32, u32, &str); 5] = [
-    (10_240, 17_914, 17_918, "KB4345455"),
-    (14_393, 2_363, 2_368, "KB4345418"),
-    (15_063, 1_206, 1_209, "KB4345419"),
-    (16_299, 547, 551, "KB4345420"),
-    (17_134, 165, 166, "KB4345421"),
-];
 /// What the regression of July 2018 leaves in the logs.
 const JULY_2018_SIGNS: [Id; 3] = [SLOW_CLOSE, ("MSSQLSERVER", 26_023), ("MSSQLSERVER", 17_182)];
 /// Windows Server 2016.
@@ -85,7 +77,7 @@ pub(super) fn july_2018(view: &View<'_>) -> Vec<Finding> {
 
 fn find_july_2018(view: &View<'_>) -> Option<Finding> {
     let build = view.host.build.filter(|_| view.host.is_windows())?;
-    let (_, from, until, update) = JULY_2018.iter().find(|(faulty, ..)| *faulty == build)?;
+    let fault = TcpipFault::july_2018(build)?;
     let hits = view.events.of_ids(&JULY_2018_SIGNS);
     let is_readable = view.situation.can_see(Capability::Events);
     let mut case = Case::new(
@@ -94,9 +86,10 @@ fn find_july_2018(view: &View<'_>) -> Option<Finding> {
         "tcpip.sys of July 2018 leaves ports behind and may crash the host".to_owned(),
     );
     match view.host.revision {
-        Some(revision) if (*from..*until).contains(&revision) => {
+        Some(revision) if fault.is_in(revision) => {
             case = case.seen(format!(
-                "This is build {build}.{revision}; {build}.{until} mends it."
+                "This is build {build}.{revision}; {build}.{} mends it.",
+                fault.first_mended
             ));
         }
         Some(_) => return None,
@@ -118,7 +111,7 @@ fn find_july_2018(view: &View<'_>) -> Option<Finding> {
                 "Stop everything that reads the socket tables (netstat, monitoring); this agent only probes here",
                 "no AFD 16002",
             )
-            .advise(&format!("Install {update} or a later update"), "the revision is newer")
+            .advise(&format!("Install {} or a later update", fault.mended_by), "the revision is newer")
             .reboot("no AFD 16002 for 24 h")
             .finish(),
     )

@@ -1,5 +1,7 @@
 //! Builds of Windows on which reading the socket tables does harm.
 
+use tidemark_model::tcpip_fault::TcpipFault;
+
 /// Why the tables are left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableHazard {
@@ -7,30 +9,13 @@ pub struct TableHazard {
     pub mended_by: &'static str,
 }
 
-/// Build, first revision with the fault, first revision without it, and its update.
-type Fault = (u32, u32, u32, &'static str);
-
-/// The updates of 2018-07-10 brought a race to `tcpip.sys`: a query of the TCP table may end in stop error 0xD1 or
-/// leave ports behind that nothing frees. Those of 2018-07-16 mended it. Revisions as in the release history of each.
-const JULY_2018: [Fault; 5] = [
-    (10_240, 17_914, 17_918, "KB4345455"),
-    (14_393, 2_363, 2_368, "KB4345418"),
-    (15_063, 1_206, 1_209, "KB4345419"),
-    (16_299, 547, 551, "KB4345420"),
-    (17_134, 165, 166, "KB4345421"),
-];
-
 /// Whether reading the socket tables does harm on this build; `None` where nothing is known against it.
-///
-/// Systems before build 10240 do not number their updates, so that the fault (mended there by KB4345424 and KB4345459)
-/// cannot be told from the build.
 #[must_use]
 pub fn of_build(build: u32, revision: Option<u32>) -> Option<TableHazard> {
-    let revision = revision?;
-    let fault = JULY_2018
-        .iter()
-        .find(|(faulty, from, until, _)| *faulty == build && (*from..*until).contains(&revision));
-    fault.map(|(_, _, _, mended_by)| TableHazard { mended_by })
+    let fault = TcpipFault::july_2018(build)?;
+    fault.is_in(revision?).then_some(TableHazard {
+        mended_by: fault.mended_by,
+    })
 }
 
 #[cfg(test)]
