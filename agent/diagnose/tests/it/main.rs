@@ -7,6 +7,7 @@
 )]
 
 mod build;
+mod downstream;
 mod harmless;
 mod order;
 mod properties;
