@@ -1,6 +1,7 @@
 //! A program that uses up local ports, by leaking sockets or by churning connections, and says when there are none left.
 //! It prints one JSON line an event; the tests and whoever wants to see Tidemark at work run it.
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -35,6 +36,9 @@ enum Mode {
         /// How many connections stay.
         #[arg(long, default_value_t = 5)]
         connections: usize,
+        /// How many sockets; without it until no port is left.
+        #[arg(long)]
+        sockets: Option<usize>,
     },
     /// Open and close connections to one destination, so that TIME_WAIT is on this side.
     Churn {
@@ -57,11 +61,38 @@ enum Mode {
         #[arg(long)]
         connections: Option<usize>,
     },
+    /// Connect so many times and close all of it, over and over, as a batch does.
+    Batch {
+        /// Connections a second.
+        #[arg(long)]
+        per_second: f64,
+        /// The destination.
+        #[arg(long)]
+        to: SocketAddr,
+        /// How many at most.
+        #[arg(long)]
+        connections: usize,
+    },
+    /// Connect once and end, as a short program does.
+    Call {
+        /// The destination.
+        #[arg(long)]
+        to: SocketAddr,
+    },
     /// Open UDP sockets and never close them.
     Udp {
         /// Sockets a second.
         #[arg(long)]
         per_second: f64,
+    },
+    /// Open UDP sockets and close the oldest, as a resolver does.
+    Resolve {
+        /// Sockets a second.
+        #[arg(long)]
+        per_second: f64,
+        /// How many are open at once.
+        #[arg(long)]
+        sockets: usize,
     },
     /// Begin connections without waiting for the ones before.
     Knock {
@@ -109,13 +140,27 @@ async fn main() -> anyhow::Result<()> {
             per_second,
             to,
             connections,
-        } => leak(pace(per_second)?, to, connections).await,
+            sockets,
+        } => {
+            let sockets = sockets.unwrap_or(usize::MAX);
+            leak(pace(per_second)?, to, connections, sockets).await
+        }
         Mode::Churn { per_second, to } => churn(pace(per_second)?, to).await,
         Mode::Hoard {
             per_second,
             to,
             connections,
         } => hoard(pace(per_second)?, to, connections.unwrap_or(usize::MAX)).await,
+        Mode::Batch {
+            per_second,
+            to,
+            connections,
+        } => batch(pace(per_second)?, to, connections).await,
+        Mode::Call { to } => Ok(drop(TcpStream::connect(to).await?)),
+        Mode::Resolve {
+            per_second,
+            sockets,
+        } => resolve(pace(per_second)?, sockets).await,
         Mode::Udp { per_second } => udp(pace(per_second)?).await,
         Mode::Knock { per_second, to } => knock(pace(per_second)?, to).await,
         Mode::Scan { per_second, to } => scan(pace(per_second)?, to).await,
@@ -125,15 +170,20 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Holds a socket more each time, until no port is left; then holds what it has.
-async fn leak(mut pace: Interval, to: SocketAddr, connections: usize) -> anyhow::Result<()> {
+/// Holds a socket more each time, until it has them or no port is left; then holds what it has.
+async fn leak(
+    mut pace: Interval,
+    to: SocketAddr,
+    connections: usize,
+    sockets: usize,
+) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for _ in 0..connections {
         kept.push(TcpStream::connect(to).await?);
     }
     let mut leaked = Vec::new();
     say("started", 0)?;
-    loop {
+    while leaked.len() < sockets {
         pace.tick().await;
         let socket = TcpSocket::new_v4()?;
         match socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))) {
@@ -142,7 +192,7 @@ async fn leak(mut pace: Interval, to: SocketAddr, connections: usize) -> anyhow:
             Err(error) => return Err(error).context("a socket cannot be bound"),
         }
     }
-    say("exhausted", leaked.len())?;
+    say_end(leaked.len(), sockets)?;
     std::future::pending().await
 }
 
@@ -193,13 +243,35 @@ async fn hoard(mut pace: Interval, to: SocketAddr, connections: usize) -> anyhow
             Err(error) => return Err(error).context("no connection"),
         }
     }
-    let event = if kept.len() == connections {
-        "full"
-    } else {
-        "exhausted"
-    };
-    say(event, kept.len())?;
+    say_end(kept.len(), connections)?;
     std::future::pending().await
+}
+
+async fn batch(mut pace: Interval, to: SocketAddr, connections: usize) -> anyhow::Result<()> {
+    say("started", 0)?;
+    loop {
+        let mut open = Vec::new();
+        while open.len() < connections {
+            pace.tick().await;
+            open.push(TcpStream::connect(to).await?);
+        }
+        say("full", open.len())?;
+    }
+}
+
+async fn resolve(mut pace: Interval, sockets: usize) -> anyhow::Result<()> {
+    let mut open = VecDeque::new();
+    say("started", 0)?;
+    loop {
+        pace.tick().await;
+        open.push_back(std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+        if open.len() == sockets {
+            say("full", sockets)?;
+        }
+        if open.len() > sockets {
+            open.pop_front();
+        }
+    }
 }
 
 async fn udp(mut pace: Interval) -> anyhow::Result<()> {
@@ -263,6 +335,16 @@ fn pace(per_second: f64) -> anyhow::Result<Interval> {
         "--per-second is {per_second}; write a number from 0.01 to 10000"
     );
     Ok(interval(Duration::from_secs_f64(1.0 / per_second)))
+}
+
+/// That it has as many as it was to have, or that no port is left.
+fn say_end(sockets: usize, wanted: usize) -> io::Result<()> {
+    let event = if sockets == wanted {
+        "full"
+    } else {
+        "exhausted"
+    };
+    say(event, sockets)
 }
 
 fn say(event: &str, sockets: usize) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! A controller as `tidemark-controller up` makes it, and what operators see of it: the command line and the API.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Up {
     pub http_port: u16,
     /// Port for agents.
     pub grpc_port: u16,
+    /// Address for agents.
+    pub grpc_address: Ipv4Addr,
     /// Further arguments.
     pub args: Vec<String>,
     /// Size of a disk for its data folder alone, as in `4m`.
@@ -48,6 +51,7 @@ impl Up {
             data: "data",
             http_port: 7080,
             grpc_port: 7443,
+            grpc_address: Ipv4Addr::LOCALHOST,
             args: vec!["--interval".to_owned(), "1s".to_owned()],
             disk: None,
         }
@@ -59,6 +63,15 @@ impl Up {
         Self {
             args: vec!["--no-agent".to_owned()],
             ..Self::with_agent()
+        }
+    }
+
+    /// Without a local agent, for those of neighbours.
+    #[must_use]
+    pub fn for_neighbours() -> Self {
+        Self {
+            grpc_address: Ipv4Addr::UNSPECIFIED,
+            ..Self::alone()
         }
     }
 
@@ -92,7 +105,10 @@ impl Up {
             .arg("--data-dir")
             .arg(self.data_dir(machine))
             .args(["--http", &format!("127.0.0.1:{}", self.http_port)])
-            .args(["--grpc", &format!("127.0.0.1:{}", self.grpc_port)])
+            .args([
+                "--grpc",
+                &format!("{}:{}", self.grpc_address, self.grpc_port),
+            ])
             .args(&self.args)
             .env("TIDEMARK_CONFIG_DIR", self.config_dir(machine));
         if let Some(size) = self.disk {

@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use rustix::process::Pid;
 use tokio::process::Command;
 
+use super::process::wrapping;
+
 /// Mounts a tmpfs of size $1 at $2, then becomes the program.
 const MOUNT: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
 
@@ -17,21 +19,11 @@ const MOUNT: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec
 /// When the folder cannot be made.
 pub fn on_small_disk(command: &Command, folder: &Path, size: &str) -> anyhow::Result<Command> {
     fs::create_dir_all(folder)?;
-    let command = command.as_std();
-    let mut wrapped = Command::new("unshare");
-    wrapped
+    let mut wrapper = Command::new("unshare");
+    wrapper
         .args(["--mount", "sh", "-c", MOUNT, "sh", size])
-        .arg(folder)
-        .arg(command.get_program())
-        .args(command.get_args())
-        .kill_on_drop(true);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => wrapped.env(name, value),
-            None => wrapped.env_remove(name),
-        };
-    }
-    Ok(wrapped)
+        .arg(folder);
+    Ok(wrapping(wrapper, command))
 }
 
 /// The path by which others reach what the process `pid` calls `path`.

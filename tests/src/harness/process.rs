@@ -33,6 +33,23 @@ pub fn program(name: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// `wrapper` with `command` as its last arguments, as `nsenter` and its kind take a program, in the program's environment.
+#[must_use]
+pub fn wrapping(mut wrapper: Command, command: &Command) -> Command {
+    let command = command.as_std();
+    wrapper
+        .arg(command.get_program())
+        .args(command.get_args())
+        .kill_on_drop(true);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapper.env(name, value),
+            None => wrapper.env_remove(name),
+        };
+    }
+    wrapper
+}
+
 /// Where a program of this workspace was built: test executables lie in `deps` beside it.
 fn built(name: &str) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("the test's own path is unknown")?;

@@ -8,6 +8,7 @@ mod doctor;
 mod edges;
 mod events;
 mod exhaustion;
+mod findings;
 mod fleetsim;
 mod incidents;
 mod page;
