@@ -1,6 +1,8 @@
 //! The rules over what is known of a host at this moment: its last half hour, its forecasts, its events, and other hosts
 //! that leak. Findings are derived and stored nowhere.
 
+mod handle_medians;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use tidemark_model::sample::EventHit;
 use tidemark_model::view::HostFindings;
 use tidemark_model::{HostAudit, HostId, Sample, Timestamp};
 use tidemark_store::{EventQuery, RecordXml, StoreError};
+
+pub use handle_medians::HandleMedians;
 
 use crate::app::App;
 use crate::live::HostLive;
@@ -60,11 +64,16 @@ pub async fn findings(app: &App, ids: &[HostId]) -> Result<Vec<HostFindings>, St
         let peers = peers.iter().filter(|(peer, _)| peer != id);
         let peers = peers.map(|(_, peer)| peer.clone()).collect();
         let audit = audit_of(app, *id).await?;
+        let handle_medians = handle_medians::of_host(app, *id).await?;
         let situation = app
             .live
             .read(*id, |host| (situation(host, events, peers), about(host)));
         if let Some((situation, about)) = situation {
-            let situation = Situation { audit, ..situation };
+            let situation = Situation {
+                audit,
+                handle_medians,
+                ..situation
+            };
             all.push(HostFindings {
                 findings: diagnose(&situation),
                 ..about

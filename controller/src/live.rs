@@ -1,6 +1,7 @@
 //! What the controller knows of each host at this moment: standing, session, newest sample, forecast. Rebuilt from the
 //! store at the start; nothing here is worth saving.
 
+mod facts;
 mod host;
 mod lately;
 mod minutes;
@@ -14,6 +15,7 @@ use tidemark_model::{HostId, HostState, SessionId, Timestamp};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+pub use facts::{CHANGES_MAX as FACT_CHANGES_MAX, KnownFacts};
 pub use host::{Delivery, HostLive, HostProfile, Refusals};
 pub use lately::Lately;
 pub use minutes::LastHour;

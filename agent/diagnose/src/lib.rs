@@ -17,7 +17,7 @@ mod suspect;
 pub use events::is_asked_for;
 pub use rank::weight;
 pub use situation::{Os, Peer, SAMPLES_MAX, Situation};
-pub use suspect::{is_suspect, needs_a_look};
+pub use suspect::{asked_medians, is_suspect, needs_a_look};
 
 use tidemark_model::Finding;
 

@@ -15,7 +15,7 @@ mod exclusions;
 mod exhaustion;
 mod fin_wait;
 mod fleet;
-mod handles;
+pub(crate) mod handles;
 mod hidden_owner;
 mod known_bugs;
 mod pool;

@@ -1,11 +1,14 @@
 //! A glance at one sample: whether the rules may have something to say. Costs next to nothing, for whoever has many hosts.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use tidemark_model::sample::{PortSpaceSample, ProbeOutcome};
 use tidemark_model::tcp::TcpState;
 use tidemark_model::{Protocol, Sample};
 
 use crate::evidence::share;
-use crate::rules::agent_leak;
+use crate::rules::{agent_leak, handles};
 use crate::situation::Os;
 use crate::space::sockets;
 
@@ -43,6 +46,20 @@ pub fn needs_a_look(os: Os, sample: &Sample) -> bool {
             let size = space.range.size();
             space.capacity < size || (is_windows && !USUAL_SIZES.contains(&size))
         })
+}
+
+/// Process images of this sample whose [`handle_medians`](crate::Situation::handle_medians) a rule asks for: most hosts
+/// have none.
+#[must_use]
+pub fn asked_medians(sample: &Sample) -> BTreeSet<Arc<str>> {
+    let tcp = sample
+        .port_spaces
+        .iter()
+        .filter(|space| space.key.protocol == Protocol::Tcp);
+    tcp.flat_map(|space| &space.owners)
+        .filter(|owner| handles::is_suspect(owner))
+        .map(|owner| Arc::clone(&owner.process.name))
+        .collect()
 }
 
 fn is_suspect_space(space: &PortSpaceSample) -> bool {

@@ -39,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     fleet_tick(hosts, &mut output)?;
-    sweep(hosts, &mut output)
+    for attributes in [15, 60] {
+        sweep((hosts, attributes), &mut output)?;
+    }
+    Ok(())
 }
 
 /// Ports of a workload with a day, and a jitter of its own.
@@ -156,17 +159,25 @@ const fn mixed(number: usize) -> usize {
     (state ^ (state >> 31)) as usize
 }
 
-/// Fifteen attributes a host, some thousand values, twelve leaking processes, one true cause for each.
-fn sweep(hosts: usize, output: &mut impl Write) -> Result<(), Box<dyn Error>> {
+/// Some thousand values, twelve leaking processes, one true cause for each. Facts beyond the first fifteen attributes have
+/// few values each, as settings do.
+fn sweep(
+    (hosts, attributes_each): (usize, usize),
+    output: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
     let names: Vec<String> = (0..40)
         .map(|number| format!("service-{number}.exe"))
         .collect();
     let attributes: Vec<BTreeMap<String, String>> = (0..hosts)
         .map(|host| {
-            (0..15usize)
+            (0..attributes_each)
                 .map(|attribute| {
-                    let values = 3 + 17 * attribute * attribute;
-                    let value = mixed(host * 16 + attribute) % values;
+                    let values = if attribute < 15 {
+                        3 + 17 * attribute * attribute
+                    } else {
+                        attribute % 7 + 1
+                    };
+                    let value = mixed(host * 64 + attribute) % values;
                     (format!("attribute-{attribute}"), format!("value-{value}"))
                 })
                 .collect()
@@ -182,7 +193,10 @@ fn sweep(hosts: usize, output: &mut impl Write) -> Result<(), Box<dyn Error>> {
             .is_some_and(|value| *value == format!("value-{}", process * 3));
         fleet.add(&FleetHost {
             name,
-            attributes,
+            attributes: attributes
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect(),
             processes: (0..6)
                 .filter_map(|offset| names.get((process + offset * 5) % names.len()))
                 .map(String::as_str)
@@ -199,7 +213,7 @@ fn sweep(hosts: usize, output: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let end = clock()?;
     writeln!(
         output,
-        "sweep of {hosts} hosts x 15 attributes: {:.0} ms to take them in, {:.0} ms to compare, {} causes",
+        "sweep of {hosts} hosts x {attributes_each} attributes: {:.0} ms to take them in, {:.0} ms to compare, {} causes",
         (filled - begin) / 1e3,
         (end - filled) / 1e3,
         causes.len()

@@ -46,8 +46,8 @@ pub struct AttributeChange {
 pub struct FleetHost<'a> {
     /// What it is called in the answer.
     pub name: &'a str,
-    /// Whatever is known of it: labels, versions, builds, drivers, racks.
-    pub attributes: &'a BTreeMap<String, String>,
+    /// Whatever is known of it, by name and value: labels, versions, builds, drivers, racks.
+    pub attributes: Vec<(&'a str, &'a str)>,
     /// The processes that it runs, as far as they are known.
     pub processes: Vec<&'a str>,
     /// Its leak, of this day or of the last fortnight.

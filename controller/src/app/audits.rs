@@ -53,6 +53,8 @@ impl App {
         tx.host_audit_put(host, &standing, &drifts, DRIFTS_MAX)
             .await?;
         tx.commit().await?;
+        self.live
+            .update(host, |live| live.facts.follow(&standing, &drifts));
         if !drifts.is_empty() {
             self.note(Some(host), NoticeKind::ConfigurationChanged, told(&drifts));
         }

@@ -14,8 +14,10 @@ use tidemark_model::{HostId, HostState, PortSpaceKey, Protocol, Sample, Timestam
 use tidemark_store::Cursor;
 
 use super::SessionClaim;
+use super::facts::KnownFacts;
 use super::lately::Lately;
 use super::space::{Level, SpaceLive};
+use crate::diagnosis::HandleMedians;
 
 /// A connected host is stale when its newest sample is older than this many of its own intervals.
 const STALE_INTERVALS: i64 = 3;
@@ -80,6 +82,10 @@ pub struct HostLive {
     pub lately: Lately,
     /// Ports that its system refused since the newest sample.
     pub refusals: Refusals,
+    /// What handles its processes usually have, as far as a rule asked.
+    pub handle_medians: HandleMedians,
+    /// What its audits say that other hosts may share.
+    pub facts: KnownFacts,
 }
 
 /// How often a host's system said that no port was to be had.
@@ -128,6 +134,8 @@ impl HostLive {
             },
             lately: Lately::default(),
             refusals: Refusals { tcp: 0, udp: 0 },
+            handle_medians: HandleMedians::default(),
+            facts: KnownFacts::default(),
         }
     }
 
@@ -193,10 +201,19 @@ impl HostLive {
         }
     }
 
-    /// Whatever is known of it that other hosts may share: `os`, `agent_version`, `label:KEY`, and `image:NAME` with the
-    /// path of each process of the newest sample.
+    /// Whatever is known of it that other hosts may share: its [`own_attributes`](Self::own_attributes) and its facts.
     #[must_use]
     pub fn attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = self.own_attributes();
+        let facts = self.facts.attributes();
+        attributes.extend(facts.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        attributes
+    }
+
+    /// What it says of itself beside its audits: `os`, `agent_version`, `label:KEY`, and `image:NAME` with the path of each
+    /// process of the newest sample.
+    #[must_use]
+    pub fn own_attributes(&self) -> BTreeMap<String, String> {
         let profile = &self.profile;
         let mut attributes = BTreeMap::from([
             ("os".to_owned(), profile.os.to_string()),

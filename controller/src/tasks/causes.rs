@@ -1,25 +1,25 @@
 //! What leaking hosts have in common, looked for again and again over the whole fleet.
 //!
-//! Attributes come as a map from [`HostLive::attributes`](crate::live::HostLive::attributes), so a new kind of fact needs
-//! nothing here. Changes are what differs between two looks; both, and leaks that were put right, are forgotten at a stop.
+//! Attributes come from [`HostLive`], so a new kind of fact needs nothing here. Changes of facts come with their audits;
+//! other changes are what differs between two looks, and are forgotten at a stop, as are leaks that were put right.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_detect::causes::{
-    AttributeChange, CommonCause, Fleet, FleetHost, LeakSeen, Witnesses,
-};
+use tidemark_detect::causes::{AttributeChange, CommonCause, Fleet, FleetHost, Witnesses};
 use tidemark_model::view::{AttributeValue, CauseView, CausesView, HostName};
 use tidemark_model::{HostId, Timestamp};
 
 use crate::app::App;
+use crate::live::HostLive;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(300);
 /// A change is remembered this long ...
-const CHANGES_KEPT: Duration = Duration::from_secs(14 * 86_400);
+pub(super) const CHANGES_KEPT: Duration = Duration::from_secs(14 * 86_400);
 /// ... and at most this many of a host.
 const CHANGES_MAX: usize = 32;
 /// Causes told at most.
@@ -58,13 +58,6 @@ struct Memory {
 struct Remembered {
     values: HashMap<u64, u64>,
     changes: Vec<AttributeChange>,
-}
-
-/// A host at the moment of a look.
-struct Seen {
-    name: String,
-    attributes: BTreeMap<String, String>,
-    processes: Vec<Arc<str>>,
 }
 
 impl CauseFinder {
@@ -121,53 +114,38 @@ impl CauseFinder {
 impl Memory {
     fn look(&mut self, app: &App) -> (CausesView, CausesStatus) {
         let now = app.clock.now();
-        let mut seen: BTreeMap<HostId, Seen> = BTreeMap::new();
-        let mut changes = 0;
+        let mut status = CausesStatus::default();
+        let mut seen = HashSet::new();
         for id in app.live.ids() {
             let host = app.live.read(id, |host| {
-                let leak = host
-                    .spaces
-                    .values()
-                    .find_map(|space| space.detector.leak_seen());
-                let processes = host
-                    .spaces
-                    .values()
-                    .flat_map(|space| space.detector.processes())
-                    .cloned()
-                    .collect();
-                let seen = Seen {
-                    name: host.profile.name.to_string(),
-                    attributes: host.attributes(),
-                    processes,
-                };
-                (seen, leak)
+                let mut spaces = host.spaces.values();
+                let leak = spaces.find_map(|space| space.detector.leak_seen());
+                (host.own_attributes(), leak)
             });
-            let Some((host, leak)) = host else { continue };
+            let Some((attributes, leak)) = host else {
+                continue;
+            };
             if let Some(leak) = leak {
                 self.witnesses.note(id, now, leak);
             }
-            changes += self.note_changes(id, &host.attributes, now);
-            seen.insert(id, host);
+            status.changes += self.note_changes(id, &attributes, now);
+            seen.insert(id);
         }
-        self.witnesses.forget(now, |id| seen.contains_key(id));
-        self.hosts.retain(|id, _| seen.contains_key(id));
-        let (causes, left_out) = self.compare(&seen);
-        let leaking = self.witnesses.len() as u64;
-        let status = CausesStatus {
-            hosts: seen.len() as u64,
-            leaking,
-            changes,
-            causes: causes.len() as u64,
-        };
+        self.witnesses.forget(now, |id| seen.contains(id));
+        self.hosts.retain(|id, _| seen.contains(id));
+        let (causes, left_out) = self.compare(app);
+        status.hosts = seen.len() as u64;
+        status.leaking = self.witnesses.len() as u64;
+        status.causes = causes.len() as u64;
         let view = CausesView {
             swept_ms: Some(now.unix_ms()),
             hosts: status.hosts,
-            leaking,
+            leaking: status.leaking,
             attributes_left_out: left_out,
             items: causes
                 .iter()
                 .take(CAUSES_MAX)
-                .map(|cause| view_of(cause, &seen))
+                .map(|cause| view_of(cause, app))
                 .collect(),
         };
         (view, status)
@@ -202,24 +180,47 @@ impl Memory {
         changes
     }
 
-    fn compare(&self, seen: &BTreeMap<HostId, Seen>) -> (Vec<CommonCause>, u64) {
+    /// Hosts are taken in one at a time, so that no copy of the fleet's attributes is held.
+    fn compare(&self, app: &App) -> (Vec<CommonCause>, u64) {
         if self.witnesses.is_empty() {
             return (Vec::new(), 0);
         }
         let mut fleet = Fleet::default();
-        for (id, host) in seen {
-            let remembered = self.hosts.get(id);
-            let leak: Option<LeakSeen> = self.witnesses.leak_of(id).cloned();
-            // Names may be shared, ids are not.
-            fleet.add(&FleetHost {
-                name: &id.to_string(),
-                attributes: &host.attributes,
-                processes: host.processes.iter().map(|name| &**name).collect(),
-                leak,
-                changes: remembered.map_or(&[], |remembered| &remembered.changes),
-            });
+        for id in app.live.ids() {
+            app.live.read(id, |host| self.take_in(&mut fleet, id, host));
         }
         (fleet.causes(), fleet.attributes_left_out())
+    }
+
+    fn take_in(&self, fleet: &mut Fleet, id: HostId, host: &HostLive) {
+        let own = host.own_attributes();
+        let mut attributes: Vec<(&str, &str)> = own
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        attributes.extend(host.facts.attributes());
+        let leak = self.witnesses.leak_of(&id).cloned();
+        let remembered = self
+            .hosts
+            .get(&id)
+            .map_or(&[][..], |remembered| &remembered.changes);
+        // They matter of hosts that leak, which are few.
+        let changes: Cow<'_, [AttributeChange]> = match &leak {
+            Some(_) => [remembered, host.facts.changes()].concat().into(),
+            None => Cow::Borrowed(&[]),
+        };
+        let spaces = host.spaces.values();
+        fleet.add(&FleetHost {
+            // Names may be shared, ids are not.
+            name: &id.to_string(),
+            attributes,
+            processes: spaces
+                .flat_map(|space| space.detector.processes())
+                .map(|name| &**name)
+                .collect(),
+            leak,
+            changes: &changes,
+        });
     }
 }
 
@@ -229,15 +230,15 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-fn view_of(cause: &CommonCause, seen: &BTreeMap<HostId, Seen>) -> CauseView {
+fn view_of(cause: &CommonCause, app: &App) -> CauseView {
     let mut hosts: Vec<HostName> = cause
         .hosts
         .iter()
         .filter_map(|id| {
-            let host = seen.get(&id.parse().ok()?)?;
+            let name = |host: &HostLive| host.profile.name.to_string();
             Some(HostName {
                 id: id.clone(),
-                name: host.name.clone(),
+                name: app.live.read(id.parse().ok()?, name)?,
             })
         })
         .collect();

@@ -1,4 +1,5 @@
-//! After a start: each host's levels and detectors from its stored history, so that a restart forgets no trend.
+//! After a start: each host's facts from its stored audits, and its levels and detectors from its stored history, so that a
+//! restart forgets no trend.
 //!
 //! Runs beside live samples. What arrives while a host's history is read is in that history already, or missing from
 //! its detector by a few samples, which no trend hangs on.
@@ -9,12 +10,13 @@ use std::time::Duration;
 use tidemark_detect::{DetectorSettings, Rollup, SpaceDetector};
 use tidemark_model::sample::CountQuality;
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
-use tidemark_store::{Span, StoreError};
+use tidemark_store::{DriftQuery, Span, StoreError};
 
 use crate::app::App;
 use crate::gateway::outcome::chain;
-use crate::live::{LastHour, Level, SpaceLive};
+use crate::live::{FACT_CHANGES_MAX, KnownFacts, LastHour, Level, SpaceLive};
 use crate::replay::{self, History};
+use crate::tasks::causes::CHANGES_KEPT;
 
 /// How far back the detector looks at most: four weeks of hours.
 const REACH: Duration = Duration::from_secs(28 * 86_400);
@@ -33,6 +35,9 @@ struct Replayed {
 pub async fn run(app: Arc<App>) {
     let stop = app.life.stop_token();
     for host in app.live.ids() {
+        if let Err(error) = recall_facts(&app, host).await {
+            tracing::error!(%host, error = chain(&error), "a host's facts are not known until its next audit");
+        }
         let rebuilt = tokio::select! {
             () = stop.cancelled() => return,
             rebuilt = rebuild(&app, host) => rebuilt,
@@ -41,6 +46,23 @@ pub async fn run(app: Arc<App>) {
             tracing::error!(%host, error = chain(&error), "a host's forecast starts anew: its history cannot be read");
         }
     }
+}
+
+async fn recall_facts(app: &App, host: HostId) -> Result<(), StoreError> {
+    let query = DriftQuery {
+        host: Some(host),
+        before: None,
+        since: Some(app.clock.now().saturating_sub(CHANGES_KEPT)),
+        limit: FACT_CHANGES_MAX as u32,
+    };
+    let mut tx = app.store.read().await?;
+    let Some(standing) = tx.host_audit(host).await? else {
+        return Ok(());
+    };
+    let drifts = tx.drift_page(&query).await?;
+    let stored = KnownFacts::of_store(&standing, &drifts);
+    app.live.update(host, |live| live.facts.restore(stored));
+    Ok(())
 }
 
 async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {

@@ -44,14 +44,10 @@ fn of_owner(
     owner: &OwnerSample,
     handles: u32,
 ) -> Option<Finding> {
-    let image = &owner.process.name;
-    let is_excluded = BY_DESIGN
-        .iter()
-        .any(|name| image.eq_ignore_ascii_case(name));
-    let is_of_sockets = share(owner.counts.sockets, handles) >= SOCKET_SHARE;
-    if is_excluded || handles <= HANDLES_ABOVE || !is_of_sockets {
+    if !is_suspect(owner) {
         return None;
     }
+    let image = &owner.process.name;
     let series = space.owner_series(&owner.process, |o| o.handles.unwrap_or(0));
     let growth = series.growth(RATE_MIN, NEEDED);
     let median = view.situation.handle_medians.get(image).copied();
@@ -91,4 +87,14 @@ fn of_owner(
             ))
             .finish(),
     )
+}
+
+/// Whether the rule asks what this process usually has.
+pub(crate) fn is_suspect(owner: &OwnerSample) -> bool {
+    let handles = owner.handles.unwrap_or(0);
+    let is_by_design = BY_DESIGN
+        .iter()
+        .any(|name| owner.process.name.eq_ignore_ascii_case(name));
+    let is_of_sockets = share(owner.counts.sockets, handles) >= SOCKET_SHARE;
+    !is_by_design && handles > HANDLES_ABOVE && is_of_sockets
 }

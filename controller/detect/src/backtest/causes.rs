@@ -63,9 +63,12 @@ impl CauseWatch {
         let mut fleet = Fleet::default();
         for (name, processes) in hosts {
             let known = self.known.get(name).unwrap_or(&nothing);
+            let attributes = known.attributes.iter();
             fleet.add(&FleetHost {
                 name,
-                attributes: &known.attributes,
+                attributes: attributes
+                    .map(|(name, value)| (&**name, &**value))
+                    .collect(),
                 processes,
                 leak: self.witnesses.leak_of(&name.to_owned()).cloned(),
                 changes: &known.changes,

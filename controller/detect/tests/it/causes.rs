@@ -52,7 +52,11 @@ fn causes(members: &[Member]) -> Vec<CommonCause> {
     for member in members {
         fleet.add(&FleetHost {
             name: &member.name,
-            attributes: &member.attributes,
+            attributes: member
+                .attributes
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect(),
             processes: member.processes.clone(),
             leak: member.leaks.then(|| LeakSeen {
                 culprit: Arc::from("sqlservr.exe"),
