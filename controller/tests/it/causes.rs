@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemark_controller::tasks::causes::CauseFinder;
+use tidemark_model::audit::{AuditFact, FactKey, FactName, FactState, FactValue, TopicState};
 use tidemark_model::view::CausesView;
-use tidemark_model::{Role, Timestamp};
+use tidemark_model::{HostAudit, HostId, Role, Timestamp};
 
 use crate::api::client;
 use crate::made_up::{MadeUp, sample};
@@ -15,14 +17,18 @@ async fn causes(fleet: &MadeUp, token: &str) -> CausesView {
     request.send().await.unwrap().json().await.unwrap()
 }
 
-/// Four minutes of samples at 1 s: a leak, or none. Two are at the edge of what a detector calls a leak, and whether they do
-/// hangs on where in a block they begin.
 async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) {
     let labels = BTreeMap::from([
         ("edr".to_owned(), edr.to_owned()),
         ("site".to_owned(), "berlin".to_owned()),
     ]);
     let host = fleet.host_with(name, "Linux", labels).await;
+    leak(fleet, host, leaked).await;
+}
+
+/// Four minutes of samples at 1 s: a leak, or none. Two are at the edge of what a detector calls a leak, and whether they do
+/// hangs on where in a block they begin.
+async fn leak(fleet: &MadeUp, host: HostId, leaked: u32) {
     let now = fleet.started.app.clock.now().unix_ms();
     let samples = (0..240u32)
         .map(|second| {
@@ -124,4 +130,102 @@ async fn a_version_that_changed_before_the_leak_is_said_to_have() {
         (view.items[0].changed_before, view.items[0].hosts_total),
         (8, 8)
     );
+}
+
+/// What an agent reads of a server whose one card has that version of its driver.
+fn audit(at: Timestamp, card: &str, driver_version: &str) -> HostAudit {
+    let mut audit = HostAudit::empty(at);
+    let text = FactValue::text;
+    for (name, item, value) in [
+        (FactName::Build, None, FactValue::Number(17_763)),
+        (FactName::Revision, None, FactValue::Number(5_122)),
+        (FactName::TcpipDriverVersion, None, text("10.0.17763.5122")),
+        (FactName::NicDriver, Some(card), text("e1iexpress")),
+        (FactName::NicDriverVersion, Some(card), text(driver_version)),
+        (
+            FactName::HotfixInstalledOn,
+            Some("KB5031364"),
+            text("10/11/2023"),
+        ),
+    ] {
+        audit.topics.insert(name.topic(), TopicState::Read);
+        let key = item.map_or(FactKey::of(name), |item| FactKey::of_item(name, item));
+        let state = FactState::Known(value);
+        audit.facts.push(AuditFact { key, state });
+    }
+    audit
+}
+
+/// Hosts without labels: `struck` of the 14 that were given another driver two hours ago leak, none of the `others` does.
+async fn fleet_of_two_drivers(fleet: &MadeUp, struck: usize, others: usize) {
+    let app = &fleet.started.app;
+    let ago = |hours: u64| {
+        let now = app.clock.now();
+        now.saturating_sub(Duration::from_secs(hours * 3_600))
+    };
+    let hosts = (0..14 + others).map(async |number| {
+        let (name, card) = (format!("web-{number:02}"), format!("Ethernet {number}"));
+        let host = fleet.host(&name).await;
+        let before = audit(ago(48), &card, "12.15.22.3");
+        app.take_audit(host, before, 0).await.unwrap();
+        if number < 14 {
+            let updated = audit(ago(2), &card, "12.17.8.9");
+            app.take_audit(host, updated, 0).await.unwrap();
+        }
+        leak(fleet, host, if number < struck { 40 } else { 0 }).await;
+    });
+    // Their samples share commits, as those of a real fleet do.
+    futures::future::join_all(hosts).await;
+}
+
+#[tokio::test]
+async fn hosts_that_leak_are_told_by_the_one_fact_in_which_their_audits_differ() {
+    let fleet = MadeUp::start().await;
+    let token = fleet.token(Role::Viewer).await;
+    fleet_of_two_drivers(&fleet, 12, 40).await;
+    let mut finder = CauseFinder::new(Arc::clone(&fleet.started.app));
+    let status = finder.activate().await;
+    assert_eq!((status.hosts, status.leaking, status.causes), (54, 12, 1));
+    let view = causes(&fleet, &token).await;
+    let cause = &view.items[0];
+    assert_eq!(
+        (&*cause.attribute, &*cause.value),
+        ("nic_driver_version[e1iexpress]", "12.17.8.9")
+    );
+    assert_eq!(
+        (cause.hosts_total, cause.having, cause.compared),
+        (12, 14, 54)
+    );
+    assert_eq!(cause.changed_before, 12, "{}", cause.explanation);
+    assert!(
+        cause.explanation.contains(
+            "on 12 of 14 hosts with nic_driver_version[e1iexpress] 12.17.8.9 and on 0 of 40 other"
+        ),
+        "{}",
+        cause.explanation
+    );
+}
+
+#[tokio::test]
+async fn what_audits_said_and_changed_is_known_again_after_a_restart() {
+    let fleet = MadeUp::start().await;
+    fleet_of_two_drivers(&fleet, 14, 16).await;
+    let fleet = fleet.restart().await;
+    let token = fleet.token(Role::Viewer).await;
+    let mut finder = CauseFinder::new(Arc::clone(&fleet.started.app));
+    // Hosts are read back one after the other.
+    let told = async {
+        loop {
+            finder.activate().await;
+            let view = causes(&fleet, &token).await;
+            if let Some(cause) = view.items.into_iter().find(|cause| cause.compared == 30) {
+                return cause;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let deadline = Duration::from_secs(60);
+    let cause = tokio::time::timeout(deadline, told).await.unwrap();
+    assert_eq!(&*cause.attribute, "nic_driver_version[e1iexpress]");
+    assert_eq!(cause.changed_before, cause.hosts_total, "{cause:#?}");
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::Value;
-use tidemark_model::Role;
 use tidemark_model::finding::Rule;
 use tidemark_model::sample::{EventHit, ProbeKind, ProbeOutcome, ProbeResult};
 use tidemark_model::view::{HostFindings, Page};
+use tidemark_model::{Role, Sample};
 use tidemark_proto::convert::record::Record;
 
 use crate::api::client;
@@ -86,6 +86,68 @@ async fn growth_is_seen_over_the_samples_of_the_last_half_hour() {
         actions.contains(&tidemark_model::finding::ActionName::RecycleAppPool),
         "{first:#?}"
     );
+}
+
+/// A sample of a program most of whose handles are sockets, so many minutes ago.
+fn with_handles(fleet: &MadeUp, minutes_ago: u64, handles: u32) -> Sample {
+    let ago = Duration::from_secs(minutes_ago * 60);
+    let mut sample = sample(fleet.started.app.clock.now().saturating_sub(ago), 300, 20);
+    let owner = &mut sample.port_spaces[0].owners[0];
+    owner.handles = Some(handles);
+    owner.counts.sockets = handles * 3 / 4;
+    sample
+}
+
+/// Its handles an hour, for so many hours, and over the last twenty minutes.
+async fn handles_of(fleet: &MadeUp, name: &str, usual: (u64, u32), lately: [u32; 2]) {
+    let id = fleet.host(name).await;
+    let (hours, handles) = usual;
+    let history = (1..=hours).rev().map(|hour| hour * 60);
+    let mut samples: Vec<Sample> = history
+        .map(|ago| with_handles(fleet, ago, handles))
+        .collect();
+    let [from, to] = lately;
+    let minutes = (0..=20_u32).rev().map(|ago| {
+        let handles = from + (to - from) * (20 - ago) / 20;
+        with_handles(fleet, u64::from(ago), handles)
+    });
+    samples.extend(minutes);
+    fleet.deliver(id, samples).await;
+}
+
+#[tokio::test]
+async fn handles_are_judged_by_what_the_process_had_in_the_week_before() {
+    let fleet = MadeUp::start().await;
+    handles_of(&fleet, "leaks", (100, 620), [3_400, 3_600]).await;
+    handles_of(&fleet, "is-busy", (100, 3_300), [3_400, 3_600]).await;
+    handles_of(&fleet, "jumped", (30, 620), [3_600, 3_600]).await;
+    handles_of(&fleet, "is-new", (3, 620), [3_400, 3_600]).await;
+    let page = findings(&fleet).await;
+    let of_host = |name: &str| {
+        let host = page.items.iter().find(|host| host.host_name == name);
+        let found = host.into_iter().flat_map(|host| &host.findings);
+        found
+            .filter(|finding| finding.rule == Rule::HandleLeak)
+            .collect::<Vec<_>>()
+    };
+    let [leaks] = of_host("leaks")[..] else {
+        panic!("one finding: {page:#?}");
+    };
+    let evidence = leaks.evidence.join(" ");
+    assert!(
+        evidence.contains("median of the last seven days is 620"),
+        "{evidence}"
+    );
+    assert_eq!(leaks.culprit.as_deref(), Some("w3wp.exe"));
+    assert!(leaks.missing.is_empty(), "{leaks:#?}");
+    assert!(of_host("is-busy").is_empty(), "{page:#?}");
+    assert!(of_host("jumped").is_empty(), "it grows no more: {page:#?}");
+    // Three hours are no week: growth alone speaks, and less surely.
+    let [new] = of_host("is-new")[..] else {
+        panic!("one finding: {page:#?}");
+    };
+    assert!(new.confidence < leaks.confidence, "{new:#?}");
+    assert!(new.missing.join(" ").contains("its median"), "{new:#?}");
 }
 
 #[tokio::test]
