@@ -6,10 +6,11 @@ use std::time::Duration;
 use tidemark_model::audit::{Drift, HostAudit, StandingFacts};
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{HostId, Timestamp};
-use tidemark_store::{StoreError, Tx};
+use tidemark_store::{DriftQuery, Store, StoreError, Tx};
 
 use super::App;
 use crate::gateway::outcome::chain;
+use crate::live::{FACT_CHANGES_MAX, KnownFacts};
 
 /// Changes that are kept of one host; beyond them the oldest go before their time.
 const DRIFTS_MAX: u32 = 10_000;
@@ -71,6 +72,29 @@ impl App {
         let corrected = by_host.unix_ms().saturating_sub(skew_ms);
         Timestamp::from_unix_ms(corrected.min(self.clock.now().unix_ms()))
     }
+}
+
+/// What a host's stored audits say, with its newest changes from `since` on; `None` when there is no audit that can be read.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn known_facts(
+    store: &Store,
+    host: HostId,
+    since: Timestamp,
+) -> Result<Option<KnownFacts>, StoreError> {
+    let mut tx = store.read().await?;
+    let Some(standing) = known(&mut tx, host).await? else {
+        return Ok(None);
+    };
+    let changes = DriftQuery {
+        host: Some(host),
+        before: None,
+        since: Some(since),
+        limit: FACT_CHANGES_MAX,
+    };
+    let drifts = tx.drift_page(&changes).await?;
+    Ok(Some(KnownFacts::of_store(&standing, &drifts)))
 }
 
 /// What is known of a host. What another release wrote is as good as nothing: the audit at hand takes its place.

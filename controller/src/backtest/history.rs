@@ -13,6 +13,7 @@ use tidemark_store::{DatabaseUrl, Host, Span, Store};
 
 use super::output::{Answers, Progress};
 use super::{Question, TICK_MS};
+use crate::app::audits::known_facts;
 use crate::app::identities::profile_of;
 use crate::live::HostLive;
 use crate::replay::{self, Stretch, Stretches};
@@ -46,7 +47,11 @@ pub(super) async fn replay(
     let mut causes = CauseWatch::default();
     let mut fleet = Vec::new();
     for host in &hosts {
-        let live = HostLive::new(profile_of(host));
+        let mut live = HostLive::new(profile_of(host));
+        live.facts = known_facts(&store, host.id, span.from)
+            .await
+            .with_context(|| format!("the audits of {} cannot be read", live.profile.name))?
+            .unwrap_or_default();
         let history = replay::load(&store, host.id, span)
             .await
             .with_context(|| format!("the history of {} cannot be read", live.profile.name))?;
@@ -62,6 +67,9 @@ pub(super) async fn replay(
             live.profile.name.to_string()
         };
         causes.attributes(name.clone(), live.attributes());
+        for change in live.facts.changes() {
+            causes.change(&name, change.clone());
+        }
         let mut replayed = HostReplay::new(name, &live);
         replayed.run(&history.stretches(i64::MAX), question.as_ref(), answers)?;
         told.append(&mut replayed.told);

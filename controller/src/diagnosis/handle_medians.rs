@@ -2,6 +2,7 @@
 //! that a rule asks for, and remembered with the host for an hour.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,9 +53,9 @@ pub(super) async fn of_host(
         .retain(|image, (at, _)| *at >= since && asked.contains(image));
     let mut is_news = false;
     for image in asked.into_iter().take(IMAGES_MAX) {
-        if !remembered.by_image.contains_key(&image) {
-            let median = look_up(app, host, &image, now).await?;
-            remembered.by_image.insert(image, (now, median));
+        if let Entry::Vacant(place) = remembered.by_image.entry(image) {
+            let median = look_up(app, host, place.key(), now).await?;
+            place.insert((now, median));
             is_news = true;
         }
     }

@@ -15,7 +15,7 @@ pub const ATTRIBUTES_MAX: usize = 96;
 /// Characters of a value that are kept.
 const VALUE_CHARS_MAX: usize = 128;
 /// Changes of one host that are kept, the newest.
-pub const CHANGES_MAX: usize = 32;
+pub const CHANGES_MAX: u32 = 32;
 
 /// What is known of a host by its audits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,8 +75,11 @@ impl KnownFacts {
             let mut changes = stored.changes;
             changes.retain(|change| !self.changes.contains(change));
             changes.append(&mut self.changes);
-            changes.drain(..changes.len().saturating_sub(CHANGES_MAX));
+            changes.drain(..changes.len().saturating_sub(CHANGES_MAX as usize));
             self.changes = changes;
+            for (topic, at) in stored.changed_at {
+                self.changed_at.entry(topic).or_insert(at);
+            }
         } else {
             *self = stored;
         }
@@ -108,7 +111,7 @@ impl KnownFacts {
         else {
             return;
         };
-        if self.changes.len() >= CHANGES_MAX {
+        if self.changes.len() >= CHANGES_MAX as usize {
             self.changes.remove(0);
         }
         self.changes.push(AttributeChange {
@@ -150,10 +153,12 @@ impl KnownFacts {
 
 /// What goes last when there is too much.
 const fn rank(name: FactName) -> u8 {
-    match name.topic() {
-        Topic::Hotfixes => 2,
-        _ if name.is_of_items() => 1,
-        _ => 0,
+    if matches!(name.topic(), Topic::Hotfixes) {
+        2
+    } else if name.is_of_items() {
+        1
+    } else {
+        0
     }
 }
 

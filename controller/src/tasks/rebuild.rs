@@ -10,11 +10,12 @@ use std::time::Duration;
 use tidemark_detect::{DetectorSettings, Rollup, SpaceDetector};
 use tidemark_model::sample::CountQuality;
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
-use tidemark_store::{DriftQuery, Span, StoreError};
+use tidemark_store::{Span, StoreError};
 
 use crate::app::App;
+use crate::app::audits::known_facts;
 use crate::gateway::outcome::chain;
-use crate::live::{FACT_CHANGES_MAX, KnownFacts, LastHour, Level, SpaceLive};
+use crate::live::{LastHour, Level, SpaceLive};
 use crate::replay::{self, History};
 use crate::tasks::causes::CHANGES_KEPT;
 
@@ -49,19 +50,10 @@ pub async fn run(app: Arc<App>) {
 }
 
 async fn recall_facts(app: &App, host: HostId) -> Result<(), StoreError> {
-    let query = DriftQuery {
-        host: Some(host),
-        before: None,
-        since: Some(app.clock.now().saturating_sub(CHANGES_KEPT)),
-        limit: FACT_CHANGES_MAX as u32,
-    };
-    let mut tx = app.store.read().await?;
-    let Some(standing) = tx.host_audit(host).await? else {
-        return Ok(());
-    };
-    let drifts = tx.drift_page(&query).await?;
-    let stored = KnownFacts::of_store(&standing, &drifts);
-    app.live.update(host, |live| live.facts.restore(stored));
+    let since = app.clock.now().saturating_sub(CHANGES_KEPT);
+    if let Some(stored) = known_facts(&app.store, host, since).await? {
+        app.live.update(host, |live| live.facts.restore(stored));
+    }
     Ok(())
 }
 

@@ -156,7 +156,10 @@ async fn main() -> anyhow::Result<()> {
             to,
             connections,
         } => batch(pace(per_second)?, to, connections).await,
-        Mode::Call { to } => Ok(drop(TcpStream::connect(to).await?)),
+        Mode::Call { to } => TcpStream::connect(to)
+            .await
+            .map(drop)
+            .context("no connection"),
         Mode::Resolve {
             per_second,
             sockets,

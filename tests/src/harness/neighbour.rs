@@ -87,15 +87,6 @@ impl Neighbour {
         self.shell(set, &[ports]).await
     }
 
-    /// Makes loopback hold its ports in TIME_WAIT as every other interface does.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub async fn keep_time_wait_on_loopback(&self) -> anyhow::Result<()> {
-        self.shell("echo 0 > /proc/sys/net/ipv4/tcp_tw_reuse", &[])
-            .await
-    }
-
     /// Enrols it at the controller that listens on `grpc_port` of every address of the test's machine, and starts its agent.
     ///
     /// # Errors

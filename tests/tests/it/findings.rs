@@ -69,12 +69,16 @@ impl<'a> Network<'a> {
         Ok(position)
     }
 
-    /// Runs `port_eater` on a host. In `mode`, `HERE` is the test's machine as the host reaches it.
+    /// Runs `port_eater` on a host.
     async fn eat(&mut self, host: usize, name: &str, mode: &str) -> anyhow::Result<()> {
-        let host = self.hosts.get(host).context("there is no such host")?;
-        let here = host.near_address().to_string();
-        let process = host.eat(name, &mode.replace("HERE", &here))?;
+        let process = self.hosts[host].eat(name, &self.mode(host, mode))?;
         self.keep(process).await
+    }
+
+    /// `HERE` in it is the test's machine, as the host reaches it.
+    fn mode(&self, host: usize, mode: &str) -> String {
+        let here = self.hosts[host].near_address().to_string();
+        mode.replace("HERE", &here)
     }
 
     /// Runs `port_eater` on the test's own machine.
@@ -112,11 +116,20 @@ impl<'a> Network<'a> {
 /// A leak and what must be said of it.
 struct Leak {
     host: &'static str,
-    mode: &'static str,
+    trouble: Trouble,
     rule: Rule,
     culprit: Culprit,
     /// At least so sure after some seconds: the rules ask for more time than the test has.
     confidence_min: f64,
+}
+
+enum Trouble {
+    /// `port_eater` in that mode.
+    Eater(&'static str),
+    /// The same by the agent's name.
+    Agent(&'static str),
+    /// Ports that are kept out of the dynamic ones.
+    Reserved(&'static str),
 }
 
 enum Culprit {
@@ -129,14 +142,14 @@ enum Culprit {
 const LEAKS: [Leak; 8] = [
     Leak {
         host: "bound",
-        mode: "leak --per-second 60 --to HERE:9000",
+        trouble: Trouble::Eater("leak --per-second 60 --to HERE:9000"),
         rule: Rule::BoundLeak,
         culprit: Culprit::Process("port_eater"),
         confidence_min: 0.8,
     },
     Leak {
         host: "close-wait",
-        mode: "hoard --per-second 40 --to HERE:9001",
+        trouble: Trouble::Eater("hoard --per-second 40 --to HERE:9001"),
         rule: Rule::CloseWaitLeak,
         culprit: Culprit::Process("port_eater"),
         // Their age cannot be known yet.
@@ -144,42 +157,42 @@ const LEAKS: [Leak; 8] = [
     },
     Leak {
         host: "churn",
-        mode: "churn --per-second 70 --to HERE:9000",
+        trouble: Trouble::Eater("churn --per-second 70 --to HERE:9000"),
         rule: Rule::TimeWaitChurn,
         culprit: Culprit::Here(SERVE),
         confidence_min: 0.9,
     },
     Leak {
         host: "udp",
-        mode: "udp --per-second 60",
+        trouble: Trouble::Eater("udp --per-second 60"),
         rule: Rule::UdpLeak,
         culprit: Culprit::Process("port_eater"),
         confidence_min: 0.75,
     },
     Leak {
         host: "unanswered",
-        mode: "knock --per-second 40 --to HERE:9002",
+        trouble: Trouble::Eater("knock --per-second 40 --to HERE:9002"),
         rule: Rule::SynSentPileUp,
         culprit: Culprit::Process("port_eater"),
         confidence_min: 0.8,
     },
     Leak {
         host: "retries",
-        mode: "hoard --per-second 25 --to HERE:9000",
+        trouble: Trouble::Eater("hoard --per-second 25 --to HERE:9000"),
         rule: Rule::RetryLoop,
         culprit: Culprit::Process("port_eater"),
         confidence_min: 0.65,
     },
     Leak {
         host: "agent",
-        mode: "leak --per-second 20 --to HERE:9000",
+        trouble: Trouble::Agent("leak --per-second 20 --to HERE:9000"),
         rule: Rule::AgentLeak,
         culprit: Culprit::Process("tidemark-agent"),
         confidence_min: 0.95,
     },
     Leak {
         host: "reserved",
-        mode: "",
+        trouble: Trouble::Reserved("20000-20399"),
         rule: Rule::ExcludedRangeShrink,
         culprit: Culprit::Nobody,
         confidence_min: 0.9,
@@ -189,19 +202,18 @@ const LEAKS: [Leak; 8] = [
 impl Leak {
     async fn begin(&self, network: &mut Network<'_>) -> anyhow::Result<()> {
         let host = network.host(self.host, FEW).await?;
-        match self.rule {
-            Rule::ExcludedRangeShrink => network.hosts[host].reserve_ports("20000-20399").await,
-            // A process is called what its file is called.
-            Rule::AgentLeak => {
+        match self.trouble {
+            Trouble::Eater(mode) => network.eat(host, "leak", mode).await,
+            Trouble::Agent(mode) => {
+                // A process is called what its file is called.
                 let own = network.machine.folder().join("tidemark-agent");
                 fs::copy(program("port_eater")?.as_std().get_program(), &own)?;
-                let here = network.hosts[host].near_address().to_string();
                 let mut command = Command::new(&own);
-                command.args(self.mode.replace("HERE", &here).split(' '));
+                command.args(network.mode(host, mode).split(' '));
                 let process = network.hosts[host].run("leak", command)?;
                 network.keep(process).await
             }
-            _ => network.eat(host, "leak", self.mode).await,
+            Trouble::Reserved(ports) => network.hosts[host].reserve_ports(ports).await,
         }
     }
 
@@ -355,19 +367,20 @@ fn busy_hosts_that_are_well_raise_nothing_at_the_controller() -> anyhow::Result<
             })
             .await?;
         }
-        until("the clients of the server", SOON, async || {
-            let host = network
-                .detail(SERVER)
-                .await?
-                .filter(|host| host.sample.is_some());
-            let tcp = |host: &HostDetail| {
-                own(host, Protocol::Tcp)
-                    .states_v4
-                    .get(TcpState::Established)
-            };
-            Ok(host.filter(|host| tcp(host) >= 5_000))
-        })
-        .await?;
+        for (name, state, sockets) in [
+            (SERVER, TcpState::Established, 5_000),
+            (SCRIPT, TcpState::TimeWait, 30),
+        ] {
+            until(name, SOON, async || {
+                let host = network.detail(name).await?;
+                let is_seen = |host: &HostDetail| {
+                    let tcp = own(host, Protocol::Tcp);
+                    tcp.states_v4.get(state) >= sockets
+                };
+                Ok(host.filter(|host| host.sample.is_some() && is_seen(host)))
+            })
+            .await?;
+        }
         // Two rounds of probes, and as many samples as the leak needs to be plain.
         network
             .eat(leaking, "leak", "leak --per-second 40 --to HERE:9000")
