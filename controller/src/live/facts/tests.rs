@@ -1,3 +1,5 @@
+//! Which attributes come of audits, in which order they are cut, and what a restart keeps.
+
 use tidemark_model::HostAudit;
 use tidemark_model::audit::{AuditFact, FactState, FactValue, TopicState};
 
