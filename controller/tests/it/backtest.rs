@@ -10,7 +10,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use tempfile::TempDir;
-use tidemark_model::Timestamp;
+use tidemark_model::audit::{
+    AuditFact, FactKey, FactName, FactState, FactValue, Topic, TopicState,
+};
+use tidemark_model::{HostAudit, Timestamp};
 
 use crate::made_up::{MadeUp, sample};
 
@@ -360,4 +363,52 @@ async fn the_own_history_gives_the_verdict_that_stands() {
         "{}",
         said(&nothing)
     );
+}
+
+/// An audit that says what the kernel's release is, and nothing else.
+fn audit(at: Timestamp, release: &str) -> HostAudit {
+    let mut audit = HostAudit::empty(at);
+    audit.topics.insert(Topic::System, TopicState::Read);
+    audit.facts.push(AuditFact {
+        key: FactKey::of(FactName::KernelRelease),
+        state: FactState::Known(FactValue::text(release)),
+    });
+    audit
+}
+
+#[tokio::test]
+async fn the_own_history_is_compared_by_what_the_audits_said() {
+    let fleet = MadeUp::start().await;
+    let now = fleet.started.app.clock.now();
+    let hosts = (0..21).map(async |number| {
+        let name = format!("db-{number:02}");
+        let (host, release) = if number < 7 {
+            (leaky_history(&fleet, &name).await, "6.1.0-19")
+        } else {
+            let host = fleet.host(&name).await;
+            fleet.deliver(host, vec![sample(now, 700, 150)]).await;
+            (host, "6.1.0-18")
+        };
+        let audited = fleet.started.app.take_audit(host, audit(now, release), 0);
+        audited.await.unwrap();
+    });
+    futures::future::join_all(hosts).await;
+    let predictions = fleet.folder().join("predictions.jsonl");
+    let output = backtest()
+        .args(["--from-history", "--predictions"])
+        .arg(&predictions)
+        .arg("--data-dir")
+        .arg(fleet.folder())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let text = std::fs::read_to_string(predictions).unwrap();
+    let groups = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line.get("group").is_some());
+    let group = groups.last().expect("a common cause");
+    assert_eq!(group["group"]["attribute"], "kernel_release", "{group}");
+    assert_eq!(group["group"]["value"], "6.1.0-19", "{group}");
+    assert_eq!(group["group"]["having"], 7, "{group}");
 }
