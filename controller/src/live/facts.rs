@@ -50,8 +50,7 @@ impl KnownFacts {
                 name: *name,
                 item: drift.item.as_deref().map(Into::into),
             };
-            let value = (drift.became != Setting::Absent.to_string()).then_some(&*drift.became);
-            known.changed(drift.at, &key, value, standing);
+            known.changed(drift.at, &key, &drift.became, standing);
         }
         known.stand(standing);
         known
@@ -60,11 +59,7 @@ impl KnownFacts {
     /// Takes an audit in, with what it changed.
     pub fn follow(&mut self, standing: &StandingFacts, drifts: &[Drift]) {
         for Drift { key, to, .. } in drifts {
-            let value = match to {
-                Setting::Value(value) => Some(value.to_string()),
-                Setting::Absent => None,
-            };
-            self.changed(standing.taken_at, key, value.as_deref(), standing);
+            self.changed(standing.taken_at, key, &to.to_string(), standing);
         }
         self.stand(standing);
     }
@@ -98,17 +93,11 @@ impl KnownFacts {
         &self.changes
     }
 
-    fn changed(
-        &mut self,
-        at: Timestamp,
-        key: &FactKey,
-        value: Option<&str>,
-        standing: &StandingFacts,
-    ) {
+    fn changed(&mut self, at: Timestamp, key: &FactKey, value: &str, standing: &StandingFacts) {
         self.changed_at.insert(key.name.topic(), at);
-        let drivers = drivers(standing);
-        let Some((attribute, value)) = value.and_then(|value| attribute_of(key, value, &drivers))
-        else {
+        let is_gone = key.item.is_some() && value == Setting::Absent.to_string();
+        let attribute = attribute_of(key, value, &drivers(standing));
+        let Some((attribute, value)) = attribute.filter(|_| !is_gone) else {
             return;
         };
         if self.changes.len() >= CHANGES_MAX as usize {

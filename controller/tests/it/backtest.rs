@@ -403,11 +403,11 @@ async fn the_own_history_is_compared_by_what_the_audits_said() {
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let text = std::fs::read_to_string(predictions).unwrap();
-    let groups = text
+    let mut groups = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|line| line.get("group").is_some());
-    let group = groups.last().expect("a common cause");
+    let group = groups.next_back().expect("a common cause");
     assert_eq!(group["group"]["attribute"], "kernel_release", "{group}");
     assert_eq!(group["group"]["value"], "6.1.0-19", "{group}");
     assert_eq!(group["group"]["having"], 7, "{group}");

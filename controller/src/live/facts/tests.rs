@@ -109,6 +109,42 @@ fn what_changed_is_dated_and_its_topic_has_the_day() {
 }
 
 #[test]
+fn a_setting_that_is_taken_away_is_a_change_and_an_update_that_is_taken_away_has_no_value() {
+    let before = audit(
+        1,
+        &[
+            (FactName::Chimney, None, "disabled"),
+            (FactName::HotfixInstalledOn, Some("KB1"), "today"),
+            (FactName::HotfixInstalledOn, Some("KB2"), "today"),
+        ],
+    );
+    let mut after_removal = audit(2, &[(FactName::HotfixInstalledOn, Some("KB2"), "today")]);
+    after_removal
+        .topics
+        .insert(Topic::TcpGlobals, TopicState::Read);
+    after_removal.facts.push(AuditFact {
+        key: FactKey::of(FactName::Chimney),
+        state: FactState::Absent,
+    });
+    let known = after(&[before, after_removal]);
+    let changes: Vec<(&str, &str)> = known
+        .changes()
+        .iter()
+        .map(|change| (&*change.attribute, &*change.value))
+        .collect();
+    assert_eq!(changes, [("chimney", "absent")]);
+    assert_eq!(
+        attributes(&known),
+        [
+            ("changed[hotfixes]", "1970-01-03"),
+            ("changed[tcp_globals]", "1970-01-03"),
+            ("chimney", "absent"),
+            ("hotfix[KB2]", "installed"),
+        ]
+    );
+}
+
+#[test]
 fn what_is_stored_says_the_same_after_a_restart() {
     let number = |day, number| {
         let mut audit = audit(day, &[(FactName::Chimney, None, "disabled")]);
