@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
+use crate::budgets::Budgets;
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
 use crate::live::{Delivery, Live};
@@ -159,6 +160,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
         causes: ArcSwap::default(),
+        budgets: Budgets::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
