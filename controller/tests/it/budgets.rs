@@ -171,8 +171,6 @@ async fn budgets_are_applied_together_or_not_at_all_and_survive_a_restart() {
     assert!(none.items.is_empty());
     apply(&fleet, "", json!([good])).await;
     let fleet = fleet.restart().await;
-    let app = Arc::clone(&fleet.started.app);
-    BudgetWatch::new(app).activate().await.unwrap();
     let kept: Page<BudgetView> = get(&fleet, "/api/v1/budgets").await;
     assert_eq!(kept.items.len(), 1);
     assert_eq!(
