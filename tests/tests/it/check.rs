@@ -71,6 +71,19 @@ async fn start(machine: &Machine) -> anyhow::Result<(Site, AgentFolder)> {
     Ok((site, folder))
 }
 
+/// Shows what the budget would do, and applies it.
+async fn apply_first(machine: &Machine, controller: &Controller) -> anyhow::Result<()> {
+    let path = budget(machine, "warning", 50)?;
+    let would = controller
+        .cli(&["apply", "-f", &path, "--dry-run"])
+        .await?
+        .succeeded()?;
+    assert!(would.contains("would be created"), "{would}");
+    assert!(would.contains("1 within, 0 over"), "{would}");
+    controller.cli(&["apply", "-f", &path]).await?.succeeded()?;
+    Ok(())
+}
+
 #[test]
 fn check_answers_with_each_code_and_a_budget_is_exceeded_and_kept_again() -> anyhow::Result<()> {
     on_own_network(async |machine| {
@@ -85,14 +98,7 @@ fn check_answers_with_each_code_and_a_budget_is_exceeded_and_kept_again() -> any
         );
         let mut agent = folder.run()?;
         let host: HostView = controller.first_sample(SOON).await?;
-        let path = budget(machine, "warning", 50)?;
-        let would = controller
-            .cli(&["apply", "-f", &path, "--dry-run"])
-            .await?
-            .succeeded()?;
-        assert!(would.contains("would be created"), "{would}");
-        assert!(would.contains("1 within, 0 over"), "{would}");
-        controller.cli(&["apply", "-f", &path]).await?.succeeded()?;
+        apply_first(machine, controller).await?;
         let calm = checked(controller, &host.id, 0).await?;
         assert!(
             calm.stdout.contains("'budget eaters tcp ports'=0;50;;0"),
