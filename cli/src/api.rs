@@ -1,5 +1,6 @@
 //! The controller's HTTP API as typed calls. What the answers are for, and how they look, is not here.
 
+mod budgets;
 mod incidents;
 mod live;
 mod sse;
@@ -18,6 +19,7 @@ use tidemark_model::view::{
     JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
+pub use self::budgets::Effect;
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
 pub use self::target::{Target, read_token};

@@ -1,5 +1,7 @@
 //! The command line's grammar. What the commands do is not here.
 
+mod budgets;
+mod check;
 mod incidents;
 
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use tidemark_model::{Metric, Protocol};
 
 use crate::since::Moment;
 
+pub use budgets::{ApplyArgs, Budget, BudgetsArgs};
+pub use check::{CheckArgs, Part, asks_for_check};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
@@ -111,6 +115,13 @@ pub enum Command {
     /// Try the way to a receiver
     #[command(subcommand)]
     Notify(Notify),
+    /// Apply a file with budgets: what processes, services and watch groups may hold of hosts' ports
+    Apply(ApplyArgs),
+    /// Delete budgets
+    #[command(subcommand)]
+    Budget(Budget),
+    /// Check a host for Nagios or Icinga: a line with performance data, and 0 ok, 1 warning, 2 critical, 3 unknown
+    Check(CheckArgs),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),
@@ -156,6 +167,9 @@ pub enum Get {
     /// What operators are told about, newest first
     #[command(visible_alias = "incident")]
     Incidents(IncidentsArgs),
+    /// What may be held of hosts' ports, and how hosts stand to it
+    #[command(visible_alias = "budget")]
+    Budgets(BudgetsArgs),
     /// When nobody is told of what
     #[command(visible_alias = "silence")]
     Silences,
@@ -289,6 +303,12 @@ pub enum Describe {
         /// Names or ids
         #[arg(required = true, value_name = "HOST")]
         hosts: Vec<String>,
+    },
+    /// A budget: what it allows, how each host stands to it, who changed what
+    Budget {
+        /// Its name, as listed
+        #[arg(value_name = "NAME")]
+        name: String,
     },
     /// An incident: host, cause, figures, what to do, its time line
     Incident {

@@ -1,6 +1,8 @@
 //! One module a command: ask the API, make a report, show it.
 
+mod budgets;
 mod causes;
+pub mod check;
 mod context;
 mod describe;
 mod drift;
@@ -24,7 +26,7 @@ use tidemark_model::Timestamp;
 use tidemark_runtime::Clock;
 
 use crate::api::{Api, Target};
-use crate::args::{Args, Command, Describe, Get, Global, Notify, Revoke, Silence, Token};
+use crate::args::{Args, Budget, Command, Describe, Get, Global, Notify, Revoke, Silence, Token};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::Screen;
@@ -48,8 +50,8 @@ impl Ctx<'_> {
     }
 }
 
-/// Does what `args` ask for.
-pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
+/// Does what `args` ask for, and answers the exit code.
+pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
     let clock = args.global.now_ms.map_or(Clock::System, |ms| {
         Clock::manual(Timestamp::from_unix_ms(ms))
     });
@@ -58,7 +60,9 @@ pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
         global: args.global,
         clock,
     };
-    match args.command {
+    let done = match args.command {
+        // Its exit codes are a monitoring system's, also when it fails.
+        Command::Check(wanted) => return Ok(check::run(&ctx, &wanted).await),
         Command::Get(Get::Hosts(wanted)) => hosts::list(&ctx, &wanted).await,
         Command::Get(Get::Events(wanted)) => events::list(&ctx, &wanted).await,
         Command::Get(Get::Drift(wanted)) => drift::list(&ctx, &wanted).await,
@@ -70,6 +74,10 @@ pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
         Command::Get(Get::Silences) | Command::Silence(Silence::List) => {
             notify::list_silences(&ctx).await
         }
+        Command::Get(Get::Budgets(wanted)) => budgets::list(&ctx, &wanted).await,
+        Command::Describe(Describe::Budget { name }) => budgets::describe(&ctx, &name).await,
+        Command::Apply(wanted) => budgets::apply(&ctx, &wanted).await,
+        Command::Budget(Budget::Remove { names }) => budgets::remove(&ctx, &names).await,
         Command::Silence(Silence::Add(wanted)) => notify::add_silence(&ctx, &wanted).await,
         Command::Silence(Silence::Remove { ids }) => notify::remove_silences(&ctx, &ids).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
@@ -96,7 +104,8 @@ pub async fn run(args: Args, console: &Console) -> Result<(), Failure> {
         Command::Context(wanted) => context::context(&ctx, &wanted),
         Command::Completion { shell } => completion(&ctx, shell),
         Command::Version => version::version(&ctx).await,
-    }
+    };
+    done.map(|()| 0)
 }
 
 fn completion(ctx: &Ctx<'_>, shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -182,7 +182,7 @@ impl Console {
             "{} {failure}",
             self.paint_errors.apply(Tone::Bad, "error:")
         ));
-        if let Some(root) = root_cause(failure) {
+        if let Some(root) = failure.root_cause() {
             self.say(&format!(
                 "  because: {}",
                 crate::render::text::visible_lines(&root)
@@ -236,15 +236,6 @@ fn read_hidden(answer: &mut Secret<String>) -> io::Result<()> {
             _ => {}
         }
     }
-}
-
-/// The last cause in the chain: libraries wrap "connection refused" into layers that say nothing.
-fn root_cause(failure: &Failure) -> Option<String> {
-    let mut cause = std::error::Error::source(failure)?;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Some(cause.to_string())
 }
 
 fn size_variable(name: &str) -> Option<usize> {

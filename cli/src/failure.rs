@@ -167,6 +167,15 @@ impl Failure {
         }
     }
 
+    /// The last cause in the chain: libraries wrap "connection refused" into layers that say nothing.
+    pub fn root_cause(&self) -> Option<String> {
+        let mut cause = std::error::Error::source(self)?;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Some(cause.to_string())
+    }
+
     /// What the process ends with.
     pub const fn exit_code(&self) -> u8 {
         match self {

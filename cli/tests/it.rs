@@ -4,6 +4,10 @@
     reason = "a failed step of a fixture is a failed test"
 )]
 
+#[path = "it/budgets.rs"]
+mod budgets;
+#[path = "it/check.rs"]
+mod check;
 #[path = "it/controller.rs"]
 mod controller;
 #[path = "it/errors.rs"]

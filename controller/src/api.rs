@@ -2,6 +2,7 @@
 //! it.
 
 pub mod audits;
+pub mod budgets;
 pub mod causes;
 pub mod changes;
 pub mod connection;

@@ -17,6 +17,7 @@ use tidemark_store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::budgets::Budgets;
 use crate::ingest::IngestHandle;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub struct App {
     pub live: Live,
     /// What leaking hosts have in common, as of the last look at the fleet.
     pub causes: ArcSwap<CausesView>,
+    /// What processes, services and watch groups may hold of hosts' ports, and how they stand to it.
+    pub budgets: Budgets,
     /// Who signs certificates.
     pub authority: Authority,
     /// The way into history.

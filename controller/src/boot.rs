@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
+use crate::budgets::{self, Budgets};
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
 use crate::live::{Delivery, Live};
@@ -142,7 +143,7 @@ pub struct Foundation {
 /// The shared parts with live state restored, and ingest running; nothing listens.
 ///
 /// # Errors
-/// When the hosts cannot be read from the store.
+/// When the hosts or the budgets cannot be read from the store.
 pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let Foundation {
         life,
@@ -159,6 +160,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
         causes: ArcSwap::default(),
+        budgets: Budgets::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
@@ -180,6 +182,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         notifications_queued: watch::Sender::default(),
     });
     app.metrics.database_ready.set(1);
+    // Before anybody asks: a budget that is not known yet would seem to be none.
+    budgets::refresh(&app).await?;
     let parts = WriterParts {
         store: app.store.clone(),
         clock: app.clock.clone(),

@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod backtest;
 pub mod boot;
+pub mod budgets;
 pub mod diagnosis;
 pub mod gateway;
 pub mod incidents;

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tidemark_model::view::BudgetCounts;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -129,6 +131,18 @@ metrics! {
     Gauge incident_sweep_us = "tidemark_incident_sweep_last_microseconds";
     /// Looks at all problems that failed and were tried again.
     Counter incident_sweeps_failed = "tidemark_incident_sweeps_failed_total";
+    /// Budgets that hold.
+    Gauge budgets = "tidemark_budgets";
+    /// Port spaces of hosts within a budget, each once a budget.
+    Gauge budgets_within = "tidemark_budget_spaces_within";
+    /// Port spaces of hosts over a budget, not yet for as long as it allows.
+    Gauge budgets_over = "tidemark_budget_spaces_over";
+    /// Port spaces of hosts over a budget for longer than it allows.
+    Gauge budgets_exceeded = "tidemark_budget_spaces_exceeded";
+    /// Port spaces of hosts of which nobody can tell how they stand to a budget.
+    Gauge budgets_unknown = "tidemark_budget_spaces_unknown";
+    /// Looks at all budgets that failed and were tried again.
+    Counter budget_sweeps_failed = "tidemark_budget_sweeps_failed_total";
     /// Messages on their way to receivers.
     Gauge notifications_pending = "tidemark_notifications_pending";
     /// Messages delivered.
@@ -142,6 +156,14 @@ metrics! {
 }
 
 impl Metrics {
+    /// Shows how many port spaces stand how to budgets.
+    pub fn budgets_of(&self, counts: BudgetCounts) {
+        self.budgets_within.set(counts.within);
+        self.budgets_over.set(counts.over);
+        self.budgets_exceeded.set(counts.exceeded);
+        self.budgets_unknown.set(counts.unknown);
+    }
+
     /// Shows how many incidents are not over, by severity from the least.
     pub fn incidents_of(&self, [info, warning, critical]: [u64; 3]) {
         self.incidents_info.set(info);

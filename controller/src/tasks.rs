@@ -10,6 +10,7 @@ use crate::notify::courier::Courier;
 use crate::notify::dispatch::Dispatcher;
 use crate::settings::Settings;
 
+pub mod budgets;
 pub mod causes;
 pub mod compact;
 pub mod expire;
@@ -27,6 +28,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         "expire",
         expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
     );
+    life.spawn("budgets", budgets::BudgetWatch::new(Arc::clone(app)).run());
     life.spawn("causes", causes::CauseFinder::new(Arc::clone(app)).run());
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));

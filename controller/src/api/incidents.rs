@@ -365,6 +365,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::IncidentEscalated
         | NoticeKind::IncidentResolved
         | NoticeKind::NotificationFailed
+        | NoticeKind::BudgetApplied
+        | NoticeKind::BudgetDeleted
         | NoticeKind::Controller => false,
     }
 }

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
-    notifications, silences, status, tokens,
+    audits, budgets, causes, events, findings, forecast, history, host_events, hosts, incidents,
+    live, notifications, silences, status, tokens,
 };
 
 #[derive(OpenApi)]
@@ -35,6 +35,11 @@ use super::{
         incidents::acknowledge,
         incidents::resolve,
         incidents::note,
+        budgets::list,
+        budgets::detail,
+        budgets::of_host,
+        budgets::apply,
+        budgets::delete,
         silences::list,
         silences::create,
         silences::end,

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
-    notifications, openapi, silences, status, tokens,
+    audits, budgets, causes, events, findings, forecast, history, host_events, hosts, incidents,
+    live, notifications, openapi, silences, status, tokens,
 };
 use crate::app::App;
 use crate::web;
@@ -105,10 +106,11 @@ const fn sign_in(method: Method, handler: Handler) -> Route {
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 51] = [
+pub static ROUTES: [Route; 56] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -175,6 +177,21 @@ pub static ROUTES: [Route; 51] = [
         Role::Operator,
         || routing::post(incidents::note),
     ),
+    api(GET, "/api/v1/budgets", Role::Viewer, || {
+        routing::get(budgets::list)
+    }),
+    api(PUT, "/api/v1/budgets", Role::Operator, || {
+        routing::put(budgets::apply).layer(DefaultBodyLimit::max(budgets::BODY_BYTES_MAX))
+    }),
+    api(GET, "/api/v1/budgets/{budget}", Role::Viewer, || {
+        routing::get(budgets::detail)
+    }),
+    api(DELETE, "/api/v1/budgets/{budget}", Role::Operator, || {
+        routing::delete(budgets::delete)
+    }),
+    api(GET, "/api/v1/hosts/{host}/budgets", Role::Viewer, || {
+        routing::get(budgets::of_host)
+    }),
     api(GET, "/api/v1/silences", Role::Viewer, || {
         routing::get(silences::list)
     }),

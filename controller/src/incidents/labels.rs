@@ -64,6 +64,11 @@ fn add_own(labels: &mut Labels, incident: &Incident) {
         ProblemKey::Cause { common } => {
             put("cause", &clean(common));
         }
+        ProblemKey::Budget { budget, space, .. } => {
+            put("budget", budget);
+            put("protocol", space.protocol.as_str());
+            put("namespace", &clean(&space.namespace));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where problems come from: one file a source, each telling all problems that it sees and what it sees of one.
 
+mod budgets;
 mod forecasts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -37,7 +38,9 @@ impl Sights {
     /// Looks at every source.
     #[must_use]
     pub fn of(app: &App, now: Timestamp) -> Self {
-        Self::from_problems(forecasts::problems(app, now))
+        let mut problems = forecasts::problems(app, now);
+        problems.extend(budgets::problems(app, now));
+        Self::from_problems(problems)
     }
 
     /// Sorts problems: what a cause stands for is told with the cause, not beside it.
@@ -87,6 +90,11 @@ impl Sights {
             ProblemKey::Ports { host, space } => {
                 forecasts::look(app, (*host, space), &incident.problem, now)
             }
+            ProblemKey::Budget {
+                host,
+                budget,
+                space,
+            } => budgets::look(app, (*host, budget, space), now),
             // No source tells of these by themselves: what is not among the problems is over, if its hosts are heard.
             ProblemKey::Finding { .. } | ProblemKey::Cause { .. } => {
                 hosts_heard(app, &incident.problem.hosts, now)

@@ -71,7 +71,9 @@ pub fn title(hosts: &str, incident: &Incident) -> String {
                 None => format!("{protocol} ports run short"),
             }
         }
-        ProblemKey::Finding { .. } | ProblemKey::Cause { .. } => problem.cause.clone(),
+        ProblemKey::Finding { .. } | ProblemKey::Cause { .. } | ProblemKey::Budget { .. } => {
+            problem.cause.clone()
+        }
     };
     let culprit = match (&problem.culprit, &problem.key) {
         (Some(culprit), ProblemKey::Ports { .. }) => format!(" ({culprit})"),

@@ -1,5 +1,5 @@
 //! What is only kept for a while: notices, hosts' events and drift, incidents that are over with what was told of them,
-//! hourly rows, join tokens that nobody can use. History has its compactor.
+//! hourly rows, join tokens that nobody can use, former versions of budgets. History has its compactor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,9 @@ pub const DRIFTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// Incidents, silences and messages are kept this long after their end.
 const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// Former versions of budgets are kept this long: who allowed what is asked a year later.
+const BUDGETS_KEPT: Duration = Duration::from_secs(730 * 86_400);
 
 /// A join token is listed for this long after its end, so that one can see what it was.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 86_400);
@@ -48,6 +51,8 @@ pub struct ExpireStatus {
     pub tokens: u64,
     /// Incidents, silences and messages.
     pub incidents: u64,
+    /// Versions of budgets that do not hold any more.
+    pub budgets: u64,
 }
 
 /// Deletes what has had its time.
@@ -110,16 +115,22 @@ impl Expirer {
             let incidents = tx.incidents_delete_before(cutoff, INCIDENTS_MAX).await?;
             let silences = tx.silences_delete_before(cutoff, ROWS_MAX).await?;
             let messages = tx.notifications_delete_before(cutoff, ROWS_MAX).await?;
+            let budgets = tx
+                .budget_versions_delete_before(now.saturating_sub(BUDGETS_KEPT), ROWS_MAX)
+                .await?;
             tx.commit().await?;
             status.incidents += incidents + silences + messages;
+            status.budgets += budgets;
             status.notices += notices;
             status.events += events;
             status.drifts += drifts;
             status.hours += hours;
             status.tokens += tokens;
-            let is_done = [notices, events, drifts, hours, tokens, silences, messages]
-                .iter()
-                .all(|deleted| *deleted < u64::from(ROWS_MAX))
+            let is_done = [
+                notices, events, drifts, hours, tokens, silences, messages, budgets,
+            ]
+            .iter()
+            .all(|deleted| *deleted < u64::from(ROWS_MAX))
                 && incidents < u64::from(INCIDENTS_MAX);
             if is_done || stop.is_cancelled() {
                 return Ok(status);

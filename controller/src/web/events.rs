@@ -105,6 +105,8 @@ impl EventRow {
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
                 | NoticeKind::IncidentResolved
+                | NoticeKind::BudgetApplied
+                | NoticeKind::BudgetDeleted
                 | NoticeKind::Controller,
             )
             | None => "calm",

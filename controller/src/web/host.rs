@@ -1,6 +1,7 @@
 //! `/hosts/{host}`: one host.
 
 mod audit;
+mod budgets;
 mod note;
 mod now;
 

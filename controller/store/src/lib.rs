@@ -6,6 +6,7 @@
 mod api_tokens;
 mod batch;
 mod bodies;
+mod budgets;
 mod columns;
 mod cursors;
 mod database_url;
@@ -39,6 +40,7 @@ mod contract;
 
 pub use api_tokens::{ApiToken, NewApiToken};
 pub use bodies::RecentHead;
+pub use budgets::{BUDGET_VERSIONS_MAX, BudgetVersion};
 pub use cursors::Cursor;
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use entities::EntityRow;

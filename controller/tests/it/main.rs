@@ -9,6 +9,7 @@
 mod api;
 mod audits;
 mod backtest;
+mod budgets;
 mod causes;
 mod findings;
 mod host_events;

@@ -13,6 +13,7 @@ use crate::made_up::MadeUp;
 fn filled(path: &str) -> String {
     path.replace("{host}", "nobody")
         .replace("{token}", "nothing")
+        .replace("{budget}", "nothing")
         .replace("{incident}", "1")
         .replace("{silence}", "1")
         .replace("{receiver}", "nobody")

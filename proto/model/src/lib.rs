@@ -3,6 +3,7 @@
 //! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
 
 pub mod audit;
+pub mod budget;
 pub mod delivery;
 pub mod duration;
 pub mod entity;

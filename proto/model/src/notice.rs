@@ -60,6 +60,10 @@ kinds! {
     IncidentResolved = "incident_resolved",
     /// A receiver could not be told of an incident.
     NotificationFailed = "notification_failed",
+    /// A budget was made or changed.
+    BudgetApplied = "budget_applied",
+    /// A budget was deleted.
+    BudgetDeleted = "budget_deleted",
     /// The controller started or stopped.
     Controller = "controller",
 }

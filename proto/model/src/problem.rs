@@ -69,6 +69,15 @@ pub enum ProblemKey {
         /// What they have in common, as in `image_hash=ab12`.
         common: String,
     },
+    /// A port space of a host in which more is held than a budget allows.
+    Budget {
+        /// Whose.
+        host: HostId,
+        /// Name of the budget.
+        budget: String,
+        /// Which.
+        space: PortSpaceKey,
+    },
 }
 
 impl ProblemKey {
@@ -76,7 +85,9 @@ impl ProblemKey {
     #[must_use]
     pub const fn host(&self) -> Option<HostId> {
         match self {
-            Self::Ports { host, .. } | Self::Finding { host, .. } => Some(*host),
+            Self::Ports { host, .. } | Self::Finding { host, .. } | Self::Budget { host, .. } => {
+                Some(*host)
+            }
             Self::Cause { .. } => None,
         }
     }
@@ -110,6 +121,17 @@ impl ProblemKey {
             Self::Cause { common } => {
                 part("cause");
                 part(common);
+            }
+            Self::Budget {
+                host,
+                budget,
+                space,
+            } => {
+                part("budget");
+                part(&host.to_string());
+                part(budget);
+                part(space.protocol.as_str());
+                part(&space.namespace);
             }
         }
         let mut bytes = [0; Fingerprint::BYTES];
@@ -188,7 +210,7 @@ pub enum Sureness {
 pub struct Problem {
     /// What makes it the same problem.
     pub key: ProblemKey,
-    /// Its kind: a road, a rule's id, or `common_cause`.
+    /// Its kind: a road, a rule's id, `common_cause` or `budget`.
     pub kind: String,
     /// Hosts that have it, in the order of their ids; at least one.
     pub hosts: Vec<HostId>,

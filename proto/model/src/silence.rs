@@ -71,8 +71,9 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// Whether `value` is what `pattern` says. Takes time in the product of both lengths at most.
-fn is_like(value: &str, pattern: &str) -> bool {
+/// Whether `value` is what `pattern` says, in which `*` stands for any text. Takes time in the product of both lengths at most.
+#[must_use]
+pub fn is_like(value: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| value.strip_prefix(first)) else {
         return false;

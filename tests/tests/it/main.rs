@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod check;
 mod conservation;
 mod damage;
 mod doctor;

@@ -7,6 +7,7 @@ use tidemark_model::sample::{
 };
 use tidemark_model::view::{HostDetail, PortSpaceView};
 
+use super::budgets::BudgetTable;
 use crate::app::App;
 use crate::web::row::SpaceCell;
 use crate::web::standing::{EtaWords, Urgency};
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     destinations_other: String,
     states: Vec<StateRow>,
     watch_groups: Vec<(String, String, String)>,
+    budgets: BudgetTable,
     about: Vec<Figure>,
     /// What the agent sees, and by which means; `None` is unknown.
     sees: Vec<(String, Option<String>)>,
@@ -134,6 +136,7 @@ impl Now {
                     .unwrap_or_default(),
                 states: sampled.map(states).unwrap_or_default(),
                 watch_groups: sampled.map(watch_groups).unwrap_or_default(),
+                budgets: BudgetTable::of(app, &host.id, now),
                 about: about(detail, now),
                 sees: sees(detail),
                 probes: sample

@@ -19,6 +19,7 @@ contract!(
 const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::api_tokens::STATEMENTS,
     crate::bodies::STATEMENTS,
+    crate::budgets::STATEMENTS,
     crate::cursors::STATEMENTS,
     crate::entities::STATEMENTS,
     crate::events::STATEMENTS,

@@ -16,7 +16,7 @@ pub struct IncidentView {
     pub state: String,
     /// `info`, `warning` or `critical`.
     pub severity: String,
-    /// What it is: a road (`leak`, `churn`, `load`, `saturated`), `high`, a rule's id, or `common_cause`.
+    /// What it is: a road (`leak`, `churn`, `load`, `saturated`), `high`, a rule's id, `common_cause` or `budget`.
     pub kind: String,
     /// In a line.
     pub title: String,

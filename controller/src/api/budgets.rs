@@ -1,0 +1,351 @@
+//! `/api/v1/budgets`: what may be held of hosts' ports, applied as a whole or not at all, and how hosts stand to it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use serde_json::Value;
+use tidemark_model::ErrorCode;
+use tidemark_model::budget::Budget;
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::view::{
+    BudgetChange, BudgetDetail, BudgetSpec, BudgetStanding, BudgetVersionView, BudgetView,
+    BudgetsApplied, BudgetsRequest, Page, Problem,
+};
+use tidemark_store::{BudgetVersion, Tx};
+
+use super::fleet;
+use super::guard::Asking;
+use super::params::Params;
+use super::problem::{Answer, ApiProblem};
+use super::tokens::check_json;
+use crate::app::App;
+use crate::budgets::standing::{self, Board};
+use crate::budgets::written::{self, BUDGETS_MAX, InvalidBudgets};
+use crate::budgets::{self, Held, budget_of};
+
+/// Largest body that is taken, in bytes: 500 budgets of two thousand characters each.
+pub const BODY_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Standings that a list shows of each budget.
+const ROWS_OF_LIST: usize = 100;
+/// Standings that one budget or one host shows.
+const ROWS_OF_ONE: usize = 1_000;
+/// Standings that applying shows of each budget.
+const ROWS_OF_CHANGE: usize = 100;
+/// Versions that one budget shows.
+const VERSIONS_MAX: u32 = 100;
+
+/// Budgets by name, with how hosts stand to them.
+#[utoipa::path(
+    get,
+    path = "/api/v1/budgets",
+    tag = "budgets",
+    params(
+        ("limit" = Option<usize>, Query, description = "Rows of a page, 1 to 1000; 100 without it.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of budgets.", body = Page<BudgetView>),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<BudgetView>>> {
+    let params = params.only(&["limit", "cursor"])?;
+    let limit = params.limit()?;
+    let after = params.one("cursor")?;
+    let all = app.budgets.held();
+    let rest = all
+        .iter()
+        .filter(|held| after.is_none_or(|after| held.budget.name.as_str() > after));
+    let page: Vec<Held> = rest.take(limit).cloned().collect();
+    let next_cursor = page
+        .last()
+        .filter(|_| page.len() >= limit)
+        .map(|held| held.budget.name.clone());
+    let boards = standing::of_budgets(&app, &page, app.clock.now(), ROWS_OF_LIST);
+    let items = page
+        .iter()
+        .zip(boards)
+        .map(|(held, board)| view(held, board));
+    Ok(Json(Page {
+        items: items.collect(),
+        next_cursor,
+    }))
+}
+
+/// One budget, how each host stands to it, and its history.
+#[utoipa::path(
+    get,
+    path = "/api/v1/budgets/{budget}",
+    tag = "budgets",
+    params(("budget" = String, Path, description = "Its name.")),
+    responses(
+        (status = 200, description = "The budget.", body = BudgetDetail),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn detail(
+    State(app): State<Arc<App>>,
+    Path(budget): Path<String>,
+    params: Params,
+) -> Answer<Json<BudgetDetail>> {
+    params.only(&[])?;
+    let held = app.budgets.find(&budget).ok_or_else(|| unknown(&budget))?;
+    let mut tx = app.store.read().await?;
+    let versions = tx.budget_versions(&budget, VERSIONS_MAX).await?;
+    let one = std::slice::from_ref(&held);
+    let boards = standing::of_budgets(&app, one, app.clock.now(), ROWS_OF_ONE);
+    let board = boards.into_iter().next().unwrap_or_else(|| Board::new(0));
+    Ok(Json(BudgetDetail {
+        budget: view(&held, board),
+        versions: versions.into_iter().map(version_view).collect(),
+    }))
+}
+
+/// How one host stands to every budget that is about it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/hosts/{host}/budgets",
+    tag = "budgets",
+    params(("host" = String, Path, description = "Id or name.")),
+    responses(
+        (status = 200, description = "Its port spaces, what needs attention first; 1,000 at most.", body = Page<BudgetStanding>),
+        (status = 404, description = "There is no such host.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn of_host(
+    State(app): State<Arc<App>>,
+    Path(host): Path<String>,
+    params: Params,
+) -> Answer<Json<Page<BudgetStanding>>> {
+    params.only(&[])?;
+    let id = fleet::find_host(&app, &host)?;
+    let (items, _) = standing::of_host(&app, id, app.clock.now(), ROWS_OF_ONE).rows();
+    Ok(Json(Page {
+        items,
+        next_cursor: None,
+    }))
+}
+
+/// Applies budgets in the caller's name, all or none. Budgets that are not named stay as they are.
+#[utoipa::path(
+    put,
+    path = "/api/v1/budgets",
+    tag = "budgets",
+    params(("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, and who is over it at this moment.")),
+    request_body = BudgetsRequest,
+    responses(
+        (status = 200, description = "What was done.", body = BudgetsApplied),
+        (status = 400, description = "Budgets are not as they must be; every problem is told.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody else changed one of them meanwhile.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn apply(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    (params, headers, body): (Params, HeaderMap, Bytes),
+) -> Answer<Json<BudgetsApplied>> {
+    let params = params.only(&["dry_run"])?;
+    let dry_run = params.parsed(
+        "dry_run",
+        || "true or false".to_owned(),
+        |text| text.parse().ok(),
+    )?;
+    let dry_run: bool = dry_run.unwrap_or(false);
+    check_json(&headers)?;
+    let value: Value = serde_json::from_slice(&body)
+        .map_err(|error| InvalidBudgets(vec![format!("the body is no JSON: {error}")]))?;
+    let wanted = written::budgets(&value)?;
+    let mut tx = if dry_run {
+        app.store.read().await?
+    } else {
+        app.store.begin().await?
+    };
+    let changes = planned(&mut tx, &wanted).await?;
+    if !dry_run {
+        store(&app, tx, asking.name(), &changes).await?;
+    }
+    let boards = standing::of_new(&app, &wanted, app.clock.now(), ROWS_OF_CHANGE);
+    let budgets = changes.into_iter().zip(boards).map(|(change, board)| {
+        let counts = board.counts;
+        let (rows, _) = board.rows();
+        let is_over = |row: &BudgetStanding| row.state == "over" || row.state == "exceeded";
+        BudgetChange {
+            name: change.wanted.name.clone(),
+            outcome: change.outcome.to_owned(),
+            version: change.version,
+            differences: change.differences,
+            counts,
+            over: rows.into_iter().filter(is_over).collect(),
+        }
+    });
+    Ok(Json(BudgetsApplied {
+        dry_run,
+        budgets: budgets.collect(),
+    }))
+}
+
+/// Deletes a budget in the caller's name; its history stays.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/budgets/{budget}",
+    tag = "budgets",
+    params(("budget" = String, Path, description = "Its name.")),
+    responses(
+        (status = 204, description = "It is deleted."),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(budget): Path<String>,
+    params: Params,
+) -> Answer<StatusCode> {
+    params.only(&[])?;
+    let mut tx = app.store.begin().await?;
+    let newest = tx.budget_newest(&budget).await?;
+    let newest = newest
+        .filter(|newest| newest.body.is_some())
+        .ok_or_else(|| unknown(&budget))?;
+    tx.budget_append(&BudgetVersion {
+        name: budget.clone(),
+        version: newest.version.saturating_add(1),
+        at: app.clock.now(),
+        author: asking.name().to_owned(),
+        body: None,
+    })
+    .await?;
+    tx.commit().await?;
+    let text = format!("{} deleted the budget {budget}", asking.name());
+    app.note(None, NoticeKind::BudgetDeleted, text);
+    budgets::refresh(&app).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn unknown(name: &str) -> ApiProblem {
+    let name: String = name.chars().take(64).collect();
+    let title = format!("there is no budget {name:?}; the list of budgets has their names");
+    ApiProblem::new(ErrorCode::NotFound, title)
+}
+
+/// What is to become of one budget.
+struct Change<'a> {
+    wanted: &'a Budget,
+    outcome: &'static str,
+    version: u64,
+    differences: Vec<String>,
+}
+
+async fn planned<'a>(tx: &mut Tx, wanted: &'a [Budget]) -> Answer<Vec<Change<'a>>> {
+    let mut changes = Vec::new();
+    for wanted in wanted {
+        let newest = tx.budget_newest(&wanted.name).await?;
+        let before = newest.as_ref().and_then(budget_of);
+        let version = newest.as_ref().map_or(0, |newest| newest.version);
+        let is_there = newest.is_some_and(|newest| newest.body.is_some());
+        let (outcome, version) = match &before {
+            Some(before) if before == wanted => ("unchanged", version),
+            _ if is_there => ("changed", version.saturating_add(1)),
+            _ => ("created", version.saturating_add(1)),
+        };
+        changes.push(Change {
+            wanted,
+            outcome,
+            version,
+            differences: differences(before.as_ref(), wanted),
+        });
+    }
+    let created = changes.iter().filter(|change| change.outcome == "created");
+    let limit = u32::try_from(BUDGETS_MAX).unwrap_or(u32::MAX);
+    let there = tx.budgets_standing(limit).await?.len();
+    let total = there.saturating_add(created.count());
+    if total > BUDGETS_MAX {
+        return Err(InvalidBudgets(vec![format!(
+            "there would be {total} budgets; at most {BUDGETS_MAX} are kept: delete some, or let one stand for several hosts by its matchers"
+        )])
+        .into());
+    }
+    Ok(changes)
+}
+
+async fn store(app: &App, mut tx: Tx, author: &str, changes: &[Change<'_>]) -> Answer<()> {
+    let at = app.clock.now();
+    let news = || {
+        changes
+            .iter()
+            .filter(|change| change.outcome != "unchanged")
+    };
+    for change in news() {
+        let body = serde_json::to_string(&change.wanted.spec())
+            .map_err(|error| ApiProblem::internal(&error.to_string()))?;
+        tx.budget_append(&BudgetVersion {
+            name: change.wanted.name.clone(),
+            version: change.version,
+            at,
+            author: author.to_owned(),
+            body: Some(body),
+        })
+        .await?;
+    }
+    tx.commit().await?;
+    for change in news() {
+        let text = format!(
+            "{author} {} the budget {} (version {})",
+            change.outcome, change.wanted.name, change.version
+        );
+        app.note(None, NoticeKind::BudgetApplied, text);
+    }
+    Ok(budgets::refresh(app).await?)
+}
+
+/// Fields that differ, a line each: `- for = "5m"`, `+ for = "10m"`.
+fn differences(before: Option<&Budget>, after: &Budget) -> Vec<String> {
+    let fields = |budget: &Budget| match serde_json::to_value(budget.spec()) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => serde_json::Map::new(),
+    };
+    let (before, after) = (before.map(fields).unwrap_or_default(), fields(after));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let mut lines = Vec::new();
+    for name in names {
+        let (was, is) = (before.get(name), after.get(name));
+        if was != is {
+            lines.extend(was.map(|was| format!("- {name} = {was}")));
+            lines.extend(is.map(|is| format!("+ {name} = {is}")));
+        }
+    }
+    lines
+}
+
+fn view(held: &Held, board: Board) -> BudgetView {
+    let counts = board.counts;
+    let (standings, standings_left_out) = board.rows();
+    BudgetView {
+        spec: held.budget.spec(),
+        version: held.version,
+        applied_by: held.author.clone(),
+        applied_ms: held.at.unix_ms(),
+        counts,
+        standings,
+        standings_left_out,
+    }
+}
+
+fn version_view(version: BudgetVersion) -> BudgetVersionView {
+    let spec: Option<BudgetSpec> = budget_of(&version).map(|budget| budget.spec());
+    BudgetVersionView {
+        version: version.version,
+        at_ms: version.at.unix_ms(),
+        by: version.author,
+        spec,
+    }
+}
