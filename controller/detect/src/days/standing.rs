@@ -12,10 +12,12 @@ use tidemark_model::Timestamp;
 use crate::days::doubts;
 use crate::days::load::{Growing, LoadGrowth};
 use crate::days::onset;
-use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
+use crate::days::outlook::Outlook;
+use crate::days::passage::{Passage, hour_number, passage};
 use crate::days::refusal::Refusal;
 use crate::days::restarts;
 use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
+use crate::days::slope::{Hours, Slope, slope, slope_short};
 use crate::days::staircase::{self, Climb};
 use crate::memory::{FLOOR, Memory, QUARTER_MS};
 use crate::owners::{Culprit, Owners};
@@ -37,6 +39,8 @@ const RESET_SHARE: f64 = 0.45;
 const STALL_SHARE: f64 = 0.15;
 /// After a stall, this many quarter hours pass before a slower rise is believed.
 const COOLING: i64 = 4 * DAY;
+/// After as many weighings in a row that see no end, a leak has stalled.
+const HOPELESS: u32 = 6;
 /// With the end nearer than this, a verdict is weighed every quarter hour instead of every hour.
 const NEAR_HOURS: f64 = 6.0;
 
@@ -56,6 +60,10 @@ pub(crate) struct SlowLeak {
     pub passage: Passage,
     /// The newest quarter hour that was weighed.
     pub weighed: i64,
+    /// Whether it keeps the week and the newest day is one of rest.
+    rests: bool,
+    /// Weighings in a row that see no end.
+    hopeless: u32,
     raised: i64,
     raised_slope: f64,
     base: f64,
@@ -181,7 +189,8 @@ impl Standing {
             value: overdue.climb.slope,
             error: 0.1 * overdue.climb.slope,
         };
-        let passage = passage(view.series, &Hours::new(view.series), slope, age);
+        let outlook = Outlook::steady(slope);
+        let passage = passage(view.series, &Hours::new(view.series), &outlook, age);
         (passage[1] <= AHEAD_MAX_HOURS).then_some(Candidate {
             onset: overdue.climb.from,
             slope: overdue.climb.slope,
@@ -206,7 +215,8 @@ impl Standing {
         if slope.value <= 0.0 {
             return Err(Refusal::NoSlope);
         }
-        let passage = passage(series, &hours, slope, age);
+        let outlook = Outlook::new(&hours, slope, age, hour_number(series));
+        let passage = passage(series, &hours, &outlook, age);
         let ahead = passage[1];
         let most = AHEAD_MAX_HOURS
             .min(EXTRAPOLATION * age)
@@ -268,7 +278,7 @@ impl Standing {
             if is_reset || series.has_boot(raised, newest) {
                 return self.clear(&leak, view, memory);
             }
-            if view.is_full && view.has_stalled(&leak) {
+            if view.is_full && !leak.rests && view.has_stalled(&leak) || leak.hopeless >= HOPELESS {
                 self.cooling = Some((view.number() + COOLING, leak.raised_slope));
                 return self.clear(&leak, view, memory);
             }
@@ -346,6 +356,8 @@ impl View<'_> {
             onset: onset + series.origin,
             passage,
             weighed: self.number(),
+            rests: false,
+            hopeless: 0,
             raised: self.number(),
             raised_slope: slope,
             base: floor - gained,
@@ -372,8 +384,16 @@ impl View<'_> {
             };
         }
         leak.slope = measured.value;
-        leak.passage = passage(series, &hours, measured, age);
-        leak.weighed = self.number();
+        let outlook = Outlook::new(&hours, measured, age, hour_number(series));
+        leak.rests = outlook.rests;
+        let passage = passage(series, &hours, &outlook, age);
+        if passage[1].is_finite() {
+            leak.passage = passage;
+            leak.weighed = self.number();
+            leak.hopeless = 0;
+        } else {
+            leak.hopeless += 1;
+        }
         leak.gain = (leak.slope * age, age);
         if (self.number() - leak.raised).rem_euclid(24) == 0 && self.is_full {
             let length = (series.newest() - onset).max(16);
