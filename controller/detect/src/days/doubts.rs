@@ -9,7 +9,7 @@ const BEND_WAIT: f64 = 0.75;
 /// A rise whose last day brought less than this share of the day before flattens.
 const DAY_GAIN_SHARE: f64 = 0.7;
 /// A parabola counts as bent at this many standard errors.
-const BEND_ERRORS: f64 = 1.5;
+const BEND_ERRORS: f64 = 1.0;
 
 /// Whether the rise since `onset` flattens, and there is time to wait and see.
 pub(crate) fn flattens(series: &Series, onset: i64, hours_ahead: f64) -> bool {

@@ -28,7 +28,7 @@ const WEEKS_UP_SHARE: f64 = 0.85;
 const AHEAD_MAX_HOURS: f64 = 264.0;
 /// ... and neither is one further ahead than this share of the days that are looked at, as load comes in waves of weeks,
 /// unless it is as near as this.
-const AHEAD_SHARE: f64 = 0.5;
+const AHEAD_SHARE: f64 = 0.4;
 const AHEAD_ALWAYS_HOURS: f64 = 72.0;
 /// Longest look ahead, in days.
 const HORIZON_DAYS: usize = 45;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::days::outlook::{Course, Outlook};
 use crate::days::series::{Series, greatest, middle, or, part, quarter_start, spread};
-use crate::days::slope::{Hours, is_weekend};
+use crate::days::slope::{Hours, is_weekend, quiet_hours};
 use crate::memory::HOUR_MS;
 use crate::stats::median;
 
@@ -18,9 +18,12 @@ const NOISE_MEMORY: f64 = 0.97;
 /// Mid-quantiles of a normal distribution in eight parts: how the slope is varied.
 pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157, 0.49, 0.89, 1.53];
 /// Slopes change more than their scatter tells: least relative uncertainty of a course.
-const SLOPE_ERROR_LEAST: f64 = 0.05;
+const SLOPE_ERROR_LEAST: f64 = 0.06;
 /// Inflation of the workload's noise.
 const NOISE_FACTOR: f64 = 0.6;
+/// Days back whose floors are looked at, and from what share of capacity on another floor counts.
+const DAYS_BACK: usize = 28;
+const LEVEL_SHARE: f64 = 0.04;
 /// No noise of the table is higher.
 const NOISE_TOP: f64 = 4.5;
 /// Hours over which it is measured: a week.
@@ -73,6 +76,7 @@ pub(crate) fn passage(
     let rough = ((capacity - recent_top) / outlook.rate().max(1e-6)).max(1.0);
     let horizon = (2.2 * rough + 60.0).clamp(30.0, HOURS_MAX as f64) as usize;
     let since_onset = outlook.gained_since(age_hours);
+    let earlier = Earlier::new(hours, age_hours, capacity);
     let workload: Vec<f64> = (0..count)
         .map(|hour| {
             // Peaks of a leak that is over say nothing of the load.
@@ -83,7 +87,7 @@ pub(crate) fn passage(
             let lower = if before_now < age_hours {
                 outlook.gained_since(before_now)
             } else {
-                since_onset
+                since_onset + earlier.lower_than_onset(before_now)
             };
             hours
                 .peak
@@ -111,6 +115,54 @@ pub(crate) fn passage(
         }
     }
     weighted_quantiles(&mut times)
+}
+
+/// By how much the floor before the rise stood lower or higher than when it began: the teeth of a saw, or other loads.
+struct Earlier {
+    /// By half days back from the day before the rise.
+    halves: Vec<f64>,
+    /// Where they begin, in hours before now.
+    from: f64,
+}
+
+impl Earlier {
+    fn new(hours: &Hours, age_hours: f64, capacity: f64) -> Self {
+        let count = hours.floor.len();
+        let begun = (age_hours / 24.0).floor() as usize + 1;
+        let day = |back: usize| {
+            let begin = count.checked_sub(24 * (back + 1))?;
+            hours.floor.get(begin..begin + 24)
+        };
+        let mut halves = Vec::new();
+        if let Some(onset) = day(begun) {
+            let quiet = quiet_hours(&[onset]);
+            for back in begun..DAYS_BACK {
+                let Some(row) = day(back) else { break };
+                for half in [12..24, 0..12] {
+                    let lower: Vec<f64> = quiet
+                        .iter()
+                        .filter(|hour| half.contains(*hour))
+                        .filter_map(|hour| Some(onset.get(*hour)? - row.get(*hour)?))
+                        .collect();
+                    let lower = or(middle(&lower), 0.0);
+                    let counts = lower.abs() > LEVEL_SHARE * capacity;
+                    halves.push(if counts { lower } else { 0.0 });
+                }
+            }
+        }
+        Self {
+            halves,
+            from: 24.0 * begun as f64,
+        }
+    }
+
+    fn lower_than_onset(&self, before_now: f64) -> f64 {
+        if before_now < self.from {
+            return 0.0;
+        }
+        let half = ((before_now - self.from) / 12.0) as usize;
+        self.halves.get(half).copied().unwrap_or(0.0)
+    }
 }
 
 /// What a floor may rise into.

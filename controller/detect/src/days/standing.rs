@@ -291,8 +291,10 @@ impl Standing {
     }
 
     fn clear(&mut self, leak: &SlowLeak, view: &View<'_>, memory: &mut Memory) {
-        memory.spoil(quarter_start(leak.onset), quarter_start(view.number() + 1));
         self.pending = 0;
+        if !view.came_back_by_itself(leak) {
+            memory.spoil(quarter_start(leak.onset), quarter_start(view.number() + 1));
+        }
     }
 }
 
@@ -429,6 +431,22 @@ impl View<'_> {
         middle(&same) - or(middle(part(&series.floor, onset - DAY, onset)), 0.0)
     }
 
+    /// Whether the ports were given back without a boot and without a restart of the process: then this host does
+    /// such things, and they are usual.
+    fn came_back_by_itself(&self, leak: &SlowLeak) -> bool {
+        let series = self.series;
+        let newest = series.newest();
+        let since = quarter_start(leak.onset);
+        let restarts = leak.culprit.as_ref().map_or(&[][..], |culprit| {
+            self.evidence.owners.restarts_of(&culprit.name)
+        });
+        let floor = least(part(&series.floor, newest - 3, newest))
+            - self.usual_here(leak.onset - series.origin, newest);
+        floor < leak.base + RESET_SHARE * (leak.top - leak.base)
+            && !series.has_boot(leak.onset - series.origin, newest)
+            && restarts.iter().all(|restart| restart.at < since)
+    }
+
     /// No growth for a time that should have shown it.
     fn has_stalled(&self, leak: &SlowLeak) -> bool {
         let series = self.series;
@@ -467,7 +485,7 @@ impl View<'_> {
                 window,
             )
         };
-        gain < STALL_SHARE * leak.raised_slope * span as f64 / 4.0
+        gain < STALL_SHARE * leak.raised_slope.min(leak.slope) * span as f64 / 4.0
     }
 }
 
