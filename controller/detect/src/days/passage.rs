@@ -21,20 +21,26 @@ pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157,
 const SLOPE_ERROR_LEAST: f64 = 0.06;
 /// Inflation of the workload's noise.
 const NOISE_FACTOR: f64 = 0.6;
+/// The last quantile.
+const LAST_SHARE: f64 = 0.9;
 /// Days back whose floors are looked at, and from what share of capacity on another floor counts.
 const DAYS_BACK: usize = 28;
 const LEVEL_SHARE: f64 = 0.04;
-/// No noise of the table is higher.
-const NOISE_TOP: f64 = 4.5;
 /// Hours over which it is measured: a week.
 const NOISE_HOURS: i64 = 168;
 
 /// Hours from now until ports run out, for 10, 50 and 90 in a hundred; infinite when not within 45 days.
 pub(crate) type Passage = [f64; 3];
 
+/// A path of noise: its hours, and the greatest of each day.
+pub(crate) struct Path {
+    pub hours: Vec<f64>,
+    tops: Vec<f64>,
+}
+
 /// Standard normal noise, correlated from hour to hour; made once.
-pub(crate) fn noise() -> &'static [Vec<f64>] {
-    static TABLE: OnceLock<Vec<Vec<f64>>> = OnceLock::new();
+pub(crate) fn noise() -> &'static [Path] {
+    static TABLE: OnceLock<Vec<Path>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut state = 7u64;
         let mut normal = || (0..12).map(|_| uniform(&mut state)).sum::<f64>() - 6.0;
@@ -42,12 +48,14 @@ pub(crate) fn noise() -> &'static [Vec<f64>] {
         (0..PATHS)
             .map(|_| {
                 let mut value = normal();
-                (0..HOURS_MAX)
+                let hours: Vec<f64> = (0..HOURS_MAX)
                     .map(|_| {
                         value = NOISE_MEMORY * value + fresh * normal();
                         value
                     })
-                    .collect()
+                    .collect();
+                let tops = hours.chunks(24).map(greatest).collect();
+                Path { hours, tops }
             })
             .collect()
     })
@@ -64,7 +72,7 @@ fn uniform(state: &mut u64) -> f64 {
 
 /// When the floor's courses plus this host's peaks by hour of day and week meet capacity.
 pub(crate) fn passage(
-    series: &Series,
+    series: &Series<'_>,
     hours: &Hours,
     outlook: &Outlook,
     age_hours: f64,
@@ -95,26 +103,87 @@ pub(crate) fn passage(
                 .map_or(f64::NAN, |peak| peak + lower)
         })
         .collect();
-    let base = usual_peaks(&workload, hour_number(series), horizon);
-    let tops: Vec<f64> = base.chunks(24).map(greatest).collect();
-    let room = Room {
-        base: &base,
-        tops: &tops,
-        sigma: workload_noise(&workload, capacity),
-        capacity,
-    };
-    let mut times: Vec<(f64, f64)> =
+    let peaks = UsualPeaks::new(&workload, hour_number(series));
+    let sigma = workload_noise(&workload, capacity);
+    meetings(outlook, &peaks, horizon, (sigma, capacity))
+}
+
+/// One way that the rate, the slope and the workload may go.
+struct Walk<'a> {
+    course: &'a Course,
+    factor: f64,
+    path: &'a Path,
+    risen: f64,
+}
+
+impl Walk<'_> {
+    /// Goes on by a day over `base`, whose greatest is `top`; gives the hour in which it meets capacity.
+    fn day(
+        &mut self,
+        day: usize,
+        (base, top): (&[f64], f64),
+        (sigma, capacity): (f64, f64),
+    ) -> Option<usize> {
+        let rates = &self.course.rates;
+        let rate = self.factor * rates.get(day).or(rates.last()).unwrap_or(&0.0);
+        let risen = self.risen;
+        self.risen += 24.0 * rate;
+        let noise_top = self.path.tops.get(day).copied().unwrap_or(0.0);
+        if top + self.risen + noise_top * sigma < capacity {
+            return None;
+        }
+        let noise = self.path.hours.get(24 * day..)?;
+        base.iter()
+            .zip(noise)
+            .enumerate()
+            .find(|(hour, (base, noise))| {
+                *base + risen + rate * (*hour as f64 + 1.0) + sigma * *noise >= capacity
+            })
+            .map(|(hour, _)| hour)
+    }
+}
+
+/// Hours until capacity is met, for 10, 50 and 90 in a hundred of the walks by their weight.
+fn meetings(
+    outlook: &Outlook,
+    peaks: &UsualPeaks<'_>,
+    horizon: usize,
+    limits: (f64, f64),
+) -> Passage {
+    let mut walks: Vec<Walk<'_>> =
         Vec::with_capacity(outlook.courses.len() * PATHS * SLOPE_DEVIATES.len());
     for course in &outlook.courses {
         let error = course.error.hypot(SLOPE_ERROR_LEAST).min(0.6);
         for path in noise() {
-            for deviate in SLOPE_DEVIATES {
-                let reached = room.met(course, 1.0 + error * deviate, path);
-                times.push((reached, course.weight));
-            }
+            walks.extend(SLOPE_DEVIATES.map(|deviate| Walk {
+                course,
+                factor: 1.0 + error * deviate,
+                path,
+                risen: 0.0,
+            }));
         }
     }
-    weighted_quantiles(&mut times)
+    let whole: f64 = walks.iter().map(|walk| walk.course.weight).sum();
+    let mut times: Vec<(f64, f64)> = Vec::with_capacity(walks.len());
+    let mut met = 0.0;
+    for day in 0..horizon.div_ceil(24) {
+        let hours = 24 * day + 1..=horizon.min(24 * (day + 1));
+        let base: Vec<f64> = hours.map(|ahead| peaks.at(ahead as i64)).collect();
+        let top = greatest(&base);
+        walks.retain_mut(|walk| {
+            let Some(hour) = walk.day(day, (&base, top), limits) else {
+                return true;
+            };
+            times.push(((24 * day + hour) as f64 + 0.5, walk.course.weight));
+            met += walk.course.weight;
+            false
+        });
+        // Later ones are beyond the last quantile.
+        if met > LAST_SHARE * whole {
+            break;
+        }
+    }
+    weighted_quantiles(&mut times, whole)
 }
 
 /// By how much the floor before the rise stood lower or higher than when it began: the teeth of a saw, or other loads.
@@ -165,51 +234,10 @@ impl Earlier {
     }
 }
 
-/// What a floor may rise into.
-struct Room<'a> {
-    /// The usual peak of each hour ahead, and the greatest of each day.
-    base: &'a [f64],
-    tops: &'a [f64],
-    sigma: f64,
-    capacity: f64,
-}
-
-impl Room<'_> {
-    /// Hours until a course meets capacity.
-    fn met(&self, course: &Course, factor: f64, path: &[f64]) -> f64 {
-        let mut risen = 0.0;
-        let days = self.base.chunks(24).zip(path.chunks(24)).zip(self.tops);
-        for (day, ((base, noise), top)) in days.enumerate() {
-            let rate = factor
-                * course
-                    .rates
-                    .get(day)
-                    .or(course.rates.last())
-                    .unwrap_or(&0.0);
-            if top + risen + 24.0 * rate + NOISE_TOP * self.sigma >= self.capacity {
-                let met = base
-                    .iter()
-                    .zip(noise)
-                    .enumerate()
-                    .find(|(hour, (base, noise))| {
-                        *base + risen + rate * (*hour as f64 + 1.0) + self.sigma * *noise
-                            >= self.capacity
-                    });
-                if let Some((hour, _)) = met {
-                    return (24 * day + hour) as f64 + 0.5;
-                }
-            }
-            risen += 24.0 * rate;
-        }
-        f64::INFINITY
-    }
-}
-
 /// 10, 50 and 90 in a hundred of times with their weights.
-fn weighted_quantiles(times: &mut [(f64, f64)]) -> Passage {
+fn weighted_quantiles(times: &mut [(f64, f64)], whole: f64) -> Passage {
     times.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let whole: f64 = times.iter().map(|(_, weight)| weight).sum();
-    [0.1, 0.5, 0.9].map(|share| {
+    [0.1, 0.5, LAST_SHARE].map(|share| {
         let mut sum = 0.0;
         let found = times.iter().find(|(_, weight)| {
             sum += weight;
@@ -229,46 +257,63 @@ pub(crate) fn quantiles(times: &mut [f64]) -> Passage {
 }
 
 /// Number of the hour that begins now, since the Unix epoch.
-pub(super) fn hour_number(series: &Series) -> i64 {
+pub(super) fn hour_number(series: &Series<'_>) -> i64 {
     quarter_start(series.origin + series.newest() + 1)
         .unix_ms()
         .div_euclid(HOUR_MS)
 }
 
-/// The peak that each hour ahead usually has: the median of the same hour in the weeks and on like days before.
-fn usual_peaks(workload: &[f64], now: i64, horizon: usize) -> Vec<f64> {
-    let count = workload.len() as i64;
-    let fallback = or(middle(part(workload, count - 24, count - 1)), 0.0);
-    let mut known: Vec<f64> = Vec::with_capacity(8);
-    (1..=horizon as i64)
-        .map(|ahead| {
-            let value = |back: i64| {
-                let position = count - 1 + ahead - back;
-                let found = usize::try_from(position)
-                    .ok()
-                    .and_then(|position| workload.get(position));
-                found
-                    .copied()
-                    .filter(|value| back >= ahead && !value.is_nan())
-            };
-            known.clear();
-            known.extend([168, 336].into_iter().filter_map(value));
-            let whole_days = (ahead + 23) / 24 * 24;
-            let hour = now + ahead - 1;
-            for days in 0..4 {
-                let back = whole_days + 24 * days;
-                if is_weekend(hour - back) == is_weekend(hour) {
-                    known.extend(value(back));
-                }
+/// The peak that an hour ahead usually has: the median of the same hour in the weeks and on like days before.
+struct UsualPeaks<'a> {
+    workload: &'a [f64],
+    /// Number of the hour that begins now.
+    now: i64,
+    fallback: f64,
+}
+
+impl<'a> UsualPeaks<'a> {
+    fn new(workload: &'a [f64], now: i64) -> Self {
+        let count = workload.len() as i64;
+        Self {
+            workload,
+            now,
+            fallback: or(middle(part(workload, count - 24, count - 1)), 0.0),
+        }
+    }
+
+    /// The peak of the hour `ahead`, 1 being the one that begins now.
+    fn at(&self, ahead: i64) -> f64 {
+        let count = self.workload.len() as i64;
+        let value = |back: i64| {
+            let position = usize::try_from(count - 1 + ahead - back).ok()?;
+            let found = self.workload.get(position).copied();
+            found.filter(|value| back >= ahead && !value.is_nan())
+        };
+        let mut known = [0.0; 7];
+        let mut filled = 0;
+        let mut take = |value: Option<f64>| {
+            if let Some((slot, value)) = known.get_mut(filled).zip(value) {
+                *slot = value;
+                filled += 1;
             }
-            if ahead > 168 {
-                known.extend(value((ahead + 167) / 168 * 168));
+        };
+        take(value(168));
+        take(value(336));
+        let whole_days = (ahead + 23) / 24 * 24;
+        let hour = self.now + ahead - 1;
+        for days in 0..4 {
+            let back = whole_days + 24 * days;
+            if is_weekend(hour - back) == is_weekend(hour) {
+                take(value(back));
             }
-            median(&mut known)
-                .or_else(|| value(whole_days))
-                .unwrap_or(fallback)
-        })
-        .collect()
+        }
+        if ahead > 168 {
+            take(value((ahead + 167) / 168 * 168));
+        }
+        median(known.get_mut(..filled).unwrap_or_default())
+            .or_else(|| value(whole_days))
+            .unwrap_or(self.fallback)
+    }
 }
 
 /// How much the daily peaks differ from those of a day before: hours in the upper quarter of the last days tell, as

@@ -21,7 +21,7 @@ pub(crate) struct Hours {
 }
 
 impl Hours {
-    pub(crate) fn new(series: &Series) -> Self {
+    pub(crate) fn new(series: &Series<'_>) -> Self {
         let skipped = series.floor.len() % 4;
         let whole = |values: &[f64], reduce: fn(&[f64]) -> f64| {
             values
@@ -33,7 +33,7 @@ impl Hours {
         };
         Self {
             floor: whole(&series.floor, least),
-            peak: whole(&series.peak, greatest),
+            peak: whole(series.peak(), greatest),
         }
     }
 }
@@ -128,7 +128,7 @@ fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {
 }
 
 /// The slope of a rise younger than 30 h: a robust line through its quarter hours, net of the same times before.
-pub(crate) fn slope_short(series: &Series, onset: i64) -> Option<f64> {
+pub(crate) fn slope_short(series: &Series<'_>, onset: i64) -> Option<f64> {
     let newest = series.newest();
     let length = (newest - onset).clamp(8, 120);
     let from = newest - length + 1;
