@@ -240,6 +240,11 @@ impl Replayed {
     }
 
     fn change(&mut self, host: &str, now: Timestamp) -> Option<VerdictLine> {
+        // Most hosts are calm at most ticks, and the words for that are told to nobody.
+        let was_calm = self.told.as_ref().is_none_or(|told| !told.alert);
+        if was_calm && self.detector.spaces().all(|(_, space)| space.is_calm()) {
+            return None;
+        }
         let forecast = soonest(&self.detector, now)?;
         let line = verdict(host, now, &forecast);
         let is_new = match &self.told {

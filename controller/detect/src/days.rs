@@ -5,10 +5,12 @@
 mod doubts;
 mod load;
 mod onset;
+mod outlook;
 mod passage;
 mod refusal;
 mod restarts;
 mod series;
+mod slope;
 mod staircase;
 mod standing;
 

@@ -175,6 +175,16 @@ impl SpaceDetector {
         }
     }
 
+    /// Whether nothing says that its ports run out: then a forecast has no date.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.saturation.began().is_none()
+            && self.leak.raised().is_none()
+            && self.days.raised().is_none()
+            && self.days.growing().is_none()
+            && self.churn.raised().is_none()
+    }
+
     /// What is known at `now` on the controller's clock.
     #[must_use]
     pub fn forecast(&self, now: Timestamp) -> Forecast {

@@ -65,7 +65,11 @@ impl<const F: usize> Ring<F> {
 
     /// Takes `values` into the block of `at`. Says whether there was room: blocks older than the ring are refused.
     pub(crate) fn merge(&mut self, at: Timestamp, values: [Option<u32>; F]) -> bool {
-        let block = self.block_of(at);
+        self.merge_block(self.block_of(at), values)
+    }
+
+    /// Takes `values` into the block numbered `block`, as [`Self::merge`].
+    pub(crate) fn merge_block(&mut self, block: i64, values: [Option<u32>; F]) -> bool {
         let Some(cell) = self.cell_mut(block) else {
             return false;
         };
@@ -89,7 +93,7 @@ impl<const F: usize> Ring<F> {
     fn cell_mut(&mut self, block: i64) -> Option<usize> {
         let Some(newest) = self.newest() else {
             self.first = block;
-            self.push_newer();
+            self.push_newer(1);
             return Some(0);
         };
         if block > newest {
@@ -97,12 +101,10 @@ impl<const F: usize> Ring<F> {
             if ahead >= self.slots {
                 self.cells.clear();
                 self.first = block;
-                self.push_newer();
+                self.push_newer(1);
                 return Some(0);
             }
-            for _ in 0..ahead {
-                self.push_newer();
-            }
+            self.push_newer(ahead);
             return Some(self.cells.len() - 1);
         }
         let behind = usize::try_from(newest.saturating_sub(block)).unwrap_or(usize::MAX);
@@ -117,13 +119,17 @@ impl<const F: usize> Ring<F> {
         Some(self.cells.len() - 1 - behind)
     }
 
-    fn push_newer(&mut self) {
-        if self.cells.len() >= self.slots {
-            self.cells.pop_front();
-            self.first = self.first.saturating_add(1);
+    /// Adds `count` empty blocks; the oldest make room.
+    fn push_newer(&mut self, count: usize) {
+        let over = (self.cells.len() + count).saturating_sub(self.slots);
+        if over > 0 {
+            self.cells.drain(..over);
+            self.first = self.first.saturating_add(over as i64);
         }
-        self.reserve();
-        self.cells.push_back([NOTHING; F]);
+        for _ in 0..count {
+            self.reserve();
+            self.cells.push_back([NOTHING; F]);
+        }
     }
 
     fn reserve(&mut self) {
@@ -169,10 +175,17 @@ impl<const F: usize> Ring<F> {
 
     /// What the blocks `from..=to` hold of `field`, oldest first, empty ones left out.
     pub(crate) fn over(&self, from: i64, to: i64, field: usize) -> impl Iterator<Item = f64> + '_ {
-        // Of an empty ring the range is empty.
-        let oldest = self.oldest().unwrap_or(1);
-        let newest = self.newest().unwrap_or(0);
-        (from.max(oldest)..=to.min(newest)).filter_map(move |block| self.get(block, field))
+        let held = self.cells.len() as i64;
+        let begin = from.saturating_sub(self.first).clamp(0, held);
+        let end = to
+            .saturating_sub(self.first)
+            .saturating_add(1)
+            .clamp(begin, held);
+        self.cells
+            .range(begin as usize..end as usize)
+            .filter_map(move |cell| cell.get(field).copied())
+            .filter(|value| *value != NOTHING)
+            .map(f64::from)
     }
 
     /// Bytes on the heap.

@@ -2,6 +2,9 @@
 //!
 //! Knows nothing of ports. Missing values are left out by the caller.
 
+/// Up to as many values are sorted sooner than selected from.
+const SMALL: usize = 16;
+
 /// The middle value; the mean of the two middle ones of an even count. `None` of nothing.
 pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     if values.is_empty() {
@@ -9,6 +12,16 @@ pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     }
     let middle = values.len() / 2;
     let is_odd = values.len() % 2 == 1;
+    if values.len() <= SMALL {
+        values.sort_unstable_by(f64::total_cmp);
+        let upper = values.get(middle).copied()?;
+        let lower = values.get(middle.saturating_sub(1)).copied()?;
+        return Some(if is_odd {
+            upper
+        } else {
+            f64::midpoint(lower, upper)
+        });
+    }
     let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let upper = *upper;
     if is_odd {

@@ -5,7 +5,12 @@ use tidemark_model::Timestamp;
 /// `10800` as `10,800`.
 pub(crate) fn count(value: f64) -> String {
     let rounded = value.round();
-    let digits = format!("{:.0}", rounded.abs());
+    // Formatting a whole number costs a tenth of formatting a fraction.
+    let digits = if rounded.abs() < 1e15 {
+        (rounded.abs() as u64).to_string()
+    } else {
+        format!("{:.0}", rounded.abs())
+    };
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
     if rounded < 0.0 {
         text.push('-');

@@ -9,10 +9,10 @@ const BEND_WAIT: f64 = 0.75;
 /// A rise whose last day brought less than this share of the day before flattens.
 const DAY_GAIN_SHARE: f64 = 0.7;
 /// A parabola counts as bent at this many standard errors.
-const BEND_ERRORS: f64 = 1.5;
+const BEND_ERRORS: f64 = 1.0;
 
 /// Whether the rise since `onset` flattens, and there is time to wait and see.
-pub(crate) fn flattens(series: &Series, onset: i64, hours_ahead: f64) -> bool {
+pub(crate) fn flattens(series: &Series<'_>, onset: i64, hours_ahead: f64) -> bool {
     let newest = series.newest();
     let length = newest - onset;
     let age = length as f64 / 4.0;
@@ -56,14 +56,14 @@ pub(crate) fn flattens(series: &Series, onset: i64, hours_ahead: f64) -> bool {
     if points.len() < 8 || curve.square >= -BEND_ERRORS * curve.square_error {
         return false;
     }
-    let top = greatest(part(&series.peak, newest - DAY + 1, newest));
+    let top = greatest(part(series.peak(), newest - DAY + 1, newest));
     curve
         .top_after(1.0)
         .is_some_and(|summit| summit - last < series.capacity - top)
 }
 
 /// Median gain of the day that ends at `end` over the day before.
-fn day_gain(series: &Series, end: i64) -> f64 {
+fn day_gain(series: &Series<'_>, end: i64) -> f64 {
     let gains: Vec<f64> = (end - DAY + 1..=end)
         .map(|position| series.floor_at(position) - series.floor_at(position - DAY))
         .collect();
@@ -71,7 +71,7 @@ fn day_gain(series: &Series, end: i64) -> f64 {
 }
 
 /// Whether a rise of `gain` since `onset` is more than this host ever did before, over as long.
-pub(crate) fn is_unusual(series: &Series, onset: i64, gain: f64, block_hours: f64) -> bool {
+pub(crate) fn is_unusual(series: &Series<'_>, onset: i64, gain: f64, block_hours: f64) -> bool {
     let newest = series.newest();
     if block_hours < 24.0 {
         if onset - DAY < DAY {

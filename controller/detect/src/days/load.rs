@@ -28,7 +28,7 @@ const WEEKS_UP_SHARE: f64 = 0.85;
 const AHEAD_MAX_HOURS: f64 = 264.0;
 /// ... and neither is one further ahead than this share of the days that are looked at, as load comes in waves of weeks,
 /// unless it is as near as this.
-const AHEAD_SHARE: f64 = 0.5;
+const AHEAD_SHARE: f64 = 0.4;
 const AHEAD_ALWAYS_HOURS: f64 = 72.0;
 /// Longest look ahead, in days.
 const HORIZON_DAYS: usize = 45;
@@ -66,7 +66,7 @@ impl Growing {
     }
 
     /// Weighs a series at a whole hour.
-    pub(crate) fn check(&mut self, series: &Series, owners: &Owners, is_saturated: bool) {
+    pub(crate) fn check(&mut self, series: &Series<'_>, owners: &Owners, is_saturated: bool) {
         match (find(series, owners), self.raised.is_some()) {
             (Some(growth), true) => {
                 self.disagreed = 0;
@@ -99,10 +99,10 @@ impl Growing {
     }
 }
 
-fn find(series: &Series, owners: &Owners) -> Option<LoadGrowth> {
+fn find(series: &Series<'_>, owners: &Owners) -> Option<LoadGrowth> {
     let newest = series.newest();
-    let today = part(&series.peak, newest - DAY + 1, newest);
-    if or(greatest(today), 0.0) < PEAK_SHARE * series.capacity || missing(today) > 0.5 {
+    let today = series.peaks_of_today();
+    if or(greatest(&today), 0.0) < PEAK_SHARE * series.capacity || missing(&today) > 0.5 {
         return None;
     }
     // Days before and in a leak tell nothing of the load after it.
@@ -128,10 +128,10 @@ fn daily(values: &[f64], newest: i64, days: i64) -> Vec<f64> {
         .collect()
 }
 
-fn find_over(series: &Series, owners: &Owners, days: i64) -> Option<LoadGrowth> {
+fn find_over(series: &Series<'_>, owners: &Owners, days: i64) -> Option<LoadGrowth> {
     let newest = series.newest();
     let capacity = series.capacity;
-    let peaks = daily(&series.peak, newest, days);
+    let peaks = daily(series.peak(), newest, days);
     let points: Vec<(f64, f64)> = peaks
         .iter()
         .enumerate()
@@ -271,8 +271,8 @@ fn thirds(values: &[f64]) -> Option<[f64; 3]> {
 }
 
 /// Load that grows leaves more TIME_WAIT behind, at least half as much more as the peaks.
-fn time_wait_agrees(series: &Series, days: i64, growth: f64) -> bool {
-    let values: Vec<f64> = daily(&series.time_wait, series.newest(), days)
+fn time_wait_agrees(series: &Series<'_>, days: i64, growth: f64) -> bool {
+    let values: Vec<f64> = daily(series.time_wait(), series.newest(), days)
         .into_iter()
         .filter(|value| !value.is_nan())
         .map(|value| value.max(1.0))
@@ -281,10 +281,10 @@ fn time_wait_agrees(series: &Series, days: i64, growth: f64) -> bool {
 }
 
 /// Position of the greatest peak of the last day.
-fn peak_position(series: &Series) -> Option<i64> {
+fn peak_position(series: &Series<'_>) -> Option<i64> {
     let newest = series.newest();
     let from = (newest - DAY + 1).max(0);
-    part(&series.peak, from, newest)
+    part(series.peak(), from, newest)
         .iter()
         .enumerate()
         .filter(|(_, peak)| !peak.is_nan())
@@ -293,12 +293,12 @@ fn peak_position(series: &Series) -> Option<i64> {
 }
 
 /// Whether the peak stands out by its TIME_WAIT.
-fn is_storm(series: &Series, peak_at: i64) -> bool {
+fn is_storm(series: &Series<'_>, peak_at: i64) -> bool {
     let newest = series.newest();
     let day = |values: &[f64]| middle(part(values, newest - DAY + 1, newest));
     let at_peak = |values: &[f64]| or(greatest(part(values, peak_at, peak_at)), 0.0);
-    let time_wait = at_peak(&series.time_wait) - or(day(&series.time_wait), 0.0);
-    time_wait > 0.5 * (at_peak(&series.peak) - or(day(&series.peak), 0.0))
+    let time_wait = at_peak(series.time_wait()) - or(day(series.time_wait()), 0.0);
+    time_wait > 0.5 * (at_peak(series.peak()) - or(day(series.peak()), 0.0))
 }
 
 /// Days until a daily peak meets capacity: 10, 50 and 90 in a hundred. Storms grow by a fixed number a day, load by a
@@ -313,19 +313,20 @@ fn days_ahead(
     for path in passage::noise() {
         for deviate in passage::SLOPE_DEVIATES {
             let gain = slope * (1.0 + error * deviate);
-            let reached =
-                path.iter()
-                    .step_by(24)
-                    .take(HORIZON_DAYS)
-                    .enumerate()
-                    .find(|(day, noise)| {
-                        let ahead = *day as f64 + 1.0;
-                        let peak = match base {
-                            None => level + gain * ahead,
-                            Some(base) => level * (gain / base * ahead).exp(),
-                        };
-                        peak + scatter * *noise >= capacity
-                    });
+            let reached = path
+                .hours
+                .iter()
+                .step_by(24)
+                .take(HORIZON_DAYS)
+                .enumerate()
+                .find(|(day, noise)| {
+                    let ahead = *day as f64 + 1.0;
+                    let peak = match base {
+                        None => level + gain * ahead,
+                        Some(base) => level * (gain / base * ahead).exp(),
+                    };
+                    peak + scatter * *noise >= capacity
+                });
             times.push(reached.map_or(f64::INFINITY, |(day, _)| day as f64 + 1.0));
         }
     }

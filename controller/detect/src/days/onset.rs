@@ -5,7 +5,7 @@ use crate::days::staircase::{Climb, net_of, profile};
 use crate::stats::theil_sen;
 
 /// Where the line of a climb meets the level before it: the position at which the leak began.
-pub(crate) fn onset(series: &Series, climb: &Climb) -> i64 {
+pub(crate) fn onset(series: &Series<'_>, climb: &Climb) -> i64 {
     let newest = series.newest();
     let settled = series.settled_from();
     if climb.block_hours >= 24.0 {
@@ -67,7 +67,7 @@ fn meeting_point(values: &[f64], level: f64) -> Option<f64> {
 }
 
 /// The kink of a line that is flat and then rises, through the trailing daily floor in steps of six hours.
-fn onset_by_kink(series: &Series) -> Option<i64> {
+fn onset_by_kink(series: &Series<'_>) -> Option<i64> {
     let newest = series.newest();
     let count = ((newest + 1) / 24 - 3).clamp(0, 84);
     let floors: Vec<(i64, f64)> = (0..count)

@@ -4,7 +4,9 @@
 
 use std::sync::OnceLock;
 
-use crate::days::series::{DAY, Series, greatest, least, middle, or, part, quarter_start, spread};
+use crate::days::outlook::{Course, Outlook};
+use crate::days::series::{Series, greatest, middle, or, part, quarter_start, spread};
+use crate::days::slope::{Hours, is_weekend, quiet_hours};
 use crate::memory::HOUR_MS;
 use crate::stats::median;
 
@@ -15,29 +17,30 @@ const HOURS_MAX: usize = 24 * 45;
 const NOISE_MEMORY: f64 = 0.97;
 /// Mid-quantiles of a normal distribution in eight parts: how the slope is varied.
 pub(crate) const SLOPE_DEVIATES: [f64; 8] = [-1.53, -0.89, -0.49, -0.157, 0.157, 0.49, 0.89, 1.53];
-/// Slopes change more than their scatter tells: least relative uncertainty, and inflation of the whole.
-const SLOPE_ERROR_LEAST: f64 = 0.07;
-const SLOPE_ERROR_FACTOR: f64 = 1.15;
+/// Slopes change more than their scatter tells: least relative uncertainty of a course.
+const SLOPE_ERROR_LEAST: f64 = 0.06;
 /// Inflation of the workload's noise.
 const NOISE_FACTOR: f64 = 0.6;
-/// How many days back usual ones are looked for when the slope of a young rise is measured.
-const SHORT_DAYS: i64 = 14;
+/// The last quantile.
+const LAST_SHARE: f64 = 0.9;
+/// Days back whose floors are looked at, and from what share of capacity on another floor counts.
+const DAYS_BACK: usize = 28;
+const LEVEL_SHARE: f64 = 0.04;
 /// Hours over which it is measured: a week.
 const NOISE_HOURS: i64 = 168;
-
-/// A slope in ports an hour with its standard error.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Slope {
-    pub value: f64,
-    pub error: f64,
-}
 
 /// Hours from now until ports run out, for 10, 50 and 90 in a hundred; infinite when not within 45 days.
 pub(crate) type Passage = [f64; 3];
 
+/// A path of noise: its hours, and the greatest of each day.
+pub(crate) struct Path {
+    pub hours: Vec<f64>,
+    tops: Vec<f64>,
+}
+
 /// Standard normal noise, correlated from hour to hour; made once.
-pub(crate) fn noise() -> &'static [Vec<f64>] {
-    static TABLE: OnceLock<Vec<Vec<f64>>> = OnceLock::new();
+pub(crate) fn noise() -> &'static [Path] {
+    static TABLE: OnceLock<Vec<Path>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut state = 7u64;
         let mut normal = || (0..12).map(|_| uniform(&mut state)).sum::<f64>() - 6.0;
@@ -45,12 +48,14 @@ pub(crate) fn noise() -> &'static [Vec<f64>] {
         (0..PATHS)
             .map(|_| {
                 let mut value = normal();
-                (0..HOURS_MAX)
+                let hours: Vec<f64> = (0..HOURS_MAX)
                     .map(|_| {
                         value = NOISE_MEMORY * value + fresh * normal();
                         value
                     })
-                    .collect()
+                    .collect();
+                let tops = hours.chunks(24).map(greatest).collect();
+                Path { hours, tops }
             })
             .collect()
     })
@@ -65,160 +70,181 @@ fn uniform(state: &mut u64) -> f64 {
     ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Floors and peaks by hour, the last being the hour that ends now.
-pub(crate) struct Hours {
-    floor: Vec<f64>,
-    peak: Vec<f64>,
-}
-
-impl Hours {
-    pub(crate) fn new(series: &Series) -> Self {
-        let skipped = series.floor.len() % 4;
-        let whole = |values: &[f64], reduce: fn(&[f64]) -> f64| {
-            values
-                .get(skipped..)
-                .unwrap_or_default()
-                .chunks(4)
-                .map(reduce)
-                .collect()
-        };
-        Self {
-            floor: whole(&series.floor, least),
-            peak: whole(&series.peak, greatest),
-        }
-    }
-}
-
-/// The slope by differences at lags of whole days over the quiet hours; `fallback` while the rise is younger.
-pub(crate) fn slope(hours: &Hours, age_hours: f64, fallback: f64) -> Slope {
-    let unsure = Slope {
-        value: fallback,
-        error: 0.15 * fallback.abs(),
-    };
-    if age_hours < 30.0 {
-        return unsure;
-    }
-    let count = hours.floor.len();
-    let days = (0.6 * age_hours / 24.0)
-        .round()
-        .clamp(2.0, 10.0)
-        .min(((age_hours + 2.0) / 24.0).floor())
-        .min((count / 24) as f64 - 1.0);
-    if days < 1.0 {
-        return unsure;
-    }
-    let days = days as usize;
-    let begin = count - 24 * (days + 1);
-    // Floors of before the rise are another level, perhaps that of the leak before it.
-    let onset = count.saturating_sub(age_hours as usize);
-    let newest: Vec<f64> = (begin..count)
-        .map(|hour| match hours.floor.get(hour) {
-            Some(floor) if hour >= onset => *floor,
-            Some(_) | None => f64::NAN,
-        })
-        .collect();
-    let rows: Vec<&[f64]> = newest.chunks(24).collect();
-    let quiet = quiet_hours(&rows);
-    let mut differences: Vec<(f64, f64)> = Vec::new();
-    for lag in 1..=days {
-        for (early, late) in rows.iter().zip(rows.iter().skip(lag)) {
-            let rises: Vec<f64> = quiet
-                .iter()
-                .filter_map(|hour| Some(late.get(*hour)? - early.get(*hour)?))
-                .collect();
-            let rise = middle(&rises);
-            if !rise.is_nan() {
-                differences.push((rise / lag as f64 / 24.0, lag as f64));
-            }
-        }
-    }
-    let Some(value) = weighted_median(&mut differences) else {
-        return unsure;
-    };
-    let daily: Vec<f64> = differences
-        .iter()
-        .filter(|(_, lag)| *lag < 1.5)
-        .map(|(rise, _)| *rise)
-        .collect();
-    let error = if daily.len() > 1 {
-        1.25 * or(spread(&daily), 0.0) / (daily.len() as f64).sqrt()
-    } else {
-        0.25 * value.abs()
-    };
-    Slope { value, error }
-}
-
-/// The dozen hours of the day with the lowest floors, relative to their day.
-fn quiet_hours(rows: &[&[f64]]) -> Vec<usize> {
-    let medians: Vec<f64> = rows.iter().map(|row| middle(row)).collect();
-    let mut levels: Vec<(usize, f64)> = (0..24)
-        .map(|hour| {
-            let column: Vec<f64> = rows
-                .iter()
-                .zip(&medians)
-                .filter_map(|(row, median)| Some(row.get(hour)? - median))
-                .collect();
-            (hour, or(middle(&column), f64::INFINITY))
-        })
-        .collect();
-    levels.sort_by(|one, other| one.1.total_cmp(&other.1));
-    levels.into_iter().take(12).map(|(hour, _)| hour).collect()
-}
-
-fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {
-    values.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
-    let mut sum = 0.0;
-    values
-        .iter()
-        .find(|(_, weight)| {
-            sum += weight;
-            sum >= half
-        })
-        .map(|(value, _)| *value)
-}
-
-/// When the floor's line plus this host's peaks by hour of day and week meets capacity.
-pub(crate) fn passage(series: &Series, hours: &Hours, slope: Slope, age_hours: f64) -> Passage {
+/// When the floor's courses plus this host's peaks by hour of day and week meet capacity.
+pub(crate) fn passage(
+    series: &Series<'_>,
+    hours: &Hours,
+    outlook: &Outlook,
+    age_hours: f64,
+) -> Passage {
     let capacity = series.capacity;
     let count = hours.peak.len() as i64;
     let skipped = series.floor.len() as i64 - 4 * count;
     let recent_top = or(greatest(part(&hours.peak, count - 24, count - 1)), 0.0);
-    let rough = ((capacity - recent_top) / slope.value.max(1e-6)).max(1.0);
+    let rough = ((capacity - recent_top) / outlook.rate().max(1e-6)).max(1.0);
     let horizon = (2.2 * rough + 60.0).clamp(30.0, HOURS_MAX as f64) as usize;
+    let since_onset = outlook.gained_since(age_hours);
+    let earlier = Earlier::new(hours, age_hours, capacity);
     let workload: Vec<f64> = (0..count)
         .map(|hour| {
             // Peaks of a leak that is over say nothing of the load.
             if series.is_spoilt(skipped + 4 * hour + 3) {
                 return f64::NAN;
             }
-            let before_now = (hour - count + 1) as f64;
-            let leaked = slope.value * ((before_now + age_hours).max(0.0) - age_hours);
+            let before_now = (count - 1 - hour) as f64;
+            let lower = if before_now < age_hours {
+                outlook.gained_since(before_now)
+            } else {
+                since_onset + earlier.lower_than_onset(before_now)
+            };
             hours
                 .peak
                 .get(hour as usize)
-                .map_or(f64::NAN, |peak| peak - leaked)
+                .map_or(f64::NAN, |peak| peak + lower)
         })
         .collect();
-    let base = usual_peaks(&workload, hour_number(series), horizon);
+    let peaks = UsualPeaks::new(&workload, hour_number(series));
     let sigma = workload_noise(&workload, capacity);
-    let error = (slope.error / slope.value.max(1e-6)).hypot(SLOPE_ERROR_LEAST);
-    let error = (SLOPE_ERROR_FACTOR * error).min(0.6);
-    let mut times: Vec<f64> = Vec::with_capacity(PATHS * SLOPE_DEVIATES.len());
-    for path in noise() {
-        for deviate in SLOPE_DEVIATES {
-            let gain = slope.value * (1.0 + error * deviate);
-            let reached = base
-                .iter()
-                .zip(path)
-                .enumerate()
-                .find(|(hour, (base, noise))| {
-                    *base + gain * (*hour as f64 + 1.0) + sigma * *noise >= capacity
-                });
-            times.push(reached.map_or(f64::INFINITY, |(hour, _)| hour as f64 + 0.5));
+    meetings(outlook, &peaks, horizon, (sigma, capacity))
+}
+
+/// One way that the rate, the slope and the workload may go.
+struct Walk<'a> {
+    course: &'a Course,
+    factor: f64,
+    path: &'a Path,
+    risen: f64,
+}
+
+impl Walk<'_> {
+    /// Goes on by a day over `base`, whose greatest is `top`; gives the hour in which it meets capacity.
+    fn day(
+        &mut self,
+        day: usize,
+        (base, top): (&[f64], f64),
+        (sigma, capacity): (f64, f64),
+    ) -> Option<usize> {
+        let rates = &self.course.rates;
+        let rate = self.factor * rates.get(day).or(rates.last()).unwrap_or(&0.0);
+        let risen = self.risen;
+        self.risen += 24.0 * rate;
+        let noise_top = self.path.tops.get(day).copied().unwrap_or(0.0);
+        if top + self.risen + noise_top * sigma < capacity {
+            return None;
+        }
+        let noise = self.path.hours.get(24 * day..)?;
+        base.iter()
+            .zip(noise)
+            .enumerate()
+            .find(|(hour, (base, noise))| {
+                *base + risen + rate * (*hour as f64 + 1.0) + sigma * *noise >= capacity
+            })
+            .map(|(hour, _)| hour)
+    }
+}
+
+/// Hours until capacity is met, for 10, 50 and 90 in a hundred of the walks by their weight.
+fn meetings(
+    outlook: &Outlook,
+    peaks: &UsualPeaks<'_>,
+    horizon: usize,
+    limits: (f64, f64),
+) -> Passage {
+    let mut walks: Vec<Walk<'_>> =
+        Vec::with_capacity(outlook.courses.len() * PATHS * SLOPE_DEVIATES.len());
+    for course in &outlook.courses {
+        let error = course.error.hypot(SLOPE_ERROR_LEAST).min(0.6);
+        for path in noise() {
+            walks.extend(SLOPE_DEVIATES.map(|deviate| Walk {
+                course,
+                factor: 1.0 + error * deviate,
+                path,
+                risen: 0.0,
+            }));
         }
     }
-    quantiles(&mut times)
+    let whole: f64 = walks.iter().map(|walk| walk.course.weight).sum();
+    let mut times: Vec<(f64, f64)> = Vec::with_capacity(walks.len());
+    let mut met = 0.0;
+    for day in 0..horizon.div_ceil(24) {
+        let hours = 24 * day + 1..=horizon.min(24 * (day + 1));
+        let base: Vec<f64> = hours.map(|ahead| peaks.at(ahead as i64)).collect();
+        let top = greatest(&base);
+        walks.retain_mut(|walk| {
+            let Some(hour) = walk.day(day, (&base, top), limits) else {
+                return true;
+            };
+            times.push(((24 * day + hour) as f64 + 0.5, walk.course.weight));
+            met += walk.course.weight;
+            false
+        });
+        // Later ones are beyond the last quantile.
+        if met > LAST_SHARE * whole {
+            break;
+        }
+    }
+    weighted_quantiles(&mut times, whole)
+}
+
+/// By how much the floor before the rise stood lower or higher than when it began: the teeth of a saw, or other loads.
+struct Earlier {
+    /// By half days back from the day before the rise.
+    halves: Vec<f64>,
+    /// Where they begin, in hours before now.
+    from: f64,
+}
+
+impl Earlier {
+    fn new(hours: &Hours, age_hours: f64, capacity: f64) -> Self {
+        let count = hours.floor.len();
+        let begun = (age_hours / 24.0).floor() as usize + 1;
+        let day = |back: usize| {
+            let begin = count.checked_sub(24 * (back + 1))?;
+            hours.floor.get(begin..begin + 24)
+        };
+        let mut halves = Vec::new();
+        if let Some(onset) = day(begun) {
+            let quiet = quiet_hours(&[onset]);
+            for back in begun..DAYS_BACK {
+                let Some(row) = day(back) else { break };
+                for half in [12..24, 0..12] {
+                    let lower: Vec<f64> = quiet
+                        .iter()
+                        .filter(|hour| half.contains(*hour))
+                        .filter_map(|hour| Some(onset.get(*hour)? - row.get(*hour)?))
+                        .collect();
+                    let lower = or(middle(&lower), 0.0);
+                    let counts = lower.abs() > LEVEL_SHARE * capacity;
+                    halves.push(if counts { lower } else { 0.0 });
+                }
+            }
+        }
+        Self {
+            halves,
+            from: 24.0 * begun as f64,
+        }
+    }
+
+    fn lower_than_onset(&self, before_now: f64) -> f64 {
+        if before_now < self.from {
+            return 0.0;
+        }
+        let half = ((before_now - self.from) / 12.0) as usize;
+        self.halves.get(half).copied().unwrap_or(0.0)
+    }
+}
+
+/// 10, 50 and 90 in a hundred of times with their weights.
+fn weighted_quantiles(times: &mut [(f64, f64)], whole: f64) -> Passage {
+    times.sort_by(|one, other| one.0.total_cmp(&other.0));
+    [0.1, 0.5, LAST_SHARE].map(|share| {
+        let mut sum = 0.0;
+        let found = times.iter().find(|(_, weight)| {
+            sum += weight;
+            sum >= share * whole
+        });
+        found.map_or(f64::INFINITY, |(time, _)| *time)
+    })
 }
 
 /// 10, 50 and 90 in a hundred of `times`; infinite of nothing.
@@ -231,51 +257,63 @@ pub(crate) fn quantiles(times: &mut [f64]) -> Passage {
 }
 
 /// Number of the hour that begins now, since the Unix epoch.
-fn hour_number(series: &Series) -> i64 {
+pub(super) fn hour_number(series: &Series<'_>) -> i64 {
     quarter_start(series.origin + series.newest() + 1)
         .unix_ms()
         .div_euclid(HOUR_MS)
 }
 
-/// The Unix epoch was a Thursday; 5 and 6 are Saturday and Sunday.
-const fn is_weekend(hour: i64) -> bool {
-    (hour.div_euclid(24) + 3).rem_euclid(7) >= 5
+/// The peak that an hour ahead usually has: the median of the same hour in the weeks and on like days before.
+struct UsualPeaks<'a> {
+    workload: &'a [f64],
+    /// Number of the hour that begins now.
+    now: i64,
+    fallback: f64,
 }
 
-/// The peak that each hour ahead usually has: the median of the same hour in the weeks and on like days before.
-fn usual_peaks(workload: &[f64], now: i64, horizon: usize) -> Vec<f64> {
-    let count = workload.len() as i64;
-    let fallback = or(middle(part(workload, count - 24, count - 1)), 0.0);
-    let mut known: Vec<f64> = Vec::with_capacity(8);
-    (1..=horizon as i64)
-        .map(|ahead| {
-            let value = |back: i64| {
-                let position = count - 1 + ahead - back;
-                let found = usize::try_from(position)
-                    .ok()
-                    .and_then(|position| workload.get(position));
-                found
-                    .copied()
-                    .filter(|value| back >= ahead && !value.is_nan())
-            };
-            known.clear();
-            known.extend([168, 336].into_iter().filter_map(value));
-            let whole_days = (ahead + 23) / 24 * 24;
-            let hour = now + ahead - 1;
-            for days in 0..4 {
-                let back = whole_days + 24 * days;
-                if is_weekend(hour - back) == is_weekend(hour) {
-                    known.extend(value(back));
-                }
+impl<'a> UsualPeaks<'a> {
+    fn new(workload: &'a [f64], now: i64) -> Self {
+        let count = workload.len() as i64;
+        Self {
+            workload,
+            now,
+            fallback: or(middle(part(workload, count - 24, count - 1)), 0.0),
+        }
+    }
+
+    /// The peak of the hour `ahead`, 1 being the one that begins now.
+    fn at(&self, ahead: i64) -> f64 {
+        let count = self.workload.len() as i64;
+        let value = |back: i64| {
+            let position = usize::try_from(count - 1 + ahead - back).ok()?;
+            let found = self.workload.get(position).copied();
+            found.filter(|value| back >= ahead && !value.is_nan())
+        };
+        let mut known = [0.0; 7];
+        let mut filled = 0;
+        let mut take = |value: Option<f64>| {
+            if let Some((slot, value)) = known.get_mut(filled).zip(value) {
+                *slot = value;
+                filled += 1;
             }
-            if ahead > 168 {
-                known.extend(value((ahead + 167) / 168 * 168));
+        };
+        take(value(168));
+        take(value(336));
+        let whole_days = (ahead + 23) / 24 * 24;
+        let hour = self.now + ahead - 1;
+        for days in 0..4 {
+            let back = whole_days + 24 * days;
+            if is_weekend(hour - back) == is_weekend(hour) {
+                take(value(back));
             }
-            median(&mut known)
-                .or_else(|| value(whole_days))
-                .unwrap_or(fallback)
-        })
-        .collect()
+        }
+        if ahead > 168 {
+            take(value((ahead + 167) / 168 * 168));
+        }
+        median(known.get_mut(..filled).unwrap_or_default())
+            .or_else(|| value(whole_days))
+            .unwrap_or(self.fallback)
+    }
 }
 
 /// How much the daily peaks differ from those of a day before: hours in the upper quarter of the last days tell, as
@@ -303,37 +341,4 @@ fn workload_noise(workload: &[f64], capacity: f64) -> f64 {
         f64::NAN
     };
     NOISE_FACTOR * or(noise, 0.02 * capacity).max(0.005 * capacity)
-}
-
-/// The slope of a rise younger than 30 h: a robust line through its quarter hours, net of the same times before.
-pub(crate) fn slope_short(series: &Series, onset: i64) -> Option<f64> {
-    let newest = series.newest();
-    let length = (newest - onset).clamp(8, 120);
-    let from = newest - length + 1;
-    let days = (length + DAY - 1) / DAY;
-    let usual: Vec<f64> = (from..=newest)
-        .map(|position| {
-            let same: Vec<f64> = (days..days + SHORT_DAYS)
-                .map(|back| position - DAY * back)
-                .filter(|then| *then >= 0 && !series.is_spoilt(*then))
-                .map(|then| series.floor_at(then))
-                .collect();
-            middle(&same)
-        })
-        .collect();
-    let level = or(middle(&usual), 0.0);
-    let points: Vec<(f64, f64)> = part(&series.floor, from, newest)
-        .iter()
-        .zip(&usual)
-        .enumerate()
-        .filter(|(_, (value, _))| !value.is_nan())
-        .map(|(index, (value, usual))| (index as f64 / 4.0, value - or(*usual, level)))
-        .collect();
-    // Sixty points say as much as a hundred and twenty, at a quarter of the cost.
-    let thinned: Vec<(f64, f64)> = points
-        .iter()
-        .copied()
-        .step_by(points.len().div_ceil(60).max(1))
-        .collect();
-    crate::stats::theil_sen(&thinned).map(|line| line.slope)
 }

@@ -23,18 +23,18 @@ pub(crate) struct Overdue {
     pub culprit: Culprit,
 }
 
-fn position(series: &Series, at: Timestamp) -> i64 {
+fn position(series: &Series<'_>, at: Timestamp) -> i64 {
     at.unix_ms().div_euclid(QUARTER_MS) - series.origin
 }
 
 /// Whether ports were not nearly gone in the four hours before `position`.
-fn came_in_time(series: &Series, position: i64) -> bool {
-    let top = greatest(part(&series.peak, position - 16, position));
+fn came_in_time(series: &Series<'_>, position: i64) -> bool {
+    let top = greatest(part(series.peak(), position - 16, position));
     top.is_nan() || top < TOO_LATE_SHARE * series.capacity
 }
 
 /// Positions of the restarts of a process, and of boots, that put it right in time; ascending.
-fn useful(series: &Series, restarts: &[Restart]) -> Vec<i64> {
+fn useful(series: &Series<'_>, restarts: &[Restart]) -> Vec<i64> {
     let freed = restarts
         .iter()
         .filter(|restart| {
@@ -65,7 +65,7 @@ fn usual_gap(restarts: &[i64]) -> Option<f64> {
 /// Whether the next usual restart comes before the end, `ahead` hours from now. A climb whose blocks are longer than
 /// the gap rises across restarts, so they do not help.
 pub(crate) fn come_in_time(
-    series: &Series,
+    series: &Series<'_>,
     owners: &Owners,
     culprit: Option<&Culprit>,
     (ahead, block_hours): (f64, f64),
@@ -80,7 +80,7 @@ pub(crate) fn come_in_time(
 }
 
 /// The process whose restarts used to come in time and whose next one is overdue.
-pub(crate) fn overdue(series: &Series, owners: &Owners) -> Option<Overdue> {
+pub(crate) fn overdue(series: &Series<'_>, owners: &Owners) -> Option<Overdue> {
     owners
         .restarted()
         .filter_map(|(name, restarts, held)| {
@@ -96,7 +96,7 @@ pub(crate) fn overdue(series: &Series, owners: &Owners) -> Option<Overdue> {
         .max_by(|one, other| one.climb.gain.total_cmp(&other.climb.gain))
 }
 
-fn overdue_climb(series: &Series, restarts: &[Restart], held: f64) -> Option<Climb> {
+fn overdue_climb(series: &Series<'_>, restarts: &[Restart], held: f64) -> Option<Climb> {
     let times = useful(series, restarts);
     if times.len() < 3 {
         return None;

@@ -2,6 +2,8 @@
 //!
 //! Built from the memory for each weighing and dropped after it. The last element is the newest whole quarter hour.
 
+use std::cell::OnceCell;
+
 use tidemark_model::Timestamp;
 
 use crate::memory::{FLOOR, HOUR_MS, Memory, PEAK, QUARTER_MS, TIME_WAIT};
@@ -14,22 +16,24 @@ const LENGTH_MAX: i64 = 28 * DAY;
 
 /// The arrays. What was not counted is NaN; positions are `i64` so that a look before the beginning is just empty.
 #[derive(Clone, Debug)]
-pub(crate) struct Series {
+pub(crate) struct Series<'a> {
     /// Number of the first element's quarter hour since the Unix epoch.
     pub origin: i64,
     pub floor: Vec<f64>,
-    pub peak: Vec<f64>,
-    pub time_wait: Vec<f64>,
     /// Elements that are no part of what is usual.
     pub spoilt: Vec<bool>,
     /// Positions of boots.
     pub boots: Vec<i64>,
     pub capacity: f64,
+    memory: &'a Memory,
+    /// Most weighings end before they are asked for.
+    peak: OnceCell<Vec<f64>>,
+    time_wait: OnceCell<Vec<f64>>,
 }
 
-impl Series {
+impl<'a> Series<'a> {
     /// The series up to the quarter hour numbered `newest`; `None` when nothing is remembered.
-    pub(crate) fn new(memory: &Memory, newest: i64, capacity: f64) -> Option<Self> {
+    pub(crate) fn new(memory: &'a Memory, newest: i64, capacity: f64) -> Option<Self> {
         let hours_oldest = memory.hours.oldest()?.saturating_mul(HOUR_MS / QUARTER_MS);
         let oldest = memory.quarters.oldest()?.min(hours_oldest);
         let first_reading = memory.quarters.block_of(memory.first()?);
@@ -37,29 +41,12 @@ impl Series {
         if origin > newest {
             return None;
         }
-        let fine_from = memory.quarters.oldest()?.clamp(origin, newest + 1);
-        let column = |field: usize| -> Vec<f64> {
-            let mut values = Vec::with_capacity((newest - origin + 1) as usize);
-            let hour_of = |block: i64| block.div_euclid(HOUR_MS / QUARTER_MS);
-            if origin < fine_from {
-                let from_hour = hour_of(origin);
-                let hours = memory
-                    .hours
-                    .values(from_hour, hour_of(fine_from - 1), field);
-                for (hour, value) in (from_hour..).zip(hours) {
-                    let begin = (hour * 4).max(origin);
-                    let end = (hour * 4 + 4).min(fine_from);
-                    values.extend((begin..end).map(|_| value));
-                }
-            }
-            values.extend(memory.quarters.values(fine_from, newest, field));
-            values
-        };
         Some(Self {
             origin,
-            floor: column(FLOOR),
-            peak: column(PEAK),
-            time_wait: column(TIME_WAIT),
+            floor: column(memory, (origin, newest), FLOOR),
+            memory,
+            peak: OnceCell::new(),
+            time_wait: OnceCell::new(),
             spoilt: spoilt(memory, origin, newest),
             boots: memory
                 .boots()
@@ -68,6 +55,31 @@ impl Series {
                 .collect(),
             capacity,
         })
+    }
+
+    /// Greatest ports in use.
+    pub(crate) fn peak(&self) -> &[f64] {
+        self.peak.get_or_init(|| self.column(PEAK))
+    }
+
+    /// Greatest ports of TIME_WAIT.
+    pub(crate) fn time_wait(&self) -> &[f64] {
+        self.time_wait.get_or_init(|| self.column(TIME_WAIT))
+    }
+
+    fn column(&self, field: usize) -> Vec<f64> {
+        column(
+            self.memory,
+            (self.origin, self.origin + self.newest()),
+            field,
+        )
+    }
+
+    /// Greatest ports in use of each quarter hour of the newest day.
+    pub(crate) fn peaks_of_today(&self) -> Vec<f64> {
+        let newest = self.origin + self.newest();
+        let quarters = &self.memory.quarters;
+        quarters.values(newest - DAY + 1, newest, PEAK).collect()
     }
 
     /// Position of the newest element.
@@ -98,6 +110,27 @@ impl Series {
     pub(crate) fn floor_at(&self, position: i64) -> f64 {
         at(&self.floor, position).copied().unwrap_or(f64::NAN)
     }
+}
+
+/// One field of the quarter hours `origin..=newest`, those older than are kept by the hour they lie in.
+fn column(memory: &Memory, (origin, newest): (i64, i64), field: usize) -> Vec<f64> {
+    let mut values = Vec::with_capacity((newest - origin + 1).max(0) as usize);
+    let quarters = memory.quarters.oldest().unwrap_or(newest + 1);
+    let fine_from = quarters.clamp(origin, newest + 1);
+    let hour_of = |block: i64| block.div_euclid(HOUR_MS / QUARTER_MS);
+    if origin < fine_from {
+        let from_hour = hour_of(origin);
+        let hours = memory
+            .hours
+            .values(from_hour, hour_of(fine_from - 1), field);
+        for (hour, value) in (from_hour..).zip(hours) {
+            let begin = (hour * 4).max(origin);
+            let end = (hour * 4 + 4).min(fine_from);
+            values.extend(std::iter::repeat_n(value, (end - begin).max(0) as usize));
+        }
+    }
+    values.extend(memory.quarters.values(fine_from, newest, field));
+    values
 }
 
 /// Which of the quarter hours `origin..=newest` begin in a stretch that is no part of what is usual.
@@ -140,11 +173,9 @@ pub(crate) fn part(values: &[f64], from: i64, to: i64) -> &[f64] {
 }
 
 fn counted(values: &[f64]) -> Vec<f64> {
-    values
-        .iter()
-        .copied()
-        .filter(|value| !value.is_nan())
-        .collect()
+    let mut counted = Vec::with_capacity(values.len());
+    counted.extend(values.iter().copied().filter(|value| !value.is_nan()));
+    counted
 }
 
 /// Least of what was counted; NaN of nothing.

@@ -97,7 +97,7 @@ pub(crate) struct Try {
 }
 
 /// Every try, the shortest window first.
-pub(crate) fn tries(series: &Series, since: i64) -> impl Iterator<Item = Try> {
+pub(crate) fn tries(series: &Series<'_>, since: i64) -> impl Iterator<Item = Try> {
     SCALES.into_iter().flat_map(move |scale| {
         // The last two days may be spoilt by the leak itself: another try compares with the days before them.
         let is_daily = [2.0, 4.0, 8.0].contains(&scale.hours);
@@ -112,7 +112,7 @@ pub(crate) fn tries(series: &Series, since: i64) -> impl Iterator<Item = Try> {
 }
 
 /// The longest climb that ends in the newest quarter hour.
-pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
+pub(crate) fn climb(series: &Series<'_>, since: i64) -> Option<Climb> {
     tries(series, since)
         .filter_map(|tried| tried.outcome.ok())
         .last()
@@ -120,28 +120,34 @@ pub(crate) fn climb(series: &Series, since: i64) -> Option<Climb> {
 
 /// The greatest floor of each quarter hour's time of day over a week that begins `days` days back. Spoilt days are
 /// left out and days before them taken instead; when too little is left, spoilt ones count.
-pub(super) fn profile(series: &Series, from: i64, length: i64, days: i64) -> Vec<f64> {
+pub(super) fn profile(series: &Series<'_>, from: i64, length: i64, days: i64) -> Vec<f64> {
     let count = usize::try_from(length).unwrap_or(0);
-    let mut clean = vec![(f64::NAN, 0u8); count];
+    let mut clean = vec![f64::NAN; count];
+    let mut taken = vec![0u8; count];
     let mut raw = vec![f64::NAN; count];
     for back in days..days + PROFILE_REACH_DAYS {
-        let begin = from - DAY * back;
-        if begin < 0 {
+        let is_near = back < days + PROFILE_DAYS;
+        if !is_near && taken.iter().all(|taken| i64::from(*taken) >= PROFILE_DAYS) {
             break;
         }
-        for (offset, ((clean, taken), raw)) in clean.iter_mut().zip(&mut raw).enumerate() {
-            let position = begin + offset as i64;
-            let value = series.floor_at(position);
-            if back < days + PROFILE_DAYS {
-                *raw = raw.max(value);
+        let Ok(begin) = usize::try_from(from - DAY * back) else {
+            break;
+        };
+        let floor = series.floor.get(begin..).unwrap_or_default();
+        let spoilt = series.spoilt.get(begin..).unwrap_or_default();
+        if is_near {
+            for (raw, value) in raw.iter_mut().zip(floor) {
+                *raw = raw.max(*value);
             }
-            if i64::from(*taken) < PROFILE_DAYS && !value.is_nan() && !series.is_spoilt(position) {
-                *clean = clean.max(value);
+        }
+        let known = floor.iter().zip(spoilt);
+        for ((clean, taken), (value, spoilt)) in clean.iter_mut().zip(&mut taken).zip(known) {
+            if i64::from(*taken) < PROFILE_DAYS && !value.is_nan() && !spoilt {
+                *clean = clean.max(*value);
                 *taken += 1;
             }
         }
     }
-    let clean: Vec<f64> = clean.into_iter().map(|(value, _)| value).collect();
     if missing(&clean) < 0.2 { clean } else { raw }
 }
 
@@ -156,7 +162,7 @@ pub(super) fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
 }
 
 fn climb_at(
-    series: &Series,
+    series: &Series<'_>,
     since: i64,
     scale: &Scale,
     skipped_days: i64,
@@ -190,7 +196,7 @@ fn climb_at(
         return Err(Refusal::Load { explained, gain });
     }
     let slope = gain / ((steps.len() - 1) as f64 * scale.hours);
-    let top = greatest(part(&series.peak, newest - DAY + 1, newest));
+    let top = greatest(part(series.peak(), newest - DAY + 1, newest));
     let hours = (series.capacity - top).max(0.0) / slope;
     let most = scale
         .hours_ahead_max
@@ -212,7 +218,7 @@ fn climb_at(
 
 /// The floor of a window of hours net of the daily profile before it, and how many days back that begins.
 fn net_values(
-    series: &Series,
+    series: &Series<'_>,
     scale: &Scale,
     (from, length): (i64, i64),
     skipped_days: i64,
@@ -245,7 +251,7 @@ fn gain_of(steps: &[f64]) -> f64 {
 
 /// Cheap screen: the last block must lie above the first, both net of their profile, by half of what counts.
 fn may_rise(
-    series: &Series,
+    series: &Series<'_>,
     scale: &Scale,
     (from, length): (i64, i64),
     days: i64,
@@ -277,7 +283,7 @@ impl DaysIn for i64 {
 
 /// The block minima when they climb evenly and still.
 fn even_steps(
-    series: &Series,
+    series: &Series<'_>,
     scale: &Scale,
     values: &[f64],
     is_strict: bool,
@@ -325,7 +331,7 @@ fn even_steps(
 }
 
 /// Standard deviation of the change from one day to the next, over the week before `from`.
-pub(crate) fn usual_change(series: &Series, from: i64) -> f64 {
+pub(crate) fn usual_change(series: &Series<'_>, from: i64) -> f64 {
     let begin = DAY.max(from - 7 * DAY);
     let changes: Vec<f64> = (begin..from)
         .step_by(4)
@@ -337,17 +343,21 @@ pub(crate) fn usual_change(series: &Series, from: i64) -> f64 {
     } else {
         f64::NAN
     };
+    let least = 0.002 * series.capacity;
+    if !change.is_nan() {
+        return change.max(least);
+    }
     // Without enough of them: what two readings of the noise of before would differ by.
     let clean: Vec<f64> = (0..from)
         .filter(|position| !series.is_spoilt(*position))
         .map(|position| series.floor_at(position))
         .collect();
     let noise = std::f64::consts::SQRT_2 * or(spread(&clean), 0.0);
-    or(change, noise.max(0.015 * series.capacity)).max(0.002 * series.capacity)
+    noise.max(0.015 * series.capacity)
 }
 
 /// How much of a rise the rate of connections accounts for: TIME_WAIT over what it was, times the floor that was.
-fn load_explains(series: &Series, length: i64) -> f64 {
+fn load_explains(series: &Series<'_>, length: i64) -> f64 {
     let newest = series.newest();
     let span = (length / 4).clamp(4, DAY);
     let lag = DAY.max((length - span).div_ceil_days() * DAY);
@@ -355,8 +365,8 @@ fn load_explains(series: &Series, length: i64) -> f64 {
     if then_from < 0 {
         return 0.0;
     }
-    let now = middle(part(&series.time_wait, newest - span + 1, newest));
-    let then = middle(part(&series.time_wait, then_from, newest - lag));
+    let now = middle(part(series.time_wait(), newest - span + 1, newest));
+    let then = middle(part(series.time_wait(), then_from, newest - lag));
     if now.is_nan() || then.is_nan() || then < 20.0 {
         return 0.0;
     }

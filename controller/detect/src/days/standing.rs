@@ -4,6 +4,7 @@
 //! only when something moves.
 
 mod account;
+mod view;
 
 use std::sync::Arc;
 
@@ -12,13 +13,16 @@ use tidemark_model::Timestamp;
 use crate::days::doubts;
 use crate::days::load::{Growing, LoadGrowth};
 use crate::days::onset;
-use crate::days::passage::{Hours, Passage, Slope, passage, slope, slope_short};
+use crate::days::outlook::Outlook;
+use crate::days::passage::{Passage, hour_number, passage};
 use crate::days::refusal::Refusal;
 use crate::days::restarts;
-use crate::days::series::{DAY, Series, least, middle, missing, or, part, quarter_start};
+use crate::days::series::{DAY, Series, least, missing, part, quarter_start};
+use crate::days::slope::{Hours, Slope, slope};
 use crate::days::staircase::{self, Climb};
 use crate::memory::{FLOOR, Memory, QUARTER_MS};
 use crate::owners::{Culprit, Owners};
+use view::View;
 
 /// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
 const AHEAD_MAX_HOURS: f64 = 336.0;
@@ -37,6 +41,8 @@ const RESET_SHARE: f64 = 0.45;
 const STALL_SHARE: f64 = 0.15;
 /// After a stall, this many quarter hours pass before a slower rise is believed.
 const COOLING: i64 = 4 * DAY;
+/// After as many weighings in a row that see no end, a leak has stalled.
+const HOPELESS: u32 = 6;
 /// With the end nearer than this, a verdict is weighed every quarter hour instead of every hour.
 const NEAR_HOURS: f64 = 6.0;
 
@@ -56,6 +62,10 @@ pub(crate) struct SlowLeak {
     pub passage: Passage,
     /// The newest quarter hour that was weighed.
     pub weighed: i64,
+    /// Whether it keeps the week and the newest day is one of rest.
+    rests: bool,
+    /// Weighings in a row that see no end.
+    hopeless: u32,
     raised: i64,
     raised_slope: f64,
     base: f64,
@@ -149,9 +159,15 @@ impl Standing {
             self.growing
                 .check(&series, evidence.owners, evidence.is_saturated);
         }
-        match self.raised.take() {
-            Some(leak) => self.follow(*leak, &view, memory),
-            None => self.consider(&view),
+        let spoilt = match self.raised.take() {
+            Some(leak) => self.follow(*leak, &view),
+            None => {
+                self.consider(&view);
+                None
+            }
+        };
+        if let Some((from, to)) = spoilt {
+            memory.spoil(from, to);
         }
     }
 
@@ -181,7 +197,8 @@ impl Standing {
             value: overdue.climb.slope,
             error: 0.1 * overdue.climb.slope,
         };
-        let passage = passage(view.series, &Hours::new(view.series), slope, age);
+        let outlook = Outlook::steady(slope);
+        let passage = passage(view.series, &Hours::new(view.series), &outlook, age);
         (passage[1] <= AHEAD_MAX_HOURS).then_some(Candidate {
             onset: overdue.climb.from,
             slope: overdue.climb.slope,
@@ -206,7 +223,8 @@ impl Standing {
         if slope.value <= 0.0 {
             return Err(Refusal::NoSlope);
         }
-        let passage = passage(series, &hours, slope, age);
+        let outlook = Outlook::new(&hours, slope, age, hour_number(series));
+        let passage = passage(series, &hours, &outlook, age);
         let ahead = passage[1];
         let most = AHEAD_MAX_HOURS
             .min(EXTRAPOLATION * age)
@@ -253,7 +271,7 @@ impl Standing {
         })
     }
 
-    fn follow(&mut self, mut leak: SlowLeak, view: &View<'_>, memory: &mut Memory) {
+    fn follow(&mut self, mut leak: SlowLeak, view: &View<'_>) -> Option<Stretch> {
         let series = view.series;
         let newest = series.newest();
         let onset = leak.onset - series.origin;
@@ -266,11 +284,11 @@ impl Standing {
             let raised = leak.raised - series.origin;
             let is_reset = floor < leak.base + RESET_SHARE * (leak.top - leak.base);
             if is_reset || series.has_boot(raised, newest) {
-                return self.clear(&leak, view, memory);
+                return self.clear(&leak, view);
             }
-            if view.is_full && view.has_stalled(&leak) {
+            if view.is_full && !leak.rests && view.has_stalled(&leak) || leak.hopeless >= HOPELESS {
                 self.cooling = Some((view.number() + COOLING, leak.raised_slope));
-                return self.clear(&leak, view, memory);
+                return self.clear(&leak, view);
             }
         }
         let passed = (view.number() - leak.weighed) as f64 / 4.0;
@@ -278,11 +296,14 @@ impl Standing {
             view.update(&mut leak, onset);
         }
         self.raised = Some(Box::new(leak));
+        None
     }
 
-    fn clear(&mut self, leak: &SlowLeak, view: &View<'_>, memory: &mut Memory) {
-        memory.spoil(quarter_start(leak.onset), quarter_start(view.number() + 1));
+    /// Ends a verdict. Gives the stretch that is no part of what is usual.
+    fn clear(&mut self, leak: &SlowLeak, view: &View<'_>) -> Option<Stretch> {
         self.pending = 0;
+        let stretch = (quarter_start(leak.onset), quarter_start(view.number() + 1));
+        (!view.came_back_by_itself(leak)).then_some(stretch)
     }
 }
 
@@ -295,161 +316,8 @@ fn is_moving(memory: &Memory, newest: i64, capacity: f64) -> bool {
         .is_some_and(|(now, then)| now - then > 0.02 * capacity)
 }
 
-/// One weighing.
-struct View<'a> {
-    series: &'a Series,
-    evidence: &'a Evidence<'a>,
-    is_full: bool,
-}
-
-impl View<'_> {
-    /// Number of the newest quarter hour since the Unix epoch.
-    fn number(&self) -> i64 {
-        self.series.origin + self.series.newest()
-    }
-
-    fn culprit(&self, from: i64, gain: f64) -> Option<Culprit> {
-        let series = self.series;
-        let span = (
-            quarter_start(series.origin + from),
-            quarter_start(self.number()),
-        );
-        let usual = |at: Timestamp| {
-            let position = at.unix_ms().div_euclid(QUARTER_MS) - series.origin;
-            !series.is_spoilt(position)
-        };
-        self.evidence.owners.explain(span, gain, &usual)
-    }
-
-    fn raise(&self, candidate: Candidate) -> SlowLeak {
-        let series = self.series;
-        let newest = series.newest();
-        let Candidate {
-            climb,
-            onset,
-            slope,
-            culprit,
-            passage,
-        } = candidate;
-        let floor = least(part(&series.floor, newest - 3, newest)) - self.usual_here(onset, newest);
-        let gained = climb.gain.max(slope * (newest - onset) as f64 / 4.0 * 0.8);
-        let up = climb
-            .steps
-            .windows(2)
-            .filter(|pair| matches!(pair, [before, after] if after > before))
-            .count();
-        SlowLeak {
-            culprit,
-            slope,
-            steps: (up, climb.steps.len().saturating_sub(1), climb.block_hours),
-            gain: (climb.gain, climb.length as f64 / 4.0),
-            onset: onset + series.origin,
-            passage,
-            weighed: self.number(),
-            raised: self.number(),
-            raised_slope: slope,
-            base: floor - gained,
-            top: floor,
-        }
-    }
-
-    /// Measures slope and end anew.
-    fn update(&self, leak: &mut SlowLeak, onset: i64) {
-        let series = self.series;
-        let age = ((series.newest() - onset) as f64 / 4.0).max(1.0);
-        let mut fallback = leak.slope.max(1e-6);
-        if age < 30.0
-            && let Some(short) = slope_short(series, onset).filter(|slope| *slope > 0.0)
-        {
-            fallback = short;
-        }
-        let hours = Hours::new(series);
-        let mut measured = slope(&hours, age, fallback);
-        if measured.value <= 0.0 {
-            measured = Slope {
-                value: 0.3 * fallback,
-                error: 0.3 * fallback,
-            };
-        }
-        leak.slope = measured.value;
-        leak.passage = passage(series, &hours, measured, age);
-        leak.weighed = self.number();
-        leak.gain = (leak.slope * age, age);
-        if (self.number() - leak.raised).rem_euclid(24) == 0 && self.is_full {
-            let length = (series.newest() - onset).max(16);
-            let gain = measured.value * length as f64 / 4.0;
-            if let Some(culprit) = self
-                .culprit(series.newest() - length, gain)
-                .filter(|found| found.share >= 0.4)
-            {
-                leak.culprit = Some(culprit);
-            }
-        }
-    }
-
-    /// What the time of day of `position` usually adds to the floor, by the days before `onset`.
-    fn usual_here(&self, onset: i64, position: i64) -> f64 {
-        let series = self.series;
-        let mut same: Vec<f64> = Vec::with_capacity(5);
-        for days in 1..21 {
-            let end = position - DAY * days;
-            if end < 3 || same.len() >= 5 {
-                break;
-            }
-            if end <= onset + 8 && !series.is_spoilt(end) && !series.is_spoilt(end - 3) {
-                let floor = least(part(&series.floor, end - 3, end));
-                if !floor.is_nan() {
-                    same.push(floor);
-                }
-            }
-        }
-        if same.is_empty() {
-            return 0.0;
-        }
-        middle(&same) - or(middle(part(&series.floor, onset - DAY, onset)), 0.0)
-    }
-
-    /// No growth for a time that should have shown it.
-    fn has_stalled(&self, leak: &SlowLeak) -> bool {
-        let series = self.series;
-        let newest = series.newest();
-        let onset = leak.onset - series.origin;
-        let age = newest - onset;
-        let block_hours = leak.steps.2;
-        let is_fast = block_hours <= 1.0;
-        let least_days = if block_hours <= 8.0 { 1.0 } else { 2.0 };
-        let window = if is_fast {
-            32
-        } else {
-            DAY * (0.3 * age as f64 / DAY as f64)
-                .round()
-                .max(least_days)
-                .min(3.0) as i64
-        };
-        if newest - (leak.raised - series.origin) < window {
-            return false;
-        }
-        let counted = |end: i64| 1.0 - missing(part(&series.floor, end - DAY + 1, end));
-        if counted(newest) < 0.7 || counted(newest - window) < 0.7 {
-            return false;
-        }
-        let floor_of = |end: i64, length: i64| least(part(&series.floor, end - length + 1, end));
-        let (gain, span) = if is_fast && age < DAY {
-            let usual = self.usual_here(onset, newest) - self.usual_here(onset, newest - window);
-            (
-                floor_of(newest, 8) - floor_of(newest - window, 8) - usual,
-                window,
-            )
-        } else {
-            let window = (window / DAY * DAY).max(DAY);
-            (
-                floor_of(newest, DAY) - floor_of(newest - window, DAY),
-                window,
-            )
-        };
-        gain < STALL_SHARE * leak.raised_slope * span as f64 / 4.0
-    }
-}
+/// From when to when.
+type Stretch = (Timestamp, Timestamp);
 
 impl SlowLeak {
     /// Milliseconds from `now` until ports run out: soonest, median, latest.

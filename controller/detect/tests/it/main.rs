@@ -2,6 +2,7 @@
 
 mod causes;
 mod churn;
+mod courses;
 mod days;
 mod hygiene;
 mod minutes;
