@@ -10,18 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tidemark_model::incident::IncidentRules;
 use tidemark_model::notice::{Notice, NoticeKind};
-use tidemark_model::view::CausesView;
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
+use crate::tasks::causes::CausesSeen;
 
 /// The controller's shared parts.
 pub struct App {
@@ -36,7 +37,11 @@ pub struct App {
     /// Each host at this moment.
     pub live: Live,
     /// What leaking hosts have in common, as of the last look at the fleet.
-    pub causes: ArcSwap<CausesView>,
+    pub causes: ArcSwap<CausesSeen>,
+    /// Wakes the look for common causes: hosts began to leak.
+    pub causes_wanted: Notify,
+    /// What the rules found on the hosts that deserve a look.
+    pub findings: ArcSwap<FindingsSeen>,
     /// Who signs certificates.
     pub authority: Authority,
     /// The way into history.

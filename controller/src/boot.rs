@@ -159,6 +159,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
         causes: ArcSwap::default(),
+        causes_wanted: Notify::new(),
+        findings: ArcSwap::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),

@@ -361,6 +361,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::FrameRefused
         | NoticeKind::HostEvent
         | NoticeKind::TokenCreated
+        | NoticeKind::CauseFound
         | NoticeKind::IncidentOpened
         | NoticeKind::IncidentEscalated
         | NoticeKind::IncidentResolved

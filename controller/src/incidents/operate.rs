@@ -99,6 +99,7 @@ pub async fn operate(
     tx.incident_entries_append(id, &[entry]).await?;
     tx.commit().await?;
     app.incidents_changed.notify_one();
+    app.live.announce_incidents();
     Ok(Incident {
         generation: changed.generation.saturating_add(1),
         ..changed

@@ -104,13 +104,35 @@ pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp) -> String {
     }
     parts.push(until(problem, now));
     parts.extend(sureness(problem.sure));
+    if let Some(reason) = &problem.reason {
+        parts.push(format!(
+            "Diagnosis, {} % sure: {}.",
+            reason.percent,
+            reason.title.trim_end_matches('.')
+        ));
+    }
     parts.extend(
         problem
             .advice
             .first()
             .map(|advice| format!("Do: {advice}.")),
     );
+    parts.extend(runbook_of(problem).map(|page| format!("Runbook: {page}.")));
     parts.join(" ")
+}
+
+/// Where a rule is described with what to do.
+#[must_use]
+pub fn runbook(rule: &str) -> String {
+    format!("docs/DIAGNOSIS.md#{rule}")
+}
+
+fn runbook_of(problem: &Problem) -> Option<String> {
+    match &problem.key {
+        ProblemKey::Finding { rule, .. } => Some(runbook(rule)),
+        ProblemKey::Ports { .. } => Some(runbook(&problem.reason.as_ref()?.rule)),
+        ProblemKey::Cause { .. } => Some("docs/DETECTION.md#common-causes".to_owned()),
+    }
 }
 
 /// How an incident came to its end.
@@ -130,6 +152,9 @@ pub fn how_it_ended(how: &Resolution) -> String {
 fn until(problem: &Problem, now: Timestamp) -> String {
     match problem.eta {
         _ if problem.is_exhausted => "There are none left at this moment.".to_owned(),
+        None if matches!(problem.key, ProblemKey::Finding { .. }) => {
+            "It lasts until somebody acts; nothing says when ports run out.".to_owned()
+        }
         None => "Nothing says when it ends.".to_owned(),
         Some(Eta {
             at,
@@ -197,6 +222,7 @@ mod tests {
             }),
             at_least: Severity::Info,
             sure: Sureness::Interval,
+            reason: None,
         };
         Incident::open(problem, Severity::Critical, NOW)
     }

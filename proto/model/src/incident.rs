@@ -299,6 +299,8 @@ pub struct IncidentRules {
     pub clear_after: Duration,
     /// A problem that comes back within this opens the same incident again.
     pub reopen_within: Duration,
+    /// A finding is a problem when the rules found it at every look for this long.
+    pub raise_after: Duration,
 }
 
 impl Default for IncidentRules {
@@ -308,6 +310,7 @@ impl Default for IncidentRules {
             warning_within: Duration::from_secs(72 * 3_600),
             clear_after: Duration::from_secs(600),
             reopen_within: Duration::from_secs(86_400),
+            raise_after: Duration::from_secs(120),
         }
     }
 }

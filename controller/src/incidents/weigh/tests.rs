@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemark_model::forecast::Eta;
-use tidemark_model::problem::{ProblemKey, Sureness};
+use tidemark_model::problem::Sureness;
 use tidemark_model::{HostId, PortSpaceKey, Protocol};
 
 use super::*;
@@ -46,6 +46,7 @@ fn leak(seen: i64, end: i64) -> Problem {
         }),
         at_least: Severity::Info,
         sure: Sureness::Interval,
+        reason: None,
     }
 }
 
@@ -165,7 +166,8 @@ fn a_new_culprit_is_told_and_a_missing_one_is_not_forgotten() {
 
 #[test]
 fn a_cause_takes_its_hosts_incidents_over() {
-    let grouped = scales(3).group(&opened(), 7).unwrap();
+    let into = Incident { id: 7, ..opened() };
+    let grouped = scales(3).group(&opened(), &into).unwrap();
     let expected = IncidentState::Resolved {
         at: at(3),
         how: Resolution::Grouped { into: 7 },
