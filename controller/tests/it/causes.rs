@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidemark_controller::tasks::causes::CauseFinder;
 use tidemark_model::view::CausesView;
-use tidemark_model::{Role, Timestamp};
+use tidemark_model::{HostId, Role, Timestamp};
 
 use crate::api::client;
 use crate::made_up::{MadeUp, sample};
@@ -17,7 +17,7 @@ async fn causes(fleet: &MadeUp, token: &str) -> CausesView {
 
 /// Four minutes of samples at 1 s: a leak, or none. Two are at the edge of what a detector calls a leak, and whether they do
 /// hangs on where in a block they begin.
-async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) {
+pub async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) -> HostId {
     let labels = BTreeMap::from([
         ("edr".to_owned(), edr.to_owned()),
         ("site".to_owned(), "berlin".to_owned()),
@@ -31,6 +31,7 @@ async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) {
         })
         .collect();
     fleet.deliver(host, samples).await;
+    host
 }
 
 #[tokio::test]

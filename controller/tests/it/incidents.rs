@@ -29,12 +29,12 @@ async fn exhausted(fleet: &MadeUp, name: &str) -> HostId {
     id
 }
 
-async fn look(fleet: &MadeUp) {
+pub async fn look(fleet: &MadeUp) {
     let app = Arc::clone(&fleet.started.app);
     Reconciler::new(app).activate().await.unwrap();
 }
 
-async fn get<T: serde::de::DeserializeOwned>(fleet: &MadeUp, path: &str) -> T {
+pub async fn get<T: serde::de::DeserializeOwned>(fleet: &MadeUp, path: &str) -> T {
     let token = fleet.token(Role::Viewer).await;
     let answer = client()
         .get(fleet.url(path))
@@ -55,13 +55,13 @@ async fn post(fleet: &MadeUp, path: &str, body: Value) -> Response {
     request.send().await.unwrap()
 }
 
-async fn incidents(fleet: &MadeUp, query: &str) -> Vec<IncidentView> {
+pub async fn incidents(fleet: &MadeUp, query: &str) -> Vec<IncidentView> {
     let page: Page<IncidentView> = get(fleet, &format!("/api/v1/incidents{query}")).await;
     page.items
 }
 
 /// A way to a receiver that nobody listens at.
-fn nobody() -> NotifySettings {
+pub fn nobody() -> NotifySettings {
     NotifySettings {
         public_url: Some("https://t.example".to_owned()),
         receivers: vec![Receiver {
