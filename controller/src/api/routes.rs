@@ -108,7 +108,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 51] = [
+pub static ROUTES: [Route; 49] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -159,21 +159,9 @@ pub static ROUTES: [Route; 51] = [
     }),
     api(
         POST,
-        "/api/v1/incidents/{incident}/acknowledge",
+        "/api/v1/incidents/{incident}/{deed}",
         Role::Operator,
-        || routing::post(incidents::acknowledge),
-    ),
-    api(
-        POST,
-        "/api/v1/incidents/{incident}/resolve",
-        Role::Operator,
-        || routing::post(incidents::resolve),
-    ),
-    api(
-        POST,
-        "/api/v1/incidents/{incident}/note",
-        Role::Operator,
-        || routing::post(incidents::note),
+        || routing::post(incidents::act),
     ),
     api(GET, "/api/v1/silences", Role::Viewer, || {
         routing::get(silences::list)

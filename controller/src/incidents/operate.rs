@@ -22,6 +22,19 @@ pub enum Deed {
     Note,
 }
 
+impl Deed {
+    /// The deed of that name, as addresses and forms have it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "acknowledge" => Some(Self::Acknowledge),
+            "resolve" => Some(Self::Resolve),
+            "note" => Some(Self::Note),
+            _ => None,
+        }
+    }
+}
+
 /// Why it is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
