@@ -62,6 +62,9 @@ pub fn title(hosts: &str, incident: &Incident) -> String {
         ProblemKey::Ports { space, .. } => {
             let protocol = space.protocol.as_str().to_uppercase();
             match problem.eta {
+                _ if let Some(into) = incident.state.grouped_into() => {
+                    format!("{protocol} ports run short, which is part of incident {into}")
+                }
                 _ if incident.state.resolved_at().is_some() => {
                     format!("{protocol} ports do not run out any more")
                 }

@@ -110,6 +110,18 @@ impl IncidentState {
         }
     }
 
+    /// The incident that it became part of; `None` when it is not over, or ended otherwise.
+    #[must_use]
+    pub const fn grouped_into(&self) -> Option<i64> {
+        match self {
+            Self::Resolved {
+                how: Resolution::Grouped { into },
+                ..
+            } => Some(*into),
+            Self::Open { .. } | Self::Acknowledged { .. } | Self::Resolved { .. } => None,
+        }
+    }
+
     /// Since when the problem is not seen, while the incident waits to be resolved.
     #[must_use]
     pub const fn clear_since(&self) -> Option<Timestamp> {

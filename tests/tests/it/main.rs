@@ -15,6 +15,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod second_host;
+mod sources;
 mod wine;
 mod wine_msi;
 mod wine_service;
