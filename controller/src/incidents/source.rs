@@ -42,7 +42,15 @@ impl Sights {
     /// Looks at every source; `watched` are the incidents that are looked after.
     #[must_use]
     pub fn of(app: &App, watched: &[Incident], now: Timestamp) -> Self {
-        let standing: HashSet<Fingerprint> = watched.iter().map(|one| one.fingerprint).collect();
+        let open: findings::Open<'_> = watched
+            .iter()
+            .filter_map(|one| match &one.problem.key {
+                ProblemKey::Finding { host, subject, .. } => {
+                    Some(((*host, subject.as_str()), &one.problem))
+                }
+                ProblemKey::Ports { .. } | ProblemKey::Cause { .. } => None,
+            })
+            .collect();
         let mut problems = forecasts::problems(app, now);
         for problem in &mut problems {
             explain(app, problem);
@@ -53,16 +61,17 @@ impl Sights {
             .filter_map(|one| space_of(&one.problem))
             .collect();
         let is_told = |finding: &Problem| {
-            standing.contains(&finding.key.fingerprint())
-                || subject_of(finding).is_none_or(|subject| !spaces.contains(&subject))
+            subject_of(finding).is_none_or(|subject| {
+                open.contains_key(&(subject.0, &*subject.1)) || !spaces.contains(&subject)
+            })
         };
-        let findings = findings::problems(app, &standing, now);
+        let findings = findings::problems(app, &open, now);
         problems.extend(findings.into_iter().filter(is_told));
-        let open: Vec<&Incident> = watched
+        let causes: Vec<&Incident> = watched
             .iter()
             .filter(|one| matches!(one.problem.key, ProblemKey::Cause { .. }))
             .collect();
-        let grouping = causes::group(&app.causes.load(), &open, &problems, &Fleet { app, now });
+        let grouping = causes::group(&app.causes.load(), &causes, &problems, &Fleet { app, now });
         problems.extend(grouping.causes);
         Self::sorted(problems, grouping.grouped)
     }
@@ -139,7 +148,10 @@ impl Sights {
                         explain(app, &mut problem);
                         Sight::Seen(problem)
                     }
-                    sight => sight,
+                    sight @ (Sight::Clear
+                    | Sight::Unknown
+                    | Sight::HostGone
+                    | Sight::Grouped(_)) => sight,
                 }
             }
             ProblemKey::Finding { host, .. } => self
@@ -165,9 +177,9 @@ struct Fleet<'a> {
 }
 
 impl causes::Hosts for Fleet<'_> {
-    fn is_heard(&self, host: HostId) -> bool {
+    fn is_silent(&self, host: HostId) -> bool {
         let state = self.app.live.read(host, |live| live.state(self.now));
-        state == Some("online")
+        state.is_some_and(|state| !matches!(state, "online" | "revoked"))
     }
 
     fn has(&self, host: HostId, attribute: &str, value: &str) -> bool {

@@ -132,7 +132,7 @@ pub fn runbook(rule: &str) -> String {
 
 fn runbook_of(problem: &Problem) -> Option<String> {
     match &problem.key {
-        ProblemKey::Finding { rule, .. } => Some(runbook(rule)),
+        ProblemKey::Finding { .. } => Some(runbook(&problem.kind)),
         ProblemKey::Ports { .. } => Some(runbook(&problem.reason.as_ref()?.rule)),
         ProblemKey::Cause { .. } => Some("docs/DETECTION.md#common-causes".to_owned()),
     }
@@ -191,7 +191,7 @@ fn both(at: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::problem::Severity;
+    use tidemark_model::problem::{Reason, Severity};
     use tidemark_model::{PortSpaceKey, Protocol};
 
     use super::*;
@@ -243,6 +243,30 @@ mod tests {
         assert_eq!(
             title("web-1", &incident()),
             "web-1: TCP ports run out Mon 23 Nov 2026 03:15 UTC (w3wp.exe)"
+        );
+    }
+
+    #[test]
+    fn a_diagnosis_is_told_with_its_runbook_and_what_is_part_of_another_one_says_so() {
+        let mut open = incident();
+        open.problem.reason = Some(Reason {
+            rule: "bound_leak".to_owned(),
+            title: "w3wp.exe leaks sockets that it bound".to_owned(),
+            percent: 77,
+        });
+        let text = sentence("web-1", &open, NOW);
+        let end = "Diagnosis, 77 % sure: w3wp.exe leaks sockets that it bound. \
+             Do: Restart w3wp.exe before the ports run out. \
+             Runbook: docs/DIAGNOSIS.md#bound_leak.";
+        assert!(text.ends_with(end), "{text}");
+        let how = Resolution::Grouped { into: 7 };
+        let over = Incident {
+            state: open.state.clone().end(how, later(-5)).unwrap(),
+            ..open
+        };
+        assert_eq!(
+            title("web-1", &over),
+            "web-1: TCP ports run short, which is part of incident 7 (w3wp.exe)"
         );
     }
 

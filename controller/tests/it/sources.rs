@@ -93,6 +93,43 @@ fn leaks(fleet: &MadeUp, id: HostId) -> bool {
     fleet.started.app.live.read(id, road).unwrap_or(false)
 }
 
+fn assert_says_all(cause: &IncidentView) {
+    for part in [
+        "and 3 more: w3wp.exe takes ports and does not give them back where label:edr is 7.0",
+        "Since ",
+        "Ports run out ",
+        "This is 99 % sure.",
+        "Do: Restart w3wp.exe where ports run out first",
+        "Runbook: docs/DETECTION.md#common-causes.",
+    ] {
+        assert!(cause.sentence.contains(part), "{part}: {}", cause.sentence);
+    }
+}
+
+/// Since the restart, with the cause's incident as it was `before`.
+async fn assert_nothing_happened(fleet: &MadeUp, before: &IncidentDetail) {
+    let path = format!("/api/v1/incidents/{}", before.incident.id);
+    assert_eq!(incidents(fleet, "").await.len(), 9, "nothing was opened");
+    let metrics = &fleet.started.app.metrics;
+    let changes = [
+        metrics.incidents_opened.get(),
+        metrics.incidents_reopened.get(),
+        metrics.incidents_resolved.get(),
+    ];
+    assert_eq!(changes, [0, 0, 0]);
+    let after: IncidentDetail = get(fleet, &path).await;
+    assert_eq!(after.incident.state, "open");
+    assert_eq!(after.incident.host_count, 8);
+    let own = |detail: &IncidentDetail| {
+        detail
+            .timeline
+            .iter()
+            .filter(|one| one.host.is_none())
+            .count()
+    };
+    assert_eq!(own(&after), own(before), "{:#?}", after.timeline);
+}
+
 #[tokio::test]
 async fn hosts_that_leak_alike_are_one_incident_over_a_restart_until_the_cause_is_gone() {
     let fleet = MadeUp::start_by(hasty(), told_of_all()).await;
@@ -104,16 +141,7 @@ async fn hosts_that_leak_alike_are_one_incident_over_a_restart_until_the_cause_i
         .await
         .remove(0);
     assert_eq!((cause.host_count, &*cause.severity), (8, "critical"));
-    for part in [
-        "and 3 more: w3wp.exe takes ports and does not give them back where label:edr is 7.0",
-        "Since ",
-        "Ports run out ",
-        "This is 99 % sure.",
-        "Do: Restart w3wp.exe where ports run out first",
-        "Runbook: docs/DETECTION.md#common-causes.",
-    ] {
-        assert!(cause.sentence.contains(part), "{part}: {}", cause.sentence);
-    }
+    assert_says_all(&cause);
     let over = incidents(&fleet, "?state=resolved").await;
     let part = format!("it is part of incident {}", cause.id);
     assert_eq!(over.len(), 8);
@@ -137,25 +165,7 @@ async fn hosts_that_leak_alike_are_one_incident_over_a_restart_until_the_cause_i
     for _ in 0..2 {
         look(&fleet).await;
     }
-    assert_eq!(incidents(&fleet, "").await.len(), 9, "nothing was opened");
-    let metrics = &fleet.started.app.metrics;
-    let changes = [
-        metrics.incidents_opened.get(),
-        metrics.incidents_reopened.get(),
-        metrics.incidents_resolved.get(),
-    ];
-    assert_eq!(changes, [0, 0, 0]);
-    let after: IncidentDetail = get(&fleet, &path).await;
-    assert_eq!(after.incident.state, "open");
-    assert_eq!(after.incident.host_count, 8);
-    let own = |detail: &IncidentDetail| {
-        detail
-            .timeline
-            .iter()
-            .filter(|one| one.host.is_none())
-            .count()
-    };
-    assert_eq!(own(&after), own(&before), "{:#?}", after.timeline);
+    assert_nothing_happened(&fleet, &before).await;
     assert_eq!(notifications(&fleet).await, told, "nobody is told again");
 
     let mut finder = CauseFinder::new(Arc::clone(&fleet.started.app));

@@ -34,8 +34,8 @@ pub(super) struct Grouping {
 
 /// What a host is asked for.
 pub(super) trait Hosts {
-    /// Whether it is online.
-    fn is_heard(&self, host: HostId) -> bool;
+    /// Whether nobody can tell what it has: it was not shut out, and is not heard.
+    fn is_silent(&self, host: HostId) -> bool;
     /// Whether an attribute of it has that value at this moment.
     fn has(&self, host: HostId, attribute: &str, value: &str) -> bool;
 }
@@ -81,14 +81,14 @@ pub(super) fn group(
             .collect();
         let mut having: BTreeSet<HostId> =
             members.iter().filter_map(|one| one.key.host()).collect();
+        // A host that fell silent has what it had.
+        let had = open.iter().flat_map(|open| &open.problem.hosts);
+        having.extend(had.filter(|host| hosts.contains(host) && fleet.is_silent(**host)));
         let hosts_least = if open.is_some() { 1 } else { HOSTS_LEAST };
         if having.len() < hosts_least {
             continue;
         }
         matched.insert(cause);
-        // A host that fell silent has what it had.
-        let had = open.iter().flat_map(|open| &open.problem.hosts);
-        having.extend(had.filter(|host| hosts.contains(host) && !fleet.is_heard(**host)));
         let grouped = members.iter().map(|one| (one.key.fingerprint(), cause));
         grouping.grouped.extend(grouped);
         grouping.causes.push(problem(key, view, &members, having));

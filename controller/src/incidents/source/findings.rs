@@ -7,13 +7,14 @@
 //! | of a setting, while half of the ports are free | nothing: advice |
 //! | less sure; a symptom whose cause is known; a rule of [`told_elsewhere`] | nothing: it is listed with the findings |
 //!
-//! A port space has one such problem at a time: the one that is open stays while its rule finds it, others are told in it.
+//! A port space has one such problem at a time: what is open stays while any rule finds something there. It tells what the rule
+//! finds that it told last, or else what matters most, and the others beside it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tidemark_model::finding::{self, Finding, PlaybookStep, Rule, RuleKind};
-use tidemark_model::problem::{Fingerprint, Problem, ProblemKey, Reason, Severity, Sureness};
+use tidemark_model::problem::{Problem, ProblemKey, Reason, Severity, Sureness};
 use tidemark_model::time::duration_ms;
 use tidemark_model::{HostId, Timestamp};
 
@@ -45,16 +46,19 @@ const fn told_elsewhere(rule: Rule) -> bool {
     )
 }
 
-/// All problems that findings see, of hosts that are heard. Of what is found of one port space the problem that is
-/// `standing` is told, or else the first that is sure enough and stood for long enough.
-pub(super) fn problems(app: &App, standing: &HashSet<Fingerprint>, now: Timestamp) -> Vec<Problem> {
+/// The problems of findings that have an incident, by host and what of it they are about.
+pub(super) type Open<'a> = HashMap<(HostId, &'a str), &'a Problem>;
+
+/// All problems that findings see, of hosts that are heard: of each port space the one that is `open`, or else the first
+/// finding that is sure enough and stood for long enough.
+pub(super) fn problems(app: &App, open: &Open<'_>, now: Timestamp) -> Vec<Problem> {
     let seen = app.findings.load();
     let mut problems = Vec::new();
     for (id, look) in &seen.hosts {
         app.live.read(*id, |host| {
             if host.state(now) == "online" {
-                let of_host = of_look(look, host, standing);
-                let is_due = |told: &Told<'_>| told.is_standing || is_due(app, told.first, now);
+                let of_host = of_look(look, host, open);
+                let is_due = |told: &Told<'_>| told.is_open || is_due(app, told.first, now);
                 problems.extend(of_host.into_iter().filter(is_due).map(|told| told.problem));
             }
         });
@@ -103,35 +107,40 @@ pub(super) fn reason(app: &App, host: HostId, space: &str) -> Option<(Reason, Ve
 /// A problem of one port space, or of the host as a whole.
 struct Told<'a> {
     first: &'a Standing,
-    is_standing: bool,
+    is_open: bool,
     problem: Problem,
 }
 
-fn of_look<'a>(look: &'a Look, host: &HostLive, standing: &HashSet<Fingerprint>) -> Vec<Told<'a>> {
+fn of_look<'a>(look: &'a Look, host: &HostLive, open: &Open<'_>) -> Vec<Told<'a>> {
     let mut by_space: BTreeMap<&str, Vec<&Standing>> = BTreeMap::new();
     for found in &look.found {
         let space = found.finding.port_space.as_deref().unwrap_or_default();
         by_space.entry(space).or_default().push(found);
     }
-    let of_space = |found: Vec<&'a Standing>| {
-        let key = |one: &Standing| key(host.profile.id, &one.finding).fingerprint();
-        let is_open = |one: &&&Standing| {
-            standing.contains(&key(one)) && matters(&one.finding, host, (STAYS, SPARE_PERCENT))
-        };
-        let open = found.iter().find(is_open);
+    let of_space = |(space, found): (&str, Vec<&'a Standing>)| {
+        let open = open.get(&(host.profile.id, space));
         let raised = |one: &&&Standing| matters(&one.finding, host, (RAISED, SHORT_PERCENT));
-        let first = *open.or_else(|| found.iter().find(raised))?;
+        let stays = |one: &&&Standing| {
+            open.is_some_and(|open| open.kind == one.finding.rule.as_str())
+                && matters(&one.finding, host, (STAYS, SPARE_PERCENT))
+        };
+        let told = found.iter().find(stays);
+        let first = *told.or_else(|| found.iter().find(raised))?;
         let others = found
             .iter()
             .copied()
             .filter(|one| one.finding.rule != first.finding.rule && raised(&one));
+        let mut problem = problem(host, first, &others.collect::<Vec<_>>());
+        if let Some(open) = open {
+            problem.key = open.key.clone();
+        }
         Some(Told {
             first,
-            is_standing: open.is_some(),
-            problem: problem(host, first, &others.collect::<Vec<_>>()),
+            is_open: open.is_some(),
+            problem,
         })
     };
-    by_space.into_values().filter_map(of_space).collect()
+    by_space.into_iter().filter_map(of_space).collect()
 }
 
 /// Whether a finding is more than advice, at that confidence and that share of ports in use.

@@ -19,8 +19,8 @@ struct Fleet {
 }
 
 impl Hosts for Fleet {
-    fn is_heard(&self, host: HostId) -> bool {
-        host != self.silent
+    fn is_silent(&self, host: HostId) -> bool {
+        host == self.silent
     }
 
     fn has(&self, host: HostId, attribute: &str, value: &str) -> bool {
@@ -135,6 +135,8 @@ fn a_host_that_fell_silent_stays_with_its_cause() {
     let open = open(&all.causes[0]);
     let silent = group(&found, &[&open], &leaks(&[1, 2]), &fleet());
     assert_eq!(silent.causes[0].hosts, all.causes[0].hosts);
+    let nobody_else = group(&found, &[&open], &[], &fleet());
+    assert_eq!(nobody_else.causes[0].hosts, [host(98)]);
 }
 
 #[test]

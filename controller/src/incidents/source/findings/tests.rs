@@ -58,12 +58,17 @@ fn look(findings: Vec<Finding>) -> Arc<Look> {
     Arc::new(Look::after(None, findings, AT))
 }
 
-/// Kinds and severities of the problems, while those `standing` are open.
-fn told(host: &HostLive, look: &Look, standing: &[Fingerprint]) -> Vec<(String, Severity)> {
-    of_look(look, host, &standing.iter().copied().collect())
+/// Kinds and severities of the problems, while `open` has an incident.
+fn told(host: &HostLive, look: &Look, open: Option<&Problem>) -> Vec<(String, Severity)> {
+    of_look(look, host, &opened(open))
         .into_iter()
         .map(|told| (told.problem.kind, told.problem.at_least))
         .collect()
+}
+
+fn opened(problem: Option<&Problem>) -> Open<'_> {
+    let place = |problem: &Problem| (problem.hosts[0], "tcp/default");
+    problem.iter().map(|one| (place(one), *one)).collect()
 }
 
 fn kind(rule: &str, severity: Severity) -> (String, Severity) {
@@ -73,7 +78,7 @@ fn kind(rule: &str, severity: Severity) -> (String, Severity) {
 #[test]
 fn only_what_is_sure_is_a_problem_and_only_what_cannot_wait_is_critical() {
     let host = host(300);
-    let alone = |finding| told(&host, &look(vec![finding]), &[]);
+    let alone = |finding| told(&host, &look(vec![finding]), None);
     let warning = alone(finding("bound_leak", 0.6, json!({})));
     assert_eq!(warning, [kind("bound_leak", Severity::Warning)]);
     let critical = alone(finding(
@@ -98,12 +103,12 @@ fn only_what_is_sure_is_a_problem_and_only_what_cannot_wait_is_critical() {
 #[test]
 fn a_setting_is_advice_until_the_ports_that_it_leaves_run_short() {
     let look = look(vec![finding("excluded_range_shrink", 0.9, json!({}))]);
-    let problem = kind("excluded_range_shrink", Severity::Warning);
-    assert_eq!(told(&host(499), &look, &[]), []);
-    assert_eq!(told(&host(500), &look, &[]), [problem.clone()]);
-    let open = key(host(0).profile.id, &look.found[0].finding).fingerprint();
-    assert_eq!(told(&host(400), &look, &[open]), [problem], "it stays");
-    assert_eq!(told(&host(399), &look, &[open]), []);
+    let problem = [kind("excluded_range_shrink", Severity::Warning)];
+    assert_eq!(told(&host(499), &look, None), []);
+    assert_eq!(told(&host(500), &look, None), problem);
+    let open = of_look(&look, &host(500), &Open::new()).remove(0).problem;
+    assert_eq!(told(&host(400), &look, Some(&open)), problem, "it stays");
+    assert_eq!(told(&host(399), &look, Some(&open)), []);
 }
 
 #[test]
@@ -112,18 +117,26 @@ fn a_port_space_has_one_problem_and_the_open_one_stays() {
     let loop_ = finding("retry_loop", 0.8, json!({"severity": "critical"}));
     let both = look(vec![loop_, finding("bound_leak", 0.5, json!({}))]);
     let first = kind("retry_loop", Severity::Critical);
-    assert_eq!(told(&host, &both, &[]), [first]);
-    let open = key(host.profile.id, &both.found[1].finding).fingerprint();
-    let problems = of_look(&both, &host, &HashSet::from([open]));
+    assert_eq!(told(&host, &both, None), [first]);
+    let leak = look(vec![finding("bound_leak", 0.9, json!({}))]);
+    let open = of_look(&leak, &host, &Open::new()).remove(0).problem;
+    let problems = of_look(&both, &host, &opened(Some(&open)));
     let [told] = problems.as_slice() else {
         panic!("one of a port space");
     };
-    assert!(told.is_standing);
-    assert_eq!(told.problem.kind, "bound_leak", "less sure, but open");
+    assert!(told.is_open);
+    assert_eq!(told.problem.kind, "bound_leak", "less sure, but told last");
     assert_eq!(told.problem.at_least, Severity::Critical, "the other's");
     let evidence = &told.problem.evidence;
     let also = "Also found: it is retry_loop (retry_loop, 80 % sure).";
     assert!(evidence.iter().any(|line| line == also), "{evidence:?}");
+    let other = look(vec![finding("retry_loop", 0.8, json!({}))]);
+    let told = of_look(&other, &host, &opened(Some(&open))).remove(0);
+    assert_eq!(told.problem.kind, "retry_loop");
+    assert_eq!(
+        told.problem.key, open.key,
+        "another diagnosis, no other incident"
+    );
 }
 
 #[test]
@@ -143,7 +156,7 @@ fn a_problem_says_since_when_by_the_controllers_clock_and_what_to_do() {
     let began = AT.unix_ms() - 600_000;
     let since = began + 60_000;
     let look = look(vec![finding("bound_leak", 0.9, json!({"since_ms": since}))]);
-    let problem = of_look(&look, &ahead, &HashSet::new()).remove(0).problem;
+    let problem = of_look(&look, &ahead, &Open::new()).remove(0).problem;
     assert_eq!(problem.since.unix_ms(), began);
     assert_eq!(problem.sure, Sureness::Percent(90));
     assert_eq!(
