@@ -178,6 +178,28 @@
     document.dispatchEvent(new CustomEvent("tidemark:now"));
   }, 1000);
 
+  /* Parts of a page that are read again as they stand: lists that change seldom. What is typed stays. */
+  const readParts = throttle(async () => {
+    const parts = all("[data-refresh]");
+    if (parts.length === 0) return;
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+    if (answer?.status === 401) return location.reload();
+    if (!answer?.ok) return;
+    const fresh = nodes(await answer.text());
+    showTimes(fresh);
+    const marking = document.getSelection();
+    for (const part of parts) {
+      const next = fresh.getElementById(part.id);
+      const isMarked = !marking.isCollapsed && part.contains(marking.anchorNode);
+      if (!next || isMarked || next.outerHTML === part.outerHTML) continue;
+      // A link or button in it that has the focus keeps it.
+      const focused = part.contains(document.activeElement) ? document.activeElement : null;
+      part.replaceWith(next);
+      const is = (one) => one.href === focused.href && one.value === focused.value;
+      if (focused) all("a, button", next).find(is)?.focus({ preventScroll: true });
+    }
+  }, 1000);
+
   /* Live. */
   const live = one("#live");
   const events = one("#events");
@@ -194,6 +216,7 @@
   const readAll = () => {
     readRows();
     if (now) readNow();
+    readParts();
   };
 
   const putEvent = (html) => {
@@ -229,6 +252,7 @@
       if (tiles) tiles.replaceChildren(nodes(data));
     });
     source.addEventListener("event", ({ data }) => putEvent(data));
+    source.addEventListener("incidents", readParts);
     source.addEventListener("resync", readAll);
   };
 

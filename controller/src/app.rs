@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tidemark_model::incident::IncidentRules;
 use tidemark_model::notice::{Notice, NoticeKind};
-use tidemark_model::view::CausesView;
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
@@ -18,11 +17,13 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::budgets::Budgets;
+use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
+use crate::tasks::causes::CausesSeen;
 
 /// The controller's shared parts.
 pub struct App {
@@ -37,7 +38,11 @@ pub struct App {
     /// Each host at this moment.
     pub live: Live,
     /// What leaking hosts have in common, as of the last look at the fleet.
-    pub causes: ArcSwap<CausesView>,
+    pub causes: ArcSwap<CausesSeen>,
+    /// Wakes the look for common causes: hosts began to leak.
+    pub causes_wanted: Notify,
+    /// What the rules found on the hosts that deserve a look.
+    pub findings: ArcSwap<FindingsSeen>,
     /// What processes, services and watch groups may hold of hosts' ports, and how they stand to it.
     pub budgets: Budgets,
     /// Who signs certificates.

@@ -161,6 +161,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         live: restore_live(&store, clock.now()).await?,
         causes: ArcSwap::default(),
         budgets: Budgets::default(),
+        causes_wanted: Notify::new(),
+        findings: ArcSwap::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),

@@ -1,5 +1,7 @@
 //! The rules over what is known of a host at this moment: its last half hour, its forecasts, its events, and other hosts
-//! that leak. Findings are derived and stored nowhere.
+//! that leak. Findings are derived and stored nowhere; the last look at each host is in `seen`.
+
+pub mod seen;
 
 mod handle_medians;
 
@@ -18,7 +20,7 @@ use tidemark_store::{EventQuery, RecordXml, StoreError};
 pub use handle_medians::HandleMedians;
 
 use crate::app::App;
-use crate::live::HostLive;
+use crate::live::{HostLive, SpaceLive};
 
 /// Events that the rules look at: of the last day, the newest.
 const EVENTS_AGE: Duration = Duration::from_secs(86_400);
@@ -29,16 +31,6 @@ const PEERS_MAX: usize = 1_000;
 /// Hosts of which the rules may have something to say, by lower-case name.
 #[must_use]
 pub fn suspects(app: &App) -> Vec<(String, HostId)> {
-    let is_suspect = |host: &HostLive| {
-        let os = Os::of_name(&host.profile.os);
-        let newest = host.newest.as_ref();
-        newest.is_some_and(|(_, sample)| needs_a_look(os, sample))
-            || host.lately.is_kept()
-            || host
-                .spaces
-                .values()
-                .any(|space| space.forecast.eta.is_some())
-    };
     let mut suspects: Vec<(String, HostId)> = app
         .live
         .ids()
@@ -50,6 +42,17 @@ pub fn suspects(app: &App) -> Vec<(String, HostId)> {
         .collect();
     suspects.sort_unstable();
     suspects
+}
+
+/// Whether the rules may have something to say of a host.
+#[must_use]
+pub fn is_suspect(host: &HostLive) -> bool {
+    let os = Os::of_name(&host.profile.os);
+    let newest = host.newest.as_ref();
+    let has_date = |space: &SpaceLive| space.forecast.eta.is_some();
+    newest.is_some_and(|(_, sample)| needs_a_look(os, sample))
+        || host.lately.is_kept()
+        || host.spaces.values().any(has_date)
 }
 
 /// What the rules find on each of these hosts; one that went away meanwhile is left out.
@@ -99,8 +102,12 @@ async fn events_of(app: &App, host: HostId) -> Result<Vec<EventHit>, StoreError>
 }
 
 async fn audit_of(app: &App, host: HostId) -> Result<Option<HostAudit>, StoreError> {
-    let standing = app.store.read().await?.host_audit(host).await?;
-    Ok(standing.map(|standing| standing.audit()))
+    match app.store.read().await?.host_audit(host).await {
+        Ok(standing) => Ok(standing.map(|standing| standing.audit())),
+        // What another release wrote is as good as nothing, until the host's next audit takes its place.
+        Err(StoreError::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Every host with a forecast that says "leak" and whom it blames.

@@ -31,6 +31,8 @@ pub enum Change {
     Host(HostId),
     /// Something happened.
     Notice(Arc<Notice>),
+    /// Something changed in the list of incidents.
+    Incidents,
 }
 
 /// Every host, by id. Clones share it.
@@ -123,6 +125,12 @@ impl Live {
     pub fn announce(&self, notice: Arc<Notice>) {
         // An error says that nobody watches.
         self.changes.send(Change::Notice(notice)).ok();
+    }
+
+    /// Tells live views that the list of incidents changed.
+    pub fn announce_incidents(&self) {
+        // An error says that nobody watches.
+        self.changes.send(Change::Incidents).ok();
     }
 
     /// Makes `claim` the host's session and stops the one before it; `false` when the host is unknown or shut out.

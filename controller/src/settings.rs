@@ -18,7 +18,7 @@ use tidemark_store::DatabaseUrl;
 use crate::notify::NotifySettings;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 23] = [
     "data_dir",
     "database",
     "http",
@@ -36,6 +36,7 @@ pub const KEYS: [&str; 22] = [
     "incidents.warning_within",
     "incidents.clear_after",
     "incidents.reopen_within",
+    "incidents.raise_after",
     "notify.public_url",
     "notify.receiver",
     "notify.route",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::incidents::reconcile::Reconciler;
@@ -14,6 +15,7 @@ pub mod budgets;
 pub mod causes;
 pub mod compact;
 pub mod expire;
+pub mod findings;
 mod rebuild;
 mod reissue;
 
@@ -29,8 +31,16 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
     );
     life.spawn("budgets", budgets::BudgetWatch::new(Arc::clone(app)).run());
-    life.spawn("causes", causes::CauseFinder::new(Arc::clone(app)).run());
-    life.spawn("rebuild", rebuild::run(Arc::clone(app)));
+    let (rebuilt, when_rebuilt) = oneshot::channel();
+    life.spawn("rebuild", rebuild::run(Arc::clone(app), rebuilt));
+    life.spawn(
+        "causes",
+        causes::CauseFinder::new(Arc::clone(app)).run(when_rebuilt),
+    );
+    life.spawn(
+        "findings",
+        findings::FindingsWatch::new(Arc::clone(app)).run(),
+    );
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
     life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());
     life.spawn("dispatch", Dispatcher::new(Arc::clone(app)).run());

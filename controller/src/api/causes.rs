@@ -22,5 +22,5 @@ use crate::app::App;
 )]
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<CausesView>> {
     params.only(&[])?;
-    Ok(Json(CausesView::clone(&app.causes.load())))
+    Ok(Json(app.causes.load().view.clone()))
 }

@@ -36,6 +36,8 @@ pub enum Update {
     Host(HostId),
     /// Something happened.
     Notice(Arc<Notice>),
+    /// Something changed in the list of incidents.
+    Incidents,
     /// The viewer was too slow and has missed changes: it must read everything again.
     Resync,
 }
@@ -119,7 +121,11 @@ impl Watch {
             Ok(Change::Notice(notice)) if self.shows(notice.host) => {
                 self.ready.push_back(Update::Notice(notice));
             }
-            Ok(Change::Host(_) | Change::Notice(_)) => {}
+            // Several at once are read at once.
+            Ok(Change::Incidents) if !self.has_incidents() => {
+                self.ready.push_back(Update::Incidents)
+            }
+            Ok(Change::Host(_) | Change::Notice(_) | Change::Incidents) => {}
             Err(RecvError::Lagged(_)) => {
                 self.app.metrics.live_views_lagged.add(1);
                 self.waiting.clear();
@@ -176,6 +182,11 @@ impl Watch {
                 self.waiting.insert(id);
             }
         }
+    }
+
+    fn has_incidents(&self) -> bool {
+        let last = self.ready.back();
+        last.is_some_and(|update| matches!(update, Update::Incidents))
     }
 
     fn shows(&self, host: Option<HostId>) -> bool {

@@ -15,7 +15,8 @@ use tidemark_model::view::{
 };
 use tidemark_model::{ErrorCode, HostId, Timestamp};
 use tidemark_store::{
-    EventQuery, IncidentQuery, NoticeQuery, NoticeStart, RecordXml, Standing, StoreError, Tx,
+    DriftQuery, EventQuery, IncidentQuery, NoticeQuery, NoticeStart, RecordXml, Standing,
+    StoreError, StoredDrift, Tx,
 };
 
 use super::fleet;
@@ -38,6 +39,8 @@ const HOST_LINES_MAX: u32 = 50;
 const TIMELINE_HOSTS_MAX: usize = 5;
 /// What happened this long before an incident may have to do with it.
 const BEFORE: std::time::Duration = std::time::Duration::from_secs(3_600);
+/// What was set differently this long before an incident may be what it came from: a leak takes days to be one.
+const DRIFT_BEFORE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 /// Silences that are looked at.
 const SILENCES_MAX: u32 = 1_000;
 
@@ -129,85 +132,38 @@ pub async fn detail(
     Ok(Json(find(&app, &incident).await?))
 }
 
-/// Takes care of an incident: it is not repeated to receivers.
+/// Does something to an incident: takes care of it (it is not repeated to receivers), says that it is over (while its
+/// problem is still there, only that getting worse opens it again), or writes a note into its time line.
 #[utoipa::path(
     post,
-    path = "/api/v1/incidents/{incident}/acknowledge",
+    path = "/api/v1/incidents/{incident}/{deed}",
     tag = "incidents",
-    params(("incident" = i64, Path, description = "Its number.")),
-    request_body(content = NoteRequest, description = "May be left out."),
+    params(
+        ("incident" = i64, Path, description = "Its number."),
+        ("deed" = String, Path, description = "acknowledge, resolve or note."),
+    ),
+    request_body(content = NoteRequest, description = "Only a note must have one."),
     responses(
         (status = 200, description = "The incident as it is then.", body = IncidentView),
-        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The text is too long, or a note's is empty.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such incident, or nothing of that name is done to one.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is acknowledged or resolved already, or changed meanwhile.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn acknowledge(
+pub async fn act(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
-    Path(incident): Path<String>,
-    request: Request,
-) -> Answer<Json<IncidentView>> {
-    act(&app, &asking, (&incident, Deed::Acknowledge), request).await
-}
-
-/// Says that an incident is over. While its problem is still there, only that getting worse opens it again.
-#[utoipa::path(
-    post,
-    path = "/api/v1/incidents/{incident}/resolve",
-    tag = "incidents",
-    params(("incident" = i64, Path, description = "Its number.")),
-    request_body(content = NoteRequest, description = "May be left out."),
-    responses(
-        (status = 200, description = "The incident as it is then.", body = IncidentView),
-        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is resolved already, or changed meanwhile.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub async fn resolve(
-    State(app): State<Arc<App>>,
-    Extension(asking): Extension<Asking>,
-    Path(incident): Path<String>,
-    request: Request,
-) -> Answer<Json<IncidentView>> {
-    act(&app, &asking, (&incident, Deed::Resolve), request).await
-}
-
-/// Writes a note into an incident's time line.
-#[utoipa::path(
-    post,
-    path = "/api/v1/incidents/{incident}/note",
-    tag = "incidents",
-    params(("incident" = i64, Path, description = "Its number.")),
-    request_body = NoteRequest,
-    responses(
-        (status = 200, description = "The incident.", body = IncidentView),
-        (status = 400, description = "The text is empty or too long.", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub async fn note(
-    State(app): State<Arc<App>>,
-    Extension(asking): Extension<Asking>,
-    Path(incident): Path<String>,
-    request: Request,
-) -> Answer<Json<IncidentView>> {
-    act(&app, &asking, (&incident, Deed::Note), request).await
-}
-
-/// What of a request a deed needs.
-type Request = (Params, HeaderMap, Bytes);
-
-async fn act(
-    app: &App,
-    asking: &Asking,
-    (incident, deed): (&str, Deed),
-    (params, headers, body): Request,
+    Path((incident, deed)): Path<(String, String)>,
+    (params, headers, body): (Params, HeaderMap, Bytes),
 ) -> Answer<Json<IncidentView>> {
     params.only(&[])?;
+    let deed = Deed::from_name(&deed).ok_or_else(|| {
+        ApiProblem::new(
+            ErrorCode::NotFound,
+            "what is done to an incident is acknowledge, resolve or note",
+        )
+    })?;
     let request = if body.is_empty() {
         NoteRequest::default()
     } else {
@@ -219,11 +175,11 @@ async fn act(
             )
         })?
     };
-    let id = number(incident)?;
-    let changed = operate(app, id, (deed, asking.name()), Some(&request.text)).await?;
+    let id = number(&incident)?;
+    let changed = operate(&app, id, (deed, asking.name()), Some(&request.text)).await?;
     let mut tx = app.store.read().await?;
     let silences = silences(&mut tx, app.clock.now()).await?;
-    Ok(Json(view(app, &changed, &silences)))
+    Ok(Json(view(&app, &changed, &silences)))
 }
 
 /// The number of an incident, as an address has it.
@@ -289,18 +245,15 @@ fn of_entry(entry: Entry) -> TimelineView {
     }
 }
 
-/// What happened on a host from shortly before an incident to its end.
+/// What happened on a host from shortly before an incident to its end, and what was changed on it in the days before.
 async fn around(
     app: &App,
     tx: &mut Tx,
     incident: &Incident,
     host: HostId,
 ) -> Result<Vec<TimelineView>, StoreError> {
-    let from = incident
-        .problem
-        .since
-        .min(incident.opened_at)
-        .saturating_sub(BEFORE);
+    let began = incident.problem.since.min(incident.opened_at);
+    let from = began.saturating_sub(BEFORE);
     let until = incident.state.resolved_at();
     let is_within = |at: Timestamp| until.is_none_or(|until| at <= until);
     let name = Some(text::host_name(app, host));
@@ -341,7 +294,33 @@ async fn around(
         .filter(|notice| is_within(notice.at) && belongs(notice.kind))
         .take(HOST_LINES_MAX as usize);
     lines.extend(told.map(|one| line(one.at, one.kind.as_str(), one.text.to_string())));
+    let drifts = tx
+        .drift_page(&DriftQuery {
+            host: Some(host),
+            before: until.map(|until| (until, i64::MAX)),
+            since: Some(began.saturating_sub(DRIFT_BEFORE)),
+            limit: HOST_LINES_MAX,
+        })
+        .await?;
+    let kind = NoticeKind::ConfigurationChanged.as_str();
+    lines.extend(
+        drifts
+            .iter()
+            .map(|drift| line(drift.at, kind, drift_sentence(drift))),
+    );
     Ok(lines)
+}
+
+/// What was changed, with how it was before and after.
+fn drift_sentence(drift: &StoredDrift) -> String {
+    let item = drift.item.as_deref().map(text::clean);
+    format!(
+        "{}{}: {} -> {}",
+        text::clean(&drift.fact),
+        item.map_or_else(String::new, |item| format!("[{item}]")),
+        text::clean(&drift.was),
+        text::clean(&drift.became),
+    )
 }
 
 /// Whether a notice of a host belongs in a time line: what may have caused the problem or blinds us to it.
@@ -353,14 +332,15 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::HostQuarantined
         | NoticeKind::HostRevoked
         | NoticeKind::SamplesDropped
-        | NoticeKind::ConfigurationChanged
         | NoticeKind::ForecastChanged => true,
-        // Events come whole from the host's log; the incident's own notices are its entries.
+        // Events come whole from the host's log, and changes from its drift; the incident's own notices are its entries.
         NoticeKind::HostEnrolled
         | NoticeKind::EnrolmentRefused
         | NoticeKind::FrameRefused
         | NoticeKind::HostEvent
+        | NoticeKind::ConfigurationChanged
         | NoticeKind::TokenCreated
+        | NoticeKind::CauseFound
         | NoticeKind::IncidentOpened
         | NoticeKind::IncidentEscalated
         | NoticeKind::IncidentResolved

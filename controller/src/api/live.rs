@@ -23,14 +23,14 @@ use crate::app::App;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Changes as server-sent events: `host` with a HostView, at most one a host and second; `notice` with an EventView;
-/// `resync` when changes were missed and everything should be read again.
+/// `incidents` when the list of incidents changed; `resync` when changes were missed and everything should be read again.
 #[utoipa::path(
     get,
     path = "/api/v1/live",
     tag = "live",
     params(("host" = Option<String>, Query, description = "Id or name; the whole fleet without it.")),
     responses(
-        (status = 200, description = "A stream of events `host`, `notice` and `resync`.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "A stream of events `host`, `notice`, `incidents` and `resync`.", body = String, content_type = "text/event-stream"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -70,6 +70,7 @@ fn event_of(app: &App, update: &Update) -> Option<Event> {
             json("host", &host)
         }
         Update::Notice(notice) => json("notice", &events::view(app, notice)),
+        Update::Incidents => Some(Event::default().event("incidents").data("{}")),
         Update::Resync => Some(Event::default().event("resync").data("{}")),
     }
 }

@@ -110,7 +110,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 56] = [
+pub static ROUTES: [Route; 54] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -161,21 +161,9 @@ pub static ROUTES: [Route; 56] = [
     }),
     api(
         POST,
-        "/api/v1/incidents/{incident}/acknowledge",
+        "/api/v1/incidents/{incident}/{deed}",
         Role::Operator,
-        || routing::post(incidents::acknowledge),
-    ),
-    api(
-        POST,
-        "/api/v1/incidents/{incident}/resolve",
-        Role::Operator,
-        || routing::post(incidents::resolve),
-    ),
-    api(
-        POST,
-        "/api/v1/incidents/{incident}/note",
-        Role::Operator,
-        || routing::post(incidents::note),
+        || routing::post(incidents::act),
     ),
     api(GET, "/api/v1/budgets", Role::Viewer, || {
         routing::get(budgets::list)

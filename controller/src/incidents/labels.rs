@@ -58,8 +58,9 @@ fn add_own(labels: &mut Labels, incident: &Incident) {
             put("protocol", space.protocol.as_str());
             put("namespace", &clean(&space.namespace));
         }
-        ProblemKey::Finding { rule, .. } => {
-            put("rule", rule);
+        // The rule that finds it at this moment, which need not be the one that found it first.
+        ProblemKey::Finding { .. } => {
+            put("rule", &incident.problem.kind);
         }
         ProblemKey::Cause { common } => {
             put("cause", &clean(common));

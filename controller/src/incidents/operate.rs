@@ -22,6 +22,19 @@ pub enum Deed {
     Note,
 }
 
+impl Deed {
+    /// The deed of that name, as addresses and forms have it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "acknowledge" => Some(Self::Acknowledge),
+            "resolve" => Some(Self::Resolve),
+            "note" => Some(Self::Note),
+            _ => None,
+        }
+    }
+}
+
 /// Why it is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
@@ -99,6 +112,7 @@ pub async fn operate(
     tx.incident_entries_append(id, &[entry]).await?;
     tx.commit().await?;
     app.incidents_changed.notify_one();
+    app.live.announce_incidents();
     Ok(Incident {
         generation: changed.generation.saturating_add(1),
         ..changed

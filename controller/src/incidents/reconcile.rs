@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tidemark_model::forecast::Road;
 use tidemark_model::incident::{EntryKind, Incident, IncidentRules};
 use tidemark_model::notice::NoticeKind;
-use tidemark_model::problem::Severity;
+use tidemark_model::problem::{Fingerprint, Severity};
 use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{StoreError, Tx};
 use tokio::time::Instant;
@@ -94,9 +95,9 @@ impl Reconciler {
     /// What the database says; what was stored stays stored.
     pub async fn activate(&self) -> Result<ReconcileStatus, StoreError> {
         let now = self.app.clock.now();
-        let mut sights = Sights::of(&self.app, now);
-        let mut status = ReconcileStatus::default();
         let watched = self.watched().await?;
+        let mut sights = Sights::of(&self.app, &watched, now);
+        let mut status = ReconcileStatus::default();
         let mut changes = Vec::new();
         let mut grouped = Vec::new();
         for incident in watched {
@@ -153,20 +154,20 @@ impl Reconciler {
         Ok(watched)
     }
 
-    /// Ends incidents that are part of a cause's, once that is stored.
+    /// Ends incidents that are part of another one, once that is stored.
     async fn group(
         &self,
-        grouped: Vec<(Incident, tidemark_model::problem::Fingerprint)>,
+        grouped: Vec<(Incident, Fingerprint)>,
         now: Timestamp,
         status: &mut ReconcileStatus,
     ) -> Result<(), StoreError> {
         let mut changes = Vec::new();
-        for (incident, cause) in grouped {
+        for (incident, teller) in grouped {
             let mut tx = self.app.store.read().await?;
-            let into = tx.incident_newest_of(cause).await?;
+            let into = tx.incident_newest_of(teller).await?;
             let into = into.filter(|into| into.state.resolved_at().is_none());
             let scales = self.scales(&incident.problem.hosts, now);
-            changes.extend(into.and_then(|into| scales.group(&incident, into.id)));
+            changes.extend(into.and_then(|into| scales.group(&incident, &into)));
         }
         self.store(changes, status).await
     }
@@ -197,6 +198,7 @@ impl Reconciler {
         }
         if is_news {
             self.app.incidents_changed.notify_one();
+            self.app.live.announce_incidents();
         }
         Ok(())
     }
@@ -256,6 +258,9 @@ impl Reconciler {
                 | EntryKind::Notified
                 | EntryKind::NotifyFailed => continue,
             };
+            if kind == NoticeKind::IncidentOpened && incident.problem.kind == Road::Leak.as_str() {
+                self.app.causes_wanted.notify_one();
+            }
             let hosts = text::hosts(&self.app, &incident.problem);
             let title = text::title(&hosts, incident);
             let text = format!("{} {title}", incident.severity.as_str());

@@ -62,6 +62,9 @@ pub fn title(hosts: &str, incident: &Incident) -> String {
         ProblemKey::Ports { space, .. } => {
             let protocol = space.protocol.as_str().to_uppercase();
             match problem.eta {
+                _ if let Some(into) = incident.state.grouped_into() => {
+                    format!("{protocol} ports run short, which is part of incident {into}")
+                }
                 _ if incident.state.resolved_at().is_some() => {
                     format!("{protocol} ports do not run out any more")
                 }
@@ -106,13 +109,36 @@ pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp) -> String {
     }
     parts.push(until(problem, now));
     parts.extend(sureness(problem.sure));
+    if let Some(reason) = &problem.reason {
+        parts.push(format!(
+            "Diagnosis, {} % sure: {}.",
+            reason.percent,
+            reason.title.trim_end_matches('.')
+        ));
+    }
     parts.extend(
         problem
             .advice
             .first()
             .map(|advice| format!("Do: {advice}.")),
     );
+    parts.extend(runbook_of(problem).map(|page| format!("Runbook: {page}.")));
     parts.join(" ")
+}
+
+/// Where a rule is described with what to do.
+#[must_use]
+pub fn runbook(rule: &str) -> String {
+    format!("docs/DIAGNOSIS.md#{rule}")
+}
+
+fn runbook_of(problem: &Problem) -> Option<String> {
+    match &problem.key {
+        ProblemKey::Finding { .. } => Some(runbook(&problem.kind)),
+        ProblemKey::Ports { .. } => Some(runbook(&problem.reason.as_ref()?.rule)),
+        ProblemKey::Cause { .. } => Some("docs/DETECTION.md#common-causes".to_owned()),
+        ProblemKey::Budget { .. } => Some("docs/BUDGETS.md".to_owned()),
+    }
 }
 
 /// How an incident came to its end.
@@ -132,6 +158,9 @@ pub fn how_it_ended(how: &Resolution) -> String {
 fn until(problem: &Problem, now: Timestamp) -> String {
     match problem.eta {
         _ if problem.is_exhausted => "There are none left at this moment.".to_owned(),
+        None if matches!(problem.key, ProblemKey::Finding { .. }) => {
+            "It lasts until somebody acts; nothing says when ports run out.".to_owned()
+        }
         None => "Nothing says when it ends.".to_owned(),
         Some(Eta {
             at,
@@ -165,7 +194,7 @@ fn both(at: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::problem::Severity;
+    use tidemark_model::problem::{Reason, Severity};
     use tidemark_model::{PortSpaceKey, Protocol};
 
     use super::*;
@@ -199,6 +228,7 @@ mod tests {
             }),
             at_least: Severity::Info,
             sure: Sureness::Interval,
+            reason: None,
         };
         Incident::open(problem, Severity::Critical, NOW)
     }
@@ -216,6 +246,30 @@ mod tests {
         assert_eq!(
             title("web-1", &incident()),
             "web-1: TCP ports run out Mon 23 Nov 2026 03:15 UTC (w3wp.exe)"
+        );
+    }
+
+    #[test]
+    fn a_diagnosis_is_told_with_its_runbook_and_what_is_part_of_another_one_says_so() {
+        let mut open = incident();
+        open.problem.reason = Some(Reason {
+            rule: "bound_leak".to_owned(),
+            title: "w3wp.exe leaks sockets that it bound".to_owned(),
+            percent: 77,
+        });
+        let text = sentence("web-1", &open, NOW);
+        let end = "Diagnosis, 77 % sure: w3wp.exe leaks sockets that it bound. \
+             Do: Restart w3wp.exe before the ports run out. \
+             Runbook: docs/DIAGNOSIS.md#bound_leak.";
+        assert!(text.ends_with(end), "{text}");
+        let how = Resolution::Grouped { into: 7 };
+        let over = Incident {
+            state: open.state.clone().end(how, later(-5)).unwrap(),
+            ..open
+        };
+        assert_eq!(
+            title("web-1", &over),
+            "web-1: TCP ports run short, which is part of incident 7 (w3wp.exe)"
         );
     }
 

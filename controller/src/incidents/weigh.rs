@@ -4,7 +4,7 @@ use tidemark_model::Timestamp;
 use tidemark_model::incident::{
     Entry, EntryKind, Incident, IncidentRules, IncidentState, Resolution,
 };
-use tidemark_model::problem::{Problem, Severity};
+use tidemark_model::problem::{Problem, ProblemKey, Severity};
 use tidemark_model::time::duration_ms;
 
 use super::source::Sight;
@@ -75,9 +75,12 @@ impl Scales {
     }
 
     /// It is part of the incident `into` from now on.
-    pub(super) fn group(&self, incident: &Incident, into: i64) -> Option<Change> {
-        let text = format!("it is part of incident {into}, which is about the cause");
-        self.end(incident, Resolution::Grouped { into }, &text)
+    pub(super) fn group(&self, incident: &Incident, into: &Incident) -> Option<Change> {
+        let text = format!(
+            "it is part of incident {}, which tells of it: {}",
+            into.id, into.problem.cause
+        );
+        self.end(incident, Resolution::Grouped { into: into.id }, &text)
     }
 
     fn reopen(&self, last: Incident, problem: &Problem) -> Option<Change> {
@@ -105,16 +108,19 @@ impl Scales {
         problem.since = problem.since.min(before.since);
         // Who did it is not forgotten while the forecast makes up its mind.
         problem.culprit = problem.culprit.or_else(|| before.culprit.clone());
+        problem.reason = problem.reason.or_else(|| before.reason.clone());
         let severity = incident.severity.max(self.severity(&problem));
         let mut entries = Vec::new();
         if severity > incident.severity {
             let text = format!("{}: {}", severity.as_str(), escalation(&problem));
             entries.push(Entry::own(self.now, EntryKind::Escalated, text));
         }
-        if let Some(text) = difference(before, &problem) {
+        let is_stale = self.now.ms_since(incident.seen_at) >= REFRESH_MS;
+        // Which of several processes a finding blames may change with every look; that is told once a minute.
+        let is_settled = is_stale || !matches!(problem.key, ProblemKey::Finding { .. });
+        if let Some(text) = difference(before, &problem).filter(|_| is_settled) {
             entries.push(Entry::own(self.now, EntryKind::Changed, text));
         }
-        let is_stale = self.now.ms_since(incident.seen_at) >= REFRESH_MS;
         if entries.is_empty() && incident.state.clear_since().is_none() && !is_stale {
             return None;
         }
@@ -186,6 +192,12 @@ fn difference(before: &Problem, after: &Problem) -> Option<String> {
             "{} host(s) have it, {} before",
             after.hosts.len(),
             before.hosts.len()
+        ));
+    }
+    if let (None, Some(reason)) = (&before.reason, &after.reason) {
+        return Some(format!(
+            "diagnosed as {}, {} % sure: {}",
+            reason.rule, reason.percent, reason.title
         ));
     }
     let has_changed = before.kind != after.kind || before.culprit != after.culprit;

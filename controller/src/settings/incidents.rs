@@ -13,6 +13,7 @@ pub(super) struct IncidentsConfig {
     warning_within: Option<String>,
     clear_after: Option<String>,
     reopen_within: Option<String>,
+    raise_after: Option<String>,
 }
 
 impl IncidentsConfig {
@@ -35,6 +36,7 @@ impl IncidentsConfig {
             )?,
             clear_after: of("clear_after", &self.clear_after, defaults.clear_after)?,
             reopen_within: of("reopen_within", &self.reopen_within, defaults.reopen_within)?,
+            raise_after: of("raise_after", &self.raise_after, defaults.raise_after)?,
         };
         if rules.critical_within > rules.warning_within {
             problems.push(

@@ -10,14 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_detect::causes::{AttributeChange, CommonCause, Fleet, FleetHost, Witnesses};
+use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::{AttributeValue, CauseView, CausesView, HostName};
 use tidemark_model::{HostId, Timestamp};
+use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::incidents::text::clean;
 use crate::live::HostLive;
 
-/// Between two looks.
+/// Between two looks that nobody asked for.
 const PERIOD: Duration = Duration::from_secs(300);
+/// Between two looks at least: hosts that begin to leak together ask for one each.
+const PAUSE: Duration = Duration::from_secs(15);
+/// From the end of the rebuild to the first look: agents come back meanwhile, and say what their hosts run.
+const SETTLE: Duration = Duration::from_secs(30);
 /// A change is remembered this long ...
 pub(super) const CHANGES_KEPT: Duration = Duration::from_secs(14 * 86_400);
 /// ... and at most this many of a host.
@@ -38,6 +45,15 @@ pub struct CausesStatus {
     pub changes: u64,
     /// Causes that were found.
     pub causes: u64,
+}
+
+/// What the last look at the fleet found.
+#[derive(Clone, Debug, Default)]
+pub struct CausesSeen {
+    /// As it is told.
+    pub view: CausesView,
+    /// The hosts of each cause of the view, in its order: all of them, those that leaked within a fortnight included.
+    pub hosts: Vec<HashSet<HostId>>,
 }
 
 /// Looks for common causes.
@@ -70,16 +86,32 @@ impl CauseFinder {
         }
     }
 
-    /// Runs until the stop.
-    pub async fn run(mut self) {
-        let stop = self.app.life.stop_token();
+    /// Runs until the stop. Looks for the first time when hosts are `rebuilt` from their history: what a look does not find
+    /// by then is not there.
+    pub async fn run(mut self, rebuilt: oneshot::Receiver<()>) {
+        let app = Arc::clone(&self.app);
+        let stop = app.life.stop_token();
+        let settled = async {
+            // The rebuild ends without a word only at the stop.
+            rebuilt.await.ok();
+            tokio::time::sleep(SETTLE).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = settled => {}
+        }
         loop {
+            let status = self.activate().await;
+            tracing::debug!(?status, "common causes looked for");
+            let wanted = async {
+                tokio::time::sleep(PAUSE).await;
+                app.causes_wanted.notified().await;
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PERIOD) => {}
+                () = wanted => {}
             }
-            let status = self.activate().await;
-            tracing::debug!(?status, "common causes looked for");
         }
     }
 
@@ -93,14 +125,15 @@ impl CauseFinder {
             .life
             .spawn_blocking(move || {
                 let mut memory = memory;
-                let (view, status) = memory.look(&app);
-                app.causes.store(Arc::new(view));
-                (memory, status)
+                let (seen, status) = memory.look(&app);
+                (memory, seen, status)
             })
             .await;
         match looked {
-            Ok((memory, status)) => {
+            Ok((memory, seen, status)) => {
                 self.memory = memory;
+                self.tell_new(&seen.view);
+                self.app.causes.store(Arc::new(seen));
                 status
             }
             Err(error) => {
@@ -111,8 +144,29 @@ impl CauseFinder {
     }
 }
 
+impl CauseFinder {
+    /// Tells of the causes that the look before did not find. What the first look finds may have been told by the controller
+    /// that ran before: it is left to the incidents, which know.
+    fn tell_new(&self, view: &CausesView) {
+        let before = self.app.causes.load();
+        if before.view.swept_ms.is_none() {
+            return;
+        }
+        let name = |cause: &CauseView| {
+            let parts = [&cause.attribute, &cause.value, &cause.culprit];
+            parts.map(String::clone)
+        };
+        let known: HashSet<[String; 3]> = before.view.items.iter().map(name).collect();
+        let is_new = |cause: &&CauseView| !known.contains(&name(cause));
+        for cause in view.items.iter().filter(is_new) {
+            self.app
+                .note(None, NoticeKind::CauseFound, clean(&cause.explanation));
+        }
+    }
+}
+
 impl Memory {
-    fn look(&mut self, app: &App) -> (CausesView, CausesStatus) {
+    fn look(&mut self, app: &App) -> (CausesSeen, CausesStatus) {
         let now = app.clock.now();
         let mut status = CausesStatus::default();
         let mut seen = HashSet::new();
@@ -148,7 +202,12 @@ impl Memory {
                 .map(|cause| view_of(cause, app))
                 .collect(),
         };
-        (view, status)
+        let hosts = causes.iter().take(CAUSES_MAX).map(|cause| {
+            let ids = cause.hosts.iter().filter_map(|id| id.parse().ok());
+            ids.collect()
+        });
+        let hosts = hosts.collect();
+        (CausesSeen { view, hosts }, status)
     }
 
     /// Remembers which attributes of a host took another value; says how many did.

@@ -11,6 +11,7 @@ use tidemark_detect::{DetectorSettings, Rollup, SpaceDetector};
 use tidemark_model::sample::CountQuality;
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
 use tidemark_store::{Span, StoreError};
+use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::app::audits::known_facts;
@@ -32,21 +33,23 @@ struct Replayed {
     space: SpaceLive,
 }
 
-/// Rebuilds every host, one after the other, then ends.
-pub async fn run(app: Arc<App>) {
+/// Rebuilds every host, one after the other, says so, then ends.
+pub async fn run(app: Arc<App>, rebuilt: oneshot::Sender<()>) {
     let stop = app.life.stop_token();
     for host in app.live.ids() {
         if let Err(error) = recall_facts(&app, host).await {
             tracing::error!(%host, error = chain(&error), "a host's facts are not known until its next audit");
         }
-        let rebuilt = tokio::select! {
+        let result = tokio::select! {
             () = stop.cancelled() => return,
-            rebuilt = rebuild(&app, host) => rebuilt,
+            result = rebuild(&app, host) => result,
         };
-        if let Err(error) = rebuilt {
+        if let Err(error) = result {
             tracing::error!(%host, error = chain(&error), "a host's forecast starts anew: its history cannot be read");
         }
     }
+    // Nobody waits any more at the stop.
+    rebuilt.send(()).ok();
 }
 
 async fn recall_facts(app: &App, host: HostId) -> Result<(), StoreError> {

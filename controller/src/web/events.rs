@@ -88,6 +88,7 @@ impl EventRow {
                 | NoticeKind::HostQuarantined
                 | NoticeKind::SamplesDropped
                 | NoticeKind::ConfigurationChanged
+                | NoticeKind::CauseFound
                 | NoticeKind::IncidentOpened
                 | NoticeKind::HostEvent,
             ) => "watch",

@@ -44,17 +44,12 @@ pub async fn act(
 ) -> Response {
     let done = async {
         let id = api::number(&incident)?;
-        let deed = match field(&fields, "do") {
-            "acknowledge" => Deed::Acknowledge,
-            "resolve" => Deed::Resolve,
-            "note" => Deed::Note,
-            _ => {
-                return Err(ApiProblem::new(
-                    ErrorCode::InvalidArgument,
-                    "do must be acknowledge, resolve or note",
-                ));
-            }
-        };
+        let deed = Deed::from_name(field(&fields, "do")).ok_or_else(|| {
+            ApiProblem::new(
+                ErrorCode::InvalidArgument,
+                "do must be acknowledge, resolve or note",
+            )
+        })?;
         let text = Some(field(&fields, "text"));
         operate(&app, id, (deed, asking.name()), text).await?;
         Ok(Redirect::to(&format!("/incidents/{id}")).into_response())
@@ -130,7 +125,12 @@ impl Line {
     fn new(line: &TimelineView, now: Timestamp) -> Self {
         let tone = match line.kind.as_str() {
             "escalated" | "notify_failed" | "host_revoked" => "urgent",
-            "opened" | "reopened" | "host_event" | "host_rebooted" | "forecast_changed" => "watch",
+            "opened"
+            | "reopened"
+            | "host_event"
+            | "host_rebooted"
+            | "forecast_changed"
+            | "configuration_changed" => "watch",
             _ => "calm",
         };
         Self {

@@ -29,20 +29,24 @@ use crate::app::App;
 const TILES_EVERY: Duration = Duration::from_secs(2);
 
 /// `GET /live`: events `row` (a line), `gone` (the id of a host that the filter does not let pass), `tiles`, `event`
-/// (a line of the list of events) and `resync`.
+/// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` the last two alone.
 pub async fn stream(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let params = params.only(&["host", "text", "state", "label"])?;
+    let params = params.only(&["of", "host", "text", "state", "label"])?;
     let only = params
         .one("host")?
         .map(|name| fleet::find_host(&app, name))
         .transpose()?;
+    let page = params
+        .parsed("of", || "incidents".to_owned(), Shown::from_name)?
+        .unwrap_or(Shown::Hosts);
     let view = PageView {
         filter: HostFilter::of(&params)?,
-        tiles_at: only.is_none().then(Instant::now),
+        tiles_at: (only.is_none() && page == Shown::Hosts).then(Instant::now),
+        page,
         app: Arc::clone(&app),
     };
     let viewer = Viewer {
@@ -56,9 +60,23 @@ pub async fn stream(
     Ok(sse(events.flatten()))
 }
 
+/// What a page is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Hosts,
+    Incidents,
+}
+
+impl Shown {
+    fn from_name(name: &str) -> Option<Self> {
+        (name == "incidents").then_some(Self::Incidents)
+    }
+}
+
 /// What one page shows.
 struct PageView {
     app: Arc<App>,
+    page: Shown,
     filter: HostFilter,
     /// When the tiles were last rendered; `None` where there are none.
     tiles_at: Option<Instant>,
@@ -68,6 +86,8 @@ impl PageView {
     fn events_of(&mut self, update: &Update) -> Vec<Event> {
         let mut events = Vec::with_capacity(2);
         match update {
+            Update::Incidents => events.push(Event::default().event("incidents").data("-")),
+            Update::Host(_) | Update::Notice(_) if self.page == Shown::Incidents => {}
             Update::Host(id) => events.extend(self.row(*id)),
             Update::Notice(notice) => {
                 let event = events::view(&self.app, notice);

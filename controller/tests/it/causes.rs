@@ -17,13 +17,15 @@ async fn causes(fleet: &MadeUp, token: &str) -> CausesView {
     request.send().await.unwrap().json().await.unwrap()
 }
 
-async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) {
+/// A host with these labels, and four minutes of samples of it.
+pub async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) -> HostId {
     let labels = BTreeMap::from([
         ("edr".to_owned(), edr.to_owned()),
         ("site".to_owned(), "berlin".to_owned()),
     ]);
     let host = fleet.host_with(name, "Linux", labels).await;
     leak(fleet, host, leaked).await;
+    host
 }
 
 /// Four minutes of samples at 1 s: a leak, or none. Two are at the edge of what a detector calls a leak, and whether they do

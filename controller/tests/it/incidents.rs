@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -10,10 +11,13 @@ use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::notify::Route;
 use tidemark_controller::notify::dispatch::Dispatcher;
 use tidemark_controller::notify::receiver::{Authorization, Receiver, ReceiverKind};
+use tidemark_model::audit::{
+    AuditFact, FactKey, FactName, FactState, FactValue, HostAudit, Topic, TopicState,
+};
 use tidemark_model::view::{
     IncidentDetail, IncidentView, NotificationView, Page, ReceiverView, SilenceView,
 };
-use tidemark_model::{HostId, Role};
+use tidemark_model::{HostId, Role, Timestamp};
 
 use crate::api::client;
 use crate::made_up::{CAPACITY, MadeUp, sample};
@@ -29,12 +33,12 @@ async fn exhausted(fleet: &MadeUp, name: &str) -> HostId {
     id
 }
 
-async fn look(fleet: &MadeUp) {
+pub async fn look(fleet: &MadeUp) {
     let app = Arc::clone(&fleet.started.app);
     Reconciler::new(app).activate().await.unwrap();
 }
 
-async fn get<T: serde::de::DeserializeOwned>(fleet: &MadeUp, path: &str) -> T {
+pub async fn get<T: serde::de::DeserializeOwned>(fleet: &MadeUp, path: &str) -> T {
     let token = fleet.token(Role::Viewer).await;
     let answer = client()
         .get(fleet.url(path))
@@ -55,13 +59,13 @@ async fn post(fleet: &MadeUp, path: &str, body: Value) -> Response {
     request.send().await.unwrap()
 }
 
-async fn incidents(fleet: &MadeUp, query: &str) -> Vec<IncidentView> {
+pub async fn incidents(fleet: &MadeUp, query: &str) -> Vec<IncidentView> {
     let page: Page<IncidentView> = get(fleet, &format!("/api/v1/incidents{query}")).await;
     page.items
 }
 
 /// A way to a receiver that nobody listens at.
-fn nobody() -> NotifySettings {
+pub fn nobody() -> NotifySettings {
     NotifySettings {
         public_url: Some("https://t.example".to_owned()),
         receivers: vec![Receiver {
@@ -71,15 +75,15 @@ fn nobody() -> NotifySettings {
                 secret_file: None,
                 authorization: Authorization::None,
             },
-            timeout: std::time::Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
             ca_file: None,
         }],
         routes: vec![Route {
             receiver: "hook".to_owned(),
             matchers: vec!["tier=db".parse().unwrap()],
             group_by: vec![],
-            group_wait: std::time::Duration::ZERO,
-            repeat_interval: std::time::Duration::from_secs(3_600),
+            group_wait: Duration::ZERO,
+            repeat_interval: Duration::from_secs(3_600),
             send_resolved: true,
         }],
     }
@@ -178,8 +182,56 @@ async fn operators_acknowledge_note_and_resolve_and_their_word_stands() {
             .iter()
             .any(|line| line.text == "asked the vendor")
     );
-    let nothing = post(&fleet, "/api/v1/incidents/999/resolve", json!({})).await;
-    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
+    for path in ["/api/v1/incidents/999/resolve", &path("forget")] {
+        let nothing = post(&fleet, path, json!({})).await;
+        assert_eq!(nothing.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+/// An audit that found the range to end there.
+fn range_end(at: Timestamp, end: u64) -> HostAudit {
+    let mut audit = HostAudit::empty(at);
+    audit.topics.insert(Topic::Tcp, TopicState::Read);
+    audit.facts = vec![AuditFact {
+        key: FactKey::of(FactName::MaxUserPort),
+        state: FactState::Known(FactValue::Number(end)),
+    }];
+    audit
+}
+
+#[tokio::test]
+async fn what_was_changed_in_the_days_before_stands_in_the_time_line() {
+    let fleet = MadeUp::start().await;
+    let id = fleet.host("db-1").await;
+    let app = &fleet.started.app;
+    let days_ago = |days: u64| {
+        let age = Duration::from_secs(days * 86_400);
+        app.clock.now().saturating_sub(age)
+    };
+    for (days, end) in [(10, 65_534), (9, 5_000), (6, 20_000), (2, 15_000)] {
+        let audit = range_end(days_ago(days), end);
+        app.take_audit(id, audit, 0).await.unwrap();
+    }
+    fleet.connect(id);
+    let full = sample(app.clock.now(), CAPACITY, 0);
+    fleet.deliver(id, vec![full]).await;
+    look(&fleet).await;
+    let number = incidents(&fleet, "").await[0].id;
+    let detail: IncidentDetail = get(&fleet, &format!("/api/v1/incidents/{number}")).await;
+    let changes: Vec<(&str, Option<&str>)> = detail
+        .timeline
+        .iter()
+        .filter(|line| line.kind == "configuration_changed")
+        .map(|line| (&*line.text, line.host.as_deref()))
+        .collect();
+    let expected = [
+        "max_user_port: 5000 -> 20000",
+        "max_user_port: 20000 -> 15000",
+    ];
+    assert_eq!(changes, expected.map(|text| (text, Some("db-1"))));
+    assert!(detail.timeline.is_sorted_by_key(|line| line.at_ms));
+    let last = detail.timeline.last().map(|line| &*line.kind);
+    assert_ne!(last, Some("configuration_changed"), "it came before");
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ pub struct MadeUp {
     pub started: Started,
     pub life: Lifecycle,
     folder: Option<TempDir>,
+    rules: IncidentRules,
+    notify: NotifySettings,
 }
 
 impl Drop for MadeUp {
@@ -54,17 +56,24 @@ impl MadeUp {
 
     pub async fn start_at(http: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, http, NotifySettings::default()).await
+        let rules = IncidentRules::default();
+        Self::start_in(folder, http, (rules, NotifySettings::default())).await
     }
 
     /// One that tells receivers of incidents.
     pub async fn start_with(notify: NotifySettings) -> Self {
+        Self::start_by(IncidentRules::default(), notify).await
+    }
+
+    /// One with rules of its own for its incidents.
+    pub async fn start_by(rules: IncidentRules, notify: NotifySettings) -> Self {
         let http = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_in(tempfile::tempdir().unwrap(), http, notify).await
+        Self::start_in(tempfile::tempdir().unwrap(), http, (rules, notify)).await
     }
 
     /// Stops the controller and starts another one on its folder.
     pub async fn restart(mut self) -> Self {
+        let settings = (self.rules, self.notify.clone());
         let http = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder = self.folder.take().unwrap();
         let life = self.life.clone();
@@ -72,7 +81,7 @@ impl MadeUp {
         life.run_until(stopped, std::future::pending()).await;
         self.started.app.store.close().await;
         drop(self);
-        Self::start_in(folder, http, NotifySettings::default()).await
+        Self::start_in(folder, http, settings).await
     }
 
     /// Where its database is.
@@ -80,7 +89,11 @@ impl MadeUp {
         self.folder.as_ref().unwrap().path()
     }
 
-    async fn start_in(folder: TempDir, http: SocketAddr, notify: NotifySettings) -> Self {
+    async fn start_in(
+        folder: TempDir,
+        http: SocketAddr,
+        (rules, notify): (IncidentRules, NotifySettings),
+    ) -> Self {
         let settings = Settings {
             database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
             data_dir: folder.path().to_owned(),
@@ -90,8 +103,8 @@ impl MadeUp {
             connections_max: 100,
             drain_timeout: Duration::from_secs(5),
             retention: Retention::default(),
-            incidents: IncidentRules::default(),
-            notify,
+            incidents: rules,
+            notify: notify.clone(),
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));
@@ -101,6 +114,8 @@ impl MadeUp {
             started,
             life,
             folder: Some(folder),
+            rules,
+            notify,
         }
     }
 

@@ -20,4 +20,5 @@ mod pages;
 mod rebuild;
 mod retention;
 mod routes;
+mod sources;
 mod sse;

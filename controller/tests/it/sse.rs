@@ -8,7 +8,7 @@ use tidemark_model::Role;
 use tidemark_model::view::HostView;
 
 use crate::api::client;
-use crate::made_up::{MadeUp, sample};
+use crate::made_up::{CAPACITY, MadeUp, sample};
 
 /// How long a change may take to be seen; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -73,6 +73,26 @@ async fn a_page_gets_the_line_rendered_and_hostile_names_cannot_forge_events() {
         html.contains(&format!("id=\"h-{id}\"")) && html.contains("&#60;b&#62;"),
         "{html}"
     );
+}
+
+#[tokio::test]
+async fn the_list_of_incidents_is_told_to_change_and_nothing_else_to_its_page() {
+    let fleet = MadeUp::start().await;
+    let token = fleet.token(Role::Viewer).await;
+    let id = fleet.host("web-1").await;
+    fleet.connect(id);
+    let program = open(&fleet, "/api/v1/live", &token).await;
+    let page = open(&fleet, "/live?of=incidents", &token).await;
+    let now = fleet.started.app.clock.now();
+    fleet.deliver(id, vec![sample(now, CAPACITY, 0)]).await;
+    assert_eq!(event(program, "incidents").await, "{}");
+    let first = page.bytes_stream().next().await.unwrap().unwrap();
+    assert_eq!(first, "event: incidents\ndata: -\n\n");
+    let wrong = client()
+        .get(fleet.url("/live?of=hosts"))
+        .bearer_auth(&token);
+    let refused = wrong.send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

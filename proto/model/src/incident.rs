@@ -110,6 +110,18 @@ impl IncidentState {
         }
     }
 
+    /// The incident that it became part of; `None` when it is not over, or ended otherwise.
+    #[must_use]
+    pub const fn grouped_into(&self) -> Option<i64> {
+        match self {
+            Self::Resolved {
+                how: Resolution::Grouped { into },
+                ..
+            } => Some(*into),
+            Self::Open { .. } | Self::Acknowledged { .. } | Self::Resolved { .. } => None,
+        }
+    }
+
     /// Since when the problem is not seen, while the incident waits to be resolved.
     #[must_use]
     pub const fn clear_since(&self) -> Option<Timestamp> {
@@ -299,6 +311,8 @@ pub struct IncidentRules {
     pub clear_after: Duration,
     /// A problem that comes back within this opens the same incident again.
     pub reopen_within: Duration,
+    /// A finding is a problem when the rules found it at every look for this long.
+    pub raise_after: Duration,
 }
 
 impl Default for IncidentRules {
@@ -308,6 +322,7 @@ impl Default for IncidentRules {
             warning_within: Duration::from_secs(72 * 3_600),
             clear_after: Duration::from_secs(600),
             reopen_within: Duration::from_secs(86_400),
+            raise_after: Duration::from_secs(120),
         }
     }
 }

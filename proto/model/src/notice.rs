@@ -50,6 +50,8 @@ kinds! {
     HostEvent = "host_event",
     /// A host's configuration differs from what its last audit found.
     ConfigurationChanged = "configuration_changed",
+    /// Leaking hosts were found to have something in common.
+    CauseFound = "cause_found",
     /// A join token or an API token was made.
     TokenCreated = "token_created",
     /// An incident was opened, or opened again.

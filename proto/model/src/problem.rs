@@ -205,6 +205,17 @@ pub enum Sureness {
     Unknown,
 }
 
+/// What a diagnosis rule says of why a problem is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Id of the rule.
+    pub rule: String,
+    /// What is wrong, in one sentence; hostile text.
+    pub title: String,
+    /// How sure the rule is, in percent.
+    pub percent: u8,
+}
+
 /// A problem at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -232,6 +243,9 @@ pub struct Problem {
     pub at_least: Severity,
     /// How sure that is.
     pub sure: Sureness,
+    /// What the diagnosis says of it, when its source is another one.
+    #[serde(default)]
+    pub reason: Option<Reason>,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod second_host;
+mod sources;
 mod wine;
 mod wine_msi;
 mod wine_service;

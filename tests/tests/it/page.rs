@@ -141,19 +141,37 @@ fn an_incident_is_read_acknowledged_and_silenced_in_the_browser() -> anyhow::Res
             .arg("--config")
             .arg(config.display().to_string());
         let controller = Controller::up(machine, &up).await?;
-        let incident = exhausted(&controller, "web-1").await?;
         let browser = Browser::start(machine).await?;
         browser.open(&controller.ready.sign_in).await?;
         browser.show_as(1280, 800, "light").await?;
         browser
             .open(&format!("{}/incidents", controller.ready.http))
             .await?;
-        let listed = browser.text("main").await?;
-        assert!(listed.contains("TCP ports are exhausted"), "{listed}");
+        // Nothing is reloaded: the list is live.
+        browser.run("window.isStillTheSamePage = true").await?;
+        let incident = exhausted(&controller, "web-1").await?;
+        until("the incident in the list", SOON, async || {
+            let listed = browser.text("main").await?;
+            Ok(listed.contains("TCP ports are exhausted").then_some(()))
+        })
+        .await?;
+        assert_eq!(browser.run("return window.isStillTheSamePage").await?, true);
         show_everywhere(&browser, "incidents").await?;
 
         let page = format!("{}/incidents/{}", controller.ready.http, incident.id);
         browser.open(&page).await?;
+        let note = "document.querySelector('input[name=text]').value = 'half a sentence'";
+        browser.run(note).await?;
+        let id = incident.id.to_string();
+        let noted = ["incident", "note", &id, "asked the vendor"];
+        controller.cli(&noted).await?.succeeded()?;
+        until("what a colleague noted", SOON, async || {
+            let shown = browser.text("#timeline").await?;
+            Ok(shown.contains("asked the vendor").then_some(()))
+        })
+        .await?;
+        let typed = browser.run("return document.querySelector('input[name=text]').value");
+        assert_eq!(typed.await?, "half a sentence");
         browser.run(PRESS).await?;
         until("the acknowledgement", SOON, async || {
             let shown = browser.text("main").await?;

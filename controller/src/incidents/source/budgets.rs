@@ -100,6 +100,7 @@ fn problem(
             budget.name
         ),
         evidence: sentence_of(track, space),
+        reason: None,
         advice,
         since: track.over_since.unwrap_or(held.at),
         is_exhausted: false,

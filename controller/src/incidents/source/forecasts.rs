@@ -160,6 +160,7 @@ fn base(host: &HostLive, key: &PortSpaceKey, now: Timestamp) -> Problem {
         eta: None,
         at_least: Severity::Info,
         sure: Sureness::Measured,
+        reason: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemark_model::forecast::Eta;
-use tidemark_model::problem::{ProblemKey, Sureness};
+use tidemark_model::problem::{ProblemKey, Reason, Sureness};
 use tidemark_model::{HostId, PortSpaceKey, Protocol};
 
 use super::*;
@@ -46,6 +46,7 @@ fn leak(seen: i64, end: i64) -> Problem {
         }),
         at_least: Severity::Info,
         sure: Sureness::Interval,
+        reason: None,
     }
 }
 
@@ -164,8 +165,45 @@ fn a_new_culprit_is_told_and_a_missing_one_is_not_forgotten() {
 }
 
 #[test]
+fn a_diagnosis_is_told_once_and_not_forgotten() {
+    let diagnosed = Problem {
+        reason: Some(Reason {
+            rule: "bound_leak".to_owned(),
+            title: "eater leaks sockets".to_owned(),
+            percent: 77,
+        }),
+        ..leak(0, 2 * 1_440)
+    };
+    let change = scales(0).weigh(&opened(), seen(diagnosed.clone())).unwrap();
+    assert_eq!(kinds(&change), [EntryKind::Changed]);
+    let text = "diagnosed as bound_leak, 77 % sure: eater leaks sockets";
+    assert_eq!(change.entries[0].text, text);
+    for again in [diagnosed, leak(0, 2 * 1_440)] {
+        assert_eq!(scales(0).weigh(&change.incident, seen(again)), None);
+    }
+}
+
+#[test]
+fn whom_a_finding_blames_is_told_once_a_minute_at_most() {
+    let blames = |culprit: &str| Problem {
+        key: ProblemKey::Finding {
+            host: HostId::of_identity_spki(b"web-1"),
+            rule: "bound_leak".to_owned(),
+            subject: "tcp/default".to_owned(),
+        },
+        culprit: Some(culprit.to_owned()),
+        ..leak(0, 2 * 1_440)
+    };
+    let opened = scales(0).weigh_news(blames("eater"), None).incident;
+    assert_eq!(scales(0).weigh(&opened, seen(blames("java"))), None);
+    let later = scales(1).weigh(&opened, seen(blames("java"))).unwrap();
+    assert_eq!(kinds(&later), [EntryKind::Changed]);
+}
+
+#[test]
 fn a_cause_takes_its_hosts_incidents_over() {
-    let grouped = scales(3).group(&opened(), 7).unwrap();
+    let into = Incident { id: 7, ..opened() };
+    let grouped = scales(3).group(&opened(), &into).unwrap();
     let expected = IncidentState::Resolved {
         at: at(3),
         how: Resolution::Grouped { into: 7 },

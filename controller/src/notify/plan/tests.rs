@@ -37,6 +37,7 @@ fn incident(id: i64) -> Incident {
         eta: None,
         at_least: Severity::Info,
         sure: Sureness::Unknown,
+        reason: None,
     };
     Incident {
         id,

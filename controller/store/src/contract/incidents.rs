@@ -35,6 +35,7 @@ fn incident(host: u32, opened: i64) -> Incident {
         eta: None,
         at_least: Severity::Info,
         sure: Sureness::Percent(80),
+        reason: None,
     };
     Incident::open(problem, Severity::Warning, at(opened))
 }

@@ -33,6 +33,7 @@ fn problem(eta_minutes: Option<(i64, i64)>) -> Problem {
         }),
         at_least: Severity::Info,
         sure: Sureness::Interval,
+        reason: None,
     }
 }
 
