@@ -49,7 +49,9 @@ impl Sights {
                 ProblemKey::Finding { host, subject, .. } => {
                     Some(((*host, subject.as_str()), &one.problem))
                 }
-                ProblemKey::Ports { .. } | ProblemKey::Cause { .. } | ProblemKey::Budget { .. } => None,
+                ProblemKey::Ports { .. } | ProblemKey::Cause { .. } | ProblemKey::Budget { .. } => {
+                    None
+                }
             })
             .collect();
         let mut problems = forecasts::problems(app, now);
