@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidemark_model::finding::Rule;
+use tidemark_model::finding::{Rule, Severity};
 use tidemark_model::{Finding, HostId, Timestamp};
 
 /// A finding, and how long it stands.
@@ -14,6 +14,8 @@ pub struct Standing {
     pub finding: Finding,
     /// Found at every look from this time on, by the controller's clock.
     pub since: Timestamp,
+    /// Critical at every look from this time on; `None` when it was not at the last.
+    pub critical_since: Option<Timestamp>,
 }
 
 /// One look at a host.
@@ -29,17 +31,20 @@ impl Look {
     /// What is found at `now`, after `before`.
     #[must_use]
     pub fn after(before: Option<&Self>, findings: Vec<Finding>, now: Timestamp) -> Self {
-        let since = |finding: &Finding| {
-            before
-                .and_then(|look| look.of(finding.rule, finding.port_space.as_deref()))
-                .map_or(now, |standing| standing.since)
+        let former = |finding: &Finding| {
+            before.and_then(|look| look.of(finding.rule, finding.port_space.as_deref()))
+        };
+        let critical_since = |finding: &Finding| {
+            let since = former(finding).and_then(|standing| standing.critical_since);
+            (finding.severity == Severity::Critical).then(|| since.unwrap_or(now))
         };
         Self {
             at: now,
             found: findings
                 .into_iter()
                 .map(|finding| Standing {
-                    since: since(&finding),
+                    since: former(&finding).map_or(now, |standing| standing.since),
+                    critical_since: critical_since(&finding),
                     finding,
                 })
                 .collect(),
@@ -85,6 +90,12 @@ mod tests {
         let second = Look::after(Some(&first), second, at(20));
         let since: Vec<_> = second.found.iter().map(|one| one.since).collect();
         assert_eq!(since, [at(20), at(10)]);
+        let mut critical = vec![finding("bound_leak")];
+        critical[0].severity = Severity::Critical;
+        let third = Look::after(Some(&second), critical.clone(), at(25));
+        let fourth = Look::after(Some(&third), critical, at(27));
+        let since = (fourth.found[0].since, fourth.found[0].critical_since);
+        assert_eq!(since, (at(10), Some(at(25))));
         let gone = Look::after(Some(&second), vec![], at(30));
         let back = Look::after(Some(&gone), vec![finding("bound_leak")], at(40));
         assert_eq!(back.found[0].since, at(40));

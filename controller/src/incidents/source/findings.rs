@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tidemark_model::finding::{self, Finding, PlaybookStep, Rule, RuleKind};
+use tidemark_model::finding::{Finding, PlaybookStep, Rule, RuleKind};
 use tidemark_model::problem::{Problem, ProblemKey, Reason, Severity, Sureness};
 use tidemark_model::time::duration_ms;
 use tidemark_model::{HostId, Timestamp};
@@ -57,17 +57,14 @@ pub(super) fn problems(app: &App, open: &Open<'_>, now: Timestamp) -> Vec<Proble
     for (id, look) in &seen.hosts {
         app.live.read(*id, |host| {
             if host.state(now) == "online" {
-                let of_host = of_look(look, host, open);
-                let is_due = |told: &Told<'_>| told.is_open || is_due(app, told.first, now);
+                let raised_since = now.saturating_sub(app.incident_rules.raise_after);
+                let of_host = of_look(look, host, open, raised_since);
+                let is_due = |told: &Told<'_>| told.is_open || told.first.since <= raised_since;
                 problems.extend(of_host.into_iter().filter(is_due).map(|told| told.problem));
             }
         });
     }
     problems
-}
-
-fn is_due(app: &App, found: &Standing, now: Timestamp) -> bool {
-    now.ms_since(found.since) >= duration_ms(app.incident_rules.raise_after)
 }
 
 /// What findings see of the problem that a rule found of a host. That there is one is told by [`problems`].
@@ -111,7 +108,13 @@ struct Told<'a> {
     problem: Problem,
 }
 
-fn of_look<'a>(look: &'a Look, host: &HostLive, open: &Open<'_>) -> Vec<Told<'a>> {
+/// `raised_since`: what was so at every look from then on is no flicker.
+fn of_look<'a>(
+    look: &'a Look,
+    host: &HostLive,
+    open: &Open<'_>,
+    raised_since: Timestamp,
+) -> Vec<Told<'a>> {
     let mut by_space: BTreeMap<&str, Vec<&Standing>> = BTreeMap::new();
     for found in &look.found {
         let space = found.finding.port_space.as_deref().unwrap_or_default();
@@ -130,7 +133,7 @@ fn of_look<'a>(look: &'a Look, host: &HostLive, open: &Open<'_>) -> Vec<Told<'a>
             .iter()
             .copied()
             .filter(|one| one.finding.rule != first.finding.rule && raised(&one));
-        let mut problem = problem(host, first, &others.collect::<Vec<_>>());
+        let mut problem = problem(host, first, &others.collect::<Vec<_>>(), raised_since);
         if let Some(open) = open {
             problem.key = open.key.clone();
         }
@@ -169,7 +172,12 @@ fn key(host: HostId, finding: &Finding) -> ProblemKey {
     }
 }
 
-fn problem(host: &HostLive, first: &Standing, others: &[&Standing]) -> Problem {
+fn problem(
+    host: &HostLive,
+    first: &Standing,
+    others: &[&Standing],
+    raised_since: Timestamp,
+) -> Problem {
     let finding = &first.finding;
     let mut evidence: Vec<String> = finding.evidence.iter().map(|text| clean(text)).collect();
     evidence.extend(others.iter().map(|other| {
@@ -199,7 +207,7 @@ fn problem(host: &HostLive, first: &Standing, others: &[&Standing]) -> Problem {
         at_least: others
             .iter()
             .chain([&first])
-            .map(|found| severity(&found.finding))
+            .map(|found| severity(found, raised_since))
             .max()
             .unwrap_or(Severity::Warning),
         sure: Sureness::Percent(percent(finding)),
@@ -208,11 +216,12 @@ fn problem(host: &HostLive, first: &Standing, others: &[&Standing]) -> Problem {
 }
 
 /// A page at night is for ports that are gone or will be within the hour, which is what critical means of a finding; by
-/// then all that the rule asks for is known, or it would be less sure than [`RAISED`].
-const fn severity(finding: &Finding) -> Severity {
-    match finding.severity {
-        finding::Severity::Critical => Severity::Critical,
-        finding::Severity::Warning => Severity::Warning,
+/// then all that the rule asks for is known, or it would be less sure than [`RAISED`]. It must have been so at every look for
+/// as long as a finding must stand: two samples of a host that has just begun to move promise any date.
+fn severity(found: &Standing, raised_since: Timestamp) -> Severity {
+    match found.critical_since {
+        Some(since) if since <= raised_since => Severity::Critical,
+        Some(_) | None => Severity::Warning,
     }
 }
 

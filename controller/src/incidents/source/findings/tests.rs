@@ -60,7 +60,7 @@ fn look(findings: Vec<Finding>) -> Arc<Look> {
 
 /// Kinds and severities of the problems, while `open` has an incident.
 fn told(host: &HostLive, look: &Look, open: Option<&Problem>) -> Vec<(String, Severity)> {
-    of_look(look, host, &opened(open))
+    of_look(look, host, &opened(open), AT)
         .into_iter()
         .map(|told| (told.problem.kind, told.problem.at_least))
         .collect()
@@ -87,6 +87,14 @@ fn only_what_is_sure_is_a_problem_and_only_what_cannot_wait_is_critical() {
         json!({"severity": "critical"}),
     ));
     assert_eq!(critical, [kind("hidden_owner", Severity::Critical)]);
+    let brief = look(vec![finding(
+        "hidden_owner",
+        0.8,
+        json!({"severity": "critical"}),
+    )]);
+    let earlier = Timestamp::from_unix_ms(AT.unix_ms() - 1);
+    let brief = of_look(&brief, &host, &Open::new(), earlier).remove(0);
+    assert_eq!(brief.problem.at_least, Severity::Warning, "for a moment");
     let unsure = finding("hidden_owner", 0.59, json!({"severity": "critical"}));
     assert_eq!(alone(unsure), []);
     let effect = finding(
@@ -106,7 +114,9 @@ fn a_setting_is_advice_until_the_ports_that_it_leaves_run_short() {
     let problem = [kind("excluded_range_shrink", Severity::Warning)];
     assert_eq!(told(&host(499), &look, None), []);
     assert_eq!(told(&host(500), &look, None), problem);
-    let open = of_look(&look, &host(500), &Open::new()).remove(0).problem;
+    let open = of_look(&look, &host(500), &Open::new(), AT)
+        .remove(0)
+        .problem;
     assert_eq!(told(&host(400), &look, Some(&open)), problem, "it stays");
     assert_eq!(told(&host(399), &look, Some(&open)), []);
 }
@@ -119,8 +129,8 @@ fn a_port_space_has_one_problem_and_the_open_one_stays() {
     let first = kind("retry_loop", Severity::Critical);
     assert_eq!(told(&host, &both, None), [first]);
     let leak = look(vec![finding("bound_leak", 0.9, json!({}))]);
-    let open = of_look(&leak, &host, &Open::new()).remove(0).problem;
-    let problems = of_look(&both, &host, &opened(Some(&open)));
+    let open = of_look(&leak, &host, &Open::new(), AT).remove(0).problem;
+    let problems = of_look(&both, &host, &opened(Some(&open)), AT);
     let [told] = problems.as_slice() else {
         panic!("one of a port space");
     };
@@ -131,7 +141,7 @@ fn a_port_space_has_one_problem_and_the_open_one_stays() {
     let also = "Also found: it is retry_loop (retry_loop, 80 % sure).";
     assert!(evidence.iter().any(|line| line == also), "{evidence:?}");
     let other = look(vec![finding("retry_loop", 0.8, json!({}))]);
-    let told = of_look(&other, &host, &opened(Some(&open))).remove(0);
+    let told = of_look(&other, &host, &opened(Some(&open)), AT).remove(0);
     assert_eq!(told.problem.kind, "retry_loop");
     assert_eq!(
         told.problem.key, open.key,
@@ -156,7 +166,7 @@ fn a_problem_says_since_when_by_the_controllers_clock_and_what_to_do() {
     let began = AT.unix_ms() - 600_000;
     let since = began + 60_000;
     let look = look(vec![finding("bound_leak", 0.9, json!({"since_ms": since}))]);
-    let problem = of_look(&look, &ahead, &Open::new()).remove(0).problem;
+    let problem = of_look(&look, &ahead, &Open::new(), AT).remove(0).problem;
     assert_eq!(problem.since.unix_ms(), began);
     assert_eq!(problem.sure, Sureness::Percent(90));
     assert_eq!(
