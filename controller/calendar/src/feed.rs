@@ -145,10 +145,10 @@ mod tests {
             Some(hostile.replace('\r', ""))
         );
         assert_ne!(read[0].get_uid(), read[1].get_uid());
-        let start = match read[0].get_start().unwrap() {
-            DatePerhapsTime::DateTime(CalendarDateTime::Utc(at)) => at.timestamp_millis(),
-            other => panic!("{other:?}"),
+        let Some(DatePerhapsTime::DateTime(CalendarDateTime::Utc(start))) = read[0].get_start()
+        else {
+            panic!("{:?}", read[0]);
         };
-        assert_eq!(start, 1_796_434_200_000);
+        assert_eq!(start.timestamp_millis(), 1_796_434_200_000);
     }
 }

@@ -169,6 +169,7 @@ fn what_runs_into_the_next_is_one_and_what_does_not_is_not() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of windows")]
 fn a_window_that_cannot_be_is_refused_with_field_limit_and_remedy() {
     type Spoil = fn(&mut WindowSpec);
     let cases: [(Spoil, &str); 19] = [
