@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::ingest::IngestHandle;
 use crate::live::Live;
+use crate::maintain::Book;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
@@ -35,6 +36,8 @@ pub struct App {
     pub life: Lifecycle,
     /// Each host at this moment.
     pub live: Live,
+    /// Maintenance windows, as of the last look at the store.
+    pub windows: ArcSwap<Book>,
     /// What leaking hosts have in common, as of the last look at the fleet.
     pub causes: ArcSwap<CausesView>,
     /// Who signs certificates.

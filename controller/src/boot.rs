@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
 use crate::settings::Settings;
-use crate::{api, query, tasks};
+use crate::{api, maintain, query, tasks};
 
 /// Notices on their way to a commit; more at once than a database outage of some minutes makes.
 const NOTICES_MAX: usize = 4_096;
@@ -158,6 +158,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
+        windows: ArcSwap::default(),
         causes: ArcSwap::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
@@ -179,6 +180,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),
     });
+    // Before anything looks at incidents: nobody is told of what a window silences.
+    maintain::refresh(&app).await?;
     app.metrics.database_ready.set(1);
     let parts = WriterParts {
         store: app.store.clone(),

@@ -15,6 +15,7 @@ pub mod compact;
 pub mod expire;
 mod rebuild;
 mod reissue;
+mod windows;
 
 /// Starts them all; the lifecycle owns them.
 pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::ServerConfig>>) {
@@ -30,6 +31,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
     life.spawn("causes", causes::CauseFinder::new(Arc::clone(app)).run());
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
+    life.spawn("windows", windows::run(Arc::clone(app)));
     life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());
     life.spawn("dispatch", Dispatcher::new(Arc::clone(app)).run());
     for receiver in &app.notify.receivers {

@@ -1,6 +1,6 @@
 //! When maintenance windows are: what a window may be, its occurrences in a time zone, and the calendar feed.
 //!
-//! Pure: the caller brings the time. Knows no clock, no store and no host but the labels that a selector looks at.
+//! Pure: the caller brings the time. Knows no clock, no store and no host but the labels that matchers look at.
 
 mod feed;
 mod recurrence;

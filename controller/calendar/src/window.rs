@@ -38,7 +38,7 @@ pub struct Window {
     duration: Duration,
     zone: WindowZone,
     excluded: Vec<(Date, Date)>,
-    selector: Vec<Matcher>,
+    matchers: Vec<Matcher>,
 }
 
 impl Window {
@@ -87,7 +87,7 @@ impl Window {
     /// Whether it is for a host with these labels.
     #[must_use]
     pub fn is_for(&self, host: &Labels) -> bool {
-        self.selector.iter().all(|matcher| matcher.takes(host))
+        self.matchers.iter().all(|matcher| matcher.takes(host))
     }
 
     /// Its occurrences in `zone` that end after `from`, ascending; each begins after the one before. Bounded: no further than

@@ -6,7 +6,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
-    notifications, silences, status, tokens,
+    notifications, silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -41,6 +41,12 @@ use super::{
         notifications::list,
         notifications::receivers,
         notifications::test,
+        windows::list,
+        windows::apply,
+        windows::detail,
+        windows::delete,
+        windows::next,
+        windows::calendar,
         live::stream,
         tokens::create,
         tokens::list,

@@ -10,7 +10,7 @@ use tidemark_model::Role;
 
 use super::{
     audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
-    notifications, openapi, silences, status, tokens,
+    notifications, openapi, silences, status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -105,10 +105,11 @@ const fn sign_in(method: Method, handler: Handler) -> Route {
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 51] = [
+pub static ROUTES: [Route; 58] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -196,6 +197,24 @@ pub static ROUTES: [Route; 51] = [
         Role::Operator,
         || routing::post(notifications::test),
     ),
+    api(GET, "/api/v1/windows", Role::Viewer, || {
+        routing::get(windows::list)
+    }),
+    api(PUT, "/api/v1/windows", Role::Operator, || {
+        routing::put(windows::apply)
+    }),
+    api(GET, "/api/v1/windows/{window}", Role::Viewer, || {
+        routing::get(windows::detail)
+    }),
+    api(DELETE, "/api/v1/windows/{window}", Role::Operator, || {
+        routing::delete(windows::delete)
+    }),
+    api(GET, "/api/v1/windows/{window}/next", Role::Viewer, || {
+        routing::get(windows::next)
+    }),
+    api(GET, "/windows.ics", Role::Viewer, || {
+        routing::get(windows::calendar)
+    }),
     api(GET, "/api/v1/live", Role::Viewer, || {
         routing::get(live::stream)
     }),
@@ -242,6 +261,7 @@ pub static ROUTES: [Route; 51] = [
     form("/incidents/{incident}", || {
         routing::post(web::incident::act)
     }),
+    page("/maintenance", || routing::get(web::maintenance::page)),
     page("/notifications", || routing::get(web::notifications::page)),
     form("/notifications/test", || {
         routing::post(web::notifications::test)

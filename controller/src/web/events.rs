@@ -105,6 +105,8 @@ impl EventRow {
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
                 | NoticeKind::IncidentResolved
+                | NoticeKind::WindowApplied
+                | NoticeKind::WindowDeleted
                 | NoticeKind::Controller,
             )
             | None => "calm",

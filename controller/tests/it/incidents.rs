@@ -61,7 +61,7 @@ async fn incidents(fleet: &MadeUp, query: &str) -> Vec<IncidentView> {
 }
 
 /// A way to a receiver that nobody listens at.
-fn nobody() -> NotifySettings {
+pub fn nobody() -> NotifySettings {
     NotifySettings {
         public_url: Some("https://t.example".to_owned()),
         receivers: vec![Receiver {

@@ -20,3 +20,4 @@ mod rebuild;
 mod retention;
 mod routes;
 mod sse;
+mod windows;

@@ -14,6 +14,7 @@ fn filled(path: &str) -> String {
     path.replace("{host}", "nobody")
         .replace("{token}", "nothing")
         .replace("{incident}", "1")
+        .replace("{window}", "nothing")
         .replace("{silence}", "1")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")

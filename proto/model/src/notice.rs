@@ -60,6 +60,10 @@ kinds! {
     IncidentResolved = "incident_resolved",
     /// A receiver could not be told of an incident.
     NotificationFailed = "notification_failed",
+    /// A maintenance window was applied.
+    WindowApplied = "window_applied",
+    /// A maintenance window was deleted.
+    WindowDeleted = "window_deleted",
     /// The controller started or stopped.
     Controller = "controller",
 }

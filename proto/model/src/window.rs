@@ -34,7 +34,7 @@ pub struct WindowSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
     /// Which hosts it is for, 1 to 20 matchers that must all match, as in `tier=web` or `host!=db-*`; `host=*` for all.
-    pub selector: Vec<String>,
+    pub hosts: Vec<String>,
     /// Whether nobody is told of incidents on its hosts while it lasts.
     #[serde(default)]
     pub silences_incidents: bool,
@@ -99,6 +99,32 @@ impl Survival {
             Self::Will
         }
     }
+
+    /// The worst of several; what is unknown among those that last leaves it unknown.
+    #[must_use]
+    pub fn worst(all: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        let all: Vec<Option<Self>> = all.into_iter().collect();
+        let has = |one: Option<Self>| all.contains(&one);
+        if has(Some(Self::WillNot)) {
+            Some(Self::WillNot)
+        } else if has(Some(Self::May)) {
+            Some(Self::May)
+        } else if all.is_empty() || has(None) {
+            None
+        } else {
+            Some(Self::Will)
+        }
+    }
+
+    /// In a few words, as in `will not last`.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Will => "lasts",
+            Self::May => "may not last",
+            Self::WillNot => "will not last",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,5 +157,10 @@ mod tests {
         assert_eq!(until(Some(100), Some(100)), Survival::Will);
         assert_eq!(until(Some(150), Some(99)), Survival::May);
         assert_eq!(until(Some(99), Some(50)), Survival::WillNot);
+        let (will, not) = (Some(Survival::Will), Some(Survival::WillNot));
+        assert_eq!(Survival::worst([will, None, not]), not);
+        assert_eq!(Survival::worst([will, None]), None, "unknown is not good");
+        assert_eq!(Survival::worst([will, will]), will);
+        assert_eq!(Survival::worst([]), None);
     }
 }

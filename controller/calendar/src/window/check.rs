@@ -21,7 +21,7 @@ const DESCRIPTION_MAX: usize = 500;
 const TEXT_MAX: usize = 64;
 /// Days and periods that are left out.
 const EXCLUDED_MAX: usize = 100;
-/// Matchers of a selector.
+/// Matchers that choose its hosts.
 const MATCHERS_MAX: usize = 20;
 /// The first year that a window may begin in: what is counted is counted from there.
 const YEAR_MIN: i16 = 2000;
@@ -44,7 +44,7 @@ pub(super) fn read(spec: WindowSpec) -> Result<Window, WindowError> {
     let duration = keep(duration_of(&spec.duration), &mut wrong);
     let zone = keep(zone_of(&spec.time_zone), &mut wrong);
     let excluded = excluded_of(&spec.exclude, &mut wrong);
-    let selector = selector_of(&spec.selector, &mut wrong);
+    let matchers = matchers_of(&spec.hosts, &mut wrong);
     let (Some(recurrence), Some(duration), Some(zone), true) =
         (recurrence, duration, zone, wrong.is_empty())
     else {
@@ -60,7 +60,7 @@ pub(super) fn read(spec: WindowSpec) -> Result<Window, WindowError> {
         duration,
         zone,
         excluded,
-        selector,
+        matchers,
     })
 }
 
@@ -228,10 +228,10 @@ fn excluded_of(texts: &[String], wrong: &mut Vec<String>) -> Vec<(Date, Date)> {
     read.collect()
 }
 
-fn selector_of(texts: &[String], wrong: &mut Vec<String>) -> Vec<Matcher> {
+fn matchers_of(texts: &[String], wrong: &mut Vec<String>) -> Vec<Matcher> {
     if !(1..=MATCHERS_MAX).contains(&texts.len()) {
         wrong.push(format!(
-            "selector has {} matchers; it must have 1 to {MATCHERS_MAX}: host=* is every host",
+            "hosts has {} matchers; it must have 1 to {MATCHERS_MAX}: host=* is every host",
             texts.len()
         ));
         return vec![];
@@ -239,7 +239,7 @@ fn selector_of(texts: &[String], wrong: &mut Vec<String>) -> Vec<Matcher> {
     let read = texts.iter().filter_map(|text| {
         let matcher = text.parse();
         matcher
-            .map_err(|error| wrong.push(format!("selector: {error}")))
+            .map_err(|error| wrong.push(format!("hosts: {error}")))
             .ok()
     });
     read.collect()

@@ -14,7 +14,7 @@ fn spec() -> WindowSpec {
         duration: "4h".to_owned(),
         time_zone: "Europe/Vienna".to_owned(),
         exclude: vec![],
-        selector: vec!["tier=web".to_owned()],
+        hosts: vec!["tier=web".to_owned()],
         silences_incidents: false,
     }
 }
@@ -227,7 +227,7 @@ fn a_window_that_cannot_be_is_refused_with_field_limit_and_remedy() {
             |w| w.exclude = vec!["26.12.2026".to_owned()],
             "exclude has \"26.12.2026\"",
         ),
-        (|w| w.selector = vec![], "host=* is every host"),
+        (|w| w.hosts = vec![], "host=* is every host"),
     ];
     for (spoil, says) in cases {
         let mut spoilt = spec();

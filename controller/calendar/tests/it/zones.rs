@@ -23,7 +23,7 @@ fn daily(time: &str, zone: &str) -> Window {
         duration: "90m".to_owned(),
         time_zone: zone.to_owned(),
         exclude: vec![],
-        selector: vec!["host=*".to_owned()],
+        hosts: vec!["host=*".to_owned()],
         silences_incidents: false,
     })
     .unwrap()

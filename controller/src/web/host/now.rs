@@ -10,6 +10,7 @@ use tidemark_model::view::{HostDetail, PortSpaceView};
 use crate::app::App;
 use crate::web::row::SpaceCell;
 use crate::web::standing::{EtaWords, Urgency};
+use crate::web::window::WindowWords;
 use crate::web::words;
 
 /// Lines of a table; the rest is summed.
@@ -34,6 +35,8 @@ pub(super) struct Verdict {
     cell: Option<SpaceCell>,
     eta: EtaWords,
     forecast: ForecastCell,
+    window: Option<WindowWords>,
+    without_zone: String,
 }
 
 /// Who holds the ports, where they lead, in which states they are.
@@ -163,6 +166,11 @@ impl Verdict {
             cell: space.map(|space| SpaceCell::new(space, &[])),
             eta: EtaWords::of(space, now),
             forecast: ForecastCell::of(space, now),
+            window: host
+                .window
+                .as_ref()
+                .map(|window| WindowWords::of(window, now)),
+            without_zone: host.windows_without_zone.join(", "),
         }
     }
 }
@@ -350,6 +358,7 @@ fn about(detail: &HostDetail, now: Timestamp) -> Vec<Figure> {
     let rates = sample.map(|sample| sample.rates).unwrap_or_default();
     vec![
         figure("system", Some(host.os.clone())),
+        figure("time zone", host.time_zone.clone()),
         figure("up for", detail.booted_ms.map(ago)),
         figure("agent", Some(host.agent_version.clone())),
         figure(

@@ -21,7 +21,7 @@ fn spec(name: &str, duration: &str) -> WindowSpec {
         duration: duration.to_owned(),
         time_zone: "host-local".to_owned(),
         exclude: vec!["2026-12-26".to_owned()],
-        selector: vec!["tier=web".to_owned()],
+        hosts: vec!["tier=web".to_owned()],
         silences_incidents: true,
     }
 }
