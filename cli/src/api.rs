@@ -4,6 +4,7 @@ mod incidents;
 mod live;
 mod sse;
 mod target;
+mod windows;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tidemark_model::view::{
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
 pub use self::target::{Target, read_token};
+pub use self::windows::Effect;
 use crate::failure::{Failure, TokenSent};
 
 /// Parameters of a query, in any order; a name may come more than once.

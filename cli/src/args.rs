@@ -1,6 +1,7 @@
 //! The command line's grammar. What the commands do is not here.
 
 mod incidents;
+mod windows;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tidemark_model::{Metric, Protocol};
 use crate::since::Moment;
 
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
+pub use windows::{ApplyArgs, Window};
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
 #[derive(Debug, Parser)]
@@ -88,7 +90,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, windows, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -111,6 +113,11 @@ pub enum Command {
     /// Try the way to a receiver
     #[command(subcommand)]
     Notify(Notify),
+    /// Apply a file with maintenance windows
+    Apply(ApplyArgs),
+    /// Show when maintenance windows come, and delete them
+    #[command(subcommand)]
+    Window(Window),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),
@@ -156,6 +163,9 @@ pub enum Get {
     /// What operators are told about, newest first
     #[command(visible_alias = "incident")]
     Incidents(IncidentsArgs),
+    /// Maintenance windows, and hosts that will not last until theirs
+    #[command(visible_alias = "window")]
+    Windows,
     /// When nobody is told of what
     #[command(visible_alias = "silence")]
     Silences,
@@ -289,6 +299,12 @@ pub enum Describe {
         /// Names or ids
         #[arg(required = true, value_name = "HOST")]
         hosts: Vec<String>,
+    },
+    /// A maintenance window: when it comes, for whom, who applied what
+    Window {
+        /// Its name, as listed
+        #[arg(value_name = "NAME")]
+        name: String,
     },
     /// An incident: host, cause, figures, what to do, its time line
     Incident {
