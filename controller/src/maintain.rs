@@ -4,6 +4,7 @@
 mod agenda;
 mod book;
 mod plan;
+mod survey;
 
 use tidemark_model::window::Occurrence;
 use tidemark_model::{HostId, Timestamp};
@@ -11,7 +12,8 @@ use tidemark_store::StoreError;
 
 pub use agenda::{Agenda, Entry};
 pub use book::{Book, Held, WINDOWS_MAX};
-pub use plan::{plan, zones_of};
+pub use plan::plan;
+pub use survey::{Survey, survey};
 
 use crate::app::App;
 

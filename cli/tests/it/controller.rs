@@ -211,6 +211,7 @@ fn router(canned: Canned) -> Router {
         .route("/api/v1/tokens/{id}", delete(revoke_token))
         .route("/api/v1/status", get(|| async { Json(fixtures::status()) }))
         .merge(crate::incidents::routes())
+        .merge(crate::windows::routes())
         .layer(middleware::from_fn_with_state(canned.clone(), guard))
         .with_state(canned)
 }

@@ -25,7 +25,7 @@ use super::fleet;
 use super::params::Params;
 use super::problem::Answer;
 use crate::app::App;
-use crate::maintain::{self, Held};
+use crate::maintain::{self, Held, Survey};
 
 /// Times of a window that are told without a count, and at most.
 const TIMES: usize = 10;
@@ -85,11 +85,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     let now = app.clock.now();
     let book = app.windows.load_full();
     Ok(Json(Page {
-        items: book
-            .windows
-            .iter()
-            .map(|held| view(&app, held, now))
-            .collect(),
+        items: views(&app, &book.windows, now),
         next_cursor: None,
     }))
 }
@@ -127,7 +123,9 @@ pub async fn detail(
     });
     let book = app.windows.load_full();
     Ok(Json(WindowDetail {
-        window: book.find(&window).map(|held| view(&app, held, now)),
+        window: book
+            .find(&window)
+            .and_then(|held| views(&app, std::slice::from_ref(held), now).pop()),
         versions: versions.collect(),
     }))
 }
@@ -162,7 +160,11 @@ pub async fn next(
         .ok_or_else(|| WindowLookupError::unknown(&window))?;
     let now = app.clock.now();
     let times = match params.one("host")? {
-        None => times_of(&app, &held.window, (count, now)),
+        None => {
+            let surveys = maintain::survey(&app, &[&held.window], now);
+            let survey = surveys.into_iter().next().unwrap_or_default();
+            times_of(&held.window, &survey, (count, now))
+        }
         Some(host) => {
             let id = fleet::find_host(&app, host)?;
             times_on(&app, &held.window, id, (count, now))?
@@ -172,17 +174,16 @@ pub async fn next(
 }
 
 /// When a window comes in each of its zones: so many times from then on.
-fn times_of(app: &App, window: &Window, (count, now): (usize, Timestamp)) -> WindowTimes {
-    let (zones, hosts_without_zone) = maintain::zones_of(app, window);
-    let left_out = zones.len().saturating_sub(ZONES_MAX);
-    let zones = zones.iter().take(ZONES_MAX);
+fn times_of(window: &Window, survey: &Survey, (count, now): (usize, Timestamp)) -> WindowTimes {
+    let left_out = survey.zones.len().saturating_sub(ZONES_MAX);
+    let zones = survey.zones.iter().take(ZONES_MAX);
     WindowTimes {
         window: window.name().to_owned(),
         zones: zones
             .map(|(zone, hosts)| zone_times(window, zone, *hosts, (count, now)))
             .collect(),
         zones_left_out: left_out as u64,
-        hosts_without_zone,
+        hosts_without_zone: survey.without_zone,
     }
 }
 
@@ -236,14 +237,19 @@ fn occurrence_view(zone: &Zone, at: Occurrence) -> OccurrenceView {
     }
 }
 
-/// A window as the API shows it.
+/// Windows as the API shows them, in their order.
 #[must_use]
-pub fn view(app: &App, held: &Held, now: Timestamp) -> WindowView {
+pub fn views(app: &App, held: &[Held], now: Timestamp) -> Vec<WindowView> {
+    let windows: Vec<&Window> = held.iter().map(|held| &*held.window).collect();
+    let surveys = maintain::survey(app, &windows, now);
+    let both = held.iter().zip(&surveys);
+    both.map(|(held, survey)| view(held, survey, now)).collect()
+}
+
+fn view(held: &Held, survey: &Survey, now: Timestamp) -> WindowView {
     let window = &held.window;
-    let (zones, hosts_without_zone) = maintain::zones_of(app, window);
-    let with_zone: u64 = zones.iter().map(|(_, hosts)| *hosts).sum();
+    let zones = survey.zones.iter();
     let soonest = zones
-        .iter()
         .filter_map(|(zone, _)| Some((zone, window.times(zone, now).next()?)))
         .min_by_key(|(_, at)| *at);
     WindowView {
@@ -251,26 +257,11 @@ pub fn view(app: &App, held: &Held, now: Timestamp) -> WindowView {
         version: held.version,
         applied_by: held.applied_by.clone(),
         applied_ms: held.applied_at.unix_ms(),
-        hosts: with_zone.saturating_add(hosts_without_zone),
-        hosts_without_zone,
-        hosts_in_danger: in_danger(app, window, now),
+        hosts: survey.hosts(),
+        hosts_without_zone: survey.without_zone,
+        hosts_in_danger: survey.in_danger,
         next: soonest.map(|(zone, at)| occurrence_view(zone, at)),
     }
-}
-
-/// Hosts of a window on which ports will not, or may not, last until it.
-fn in_danger(app: &App, window: &Window, now: Timestamp) -> u64 {
-    let is_in_danger = |id: &HostId| {
-        let look = app.live.read(*id, |host| {
-            let (entry, at) = host.agenda.standing(now)?;
-            if &*entry.window != window.name() {
-                return None;
-            }
-            host.survival(at.deadline(now))
-        });
-        matches!(look.flatten(), Some(Survival::May | Survival::WillNot))
-    };
-    app.live.ids().iter().filter(|id| is_in_danger(id)).count() as u64
 }
 
 /// The window that counts for an incident, and whether the ports that it is about last until it.

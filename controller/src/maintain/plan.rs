@@ -1,10 +1,10 @@
 //! Plans when each host is in maintenance, from the book and what is known of the host. Every look is cheap where nothing
 //! changed; a window is evaluated once for each time zone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidemark_calendar::{Window, WindowZone, Zone};
+use tidemark_calendar::{WindowZone, Zone};
 use tidemark_model::window::Occurrence;
 use tidemark_model::{HostId, Timestamp};
 
@@ -84,36 +84,4 @@ impl Planner<'_> {
         let times = times.or_insert_with(|| window.times(zone, self.now).take(TIMES).collect());
         Some(times.clone())
     }
-}
-
-/// The zones that a window is in, each with how many of its hosts are, and how many of its hosts are in none that is known.
-#[must_use]
-pub fn zones_of(app: &App, window: &Window) -> (Vec<(Zone, u64)>, u64) {
-    let mut by_name: BTreeMap<String, (Zone, u64)> = BTreeMap::new();
-    if let WindowZone::Fixed(zone) = window.zone() {
-        by_name.insert(zone.name().to_owned(), (zone.clone(), 0));
-    }
-    let mut without = 0_u64;
-    for id in app.live.ids() {
-        let zone = app.live.read(id, |host| {
-            window
-                .is_for(&host.labels())
-                .then(|| host.profile.time_zone.clone())
-        });
-        let Some(Some(host_zone)) = zone else {
-            continue;
-        };
-        let host_zone = host_zone.and_then(|name| Zone::named(&name));
-        match window.zone().on(host_zone.as_ref()) {
-            Some(zone) => {
-                let found = by_name.entry(zone.name().to_owned());
-                let (_, hosts) = found.or_insert_with(|| (zone.clone(), 0));
-                *hosts = hosts.saturating_add(1);
-            }
-            None => without = without.saturating_add(1),
-        }
-    }
-    let mut zones: Vec<(Zone, u64)> = by_name.into_values().collect();
-    zones.sort_by_key(|(_, hosts)| std::cmp::Reverse(*hosts));
-    (zones, without)
 }

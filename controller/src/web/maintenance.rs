@@ -35,11 +35,9 @@ fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<Respon
     params.only(&[])?;
     let now = app.clock.now();
     let book = app.windows.load_full();
-    let windows = book
-        .windows
-        .iter()
-        .map(|held| WindowRow::new(windows::view(app, held, now), now))
-        .collect();
+    let windows = windows::views(app, &book.windows, now);
+    let windows = windows.into_iter().map(|view| WindowRow::new(view, now));
+    let windows = windows.collect();
     let (mut in_danger, mut without_window) = (Vec::new(), 0_usize);
     for id in app.live.ids() {
         let Some(view) = app.live.read(id, |host| host.view(now)) else {

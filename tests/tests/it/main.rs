@@ -15,6 +15,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod second_host;
+mod windows;
 mod wine;
 mod wine_msi;
 mod wine_service;

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::render::text::visible_lines;
 
 /// Largest file that is read, in bytes; the controller takes no larger request.
-const BYTES_MAX: u64 = 1_024 * 1_024;
+const BYTES_MAX: u64 = 64 * 1_024;
 
 /// What files hold, by kind, in the files' order.
 #[derive(Debug, Default, PartialEq)]
@@ -136,7 +136,7 @@ mod tests {
             let refused = read_as(name, text).unwrap_err();
             assert!(refused.contains(part), "{text}: {refused}");
         }
-        let large = format!("# {}", "x".repeat(1_024 * 1_024));
+        let large = format!("# {}", "x".repeat(64 * 1_024));
         assert!(read_as("w.yaml", &large).unwrap_err().contains("larger"));
     }
 }

@@ -23,8 +23,8 @@ use crate::app::App;
 use crate::incidents::text::clean;
 use crate::maintain::{self, WINDOWS_MAX};
 
-/// Sentences about what is wrong that are told.
-const PROBLEMS_MAX: usize = 50;
+/// Sentences about what is wrong after which no more windows are looked at: one that never comes takes longest to see.
+const PROBLEMS_MAX: usize = 20;
 
 /// Why windows are not applied: one sentence for each field that is out of limits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,9 +78,10 @@ pub async fn apply(
     } else {
         versions = store(&app, &windows, &stored, asking.name()).await?;
     }
-    let changes = windows.iter().zip(&stored).zip(versions);
-    let changes = changes.map(|((window, former), version)| {
-        let times = times_of(&app, window, (TIMES, now));
+    let borrowed: Vec<&Window> = windows.iter().collect();
+    let surveys = maintain::survey(&app, &borrowed, now);
+    let changes = windows.iter().zip(&stored).zip(versions).zip(&surveys);
+    let changes = changes.map(|(((window, former), version), survey)| {
         let outcome = outcome(window, former.as_ref());
         WindowChange {
             name: window.name().to_owned(),
@@ -89,13 +90,8 @@ pub async fn apply(
                 Some(former) if outcome == "unchanged" => former.version,
                 Some(_) | None => version,
             },
-            hosts: times
-                .zones
-                .iter()
-                .map(|zone| zone.hosts)
-                .sum::<u64>()
-                .saturating_add(times.hosts_without_zone),
-            times,
+            hosts: survey.hosts(),
+            times: times_of(window, survey, (TIMES, now)),
         }
     });
     Ok(Json(WindowsApplied {
@@ -130,16 +126,16 @@ fn checked(request: WindowsRequest, now: Timestamp) -> Result<Vec<Window>, Inval
         if !names.insert(name.clone()) {
             wrong.push(format!("window {name:?} is there twice; keep one"));
         }
+        if wrong.len() >= PROBLEMS_MAX {
+            wrong.push("the windows after it were not looked at".to_owned());
+            break;
+        }
     }
     if wrong.is_empty() {
-        return Ok(windows);
+        Ok(windows)
+    } else {
+        Err(InvalidWindows(wrong))
     }
-    let more = wrong.len().saturating_sub(PROBLEMS_MAX);
-    wrong.truncate(PROBLEMS_MAX);
-    if more > 0 {
-        wrong.push(format!("and {more} problems more"));
-    }
-    Err(InvalidWindows(wrong))
 }
 
 /// What is stored under the names of these windows.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use tidemark_calendar::FeedEvent;
+use tidemark_calendar::{FeedEvent, Window};
 use tidemark_model::view::Problem;
+use tidemark_model::window::WindowSpec;
 
 use super::ZONES_MAX;
 use crate::api::params::Params;
@@ -37,11 +38,12 @@ pub async fn calendar(State(app): State<Arc<App>>, params: Params) -> Answer<imp
     let now = app.clock.now();
     let until = now.saturating_add(AHEAD);
     let book = app.windows.load_full();
+    let windows: Vec<&Window> = book.windows.iter().map(|held| &*held.window).collect();
+    let surveys = maintain::survey(&app, &windows, now);
     let mut events = Vec::new();
-    for held in &book.windows {
+    for (held, survey) in book.windows.iter().zip(&surveys) {
         let window = &held.window;
-        let (zones, _) = maintain::zones_of(&app, window);
-        for (zone, hosts) in zones.iter().take(ZONES_MAX) {
+        for (zone, hosts) in survey.zones.iter().take(ZONES_MAX) {
             let times = window
                 .times(zone, now)
                 .take_while(|at| at.start < until)
@@ -68,7 +70,7 @@ pub async fn calendar(State(app): State<Arc<App>>, params: Params) -> Answer<imp
     Ok((headers, tidemark_calendar::feed(&events)))
 }
 
-fn describe(spec: &tidemark_model::window::WindowSpec, hosts: u64) -> String {
+fn describe(spec: &WindowSpec, hosts: u64) -> String {
     let mut lines = Vec::new();
     if !spec.description.is_empty() {
         lines.push(spec.description.clone());
