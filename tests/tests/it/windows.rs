@@ -2,7 +2,7 @@
 //! nobody's emergency.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -51,7 +51,7 @@ fn window_file(
     Ok(path)
 }
 
-async fn apply(controller: &Controller, file: &PathBuf) -> anyhow::Result<()> {
+async fn apply(controller: &Controller, file: &Path) -> anyhow::Result<()> {
     let file = file.display().to_string();
     let said = controller.cli(&["apply", "-f", &file]).await?.succeeded()?;
     anyhow::ensure!(said.contains("window patching created"), "{said}");

@@ -105,11 +105,17 @@ fn text_of(path: &Path) -> Result<String, Failure> {
 mod tests {
     use super::*;
 
+    /// What a file of that name and text holds, or the failure.
     fn read_as(name: &str, text: &str) -> Result<Found, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        read_all(&[&path]).map_err(|failure| failure.to_string())
+        let write = || -> io::Result<Result<Found, Failure>> {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok(read_all(&[&path]))
+        };
+        write()
+            .map_err(|error| error.to_string())?
+            .map_err(|failure| failure.to_string())
     }
 
     #[test]
