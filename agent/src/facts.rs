@@ -36,6 +36,7 @@ pub fn gather(labels: BTreeMap<String, String>, settings: &CollectSettings) -> H
         os: host::os().into(),
         agent_version: env!("CARGO_PKG_VERSION").into(),
         boot_id: host::boot_id().map_or_else(|_| Arc::from(UNKNOWN), Arc::from),
+        time_zone: host::time_zone().map(Arc::from),
         capabilities: capabilities(settings),
         labels,
     }
@@ -159,6 +160,7 @@ mod tests {
         assert!(!facts.name.is_empty() && facts.os.starts_with("Linux "));
         assert_eq!(facts.boot_id.len(), 36);
         assert_eq!(facts.labels, labels);
+        assert_eq!(facts.time_zone.as_deref(), host::time_zone().as_deref());
         let told = |capability| {
             let mut reports = facts.capabilities.iter();
             let report = reports.find(|report| report.capability == capability);

@@ -208,6 +208,7 @@ pub(crate) fn facts() -> HostFacts {
         os: "Linux".into(),
         agent_version: "0.1.0".into(),
         boot_id: "boot".into(),
+        time_zone: None,
         capabilities: Vec::new(),
         labels: std::collections::BTreeMap::new(),
     }

@@ -5,6 +5,7 @@ mod incidents;
 mod live;
 mod sse;
 mod target;
+mod windows;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,11 +20,19 @@ use tidemark_model::view::{
     JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
-pub use self::budgets::Effect;
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
 pub use self::target::{Target, read_token};
 use crate::failure::{Failure, TokenSent};
+
+/// Whether what is applied is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is.
+    Store,
+    /// Only the outcome is asked for.
+    DryRun,
+}
 
 /// Parameters of a query, in any order; a name may come more than once.
 pub type Query = Vec<(&'static str, String)>;

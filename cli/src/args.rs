@@ -1,8 +1,10 @@
 //! The command line's grammar. What the commands do is not here.
 
+mod apply;
 mod budgets;
 mod check;
 mod incidents;
+mod windows;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,9 +16,11 @@ use tidemark_model::{Metric, Protocol};
 
 use crate::since::Moment;
 
-pub use budgets::{ApplyArgs, Budget, BudgetsArgs};
+pub use apply::ApplyArgs;
+pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
+pub use windows::Window;
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
 #[derive(Debug, Parser)]
@@ -92,7 +96,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, windows, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -115,11 +119,14 @@ pub enum Command {
     /// Try the way to a receiver
     #[command(subcommand)]
     Notify(Notify),
-    /// Apply a file with budgets: what processes, services and watch groups may hold of hosts' ports
+    /// Apply files with budgets or maintenance windows
     Apply(ApplyArgs),
     /// Delete budgets
     #[command(subcommand)]
     Budget(Budget),
+    /// Show when maintenance windows come, and delete them
+    #[command(subcommand)]
+    Window(Window),
     /// Check a host for Nagios or Icinga: a line with performance data, and 0 ok, 1 warning, 2 critical, 3 unknown
     Check(CheckArgs),
     /// Make, list and revoke join tokens
@@ -170,6 +177,9 @@ pub enum Get {
     /// What may be held of hosts' ports, and how hosts stand to it
     #[command(visible_alias = "budget")]
     Budgets(BudgetsArgs),
+    /// Maintenance windows, and hosts that will not last until theirs
+    #[command(visible_alias = "window")]
+    Windows,
     /// When nobody is told of what
     #[command(visible_alias = "silence")]
     Silences,
@@ -306,6 +316,12 @@ pub enum Describe {
     },
     /// A budget: what it allows, how each host stands to it, who changed what
     Budget {
+        /// Its name, as listed
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// A maintenance window: when it comes, for whom, who applied what
+    Window {
         /// Its name, as listed
         #[arg(value_name = "NAME")]
         name: String,

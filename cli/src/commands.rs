@@ -1,5 +1,6 @@
 //! One module a command: ask the API, make a report, show it.
 
+mod apply;
 mod budgets;
 mod causes;
 pub mod check;
@@ -20,13 +21,16 @@ mod status;
 mod tokens;
 mod top;
 mod version;
+mod windows;
 
 use clap::CommandFactory as _;
 use tidemark_model::Timestamp;
 use tidemark_runtime::Clock;
 
 use crate::api::{Api, Target};
-use crate::args::{Args, Budget, Command, Describe, Get, Global, Notify, Revoke, Silence, Token};
+use crate::args::{
+    Args, Budget, Command, Describe, Get, Global, Notify, Revoke, Silence, Token, Window,
+};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::Screen;
@@ -74,10 +78,16 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Get(Get::Silences) | Command::Silence(Silence::List) => {
             notify::list_silences(&ctx).await
         }
+        Command::Apply(wanted) => apply::apply(&ctx, &wanted).await,
         Command::Get(Get::Budgets(wanted)) => budgets::list(&ctx, &wanted).await,
         Command::Describe(Describe::Budget { name }) => budgets::describe(&ctx, &name).await,
-        Command::Apply(wanted) => budgets::apply(&ctx, &wanted).await,
         Command::Budget(Budget::Remove { names }) => budgets::remove(&ctx, &names).await,
+        Command::Get(Get::Windows) => windows::list(&ctx).await,
+        Command::Describe(Describe::Window { name }) => windows::describe(&ctx, &name).await,
+        Command::Window(Window::Next { name, host, count }) => {
+            windows::next(&ctx, &name, host.as_deref(), count).await
+        }
+        Command::Window(Window::Remove { names }) => windows::remove(&ctx, &names).await,
         Command::Silence(Silence::Add(wanted)) => notify::add_silence(&ctx, &wanted).await,
         Command::Silence(Silence::Remove { ids }) => notify::remove_silences(&ctx, &ids).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,

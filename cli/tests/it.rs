@@ -26,3 +26,5 @@ mod terminal;
 #[cfg(unix)]
 #[path = "it/watch.rs"]
 mod watch;
+#[path = "it/windows.rs"]
+mod windows;

@@ -293,6 +293,7 @@
       k: () => step(-1),
       gh: () => location.assign("/"),
       gi: () => location.assign("/incidents"),
+      gm: () => location.assign("/maintenance"),
       gn: () => location.assign("/notifications"),
       ge: () => location.assign("/events"),
     };

@@ -24,6 +24,7 @@ pub mod routes;
 pub mod silences;
 pub mod status;
 pub mod tokens;
+pub mod windows;
 
 use std::io;
 use std::sync::Arc;

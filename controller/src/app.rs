@@ -20,6 +20,7 @@ use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
 use crate::live::Live;
+use crate::maintain::Book;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
@@ -37,6 +38,8 @@ pub struct App {
     pub life: Lifecycle,
     /// Each host at this moment.
     pub live: Live,
+    /// Maintenance windows, as of the last look at the store.
+    pub windows: ArcSwap<Book>,
     /// What leaking hosts have in common, as of the last look at the fleet.
     pub causes: ArcSwap<CausesSeen>,
     /// Wakes the look for common causes: hosts began to leak.

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
 use crate::settings::Settings;
-use crate::{api, query, tasks};
+use crate::{api, maintain, query, tasks};
 
 /// Notices on their way to a commit; more at once than a database outage of some minutes makes.
 const NOTICES_MAX: usize = 4_096;
@@ -159,6 +159,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
+        windows: ArcSwap::default(),
         causes: ArcSwap::default(),
         budgets: Budgets::default(),
         causes_wanted: Notify::new(),
@@ -183,6 +184,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),
     });
+    // Before anything looks at incidents: nobody is told of what a window silences.
+    maintain::refresh(&app).await?;
     app.metrics.database_ready.set(1);
     // Before anybody asks: a budget that is not known yet would seem to be none.
     budgets::refresh(&app).await?;

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod incidents;
 pub mod ingest;
 pub mod live;
+pub mod maintain;
 pub mod metrics;
 pub mod notify;
 pub mod pki;

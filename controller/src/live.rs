@@ -66,7 +66,12 @@ impl Live {
         let id = profile.id;
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         match hosts.get(&id) {
-            Some(host) => lock(host).profile = profile,
+            Some(host) => {
+                let mut host = lock(host);
+                // Another label or zone is another window.
+                host.agenda.expire();
+                host.profile = profile;
+            }
             None => {
                 hosts.insert(id, Arc::new(Mutex::new(HostLive::new(profile))));
             }

@@ -127,6 +127,8 @@ metrics! {
     Gauge incidents_warning = "tidemark_incidents_warning";
     /// Incidents of severity critical that are not over.
     Gauge incidents_critical = "tidemark_incidents_critical";
+    /// Incidents that are not over and that a maintenance window keeps from receivers.
+    Gauge incidents_suppressed = "tidemark_incidents_suppressed";
     /// Time of the last look at all problems in microseconds.
     Gauge incident_sweep_us = "tidemark_incident_sweep_last_microseconds";
     /// Looks at all problems that failed and were tried again.

@@ -18,6 +18,7 @@ pub mod expire;
 pub mod findings;
 mod rebuild;
 mod reissue;
+mod windows;
 
 /// Starts them all; the lifecycle owns them.
 pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::ServerConfig>>) {
@@ -42,6 +43,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         findings::FindingsWatch::new(Arc::clone(app)).run(),
     );
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
+    life.spawn("windows", windows::run(Arc::clone(app)));
     life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());
     life.spawn("dispatch", Dispatcher::new(Arc::clone(app)).run());
     for receiver in &app.notify.receivers {

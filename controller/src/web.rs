@@ -8,10 +8,12 @@ pub mod incident;
 pub mod incidents;
 pub mod live;
 pub mod login;
+pub mod maintenance;
 pub mod notifications;
 pub mod picture;
 pub mod row;
 pub mod standing;
+pub mod window;
 pub mod words;
 
 use askama::Template;

@@ -98,6 +98,7 @@ fn a_snapshot_knows_its_host_and_an_older_one_is_guessed() {
         os: "Windows Server 2019 (17763.5122)".into(),
         agent_version: "0".into(),
         boot_id: "b".into(),
+        time_zone: None,
         capabilities: vec![CapabilityReport::new(
             Capability::AllOwners,
             CapabilityState::Yes,

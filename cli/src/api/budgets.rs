@@ -4,17 +4,8 @@ use reqwest::Method;
 use serde_json::Value;
 use tidemark_model::view::{BudgetDetail, BudgetStanding, BudgetView, BudgetsApplied, Page};
 
-use super::{Api, LIST_ROWS_MAX, Query, with_body};
+use super::{Api, Effect, LIST_ROWS_MAX, Query, with_body};
 use crate::failure::Failure;
-
-/// Whether what is applied is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It is.
-    Store,
-    /// Only the outcome is asked for.
-    DryRun,
-}
 
 impl Api {
     /// All budgets by name, with how hosts stand to them.

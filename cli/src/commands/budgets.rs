@@ -1,30 +1,14 @@
-//! `apply`, `get budgets`, `describe budget` and `budget remove`: what may be held of hosts' ports.
+//! `get budgets`, `describe budget` and `budget remove`: what may be held of hosts' ports.
 
-mod file;
 mod report;
 
-use self::report::{Applied, BudgetList, Description, HostBudgets};
+pub use self::report::Applied;
+use self::report::{BudgetList, Description, HostBudgets};
 use super::Ctx;
 use super::revoke::all_or_partly;
-use super::show::{show, show_once};
-use crate::api::Effect;
-use crate::args::{ApplyArgs, BudgetsArgs};
+use super::show::show;
+use crate::args::BudgetsArgs;
 use crate::failure::Failure;
-
-/// Applies every file together, or shows what that would do.
-pub async fn apply(ctx: &Ctx<'_>, wanted: &ApplyArgs) -> Result<(), Failure> {
-    let mut budgets = Vec::new();
-    for path in &wanted.files {
-        budgets.extend(file::read(path)?);
-    }
-    let effect = if wanted.dry_run {
-        Effect::DryRun
-    } else {
-        Effect::Store
-    };
-    let applied = ctx.api()?.apply_budgets(budgets, effect).await;
-    show_once(ctx, &Applied(applied?))
-}
 
 /// Lists budgets with how hosts stand to them, or how one host stands to all.
 pub async fn list(ctx: &Ctx<'_>, wanted: &BudgetsArgs) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 use tidemark_model::audit::view::HostAuditView;
-use tidemark_model::view::{HostDetail, PortSpaceView};
+use tidemark_model::view::{HostDetail, HostView, PortSpaceView};
 
 use super::Ctx;
 use super::revoke::all_or_partly;
@@ -235,8 +235,29 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
             format!("ends {}", when(detail.certificate_expires_ms, "?")),
         ),
         ("clock", clock),
+        (
+            "time zone",
+            host.time_zone
+                .as_deref()
+                .map_or_else(|| "?".to_owned(), visible),
+        ),
+        ("window", window(host, screen)),
         ("records", delivery(&detail.delivery)),
     ]
+}
+
+/// Its maintenance window, and those that it is never in.
+fn window(host: &HostView, screen: &Screen) -> String {
+    let standing = host.window.as_ref().map_or_else(
+        || "-".to_owned(),
+        |window| visible(&words::window(window, screen.now)),
+    );
+    if host.windows_without_zone.is_empty() {
+        standing
+    } else {
+        let never = visible(&host.windows_without_zone.join(", "));
+        format!("{standing}; never {never}, for its time zone is not known")
+    }
 }
 
 /// What the agent sees and by which means; by name alone from a controller that tells no more.

@@ -119,7 +119,9 @@ impl Report for HostList {
         if self.hosts.is_empty() {
             return "No hosts. Add one: tidemark token create\n".to_owned();
         }
-        let mut table = Table::new(&[
+        // A fleet without windows has no use for their column.
+        let has_windows = self.hosts.iter().any(|host| host.window.is_some());
+        let mut columns = vec![
             ("NAME", Align::Left),
             ("STATE", Align::Whole),
             ("SPACE", Align::Left),
@@ -129,17 +131,22 @@ impl Report for HostList {
             ("RUNS OUT", Align::Whole),
             ("CULPRIT", Align::Left),
             ("SEEN", Align::Whole),
-        ]);
+        ];
+        columns.extend(has_windows.then_some(("WINDOW", Align::Left)));
+        let mut table = Table::new(&columns);
         for host in &self.hosts {
             let spaces: Vec<&PortSpaceView> = match self.rows {
                 Rows::WorstSpace => standing::worst(host).into_iter().collect(),
                 Rows::EverySpace => host.port_spaces.iter().collect(),
             };
+            let window = || has_windows.then(|| window_cell(host, screen.now));
             if spaces.is_empty() {
-                table.row(row(host, None, screen.now));
+                let cells = row(host, None, screen.now).into_iter();
+                table.row(cells.chain(window()));
             }
             for space in spaces {
-                table.row(row(host, Some(space), screen.now));
+                let cells = row(host, Some(space), screen.now).into_iter();
+                table.row(cells.chain(window()));
             }
         }
         table.draw(screen)
@@ -174,6 +181,11 @@ impl Report for HostList {
                 "road",
                 "culprit",
                 "floor_ports_per_hour",
+                "time_zone",
+                "window",
+                "window_starts_ms",
+                "window_ends_ms",
+                "window_survives",
             ],
             rows: rows.collect(),
         }
@@ -217,6 +229,19 @@ fn space_cells(space: &PortSpaceView, now: Timestamp) -> [Cell; 6] {
     ]
 }
 
+fn window_cell(host: &HostView, now: Timestamp) -> Cell {
+    let Some(window) = &host.window else {
+        return Cell::toned("-", Tone::Muted);
+    };
+    let tone = match window.survives.as_deref() {
+        Some("will_not") => Tone::Bad,
+        Some("may") => Tone::Watch,
+        Some(_) => Tone::Plain,
+        None => Tone::Muted,
+    };
+    Cell::toned(words::window(window, now), tone)
+}
+
 fn sheet_row(host: &HostView, space: Option<&PortSpaceView>) -> Vec<Value> {
     let mut row = vec![
         Value::text(&host.id),
@@ -244,5 +269,13 @@ fn sheet_row(host: &HostView, space: Option<&PortSpaceView>) -> Vec<Value> {
         ]),
         None => row.extend(std::iter::repeat_n(Value::Unknown, 14)),
     }
+    let window = host.window.as_ref();
+    row.extend([
+        Value::maybe_text(host.time_zone.as_deref()),
+        Value::maybe_text(window.map(|window| window.name.as_str())),
+        Value::maybe(window.map(|window| window.starts_ms)),
+        Value::maybe(window.map(|window| window.ends_ms)),
+        Value::maybe_text(window.and_then(|window| window.survives.as_deref())),
+    ]);
     row
 }

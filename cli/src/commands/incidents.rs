@@ -108,11 +108,15 @@ fn until(incident: &IncidentView, screen: &Screen) -> String {
     }
 }
 
-fn state(incident: &IncidentView) -> String {
-    let silenced = if incident.silenced_by.is_some() {
-        ", silenced"
-    } else {
-        ""
+fn state(incident: &IncidentView, screen: &Screen) -> String {
+    let silenced = match (&incident.silenced_by, &incident.silenced_by_window) {
+        (Some(_), _) => ", silenced".to_owned(),
+        (None, Some(window)) => format!(
+            ", silenced by the window {} until {}",
+            window.name,
+            words::date_time(window.until_ms, &screen.zone, screen.now)
+        ),
+        (None, None) => String::new(),
     };
     match &incident.acknowledged_by {
         Some(by) => format!("{} by {by}{silenced}", incident.state),
@@ -142,7 +146,7 @@ impl Report for IncidentList {
                 incident.title.as_str().into(),
                 words::relative(incident.since_ms, screen.now).into(),
                 until(incident, screen).into(),
-                state(incident).into(),
+                state(incident, screen).into(),
             ]);
         }
         table.draw(screen)
@@ -216,11 +220,15 @@ impl Report for Description {
             "\nincident     {}, {}, {}\nfingerprint  {}\nlabels       {}\n",
             incident.id,
             visible(&incident.severity),
-            visible(&state(incident)),
+            visible(&state(incident, screen)),
             visible(&incident.fingerprint),
             labels.join(" ")
         )
         .ok();
+        if let Some(window) = &incident.window {
+            let words = words::window(window, screen.now);
+            writeln!(text, "window       {}", visible(&words)).ok();
+        }
         for (heading, lines) in [
             ("FIGURES", &incident.evidence),
             ("WHAT TO DO", &incident.advice),

@@ -2,7 +2,8 @@
 
 use jiff::tz::TimeZone;
 use tidemark_model::Timestamp;
-use tidemark_model::view::PortSpaceView;
+use tidemark_model::view::{PortSpaceView, WindowStanding};
+use tidemark_model::window::Survival;
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -63,6 +64,19 @@ pub fn eta(space: &PortSpaceView, now: Timestamp) -> String {
         Some(earliest_ms) => format!("in {} ({} to {latest})", ahead(eta_ms), ahead(earliest_ms)),
         None => format!("in {}", ahead(eta_ms)),
     }
+}
+
+/// A maintenance window and whether ports last until it: `saturday-night in 5 d, will not last`, `patching open, 2 h left`.
+pub fn window(window: &WindowStanding, now: Timestamp) -> String {
+    let at = window.at();
+    let when = if at.contains(now) {
+        format!("open, {} left", span(at.end.ms_since(now)))
+    } else {
+        relative(at.start.unix_ms(), now)
+    };
+    let survives = window.survives.as_deref().and_then(Survival::from_name);
+    let verdict = survives.map_or_else(String::new, |survives| format!(", {}", survives.words()));
+    format!("{} {when}{verdict}", window.name)
 }
 
 /// A date and time of day in `zone`: `Fri 27 Nov 03:20`, with the year when it is not this one.
@@ -177,6 +191,25 @@ mod tests {
         assert_eq!(relative(10 * DAY + HOUR, now), "in 1 h");
         assert_eq!(relative(10 * DAY, now), "now");
         assert_eq!(relative(i64::MIN, now), relative(i64::MIN, now));
+    }
+
+    #[test]
+    fn a_window_is_said_with_what_becomes_of_the_ports() {
+        let now = Timestamp::from_unix_ms(10 * DAY);
+        let window = |starts_in: i64, survives: Option<&str>| WindowStanding {
+            name: "night".to_owned(),
+            starts_ms: 10 * DAY + starts_in,
+            ends_ms: 10 * DAY + starts_in + 4 * HOUR,
+            is_open: starts_in <= 0,
+            survives: survives.map(str::to_owned),
+        };
+        for (starts_in, survives, text) in [
+            (2 * HOUR, Some("will_not"), "night in 2 h, will not last"),
+            (-HOUR, Some("may"), "night open, 3 h left, may not last"),
+            (2 * HOUR, None, "night in 2 h"),
+        ] {
+            assert_eq!(super::window(&window(starts_in, survives), now), text);
+        }
     }
 
     #[test]

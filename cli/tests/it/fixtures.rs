@@ -57,6 +57,9 @@ pub fn host(name: &str, port_spaces: Vec<PortSpaceView>) -> HostView {
         agent_version: "0.1.0".to_owned(),
         labels: BTreeMap::from([("site".to_owned(), "berlin".to_owned())]),
         port_spaces,
+        time_zone: None,
+        window: None,
+        windows_without_zone: vec![],
     }
 }
 

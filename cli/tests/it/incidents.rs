@@ -109,6 +109,8 @@ fn incident(id: i64, severity: &str) -> IncidentView {
         resolution: None,
         reopened: 0,
         silenced_by: None,
+        silenced_by_window: None,
+        window: None,
     }
 }
 

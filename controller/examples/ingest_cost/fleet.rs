@@ -159,6 +159,7 @@ async fn store_host(
             os: "Linux 6.12 (Debian 13)".into(),
             agent_version: "0.1.0".into(),
             boot_id: "1".into(),
+            time_zone: None,
             capabilities: Vec::new(),
             labels: BTreeMap::new(),
         },

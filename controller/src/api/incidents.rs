@@ -25,6 +25,7 @@ use super::host_events::event_sentence;
 use super::params::{Params, invalid};
 use super::problem::{Answer, ApiProblem};
 use super::tokens::check_json;
+use super::windows;
 use crate::app::App;
 use crate::incidents::operate::{Deed, operate};
 use crate::incidents::{labels, text};
@@ -347,6 +348,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::NotificationFailed
         | NoticeKind::BudgetApplied
         | NoticeKind::BudgetDeleted
+        | NoticeKind::WindowApplied
+        | NoticeKind::WindowDeleted
         | NoticeKind::Controller => false,
     }
 }
@@ -409,5 +412,7 @@ pub fn view(app: &App, incident: &Incident, silences: &[Silence]) -> IncidentVie
             .iter()
             .find(|silence| silence.covers(&on_hosts, now))
             .map(|silence| silence.id),
+        silenced_by_window: windows::silence_view(app, incident, now),
+        window: windows::standing_view(app, incident, now),
     }
 }

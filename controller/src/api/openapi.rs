@@ -6,7 +6,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     audits, budgets, causes, events, findings, forecast, history, host_events, hosts, incidents,
-    live, notifications, silences, status, tokens,
+    live, notifications, silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -44,6 +44,12 @@ use super::{
         notifications::list,
         notifications::receivers,
         notifications::test,
+        windows::list,
+        windows::apply,
+        windows::detail,
+        windows::delete,
+        windows::next,
+        windows::calendar,
         live::stream,
         tokens::create,
         tokens::list,

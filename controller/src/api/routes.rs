@@ -11,7 +11,7 @@ use tidemark_model::Role;
 
 use super::{
     audits, budgets, causes, events, findings, forecast, history, host_events, hosts, incidents,
-    live, notifications, openapi, silences, status, tokens,
+    live, notifications, openapi, silences, status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -110,7 +110,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 54] = [
+pub static ROUTES: [Route; 61] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -201,6 +201,24 @@ pub static ROUTES: [Route; 54] = [
         Role::Operator,
         || routing::post(notifications::test),
     ),
+    api(GET, "/api/v1/windows", Role::Viewer, || {
+        routing::get(windows::list)
+    }),
+    api(PUT, "/api/v1/windows", Role::Operator, || {
+        routing::put(windows::apply)
+    }),
+    api(GET, "/api/v1/windows/{window}", Role::Viewer, || {
+        routing::get(windows::detail)
+    }),
+    api(DELETE, "/api/v1/windows/{window}", Role::Operator, || {
+        routing::delete(windows::delete)
+    }),
+    api(GET, "/api/v1/windows/{window}/next", Role::Viewer, || {
+        routing::get(windows::next)
+    }),
+    api(GET, "/windows.ics", Role::Viewer, || {
+        routing::get(windows::calendar)
+    }),
     api(GET, "/api/v1/live", Role::Viewer, || {
         routing::get(live::stream)
     }),
@@ -247,6 +265,7 @@ pub static ROUTES: [Route; 54] = [
     form("/incidents/{incident}", || {
         routing::post(web::incident::act)
     }),
+    page("/maintenance", || routing::get(web::maintenance::page)),
     page("/notifications", || routing::get(web::notifications::page)),
     form("/notifications/test", || {
         routing::post(web::notifications::test)

@@ -18,6 +18,7 @@ use super::text;
 use super::weigh::{Change, Scales};
 use crate::app::App;
 use crate::gateway::outcome::chain;
+use crate::maintain;
 
 /// Between two activations.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -38,6 +39,8 @@ const CHANGES_MAX: usize = 100;
 pub struct ReconcileStatus {
     /// Incidents that are not over, by severity from the least.
     pub standing: [u64; 3],
+    /// Of those, how many a maintenance window keeps from receivers.
+    pub suppressed: u64,
     /// Opened.
     pub opened: u64,
     /// Opened again.
@@ -70,6 +73,7 @@ impl Reconciler {
             match self.activate().await {
                 Ok(status) => {
                     self.app.metrics.incidents_of(status.standing);
+                    self.app.metrics.incidents_suppressed.set(status.suppressed);
                     tracing::debug!(?status, "incidents are up to date");
                 }
                 Err(error) => {
@@ -112,6 +116,7 @@ impl Reconciler {
             };
             let standing = change.as_ref().map_or(&incident, |change| &change.incident);
             status.count(standing);
+            status.suppressed += u64::from(self.is_suppressed(standing, now));
             changes.extend(change);
         }
         let mut news = sights.news();
@@ -123,6 +128,7 @@ impl Reconciler {
             let scales = self.scales(&problem.hosts, now);
             let change = scales.weigh_news(problem, last);
             status.count(&change.incident);
+            status.suppressed += u64::from(self.is_suppressed(&change.incident, now));
             changes.push(change);
         }
         self.store(changes, &mut status).await?;
@@ -130,13 +136,19 @@ impl Reconciler {
         Ok(status)
     }
 
-    fn scales(&self, _hosts: &[HostId], now: Timestamp) -> Scales {
+    fn scales(&self, hosts: &[HostId], now: Timestamp) -> Scales {
+        let window = maintain::standing_of(&self.app, hosts, now);
         Scales {
             rules: self.rules,
             now,
-            // Hosts have no maintenance windows yet.
-            window: None,
+            window: window.map(|(_, at)| at.deadline(now)),
         }
+    }
+
+    /// Whether a window keeps an incident that is not over from receivers.
+    fn is_suppressed(&self, incident: &Incident, now: Timestamp) -> bool {
+        incident.state.resolved_at().is_none()
+            && maintain::silence_on(&self.app, &incident.problem.hosts, now).is_some()
     }
 
     async fn watched(&self) -> Result<Vec<Incident>, StoreError> {

@@ -26,7 +26,7 @@ pub(super) struct Change {
 pub(super) struct Scales {
     pub(super) rules: IncidentRules,
     pub(super) now: Timestamp,
-    /// When the host's next maintenance window begins.
+    /// When the problem must be put right at the latest: the host's next maintenance window begins, or the one it is in ends.
     pub(super) window: Option<Timestamp>,
 }
 

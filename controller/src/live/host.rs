@@ -8,7 +8,9 @@ use tidemark_model::delivery::SpoolCounts;
 use tidemark_model::forecast::Forecast;
 use tidemark_model::host::{CapabilityReport, capabilities_on, seen_without_reservation};
 use tidemark_model::port::OWN_NAMESPACE;
+use tidemark_model::silence::Labels;
 use tidemark_model::view::{CapabilityView, DeliveryView, HostDetail, HostView};
+use tidemark_model::window::Survival;
 use tidemark_model::{HostId, HostState, PortSpaceKey, Protocol, Sample, Timestamp};
 
 use tidemark_store::Cursor;
@@ -18,6 +20,8 @@ use super::facts::KnownFacts;
 use super::lately::Lately;
 use super::space::{Level, SpaceLive};
 use crate::diagnosis::HandleMedians;
+use crate::incidents::text::clean;
+use crate::maintain::Agenda;
 
 /// A connected host is stale when its newest sample is older than this many of its own intervals.
 const STALE_INTERVALS: i64 = 3;
@@ -36,6 +40,8 @@ pub struct HostProfile {
     pub os: Arc<str>,
     /// Version of its agent.
     pub agent_version: Arc<str>,
+    /// IANA name of its time zone; `None` while nobody knows. Hostile text.
+    pub time_zone: Option<Arc<str>>,
     /// What its agent can see.
     pub capabilities: Vec<CapabilityReport>,
     /// Labels from its configuration and its join token.
@@ -86,6 +92,8 @@ pub struct HostLive {
     pub handle_medians: HandleMedians,
     /// What its audits say that other hosts may share.
     pub facts: KnownFacts,
+    /// When it is in maintenance.
+    pub agenda: Agenda,
 }
 
 /// How often a host's system said that no port was to be had.
@@ -136,6 +144,7 @@ impl HostLive {
             refusals: Refusals { tcp: 0, udp: 0 },
             handle_medians: HandleMedians::default(),
             facts: KnownFacts::default(),
+            agenda: Agenda::default(),
         }
     }
 
@@ -263,7 +272,36 @@ impl HostLive {
                 .iter()
                 .map(|(key, space)| space.view(key))
                 .collect(),
+            time_zone: self.profile.time_zone.as_deref().map(str::to_owned),
+            window: self
+                .agenda
+                .standing(now)
+                .map(|(entry, at)| entry.view(at, now, self.survival(at.deadline(now)))),
+            windows_without_zone: self.agenda.without_zone().map(str::to_owned).collect(),
         }
+    }
+
+    /// Whether its ports last until `deadline`; `None` while nothing is known of them.
+    #[must_use]
+    pub fn survival(&self, deadline: Timestamp) -> Option<Survival> {
+        let of_space = |space: &SpaceLive| {
+            let forecast = &space.forecast;
+            let eta = forecast.eta;
+            let is_known = eta.is_some() || forecast.floor_ports_per_hour.is_some();
+            is_known.then(|| {
+                Survival::until(deadline, eta.map(|eta| eta.at), eta.map(|eta| eta.earliest))
+            })
+        };
+        Survival::worst(self.spaces.values().map(of_space))
+    }
+
+    /// The labels that windows choose it by: its own, `host` and `host_id`.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        let mut labels = self.profile.labels.clone();
+        labels.insert("host".to_owned(), clean(&self.profile.name));
+        labels.insert("host_id".to_owned(), self.profile.id.to_string());
+        labels
     }
 
     /// Everything there is to say of it.

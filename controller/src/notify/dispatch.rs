@@ -19,6 +19,7 @@ use super::receiver::{Receiver, Voice};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::incidents::labels;
+use crate::maintain;
 
 /// Between two activations, when nothing wakes it.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -195,7 +196,8 @@ impl Dispatcher {
         let on_hosts = labels::labels_of(&self.app, &incident);
         let is_silenced = silences
             .iter()
-            .any(|silence| silence.covers(&on_hosts, now));
+            .any(|silence| silence.covers(&on_hosts, now))
+            || maintain::silence_on(&self.app, &incident.problem.hosts, now).is_some();
         Standing {
             common: labels::common(&on_hosts),
             incident,

@@ -90,7 +90,7 @@ pub struct Member<'a> {
     pub incident: &'a Incident,
     /// What its hosts have in common.
     pub labels: &'a Labels,
-    /// Whether a silence covers it.
+    /// Whether a silence covers it, or a maintenance window that silences its hosts.
     pub is_silenced: bool,
 }
 

@@ -108,6 +108,8 @@ impl EventRow {
                 | NoticeKind::IncidentResolved
                 | NoticeKind::BudgetApplied
                 | NoticeKind::BudgetDeleted
+                | NoticeKind::WindowApplied
+                | NoticeKind::WindowDeleted
                 | NoticeKind::Controller,
             )
             | None => "calm",

@@ -9,7 +9,8 @@ use axum::{Extension, Form};
 use tidemark_model::view::{IncidentDetail, TimelineView};
 use tidemark_model::{ErrorCode, Role, Timestamp};
 
-use super::incidents::{until, urgency};
+use super::incidents::{silenced, until, urgency};
+use super::window::WindowWords;
 use super::{Frame, for_person, page as respond, words};
 use crate::api::guard::Asking;
 use crate::api::incidents as api;
@@ -75,6 +76,8 @@ async fn incident_page(app: &App, asking: &Asking, incident: &str) -> Answer<Res
         frame: Frame::new("incidents", asking),
         urgency: urgency(view),
         until: until(view, now),
+        window: view.window.as_ref().map(|one| WindowWords::of(one, now)),
+        silenced: silenced(view, now),
         since: words::utc(Timestamp::from_unix_ms(view.since_ms)),
         opened: words::utc(Timestamp::from_unix_ms(view.opened_ms)),
         seen: words::relative(Timestamp::from_unix_ms(view.seen_ms), now),
@@ -101,6 +104,8 @@ struct IncidentPage {
     detail: IncidentDetail,
     urgency: &'static str,
     until: String,
+    window: Option<WindowWords>,
+    silenced: String,
     since: String,
     opened: String,
     seen: String,

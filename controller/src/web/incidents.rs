@@ -69,7 +69,9 @@ async fn incidents_page(app: &App, asking: &Asking, params: Params) -> Answer<Re
         .map(|row| row.view.id);
     // What needs somebody first; the newest of those that are alike.
     rows.sort_by_key(|row| row.rank);
+    let suppressed = rows.iter().filter(|row| !row.silenced.is_empty()).count();
     Ok(respond(&IncidentsPage {
+        suppressed,
         frame: Frame::new("incidents", asking),
         states: &STATES,
         state: asked,
@@ -85,6 +87,7 @@ struct IncidentsPage {
     states: &'static [(&'static str, &'static str)],
     state: String,
     older: Option<i64>,
+    suppressed: usize,
     rows: Vec<Row>,
 }
 
@@ -97,6 +100,7 @@ struct Row {
     hosts: String,
     since: String,
     until: String,
+    silenced: String,
 }
 
 impl Row {
@@ -114,6 +118,7 @@ impl Row {
             hosts: hosts(&view),
             since: words::relative(Timestamp::from_unix_ms(view.since_ms), now),
             until: until(&view, now),
+            silenced: silenced(&view, now),
             view,
         }
     }
@@ -139,6 +144,21 @@ fn hosts(view: &IncidentView) -> String {
         (Some(name), 0) => name,
         (Some(name), more) => format!("{name} and {more} more"),
     }
+}
+
+/// Which window keeps it from receivers, and until when; empty when none does.
+pub(super) fn silenced(view: &IncidentView, now: Timestamp) -> String {
+    view.silenced_by_window
+        .as_ref()
+        .map(|window| {
+            let until = Timestamp::from_unix_ms(window.until_ms);
+            format!(
+                "silenced by the window {} until {}",
+                window.name,
+                words::instant(until, now)
+            )
+        })
+        .unwrap_or_default()
 }
 
 /// Until when, in a few words.

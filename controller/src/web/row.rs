@@ -6,6 +6,7 @@ use tidemark_model::{HostId, PortSpaceKey, Timestamp};
 
 use super::picture::{Bar, spark};
 use super::standing::{self, EtaWords};
+use super::window::WindowWords;
 use super::words;
 use crate::app::App;
 
@@ -29,6 +30,8 @@ pub struct Row {
     pub space: Option<SpaceCell>,
     /// When that runs out.
     pub eta: EtaWords,
+    /// How that stands to its maintenance window; empty without either.
+    pub against: String,
     /// What eats the ports; hostile.
     pub culprit: String,
 }
@@ -105,6 +108,14 @@ impl Row {
             silence: silence.unwrap_or_default(),
             rank: standing::rank(view, now),
             eta: EtaWords::of(worst, now),
+            against: view
+                .window
+                .as_ref()
+                .map(|window| {
+                    let eta = worst.and_then(|space| space.eta_ms);
+                    WindowWords::against(window, eta.map(Timestamp::from_unix_ms), now)
+                })
+                .unwrap_or_default(),
             culprit: worst
                 .and_then(|space| space.culprit.clone())
                 .unwrap_or_default(),

@@ -223,6 +223,9 @@ mod tests {
             agent_version: String::new(),
             labels: std::collections::BTreeMap::new(),
             port_spaces: vec![space],
+            time_zone: None,
+            window: None,
+            windows_without_zone: vec![],
         }
     }
 

@@ -104,6 +104,7 @@ async fn enrol(store: &Store) -> Vec<HostId> {
                 os: "Linux".into(),
                 agent_version: "0".into(),
                 boot_id: "0".into(),
+                time_zone: None,
                 capabilities: vec![],
                 labels: BTreeMap::new(),
             },

@@ -21,6 +21,7 @@ mod schema;
 mod silences;
 mod tokens;
 mod transactions;
+mod windows;
 
 fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)
@@ -36,6 +37,7 @@ fn facts(name: &str) -> HostFacts {
         os: "Linux 6.18 (Debian 12)".into(),
         agent_version: "0.1.0".into(),
         boot_id: "b-1".into(),
+        time_zone: Some("Europe/Vienna".into()),
         capabilities: vec![],
         labels: BTreeMap::new(),
     }

@@ -70,7 +70,7 @@ const PAGE_ROWS: u32 = 1_000;
 macro_rules! select_hosts {
     ($rest:literal) => {
         concat!(
-            "SELECT id, identity_spki, name, os, agent_version, boot_id, capabilities, labels, token_labels, state, \
+            "SELECT id, identity_spki, name, os, agent_version, boot_id, time_zone, capabilities, labels, token_labels, state, \
              state_generation, enrolled_at, last_seen_at, certificate_generation, certificate_not_after, \
              certificate_spki_hash FROM hosts ",
             $rest
@@ -81,7 +81,7 @@ macro_rules! select_hosts {
 statements! {
     HOST_INSERT = "INSERT INTO hosts (id, identity_spki, name, os, agent_version, boot_id, capabilities, labels, \
         token_labels, state, state_generation, enrolled_at, certificate_generation, certificate_not_after, \
-        certificate_spki_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14)";
+        certificate_spki_hash, time_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15)";
     HOST_FIND = select_hosts!("WHERE id = $1");
     HOSTS_NAMED = select_hosts!("WHERE name = $1 ORDER BY id LIMIT $2");
     HOSTS_PAGE = select_hosts!("WHERE id > $1 ORDER BY id LIMIT $2");
@@ -92,7 +92,7 @@ statements! {
         FROM (SELECT host, max(at) AS at FROM UNNEST($1::text[], $2::bigint[]) AS given (host, at) GROUP BY host) AS seen \
         WHERE id = seen.host AND (last_seen_at IS NULL OR last_seen_at < seen.at)";
     HOST_UPDATE_FACTS = "UPDATE hosts SET name = $2, os = $3, agent_version = $4, boot_id = $5, capabilities = $6, \
-        labels = $7 WHERE id = $1";
+        labels = $7, time_zone = $8 WHERE id = $1";
     HOST_SET_CERTIFICATE = "UPDATE hosts SET certificate_generation = certificate_generation + 1, \
         certificate_not_after = $3, certificate_spki_hash = $4 WHERE id = $1 AND certificate_generation = $2";
     HOST_SET_STATE = "UPDATE hosts SET state = $3, state_generation = state_generation + 1 \
@@ -108,6 +108,7 @@ struct HostRow {
     os: String,
     agent_version: String,
     boot_id: String,
+    time_zone: Option<String>,
     capabilities: String,
     labels: String,
     token_labels: String,
@@ -131,6 +132,7 @@ impl TryFrom<HostRow> for Host {
             os,
             agent_version,
             boot_id,
+            time_zone,
             capabilities,
             labels,
             token_labels,
@@ -150,6 +152,7 @@ impl TryFrom<HostRow> for Host {
                 os: os.into(),
                 agent_version: agent_version.into(),
                 boot_id: boot_id.into(),
+                time_zone: time_zone.map(Into::into),
                 capabilities: capabilities_from(&capabilities)
                     .ok_or_else(|| TABLE.unreadable("capabilities", capabilities))?,
                 labels: TABLE.labels("labels", &labels)?,
@@ -201,6 +204,7 @@ struct FactColumns<'f> {
     os: &'f str,
     agent_version: &'f str,
     boot_id: &'f str,
+    time_zone: Option<&'f str>,
     capabilities: String,
     labels: String,
 }
@@ -212,6 +216,11 @@ impl<'f> FactColumns<'f> {
             os: columns::text("operating system", &facts.os)?,
             agent_version: columns::text("agent version", &facts.agent_version)?,
             boot_id: columns::text("boot id", &facts.boot_id)?,
+            time_zone: facts
+                .time_zone
+                .as_deref()
+                .map(|name| columns::text("time zone", name))
+                .transpose()?,
             capabilities: capabilities_to(&facts.capabilities)?,
             labels: columns::labels_to_json("label", &facts.labels)?,
         })
@@ -242,6 +251,7 @@ impl Tx {
             .bind(generation)
             .bind(host.certificate.not_after.unix_ms())
             .bind(host.certificate.spki_hash.as_slice())
+            .bind(facts.time_zone)
             .execute(conn).await.map_err(StoreError::unless_exists("host"))?
             .rows_affected());
         one_row(inserted, StoreError::AlreadyExists { what: "host" })
@@ -354,6 +364,7 @@ impl Tx {
             .bind(facts.boot_id)
             .bind(facts.capabilities)
             .bind(facts.labels)
+            .bind(facts.time_zone)
             .execute(conn).await?
             .rows_affected());
         one_row(updated, StoreError::NotFound { what: "host" })

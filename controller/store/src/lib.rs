@@ -31,6 +31,7 @@ mod silences;
 mod span;
 mod store;
 mod tx;
+mod windows;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
@@ -64,3 +65,4 @@ pub use settings::Setting;
 pub use span::Span;
 pub use store::{Backend, Store};
 pub use tx::Tx;
+pub use windows::{Applying, StoredWindow, WINDOW_VERSIONS_MAX, WindowVersion};

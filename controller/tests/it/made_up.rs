@@ -152,6 +152,7 @@ impl MadeUp {
                 os: os.into(),
                 agent_version: "0.1.0".into(),
                 boot_id: "b1".into(),
+                time_zone: None,
                 capabilities: vec![],
                 labels,
             },

@@ -22,3 +22,4 @@ mod retention;
 mod routes;
 mod sources;
 mod sse;
+mod windows;

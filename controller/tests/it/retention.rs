@@ -45,6 +45,7 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
             os: "Linux".into(),
             agent_version: "0.1.0".into(),
             boot_id: "b1".into(),
+            time_zone: None,
             capabilities: vec![],
             labels: BTreeMap::new(),
         },

@@ -15,6 +15,7 @@ fn filled(path: &str) -> String {
         .replace("{token}", "nothing")
         .replace("{budget}", "nothing")
         .replace("{incident}", "1")
+        .replace("{window}", "nothing")
         .replace("{silence}", "1")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")

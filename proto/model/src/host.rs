@@ -16,6 +16,8 @@ pub struct HostFacts {
     pub agent_version: Arc<str>,
     /// Changes with each boot.
     pub boot_id: Arc<str>,
+    /// IANA name of the time zone that its clock on the wall shows; `None` while nobody knows. Hostile text.
+    pub time_zone: Option<Arc<str>>,
     /// What this agent can see and by which means. What is not in it, nobody said anything of.
     pub capabilities: Vec<CapabilityReport>,
     /// Labels from the agent's configuration.

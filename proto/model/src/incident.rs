@@ -328,7 +328,7 @@ impl Default for IncidentRules {
 }
 
 impl IncidentRules {
-    /// How much a problem matters at `now`, on a host whose next maintenance window begins at `window`.
+    /// How much a problem matters at `now`, on a host whose next maintenance window begins at `window`, or is open until then.
     ///
     /// | the ports | severity |
     /// |---|---|

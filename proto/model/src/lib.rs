@@ -29,6 +29,7 @@ pub mod time;
 pub mod token;
 pub mod view;
 pub mod watch;
+pub mod window;
 
 pub use audit::HostAudit;
 pub use delivery::{GapReason, RecordGap, SpoolCounts};

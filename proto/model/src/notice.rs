@@ -66,6 +66,10 @@ kinds! {
     BudgetApplied = "budget_applied",
     /// A budget was deleted.
     BudgetDeleted = "budget_deleted",
+    /// A maintenance window was applied.
+    WindowApplied = "window_applied",
+    /// A maintenance window was deleted.
+    WindowDeleted = "window_deleted",
     /// The controller started or stopped.
     Controller = "controller",
 }

@@ -4,6 +4,7 @@
 
 mod budgets;
 mod incidents;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub use budgets::{
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
+};
+pub use windows::{
+    OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,
+    WindowVersionView, WindowView, WindowsApplied, WindowsRequest, ZoneTimes,
 };
 
 /// A page of a list.
@@ -127,6 +132,15 @@ pub struct HostView {
     pub labels: BTreeMap<String, String>,
     /// Its port spaces, TCP first; empty before the first sample.
     pub port_spaces: Vec<PortSpaceView>,
+    /// IANA name of the time zone of its clock on the wall; `null` while nobody knows.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// The maintenance window that it is in, else the next; `null` when it has none.
+    #[serde(default)]
+    pub window: Option<WindowStanding>,
+    /// Windows in its own time zone that it is meant for, and never in while its time zone is not known.
+    #[serde(default)]
+    pub windows_without_zone: Vec<String>,
 }
 
 /// One port space of a host: its level and its forecast.

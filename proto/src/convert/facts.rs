@@ -13,7 +13,7 @@ use crate::v1;
 pub const HOST_NAME_CHARS_MAX: usize = 253;
 /// Characters of the operating system's name that are kept.
 pub const OS_CHARS_MAX: usize = 255;
-/// Characters of an agent's version and of a boot id that are kept.
+/// Characters of an agent's version, of a boot id and of a time zone's name that are kept.
 pub const SHORT_TEXT_CHARS_MAX: usize = 64;
 /// Characters of a capability's means that are kept.
 pub const HOW_CHARS_MAX: usize = 32;
@@ -45,6 +45,10 @@ pub fn facts_to_wire(facts: &HostFacts) -> v1::HostFacts {
         os: text(&facts.os, OS_CHARS_MAX),
         agent_version: text(&facts.agent_version, SHORT_TEXT_CHARS_MAX),
         boot_id: text(&facts.boot_id, SHORT_TEXT_CHARS_MAX),
+        time_zone: text(
+            facts.time_zone.as_deref().unwrap_or_default(),
+            SHORT_TEXT_CHARS_MAX,
+        ),
         capabilities: Capability::ALL
             .into_iter()
             .enumerate()
@@ -66,6 +70,9 @@ pub fn facts_from_wire(facts: v1::HostFacts) -> Result<HostFacts, ConvertError> 
         os: text(&facts.os, OS_CHARS_MAX),
         agent_version: text(&facts.agent_version, SHORT_TEXT_CHARS_MAX),
         boot_id: text(&facts.boot_id, SHORT_TEXT_CHARS_MAX),
+        time_zone: Some(facts.time_zone.as_str())
+            .filter(|name| !name.is_empty())
+            .map(|name| text(name, SHORT_TEXT_CHARS_MAX)),
         capabilities: capabilities_from_wire(facts.capabilities, &facts.capability_reports)?,
         labels: labels_from_wire(facts.labels)?,
     })
@@ -179,6 +186,7 @@ mod tests {
             os: "Linux 6.18 (Debian 12)".into(),
             agent_version: "0.1.0".into(),
             boot_id: "6f1c".into(),
+            time_zone: Some("Europe/Vienna".into()),
             capabilities: vec![
                 CapabilityReport {
                     how: Some("wmi".into()),

@@ -78,6 +78,7 @@ pub fn facts(name: &str, os: &str, labels: BTreeMap<String, String>) -> HostFact
         os: os.into(),
         agent_version: concat!("fleetsim ", env!("CARGO_PKG_VERSION")).into(),
         boot_id: name.chars().take(64).collect::<String>().into(),
+        time_zone: None,
         capabilities: [
             Capability::BoundSockets,
             Capability::AllOwners,

@@ -53,6 +53,7 @@ pub fn facts(name: &str) -> HostFacts {
         os: "Linux 6.18 (made up)".into(),
         agent_version: env!("CARGO_PKG_VERSION").into(),
         boot_id: "00000000-0000-0000-0000-000000000001".into(),
+        time_zone: None,
         capabilities: Vec::new(),
         labels: std::collections::BTreeMap::new(),
     }

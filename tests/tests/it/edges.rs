@@ -49,6 +49,7 @@ fn pure_crates_reach_no_runtime_no_database_and_no_wire() -> anyhow::Result<()> 
     let rules = [
         ("tidemark-model", &pure),
         ("tidemark-agent-core", &pure),
+        ("tidemark-calendar", &pure),
         ("tidemark-detect", &pure),
         ("tidemark-history", &pure),
         ("tidemark-spool", &pure),

@@ -18,6 +18,7 @@ mod quick_start;
 mod real_windows;
 mod second_host;
 mod sources;
+mod windows;
 mod wine;
 mod wine_msi;
 mod wine_service;

@@ -1,5 +1,9 @@
 //! Facts and totals of the whole host.
 
+use std::env;
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::system::uname;
@@ -47,6 +51,41 @@ pub fn boot_id() -> Result<String, ReadError> {
     Ok(procfile::text("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
+}
+
+/// IANA name of the time zone of the clock on the wall; `None` where the host does not say it by name.
+#[must_use]
+pub fn time_zone() -> Option<String> {
+    let asked = env::var("TZ").ok().and_then(|zone| zone_name(&zone));
+    asked.or_else(|| zone_in(Path::new("/etc")))
+}
+
+/// From `localtime` in `etc`, which links to the zone's file (localtime(5)), or from Debian's `timezone`.
+fn zone_in(etc: &Path) -> Option<String> {
+    let link = fs::read_link(etc.join("localtime"));
+    let is_absent = matches!(&link, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let linked = link.ok().and_then(|target| {
+        let target = target.into_os_string().into_string().ok()?;
+        zone_name(target.rsplit_once("zoneinfo/")?.1)
+    });
+    let written = || {
+        let text = fs::read_to_string(etc.join("timezone")).ok()?;
+        zone_name(text.trim())
+    };
+    // A host without either shows UTC.
+    linked
+        .or_else(written)
+        .or_else(|| is_absent.then(|| "UTC".to_owned()))
+}
+
+/// What may be the IANA name of a zone, as `TZ` and links have it; a rule like `CET-1CEST` is none.
+fn zone_name(text: &str) -> Option<String> {
+    let name = text.strip_prefix(':').unwrap_or(text);
+    let name = name.strip_prefix("posix/").unwrap_or(name);
+    let is_legible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-');
+    let is_name = name.contains('/') || matches!(name, "UTC" | "GMT" | "Zulu" | "Universal");
+    let is_relative = !name.starts_with('/') && name.len() <= 64;
+    (is_name && is_relative && name.chars().all(is_legible)).then(|| name.to_owned())
 }
 
 /// When the host booted, in whole seconds since the Unix epoch by the host's clock as it is set at the moment.
@@ -126,6 +165,34 @@ mod tests {
         assert_eq!(distribution("ID=x\n"), None);
         assert_eq!(parse_version("6.18.44-fc"), Some((6, 18)));
         assert_eq!(parse_version("next"), None);
+    }
+
+    #[test]
+    fn the_time_zone_is_that_of_the_clock_on_the_wall_or_not_known() {
+        use std::os::unix::fs::symlink;
+
+        let etc = tempfile::tempdir().unwrap();
+        let zone = || zone_in(etc.path());
+        let localtime = etc.path().join("localtime");
+        assert_eq!(zone().as_deref(), Some("UTC"));
+        // A copy of a zone's file does not say which zone it is.
+        fs::write(&localtime, "TZif2").unwrap();
+        assert_eq!(zone(), None);
+        fs::write(etc.path().join("timezone"), "America/New_York\n").unwrap();
+        assert_eq!(zone().as_deref(), Some("America/New_York"));
+        fs::remove_file(&localtime).unwrap();
+        symlink("../usr/share/zoneinfo/Europe/Vienna", &localtime).unwrap();
+        assert_eq!(zone().as_deref(), Some("Europe/Vienna"));
+        for (text, name) in [
+            (":Asia/Tokyo", Some("Asia/Tokyo")),
+            ("UTC", Some("UTC")),
+            ("CET-1CEST", None),
+            ("/etc/localtime", None),
+            ("a/\u{7}", None),
+            ("", None),
+        ] {
+            assert_eq!(zone_name(text).as_deref(), name, "{text}");
+        }
     }
 
     #[test]

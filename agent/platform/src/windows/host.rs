@@ -89,6 +89,14 @@ pub fn boot_id() -> Result<String, ReadError> {
     }
 }
 
+/// IANA name of the time zone of the clock on the wall, by the Unicode consortium's table of Windows' names; `None` where
+/// that has none.
+#[must_use]
+pub fn time_zone() -> Option<String> {
+    let zone = jiff::tz::TimeZone::try_system().ok()?;
+    zone.iana_name().map(str::to_owned)
+}
+
 /// When the host booted, since the Unix epoch by the host's clock as it is set at the moment.
 ///
 /// # Errors

@@ -73,6 +73,7 @@ fn rendered(sample: &Sample) -> String {
         os: "Linux".into(),
         agent_version: "0".into(),
         boot_id: "b".into(),
+        time_zone: None,
         capabilities: Vec::new(),
         labels: BTreeMap::new(),
     };

@@ -18,7 +18,7 @@ const NONE: &str = "No budgets. Apply some from a file: tidemark apply -f FILE -
 /// What applying did.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(super) struct Applied(pub(super) BudgetsApplied);
+pub struct Applied(pub BudgetsApplied);
 
 impl Report for Applied {
     fn table(&self, screen: &Screen) -> String {

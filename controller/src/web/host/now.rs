@@ -11,6 +11,7 @@ use super::budgets::BudgetTable;
 use crate::app::App;
 use crate::web::row::SpaceCell;
 use crate::web::standing::{EtaWords, Urgency};
+use crate::web::window::WindowWords;
 use crate::web::words;
 
 /// Lines of a table; the rest is summed.
@@ -35,6 +36,8 @@ pub(super) struct Verdict {
     cell: Option<SpaceCell>,
     eta: EtaWords,
     forecast: ForecastCell,
+    window: Option<WindowWords>,
+    without_zone: String,
 }
 
 /// Who holds the ports, where they lead, in which states they are.
@@ -166,6 +169,11 @@ impl Verdict {
             cell: space.map(|space| SpaceCell::new(space, &[])),
             eta: EtaWords::of(space, now),
             forecast: ForecastCell::of(space, now),
+            window: host
+                .window
+                .as_ref()
+                .map(|window| WindowWords::of(window, now)),
+            without_zone: host.windows_without_zone.join(", "),
         }
     }
 }
@@ -353,6 +361,7 @@ fn about(detail: &HostDetail, now: Timestamp) -> Vec<Figure> {
     let rates = sample.map(|sample| sample.rates).unwrap_or_default();
     vec![
         figure("system", Some(host.os.clone())),
+        figure("time zone", host.time_zone.clone()),
         figure("up for", detail.booted_ms.map(ago)),
         figure("agent", Some(host.agent_version.clone())),
         figure(

@@ -37,6 +37,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
+    crate::windows::STATEMENTS,
 ];
 
 async fn every_statement_prepares(store: Store) {

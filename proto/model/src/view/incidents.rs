@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::windows::{SilencedByWindow, WindowStanding};
+
 /// One incident as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -63,6 +65,12 @@ pub struct IncidentView {
     pub reopened: u32,
     /// The silence that keeps it from receivers.
     pub silenced_by: Option<i64>,
+    /// The maintenance window that keeps it from receivers, and until when.
+    #[serde(default)]
+    pub silenced_by_window: Option<SilencedByWindow>,
+    /// The window that its host is in, else the next; of several hosts the last to come. `null` when a host has none.
+    #[serde(default)]
+    pub window: Option<WindowStanding>,
 }
 
 /// A host of an incident.

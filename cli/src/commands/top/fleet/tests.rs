@@ -27,6 +27,9 @@ fn host(name: &str, in_use: u32, eta_ms: Option<i64>) -> HostView {
         sampled_ms: Some(NOW),
         agent_version: "0.1.0".to_owned(),
         labels: BTreeMap::from([("site".to_owned(), "berlin".to_owned())]),
+        time_zone: None,
+        window: None,
+        windows_without_zone: vec![],
         port_spaces: vec![PortSpaceView {
             protocol: "tcp".to_owned(),
             namespace: "default".to_owned(),

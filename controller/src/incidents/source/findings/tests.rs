@@ -20,6 +20,7 @@ fn host(in_use: u32) -> HostLive {
         agent_version: "0.1.0".into(),
         capabilities: vec![],
         labels: BTreeMap::new(),
+        time_zone: None,
         standing: HostState::Enrolled,
         enrolled_at: AT,
         certificate_expires_at: None,

@@ -1,0 +1,47 @@
+//! Maintenance windows as typed calls.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidemark_model::view::{WindowDetail, WindowTimes, WindowView, WindowsApplied};
+
+use super::{Api, Effect, LIST_ROWS_MAX, Query, with_body};
+use crate::failure::Failure;
+
+impl Api {
+    /// All windows by name.
+    pub async fn windows(&self) -> Result<Vec<WindowView>, Failure> {
+        self.list(&["windows"], Query::new(), LIST_ROWS_MAX).await
+    }
+
+    /// One window with its versions.
+    pub async fn window(&self, name: &str) -> Result<WindowDetail, Failure> {
+        let request = self.request(Method::GET, &["windows", name])?;
+        self.json(request).await
+    }
+
+    /// When a window comes.
+    pub async fn window_times(&self, name: &str, query: Query) -> Result<WindowTimes, Failure> {
+        let request = self.request(Method::GET, &["windows", name, "next"])?;
+        self.json(request.query(&query)).await
+    }
+
+    /// Applies windows as they are written; the controller checks them.
+    pub async fn apply_windows(
+        &self,
+        windows: Vec<Value>,
+        effect: Effect,
+    ) -> Result<WindowsApplied, Failure> {
+        let mut request = self.request(Method::PUT, &["windows"])?;
+        if effect == Effect::DryRun {
+            request = request.query(&[("dry_run", "true")]);
+        }
+        self.json(with_body(request, &json!({ "window": windows })))
+            .await
+    }
+
+    /// Deletes a window.
+    pub async fn delete_window(&self, name: &str) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, &["windows", name])?;
+        self.bytes(request).await.map(drop)
+    }
+}

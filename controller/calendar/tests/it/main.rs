@@ -1,0 +1,4 @@
+//! Windows against all of tzdata.
+
+#[cfg(test)]
+mod zones;
