@@ -33,6 +33,7 @@ pub(super) fn hello(view: OutboxView, greeting: &Greeting<'_>) -> v1::AgentFrame
         clock_ms: greeting.now.unix_ms(),
         certificate_generation: greeting.certificate_generation,
         spool: Some(counts_to_wire(greeting.counts)),
+        takes_actions: false,
     }))
 }
 
@@ -82,6 +83,10 @@ pub(super) fn incoming(frame: v1::ControllerFrame) -> Result<Option<Incoming>, C
         controller_frame::Kind::Drain(drain) => Incoming::Drain {
             spread: Duration::from_millis(drain.spread_ms.into()),
         },
+        controller_frame::Kind::Action(_)
+        | controller_frame::Kind::ActionAck(_)
+        | controller_frame::Kind::ActionConfirm(_)
+        | controller_frame::Kind::Lockdown(_) => return Ok(None),
         controller_frame::Kind::Refused(refused) => {
             let (first, last) = seq_range("refused", refused.first_seq, refused.last_seq)?;
             Incoming::Refused {

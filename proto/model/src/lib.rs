@@ -2,6 +2,7 @@
 //!
 //! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
 
+pub mod action;
 pub mod audit;
 pub mod delivery;
 pub mod duration;
@@ -21,6 +22,7 @@ pub mod problem;
 pub mod role;
 pub mod sample;
 pub mod secret;
+pub mod signing;
 pub mod silence;
 pub mod tcp;
 pub mod time;
@@ -28,6 +30,7 @@ pub mod token;
 pub mod view;
 pub mod watch;
 
+pub use action::{ActionId, ActionKind, ActionReport, ActionSpec, ActionState, Order};
 pub use audit::HostAudit;
 pub use delivery::{GapReason, RecordGap, SpoolCounts};
 pub use entity::Entity;
