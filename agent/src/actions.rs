@@ -3,6 +3,7 @@
 //!
 //! The desk judges and remembers; the hands do. Neither knows the session, which reads an [`ActionFeed`].
 
+pub(crate) mod beforehand;
 mod confirm;
 mod desk;
 mod feed;

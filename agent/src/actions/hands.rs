@@ -160,6 +160,3 @@ impl Hands {
 fn boot_id() -> String {
     host::boot_id().unwrap_or_default()
 }
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests;

@@ -60,6 +60,18 @@ impl Journal {
         Ok((journal, ledger, found))
     }
 
+    /// What a journal says at the moment, for whoever only looks; nothing when there is none.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(super) fn look(path: &Path) -> io::Result<Ledger> {
+        let mut ledger = Ledger::default();
+        if let Some(text) = read(path)? {
+            replay(&text, &mut ledger);
+        }
+        Ok(ledger)
+    }
+
     /// Adds a record; it is durable when this returns.
     ///
     /// # Errors
@@ -127,9 +139,10 @@ fn line_of(record: &JournalRecord) -> io::Result<String> {
     Ok(format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())))
 }
 
-/// Applies every line; whether all were whole, but for a torn last one.
+/// Applies every line; whether all were whole, but for a torn last one. A journal is never without a whole first line,
+/// its floor, which it is made with: one that is has lost everything.
 fn replay(text: &[u8], ledger: &mut Ledger) -> bool {
-    let mut is_whole = true;
+    let mut is_whole = text.contains(&b'\n');
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\n") else {
             break;

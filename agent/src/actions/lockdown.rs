@@ -55,6 +55,14 @@ impl Lockdown {
         durable::replace_file(&self.path, text.as_bytes(), Access::Owner)
     }
 
+    /// Stops every action by the hand of an administrator, who alone can end it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn impose_here(&self) -> io::Result<()> {
+        durable::replace_file(&self.path, b"on this host\n", Access::Owner)
+    }
+
     /// When it was imposed; `None` when it was not, or by hand.
     fn imposed_at(&self) -> Option<Timestamp> {
         let text = fs::read_to_string(&self.path).ok()?;

@@ -92,8 +92,7 @@ pub fn judge(signed: &SignedOrder, at: &Circumstances<'_>) -> Judgement {
         });
         return Judgement::Known(Box::new(standing));
     }
-    let obstacle = lockdown(at)
-        .or_else(|| addressee(&order, at))
+    let obstacle = addressee(&order, at)
         .or_else(|| times(&order, at))
         .or_else(|| signatures(signed, &order, at))
         .or_else(|| obstacles(&order.spec, order.dry_run, at).into_iter().next());
@@ -114,7 +113,7 @@ pub fn obstacles(spec: &ActionSpec, dry_run: bool, at: &Circumstances<'_>) -> Ve
             return vec![obstacle(Refusal::PolicyUnusable, &text)];
         }
     };
-    let mut found = Vec::new();
+    let mut found: Vec<_> = lockdown(at).into_iter().collect();
     if let Some(reason) = protected::reason(spec) {
         let text = format!("{} is never touched: {reason}", spec.subject());
         found.push(obstacle(Refusal::Protected, &text));
