@@ -84,11 +84,7 @@ impl Hands {
         } else {
             self.begin(&mut deed)
         };
-        let halt = match outcome {
-            Ok(()) => None,
-            Err(halt) => Some(halt),
-        };
-        deed.end(halt);
+        deed.end(outcome.err());
     }
 
     fn begin(&self, deed: &mut Deed<'_>) -> Result<(), Halt> {

@@ -77,7 +77,7 @@ fn trusted(path: &Path) -> Result<(), String> {
     match private::meddlers(path) {
         Ok(None) => Ok(()),
         Ok(Some(exposure)) => Err(format!(
-            "others than the host's administrators may write it: {exposure}; let only them"
+            "others than the host's administrators may write it ({exposure}): let only them"
         )),
         Err(error) => Err(format!("it is unknown who may write it: {}", chain(&error))),
     }

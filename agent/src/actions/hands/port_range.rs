@@ -22,23 +22,24 @@ struct Wish {
 }
 
 fn wish_of(spec: &ActionSpec) -> Option<Wish> {
-    match spec {
-        ActionSpec::SetDynamicPortRange {
-            protocol,
-            family,
-            first,
-            last,
-            lasting,
-            confirm_within_s,
-        } => Some(Wish {
-            protocol: *protocol,
-            family: *family,
-            range: PortRange::new(*first, *last)?,
-            lasting: *lasting,
-            patience: Duration::from_secs(u64::from(*confirm_within_s)),
-        }),
-        _ => None,
-    }
+    let ActionSpec::SetDynamicPortRange {
+        protocol,
+        family,
+        first,
+        last,
+        lasting,
+        confirm_within_s,
+    } = spec
+    else {
+        return None;
+    };
+    Some(Wish {
+        protocol: *protocol,
+        family: *family,
+        range: PortRange::new(*first, *last)?,
+        lasting: *lasting,
+        patience: Duration::from_secs(u64::from(*confirm_within_s)),
+    })
 }
 
 pub(super) fn set(deed: &mut Deed<'_>) -> Result<(), Halt> {
