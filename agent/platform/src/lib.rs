@@ -17,6 +17,7 @@ mod hosts_file;
 pub mod local_answer;
 mod nearest;
 mod port_tools;
+mod program_output;
 mod remedy_facts;
 pub mod row;
 pub mod service_facts;

@@ -1,12 +1,16 @@
 //! The hands: a thread that carries orders out, one at a time. Nothing takes effect before the desk has it in its journal.
 
+mod app_pool;
+mod card;
 mod deed;
+mod dotnet_limit;
 mod end_process;
 mod evidence;
 mod port_range;
 mod reboot;
 mod run_hook;
 mod service;
+mod tcp_global;
 mod tcp_parameter;
 mod write_event;
 
@@ -109,14 +113,17 @@ impl Hands {
             ActionSpec::SetTcpParameter { parameter, value } => {
                 tcp_parameter::set(deed, *parameter, *value)
             }
+            ActionSpec::RecycleAppPool { pool } => app_pool::recycle(deed, pool),
+            ActionSpec::SetTcpGlobal { .. } => tcp_global::set(deed),
+            ActionSpec::SetNicOffload { .. } | ActionSpec::SetInterruptModeration { .. } => {
+                card::set(deed)
+            }
+            ActionSpec::SetDotnetConnectionLimit { connections } => {
+                dotnet_limit::set(deed, *connections)
+            }
             ActionSpec::Reboot { .. } => reboot::begin(deed),
             ActionSpec::RunHook { .. } => run_hook::run(deed, &self.hooks),
-            ActionSpec::RecycleAppPool { .. }
-            | ActionSpec::SetTcpGlobal { .. }
-            | ActionSpec::SetNicOffload { .. }
-            | ActionSpec::SetInterruptModeration { .. }
-            | ActionSpec::SetDotnetConnectionLimit { .. }
-            | ActionSpec::ResetTcpStack { .. } => Err(Halt::Refused(
+            ActionSpec::ResetTcpStack { .. } => Err(Halt::Refused(
                 Refusal::Unsupported,
                 format!(
                     "this host's agent ({}) has no {}",

@@ -1,5 +1,8 @@
 //! What can be done to a Linux host: services, processes, the kernel's port settings, a restart.
 
+pub mod app_pool;
+pub mod card;
+pub mod dotnet;
 pub mod event_log;
 pub mod hook;
 mod init_script;
@@ -9,5 +12,6 @@ pub mod restart;
 pub mod service;
 pub mod settings;
 mod systemd;
+pub mod tcp_global;
 
-pub use crate::remedy_facts::{RemedyError, Teller};
+pub use crate::remedy_facts::{CardChange, CardSwitch, RemedyError, Switch, Teller};

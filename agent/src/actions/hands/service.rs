@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tidemark_agent_core::actions::protected;
 use tidemark_model::ActionSpec;
+use tidemark_model::action::Refusal;
+use tidemark_model::action::spec::OnHang;
 use tidemark_platform::remedy::service;
 
 use super::deed::{Deed, Halt};
@@ -17,6 +20,7 @@ pub(super) fn restart(deed: &mut Deed<'_>) -> Result<(), Halt> {
         return Ok(());
     };
     let view = service::look(name)?;
+    spare_protected(&view.dependents)?;
     let state = match view.is_running {
         Some(true) => "it runs",
         Some(false) => "it does not run",
@@ -39,5 +43,21 @@ pub(super) fn restart(deed: &mut Deed<'_>) -> Result<(), Halt> {
     deed.begin()?;
     let patience = Duration::from_secs(u64::from(*stop_timeout_s));
     service::restart(name, patience, *on_hang, &mut |step| deed.note(step))?;
+    Ok(())
+}
+
+/// What is never restarted is not restarted along with something else either.
+fn spare_protected(dependents: &[String]) -> Result<(), Halt> {
+    for dependent in dependents {
+        let alone = ActionSpec::RestartService {
+            service: dependent.clone(),
+            stop_timeout_s: 120,
+            on_hang: OnHang::Fail,
+        };
+        if let Some(reason) = protected::reason(&alone) {
+            let text = format!("{dependent} depends on it and would be stopped: {reason}");
+            return Err(Halt::Refused(Refusal::Protected, text));
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Programs run to their end within a time limit: by absolute path, no shell, no input, in a process group of their own.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,12 +10,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::program_output::Words;
 use crate::remedy_facts::RemedyError;
 
-/// What is kept of a program's words; the rest is read and dropped, so that it does not block.
-const OUTPUT_BYTES_MAX: usize = 4 * 1024;
-/// How long its last words may take once it has ended: a child of its own may hold the pipe for ever.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 /// The only variables that it gets: what it does must not depend on how the agent was started.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -54,7 +51,8 @@ pub(super) fn run_with(
         .spawn()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
     let group = Pid::from_child(&child);
-    let words = [listen(child.stdout.take()), listen(child.stderr.take())];
+    let out = Words::listen(child.stdout.take());
+    let err = Words::listen(child.stderr.take());
     let Some(status) =
         wait_within(&mut child, group, patience).map_err(|error| failed(error.to_string()))?
     else {
@@ -63,12 +61,7 @@ pub(super) fn run_with(
             "was still there after {seconds} s and was ended"
         )));
     };
-    let said: Vec<String> = words
-        .into_iter()
-        .filter_map(|words| words?.recv_timeout(LAST_WORDS).ok())
-        .filter(|words| !words.is_empty())
-        .collect();
-    let said = said.join(" ");
+    let said = Words::joined([out, err]);
     if status.success() {
         Ok(said)
     } else {
@@ -100,29 +93,10 @@ fn wait_within(
     })
 }
 
-/// Reads a pipe to its end on a thread of its own and hands over the beginning as text.
-fn listen(pipe: Option<impl Read + Send + 'static>) -> Option<mpsc::Receiver<String>> {
-    let mut pipe = pipe?;
-    let (said, words) = mpsc::sync_channel(1);
-    let listener = thread::Builder::new().name("program-output".to_owned());
-    let started = listener.spawn(move || {
-        let mut kept = Vec::new();
-        let mut buffer = [0; 4096];
-        while let Ok(bytes @ 1..) = pipe.read(&mut buffer) {
-            let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len());
-            kept.extend(buffer.iter().take(bytes.min(room)));
-        }
-        let text = String::from_utf8_lossy(&kept);
-        let line: Vec<&str> = text.split_whitespace().collect();
-        // Nobody may be waiting any more.
-        said.send(line.join(" ")).ok();
-    });
-    started.ok().map(|_| words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program_output::OUTPUT_BYTES_MAX;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
