@@ -16,5 +16,6 @@ mod quick_start;
 mod real_windows;
 mod second_host;
 mod wine;
+mod wine_actions;
 mod wine_msi;
 mod wine_service;
