@@ -37,8 +37,6 @@ pub fn find(
     image: &str,
     booted_at: Timestamp,
 ) -> Result<Target, RemedyError> {
-    // Without it the processes of the agent's own user can be ended, and no others.
-    privilege::enable_debug().ok();
     let handle = hold(pid)?;
     let path = handle.image().ok_or_else(|| protected(pid))?;
     let name = path.rsplit('\\').next().unwrap_or(&path);
@@ -58,6 +56,8 @@ pub fn find(
 
 /// Opens a process so that it can be ended. What is asked of it afterwards is of this process or of none.
 pub(super) fn hold(pid: u32) -> Result<ProcessHandle, RemedyError> {
+    // Without it the processes of the agent's own user can be ended, and no others.
+    privilege::enable_debug().ok();
     let rights = PROCESS_TERMINATE | PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
     ProcessHandle::open(pid, rights).map_err(|error| {
         if is_code(&error, ERROR_INVALID_PARAMETER) {

@@ -1,6 +1,6 @@
 //! Services, through the service control manager: dependents first, in its own order, each step told.
 
-mod manager;
+mod control;
 mod plan;
 
 use std::io;
@@ -154,7 +154,7 @@ fn stop_target(
 /// The process in which a service runs, if it is still the one that the manager names.
 fn hold(name: &str, pid: u32) -> Option<(ProcessHandle, u32)> {
     let handle = process::hold(pid).ok()?;
-    let is_same = manager::own_process(name).ok()? == Some(pid);
+    let is_same = control::own_process(name).ok()? == Some(pid);
     is_same.then_some((handle, pid))
 }
 
@@ -176,7 +176,7 @@ impl Stuck {
 }
 
 fn stop(name: &str, patience: Duration) -> Result<(), Stuck> {
-    match manager::stop(name) {
+    match control::stop(name) {
         Err(error) if is_code(&error, ERROR_SERVICE_NOT_ACTIVE) => return Ok(()),
         // It may be on its way without having answered, or since before.
         Err(error)
@@ -195,7 +195,7 @@ fn stop(name: &str, patience: Duration) -> Result<(), Stuck> {
 }
 
 fn start(name: &str) -> Result<(), RemedyError> {
-    match manager::start(name) {
+    match control::start(name) {
         Err(error) if !is_code(&error, ERROR_SERVICE_ALREADY_RUNNING) => {
             return Err(refused(name, &error));
         }
@@ -208,7 +208,7 @@ fn start(name: &str) -> Result<(), RemedyError> {
 fn arrive(name: &str, wanted: ServiceState, patience: Duration) -> Result<(), Stuck> {
     let mut wait = Wait::begin(time_since_boot(), patience);
     loop {
-        let status = manager::status(name);
+        let status = control::status(name);
         let status = status.map_err(|error| Stuck::Failed(refused(name, &error)))?;
         let state = status.current_state;
         if state == wanted {

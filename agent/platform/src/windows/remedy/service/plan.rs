@@ -4,7 +4,7 @@ use std::io;
 
 use windows_service::service::ServiceState;
 
-use super::{manager, refused};
+use super::{control, refused};
 use crate::remedy_facts::RemedyError;
 use crate::windows::{registry_read, wine};
 use crate::windows_data::cluster::Resource;
@@ -30,7 +30,7 @@ impl Plan {
     /// # Errors
     /// [`RemedyError`] when there is no such service, or it must not be begun.
     pub(super) fn of(name: &str) -> Result<Self, RemedyError> {
-        let status = manager::status(name).map_err(|error| refused(name, &error))?;
+        let status = control::status(name).map_err(|error| refused(name, &error))?;
         let dependents = dependents(name).map_err(|error| refused(name, &error))?;
         let resources = cluster().map_err(|error| {
             RemedyError::Unsafe(format!(
@@ -43,14 +43,14 @@ impl Plan {
         Ok(Self {
             name: name.to_owned(),
             state: status.current_state,
-            own_process: manager::own_process(name).map_err(|error| refused(name, &error))?,
+            own_process: control::own_process(name).map_err(|error| refused(name, &error))?,
             dependents,
         })
     }
 
     /// How a service stands at this moment.
     pub(super) fn state(name: &str) -> Result<ServiceState, RemedyError> {
-        let status = manager::status(name).map_err(|error| refused(name, &error))?;
+        let status = control::status(name).map_err(|error| refused(name, &error))?;
         Ok(status.current_state)
     }
 }
@@ -79,7 +79,7 @@ fn check(service: &str, resources: &[Resource]) -> Result<(), RemedyError> {
 /// What runs and depends on a service, directly or through others.
 fn dependents(name: &str) -> io::Result<Vec<String>> {
     if wine::version().is_none() {
-        return manager::dependents(name);
+        return control::dependents(name);
     }
     // Wine's manager names none (`EnumDependentServicesW` is a stub there), but keeps what each service needs.
     let mut services = Vec::new();
@@ -93,7 +93,7 @@ fn dependents(name: &str) -> io::Result<Vec<String>> {
     }
     let mut running = Vec::new();
     for service in stop_order(name, &services) {
-        if manager::status(&service)?.current_state != ServiceState::Stopped {
+        if control::status(&service)?.current_state != ServiceState::Stopped {
             running.push(service);
         }
     }
