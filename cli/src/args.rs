@@ -1,6 +1,7 @@
 //! The command line's grammar. What the commands do is not here.
 
 mod incidents;
+mod keys;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tidemark_model::{Metric, Protocol};
 use crate::since::Moment;
 
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
+pub use keys::{Key, PassphraseArgs};
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
 #[derive(Debug, Parser)]
@@ -111,6 +113,9 @@ pub enum Command {
     /// Try the way to a receiver
     #[command(subcommand)]
     Notify(Notify),
+    /// Make, list and show signing keys of this machine
+    #[command(subcommand)]
+    Key(Key),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),
