@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) gaps: Vec<v1::Gap>,
     pub(crate) statuses: Vec<v1::SpoolStatus>,
     pub(crate) audits: Vec<v1::HostAudit>,
+    pub(crate) updates: Vec<v1::ActionUpdate>,
+    pub(crate) policies: Vec<v1::HostPolicy>,
     /// Streams that the agent ended by itself.
     pub(crate) half_closed: usize,
     pub(crate) generation: u64,
@@ -83,6 +85,10 @@ pub(crate) struct Knobs {
     pub(crate) clock_ahead_ms: i64,
     /// Audits are taken, as this build's controller says in its welcome.
     pub(crate) takes_audits: bool,
+    /// Actions are sent and their updates taken.
+    pub(crate) sends_actions: bool,
+    /// Sent after each welcome.
+    pub(crate) after_welcome: Vec<controller_frame::Kind>,
 }
 
 impl Default for Knobs {
@@ -98,6 +104,8 @@ impl Default for Knobs {
             sample_interval_ms: 0,
             clock_ahead_ms: 0,
             takes_audits: true,
+            sends_actions: true,
+            after_welcome: Vec::new(),
         }
     }
 }
@@ -479,6 +487,12 @@ impl Conversation {
             agent_frame::Kind::Audit(audit) => {
                 self.world.send_modify(|world| world.audits.push(audit));
             }
+            agent_frame::Kind::Action(update) => {
+                self.world.send_modify(|world| world.updates.push(update));
+            }
+            agent_frame::Kind::Policy(policy) => {
+                self.world.send_modify(|world| world.policies.push(policy));
+            }
         }
     }
 
@@ -504,8 +518,12 @@ impl Conversation {
                 sample_interval_ms: knobs.sample_interval_ms,
             }),
             takes_audits: knobs.takes_audits,
+            sends_actions: knobs.sends_actions,
         }))
         .await;
+        for kind in &knobs.after_welcome {
+            self.answer(kind.clone()).await;
+        }
     }
 
     async fn ack(&self, knobs: &Knobs, through_seq: u64) {

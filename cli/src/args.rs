@@ -4,6 +4,7 @@ mod apply;
 mod budgets;
 mod check;
 mod incidents;
+mod keys;
 mod windows;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use apply::ApplyArgs;
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
+pub use keys::{Key, PassphraseArgs};
 pub use windows::Window;
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
@@ -129,6 +131,9 @@ pub enum Command {
     Window(Window),
     /// Check a host for Nagios or Icinga: a line with performance data, and 0 ok, 1 warning, 2 critical, 3 unknown
     Check(CheckArgs),
+    /// Make, list and show signing keys of this machine
+    #[command(subcommand)]
+    Key(Key),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),

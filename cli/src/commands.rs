@@ -13,6 +13,7 @@ mod forecast;
 mod history;
 mod hosts;
 mod incidents;
+mod keys;
 mod login;
 mod notify;
 mod revoke;
@@ -90,6 +91,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Window(Window::Remove { names }) => windows::remove(&ctx, &names).await,
         Command::Silence(Silence::Add(wanted)) => notify::add_silence(&ctx, &wanted).await,
         Command::Silence(Silence::Remove { ids }) => notify::remove_silences(&ctx, &ids).await,
+        Command::Key(wanted) => keys::run(&ctx, &wanted),
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,
         Command::Describe(Describe::Incident { id }) => incidents::describe(&ctx, id).await,

@@ -164,6 +164,7 @@ impl Console {
             | Failure::NoContext
             | Failure::UnknownContext { .. }
             | Failure::Contexts(_)
+            | Failure::Key(_)
             | Failure::File { .. }
             | Failure::Io { .. }
             | Failure::Unreachable { .. }

@@ -8,6 +8,7 @@ use tidemark_model::duration::format_duration;
 use tidemark_model::view::Problem;
 use tidemark_runtime::contexts::ContextsError;
 
+use crate::keys::KeyError;
 use crate::render::text::visible;
 
 /// Why a command did not do what was asked. The exit codes are 1 failed, 2 usage, 3 partly done, 4 refused by policy;
@@ -37,6 +38,9 @@ pub enum Failure {
     /// The contexts file.
     #[error(transparent)]
     Contexts(#[from] ContextsError),
+    /// A signing key of this machine.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A file that the command line or a context names.
     #[error("cannot read the {what} {}", path.display())]
     File {
@@ -186,6 +190,7 @@ impl Failure {
             Self::NoContext
             | Self::UnknownContext { .. }
             | Self::Contexts(_)
+            | Self::Key(_)
             | Self::File { .. }
             | Self::Io { .. }
             | Self::Unreachable { .. }
@@ -210,6 +215,7 @@ impl Failure {
             | Self::NoContext
             | Self::UnknownContext { .. }
             | Self::Contexts(_)
+            | Self::Key(_)
             | Self::File { .. }
             | Self::Io { .. }
             | Self::Unusable { .. }
@@ -285,6 +291,7 @@ impl Failure {
             | Self::Partly { .. }
             | Self::Refused(_)
             | Self::Contexts(_)
+            | Self::Key(_)
             | Self::File { .. }
             | Self::Io { .. }
             | Self::Unusable { .. }

@@ -505,6 +505,54 @@ Test-Point '42 machine-config' {
     Compare-Said (Get-Facts 'dotnet_max_connections') @($system | Sort-Object)
 }
 
+Test-Point '43 dependents-complete' {
+    # The agent stops what EnumDependentServices names, in its order; sc.exe prints the same list.
+    $service = 'RpcSs'
+    $listed = @((Invoke-Program (Join-Path $env:SystemRoot 'System32\sc.exe') "enumdepend $service 65536").Output -split "`r?`n" |
+        ForEach-Object { if ($_ -match '^\s*SERVICE_NAME:\s*(\S+)') { $Matches[1] } })
+    $needs = @{}
+    foreach ($key in Get-ChildItem 'HKLM:\SYSTEM\CurrentControlSet\Services' -ErrorAction SilentlyContinue) {
+        $needs[$key.PSChildName] = @(Get-Value $key.PSPath 'DependOnService')
+    }
+    $above = @($service)
+    do {
+        $count = $above.Count
+        foreach ($name in @($needs.Keys)) {
+            if ($above -notcontains $name -and @($needs[$name] | Where-Object { $above -contains $_ }).Count -gt 0) { $above += $name }
+        }
+    } while ($above.Count -gt $count)
+    $running = @(Get-Service | Where-Object { $_.Status -eq 'Running' } | ForEach-Object { $_.Name })
+    $expected = @($above | Where-Object { $_ -ne $service -and $running -contains $_ })
+    $missing = @($expected | Where-Object { $listed -notcontains $_ })
+    $evidence = "$($listed.Count) listed, $($expected.Count) running by the registry, missing: $($missing -join ', ')"
+    if ($listed.Count -eq 0) { 'UNKNOWN', $evidence } elseif ($missing.Count -eq 0) { 'PASS', $evidence } else { 'FAIL', $evidence }
+}
+Test-Point '44 ranges-readable' {
+    # An action that sets a range reads it back: of both protocols and both families.
+    $ranges = @('ipv4', 'ipv6' | ForEach-Object { $family = $_; 'tcp', 'udp' | ForEach-Object { "$family $_ $(Get-NetshRange $family $_)" } })
+    $unread = @($ranges | Where-Object { $_ -notmatch ' \d+\+\d+$' })
+    if ($unread.Count -eq 0) { 'PASS', ($ranges -join '; ') } else { 'FAIL', ($ranges -join '; ') }
+}
+Test-Point '45 hooks-runnable' {
+    $shell = Join-Path $env:SystemRoot 'System32\WindowsPowerShell\v1.0\powershell.exe'
+    $policy = [string](Get-ExecutionPolicy -Scope LocalMachine)
+    $forced = [string](Get-ExecutionPolicy -Scope MachinePolicy)
+    $evidence = "$shell; execution policy $policy, by group policy $forced"
+    if (-not (Test-Path -LiteralPath $shell)) { 'FAIL', "$shell is not there" }
+    elseif ($forced -eq 'Restricted' -or $forced -eq 'AllSigned' -or $policy -eq 'Restricted' -or $policy -eq 'AllSigned') {
+        'UNKNOWN', "$evidence; a .ps1 in the hooks folder would have to be signed, or be refused"
+    } else { 'PASS', $evidence }
+}
+Test-Point '46 cluster-resources' {
+    $key = 'HKLM:\Cluster\Resources'
+    if (-not (Test-Path -LiteralPath $key)) { return 'UNKNOWN', 'this server belongs to no failover cluster' }
+    $kinds = @(Get-ChildItem $key | ForEach-Object {
+        $parameters = Join-Path $_.PSPath 'Parameters'
+        "$(Get-Value $_.PSPath 'Type') [$(Get-Value $parameters 'ServiceName')$(Get-Value $parameters 'InstanceName')]"
+    } | Sort-Object -Unique)
+    if ($kinds.Count -gt 0) { 'PASS', ($kinds -join '; ') } else { 'FAIL', 'the cluster has no resources that can be read' }
+}
+
 Write-Output ('{0} passed, {1} failed, {2} unknown' -f $script:Counts['PASS'], $script:Counts['FAIL'], $script:Counts['UNKNOWN'])
 if ($script:Failed -gt 0) { exit 1 }
 exit 0

@@ -1,8 +1,9 @@
 //! Wire <-> model, once, at the edge.
 
-use tidemark_model::ErrorCode;
 use tidemark_model::error_code::ApiError;
+use tidemark_model::{ErrorCode, Timestamp};
 
+pub mod action;
 pub mod audit;
 mod budget;
 pub mod delivery;
@@ -64,6 +65,17 @@ fn at_most(field: &'static str, value: u64, limit: u64) -> Result<(), ConvertErr
         });
     }
     Ok(())
+}
+
+/// Times on the wire lie within the years 1 to 9999.
+const TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
+/// A time from the wire.
+fn time_from_wire(field: &'static str, unix_ms: i64) -> Result<Timestamp, ConvertError> {
+    if !TIMES_MS.contains(&unix_ms) {
+        return Err(ConvertError::TimeOutOfRange { field, unix_ms });
+    }
+    Ok(Timestamp::from_unix_ms(unix_ms))
 }
 
 /// Refuses a list of more than `limit` elements.

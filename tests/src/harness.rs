@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod alertmanager;
 pub mod browser;
+pub mod commander;
 pub mod controller;
 pub mod disk;
 pub mod machine;
@@ -17,6 +18,7 @@ pub mod wait;
 pub mod wine;
 
 pub use agent::AgentFolder;
+pub use commander::Commander;
 pub use controller::{Controller, Up};
 pub use machine::{Machine, on_own_network};
 pub use neighbour::Neighbour;

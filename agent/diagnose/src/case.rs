@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tidemark_model::finding::{ActionName, PlaybookStep, Rule, Severity};
+use tidemark_model::action::ActionKind;
+use tidemark_model::finding::{PlaybookStep, Rule, Severity};
 use tidemark_model::host::Capability;
 use tidemark_model::sample::{DestinationSample, ProcessIdentity};
 use tidemark_model::{Finding, Timestamp};
@@ -169,7 +170,7 @@ impl Case {
         self.step(PlaybookStep {
             text: "Reboot the host in its next window".to_owned(),
             tier: 3,
-            action: Some(ActionName::Reboot),
+            action: Some(ActionKind::Reboot),
             disturbs: "everything on the host for some minutes".to_owned(),
             verify: verify.to_owned(),
         })

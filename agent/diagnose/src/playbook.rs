@@ -1,7 +1,8 @@
 //! Steps that several rules offer, with what they disturb and how to verify them (remediation.md, windows.md 4).
 
 use tidemark_model::Protocol;
-use tidemark_model::finding::{ActionName, PlaybookStep};
+use tidemark_model::action::ActionKind;
+use tidemark_model::finding::PlaybookStep;
 use tidemark_model::sample::ProcessIdentity;
 
 use crate::evidence;
@@ -21,7 +22,7 @@ pub(crate) fn widen_range(os: Os, protocol: Protocol) -> PlaybookStep {
     PlaybookStep {
         text,
         tier: 1,
-        action: Some(ActionName::SetDynamicPortRange),
+        action: Some(ActionKind::SetDynamicPortRange),
         disturbs: "services with a fixed port in the new range may find it taken when they restart; exclude those first"
             .to_owned(),
         verify: "a bind succeeds within 10 s and at least 20 % of the ports are free".to_owned(),
@@ -42,7 +43,7 @@ pub(crate) fn restart(process: &ProcessIdentity, verify: &str) -> PlaybookStep {
         return step(
             format!("Recycle the application pool of {named}"),
             1,
-            ActionName::RecycleAppPool,
+            ActionKind::RecycleAppPool,
             "requests in flight finish in the old worker, which keeps its ports for up to 90 s",
         );
     }
@@ -50,13 +51,13 @@ pub(crate) fn restart(process: &ProcessIdentity, verify: &str) -> PlaybookStep {
         Some(service) => step(
             format!("Restart the service {service}, with what depends on it"),
             1,
-            ActionName::RestartService,
+            ActionKind::RestartService,
             "the service and its dependents, for as long as they take to start",
         ),
         None => step(
             format!("End {named} and start it again"),
             2,
-            ActionName::EndProcess,
+            ActionKind::EndProcess,
             "whatever it was doing; what it had not saved is lost",
         ),
     }
@@ -77,7 +78,7 @@ pub(crate) fn shorten_time_wait(os: Os) -> PlaybookStep {
     PlaybookStep {
         text: text.to_owned(),
         tier: 1,
-        action: Some(ActionName::SetTcpParameter),
+        action: Some(ActionKind::SetTcpParameter),
         disturbs: disturbs.to_owned(),
         verify: "ports in TIME_WAIT fall in proportion".to_owned(),
     }
@@ -88,7 +89,7 @@ pub(crate) fn collect_evidence() -> PlaybookStep {
     PlaybookStep {
         text: "Save the evidence first: tidemark-agent support-bundle".to_owned(),
         tier: 0,
-        action: Some(ActionName::CollectEvidence),
+        action: Some(ActionKind::CollectEvidence),
         disturbs: "nothing".to_owned(),
         verify: "the file is there".to_owned(),
     }

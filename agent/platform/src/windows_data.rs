@@ -5,8 +5,11 @@
 
 pub mod afd_socket;
 pub mod answers;
+pub mod app_pool;
 pub mod bound_row;
 mod bytes;
+pub mod cluster;
+pub mod event_source_id;
 pub mod excluded_ports;
 pub mod file_time;
 pub mod file_version;
@@ -16,6 +19,7 @@ pub mod machine_config;
 pub mod network_card;
 pub mod port_range;
 pub mod process_list;
+pub mod service_control;
 pub mod service_list;
 pub mod socket_rows;
 pub mod suspects;

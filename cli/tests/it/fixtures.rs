@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use tidemark_model::action::ActionKind;
 use tidemark_model::audit::view::{DriftView, FactView, HostAuditView};
-use tidemark_model::finding::{ActionName, PlaybookStep, Rule, Severity};
+use tidemark_model::finding::{PlaybookStep, Rule, Severity};
 use tidemark_model::view::{
     AttributeValue, CapabilityView, CauseView, CausesView, DeliveryView, EventView, HistoryView,
     HostDetail, HostEventView, HostFindings, HostName, HostView, JoinTokenCreated, JoinTokenView,
@@ -435,7 +436,7 @@ pub fn findings() -> HostFindings {
             playbook: vec![PlaybookStep {
                 text: "Restart the service AppSvc".to_owned(),
                 tier: 1,
-                action: Some(ActionName::RestartService),
+                action: Some(ActionKind::RestartService),
                 disturbs: "the service".to_owned(),
                 verify: "its bound ports are few".to_owned(),
             }],

@@ -2,10 +2,10 @@
 //! where nothing bounds it, it is open above.
 
 use tidemark_model::budget::{Allowance, Budget, Quantity, Subject};
+use tidemark_model::pattern::is_like;
 use tidemark_model::sample::{
     BoundScope, CountQuality, OwnerCounts, OwnerSample, PortSpaceSample, ProcessIdentity,
 };
-use tidemark_model::silence::is_like;
 use tidemark_model::tcp::TcpState;
 
 /// What the agent's system and rights say about its samples.

@@ -167,7 +167,9 @@ async fn first_frame(frames: &mut Streaming<AgentFrame>) -> Result<Hello, Status
             agent_frame::Kind::Records(_)
             | agent_frame::Kind::Gap(_)
             | agent_frame::Kind::Spool(_)
-            | agent_frame::Kind::Audit(_),
+            | agent_frame::Kind::Audit(_)
+            | agent_frame::Kind::Action(_)
+            | agent_frame::Kind::Policy(_),
         )
         | None => Err(Status::invalid_argument("the first frame must be hello")),
     }
@@ -226,6 +228,7 @@ async fn introduce(
             sample_interval_ms: 0,
         }),
         takes_audits: true,
+        sends_actions: false,
     };
     session
         .send(controller_frame::Kind::Welcome(welcome))

@@ -83,7 +83,7 @@ async fn growth_is_seen_over_the_samples_of_the_last_half_hour() {
         .filter_map(|step| step.action)
         .collect();
     assert!(
-        actions.contains(&tidemark_model::finding::ActionName::RecycleAppPool),
+        actions.contains(&tidemark_model::action::ActionKind::RecycleAppPool),
         "{first:#?}"
     );
 }

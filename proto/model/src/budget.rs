@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::duration::format_duration;
 use crate::kinds::kinds;
+use crate::pattern::is_like;
 use crate::problem::Severity;
-use crate::silence::{Labels, Matcher, is_like};
+use crate::silence::{Labels, Matcher};
 use crate::view::{Allowed, BudgetSpec};
 use crate::{PortSpaceKey, Protocol};
 

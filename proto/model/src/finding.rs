@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::action::ActionKind;
 use crate::sample::ProcessIdentity;
 
 /// What a rule found on a host.
@@ -74,46 +75,11 @@ pub struct PlaybookStep {
     /// 0 read only, 1 reversible or a restart, 2 ends a process or drops a link, 3 needs a reboot.
     pub tier: u8,
     /// The action that does it; `null` where it is a person's work.
-    pub action: Option<ActionName>,
+    pub action: Option<ActionKind>,
     /// What it disturbs.
     pub disturbs: String,
     /// How to see that it helped.
     pub verify: String,
-}
-
-/// The typed actions that a playbook can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[expect(missing_docs, reason = "each says what it does")]
-pub enum ActionName {
-    CollectEvidence,
-    RestartService,
-    RecycleAppPool,
-    EndProcess,
-    SetDynamicPortRange,
-    SetTcpParameter,
-    SetNicOffload,
-    SetDotnetConnectionLimit,
-    Reboot,
-}
-
-impl ActionName {
-    /// The lower-case name used everywhere.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CollectEvidence => "collect_evidence",
-            Self::RestartService => "restart_service",
-            Self::RecycleAppPool => "recycle_app_pool",
-            Self::EndProcess => "end_process",
-            Self::SetDynamicPortRange => "set_dynamic_port_range",
-            Self::SetTcpParameter => "set_tcp_parameter",
-            Self::SetNicOffload => "set_nic_offload",
-            Self::SetDotnetConnectionLimit => "set_dotnet_connection_limit",
-            Self::Reboot => "reboot",
-        }
-    }
 }
 
 /// Whether a rule names a cause or what follows from one.

@@ -2,6 +2,7 @@
 //!
 //! Pure data and the rules that hold for it. Knows no IO, no clock, no wire format and no database.
 
+pub mod action;
 pub mod audit;
 pub mod budget;
 pub mod delivery;
@@ -17,11 +18,13 @@ pub mod incident;
 mod kinds;
 pub mod metric;
 pub mod notice;
+pub mod pattern;
 pub mod port;
 pub mod problem;
 pub mod role;
 pub mod sample;
 pub mod secret;
+pub mod signing;
 pub mod silence;
 pub mod tcp;
 pub mod tcpip_fault;
@@ -31,6 +34,7 @@ pub mod view;
 pub mod watch;
 pub mod window;
 
+pub use action::{ActionId, ActionKind, ActionReport, ActionSpec, ActionState, Order};
 pub use audit::HostAudit;
 pub use delivery::{GapReason, RecordGap, SpoolCounts};
 pub use entity::Entity;

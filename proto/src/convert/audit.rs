@@ -3,21 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
+use tidemark_model::PortRange;
 use tidemark_model::audit::{
     AuditFact, FACTS_MAX, FactKey, FactName, FactState, FactValue, HostAudit, RANGES_MAX, Shape,
     Topic, TopicState,
 };
-use tidemark_model::{PortRange, Timestamp};
 
-use super::{ConvertError, at_most, list_at_most};
+use super::{ConvertError, at_most, list_at_most, time_from_wire};
 use crate::v1;
 use crate::v1::audit_fact::State;
 
 /// Largest audit on the wire, in bytes.
 pub const AUDIT_BYTES_MAX: usize = 256 * 1024;
-
-/// Times of an audit lie within the years 1 to 9999.
-const TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 /// Bytes that an audit takes on the wire, of [`AUDIT_BYTES_MAX`].
 #[must_use]
@@ -84,12 +81,7 @@ pub fn audit_from_wire(audit: v1::HostAudit) -> Result<HostAudit, ConvertError> 
     )?;
     list_at_most("audit.facts", audit.facts.len(), FACTS_MAX)?;
     list_at_most("audit.topics", audit.topics.len(), FACTS_MAX)?;
-    if !TIMES_MS.contains(&audit.taken_at_ms) {
-        return Err(ConvertError::TimeOutOfRange {
-            field: "audit.taken_at_ms",
-            unix_ms: audit.taken_at_ms,
-        });
-    }
+    let taken_at = time_from_wire("audit.taken_at_ms", audit.taken_at_ms)?;
     let mut topics = BTreeMap::new();
     for topic in audit.topics {
         if let Some(known) = Topic::from_number(topic.topic) {
@@ -120,7 +112,7 @@ pub fn audit_from_wire(audit: v1::HostAudit) -> Result<HostAudit, ConvertError> 
     }
     facts.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(HostAudit {
-        taken_at: Timestamp::from_unix_ms(audit.taken_at_ms),
+        taken_at,
         topics,
         facts,
     })
@@ -192,6 +184,8 @@ const fn malformed(field: &'static str, reason: &'static str) -> ConvertError {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use tidemark_model::Timestamp;
 
     use super::*;
 

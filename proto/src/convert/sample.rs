@@ -17,7 +17,6 @@ mod read;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub(super) use read::time_from_wire;
 pub use read::{
     DESTINATIONS_MAX, INTERVAL_MS_MAX, NAMESPACE_BYTES_MAX, OWNERS_MAX, PORT_SPACES_MAX,
     PROBES_MAX, WATCH_GROUPS_MAX, sample_from_wire,

@@ -248,6 +248,7 @@ impl Session {
             clock_ms: clock.unix_ms(),
             certificate_generation: 1,
             spool: None,
+            takes_actions: false,
         };
         self.send(agent_frame::Kind::Hello(hello)).await?;
         let answer = self.answer().await?;

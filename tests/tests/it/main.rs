@@ -20,5 +20,6 @@ mod second_host;
 mod sources;
 mod windows;
 mod wine;
+mod wine_actions;
 mod wine_msi;
 mod wine_service;

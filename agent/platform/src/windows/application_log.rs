@@ -23,7 +23,7 @@ use super::text::{from_wide, wide};
 use crate::application_message::{ApplicationMessage, RepeatLimit, Severity, insertable};
 
 /// The name that the event viewer shows.
-const SOURCE: &str = "Tidemark";
+pub(super) const SOURCE: &str = "Tidemark";
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application\Tidemark";
 /// Errors, warnings and information (`EVENTLOG_ERROR_TYPE` and the like, joined).
 const TYPES: u32 = 7;
@@ -71,12 +71,25 @@ pub fn report(message: ApplicationMessage, text: &str, facts: &str) -> io::Resul
 }
 
 fn write(message: ApplicationMessage, texts: [&str; 2]) -> io::Result<()> {
-    let kind = match message.severity() {
+    write_event(SOURCE, message.severity(), message.id(), texts)
+}
+
+/// Writes an event of any source, by its whole identifier.
+///
+/// # Errors
+/// What the log service says.
+pub(super) fn write_event(
+    source: &str,
+    severity: Severity,
+    id: u32,
+    texts: [&str; 2],
+) -> io::Result<()> {
+    let kind = match severity {
         Severity::Informational => EVENTLOG_INFORMATION_TYPE,
         Severity::Warning => EVENTLOG_WARNING_TYPE,
         Severity::Error => EVENTLOG_ERROR_TYPE,
     };
-    let source_name = wide(SOURCE);
+    let source_name = wide(source);
     let texts = texts.map(wide);
     let pointers = texts.each_ref().map(|text| text.as_ptr());
     // SAFETY: null is this host, and the name ends with a zero.
@@ -91,7 +104,7 @@ fn write(message: ApplicationMessage, texts: [&str; 2]) -> io::Result<()> {
             source,
             kind,
             0,
-            message.id(),
+            id,
             ptr::null_mut(),
             2,
             0,
@@ -113,13 +126,13 @@ pub fn gaps() -> Vec<String> {
     };
     ApplicationMessage::ALL
         .into_iter()
-        .filter(|message| text_in(Path::new(&program), *message).is_none())
+        .filter(|message| text_in(Path::new(&program), message.id()).is_none())
         .map(|message| format!("{program} has no text for message {}", message.number()))
         .collect()
 }
 
 /// A message's text as `program` holds it, found as the event viewer finds it.
-fn text_in(program: &Path, message: ApplicationMessage) -> Option<String> {
+pub(super) fn text_in(program: &Path, id: u32) -> Option<String> {
     let path = wide(program);
     // SAFETY: the path ends with a zero; as a data file nothing of the program is run.
     let module =
@@ -136,7 +149,7 @@ fn text_in(program: &Path, message: ApplicationMessage) -> Option<String> {
                 | FORMAT_MESSAGE_FROM_HMODULE
                 | FORMAT_MESSAGE_IGNORE_INSERTS,
             module,
-            message.id(),
+            id,
             0,
             (&raw mut found).cast(),
             0,

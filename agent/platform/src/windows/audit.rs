@@ -1,6 +1,6 @@
 //! How this host is configured: the registry, WMI, `netsh`, and files of Windows and .NET.
 
-mod cards;
+pub(super) mod cards;
 mod dotnet;
 mod management;
 mod network;

@@ -6,6 +6,7 @@
 mod ask;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -65,12 +66,26 @@ struct Told {
 struct Shared {
     answers: Mutex<Option<Arc<Told>>>,
     changed: Condvar,
+    /// Whether they are known to be out of date.
+    is_outdated: AtomicBool,
 }
 
 static SHARED: Shared = Shared {
     answers: Mutex::new(None),
     changed: Condvar::new(),
+    is_outdated: AtomicBool::new(false),
 };
+
+/// Has the system asked at once: a range was set.
+pub(super) fn ask_again() {
+    // Under the lock, so that whoever is about to wait sees it.
+    let _answers = SHARED
+        .answers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    SHARED.is_outdated.store(true, Ordering::Relaxed);
+    SHARED.changed.notify_all();
+}
 
 /// The range that was last told; `None` when none was yet. Never takes long.
 #[must_use]
@@ -181,10 +196,12 @@ impl Shared {
             let mut last = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Some(told);
             self.changed.notify_all();
-            // Nobody notifies this thread: the wait is for time to pass.
+            // Time has to pass, or somebody to know better.
             let waited = self
                 .changed
-                .wait_timeout_while(last, REFRESH_INTERVAL, |_| true);
+                .wait_timeout_while(last, REFRESH_INTERVAL, |_| {
+                    !self.is_outdated.swap(false, Ordering::Relaxed)
+                });
             drop(waited);
         }
     }

@@ -1,4 +1,4 @@
-//! The privilege to look into processes of others, which administrators have and have to ask for.
+//! Privileges that administrators have and have to ask for.
 #![expect(unsafe_code, reason = "privileges are switched on through advapi32")]
 
 use std::io;
@@ -10,7 +10,8 @@ use windows_sys::Win32::Security::{
     TOKEN_ADJUST_PRIVILEGES, TOKEN_PRIVILEGES, TOKEN_QUERY,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
-use windows_sys::w;
+
+use super::text::wide;
 
 /// Switches `SeDebugPrivilege` on for this process, where it has it. Without it the processes of the agent's own user
 /// can be looked into, and no others.
@@ -18,11 +19,22 @@ use windows_sys::w;
 /// # Errors
 /// When the process does not have it.
 pub(super) fn enable_debug() -> io::Result<()> {
+    enable("SeDebugPrivilege")
+}
+
+/// Switches `SeShutdownPrivilege` on for this process, where it has it.
+///
+/// # Errors
+/// When the process does not have it: then it may not restart the host.
+pub(super) fn enable_shutdown() -> io::Result<()> {
+    enable("SeShutdownPrivilege")
+}
+
+fn enable(name: &str) -> io::Result<()> {
+    let name = wide(name);
     let mut privilege = LUID::default();
     // SAFETY: null is this host, the name ends with a zero, and the number is written whole.
-    if unsafe { LookupPrivilegeValueW(ptr::null(), w!("SeDebugPrivilege"), &raw mut privilege) }
-        == 0
-    {
+    if unsafe { LookupPrivilegeValueW(ptr::null(), name.as_ptr(), &raw mut privilege) } == 0 {
         return Err(io::Error::last_os_error());
     }
     let wanted = TOKEN_PRIVILEGES {

@@ -4,6 +4,8 @@
     reason = "processes are asked about through Win32 and ntdll"
 )]
 
+mod open;
+
 use std::collections::HashMap;
 use std::io;
 
@@ -12,15 +14,12 @@ use windows_sys::Wdk::System::SystemInformation::{
     NtQuerySystemInformation, SystemProcessInformation,
 };
 use windows_sys::Win32::Foundation::{
-    CloseHandle, FILETIME, HANDLE, NTSTATUS, RtlNtStatusToDosError, STATUS_INFO_LENGTH_MISMATCH,
+    NTSTATUS, RtlNtStatusToDosError, STATUS_INFO_LENGTH_MISMATCH,
 };
-use windows_sys::Win32::System::Threading::{
-    GetProcessTimes, OpenProcess, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION,
-    QueryFullProcessImageNameW,
-};
+use windows_sys::Win32::System::Threading::PROCESS_QUERY_LIMITED_INFORMATION;
 
+pub(super) use self::open::ProcessHandle;
 use super::service::Services;
-use super::text::from_wide;
 use crate::ReadError;
 use crate::answer_buffer::{AnswerBuffer, Attempt, Unanswered};
 pub use crate::descriptor::{Descriptor, DescriptorVisitor, ProcessDescription};
@@ -30,10 +29,6 @@ use crate::windows_data::suspects::HandleCount;
 
 /// How many processes may have their start compared in one sample: it costs nothing, they are in memory.
 pub const START_CHECKS: usize = usize::MAX;
-
-/// Longest path of an image, in UTF-16 units (`UNICODE_STRING`).
-const PATH_UNITS_MAX: usize = 32_768;
-
 /// Reads processes. What it tells is as of the last [`Processes::renew`].
 #[derive(Debug)]
 pub struct Processes {
@@ -245,56 +240,11 @@ pub(super) fn error_of(status: NTSTATUS) -> i32 {
 /// Absolute path of the image of a process that started at `start`; `None` when it may not be read (protected
 /// processes, the kernel) or the number has been given away.
 fn image_path(process: u32, start: ProcessStart) -> Option<String> {
-    const NOT_INHERITED: i32 = 0;
-    // SAFETY: asks for a handle, which is closed when `handle` is dropped.
-    let handle = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, NOT_INHERITED, process) };
-    if handle.is_null() {
-        return None;
-    }
-    let handle = ProcessHandle(handle);
+    let handle = ProcessHandle::open(process, PROCESS_QUERY_LIMITED_INFORMATION).ok()?;
     if handle.start() != Some(start) {
         return None;
     }
-    let mut units = vec![0_u16; PATH_UNITS_MAX];
-    let mut length = u32::try_from(units.len()).ok()?;
-    // SAFETY: the handle is open, and the buffer has `length` units.
-    let succeeded = unsafe {
-        QueryFullProcessImageNameW(
-            handle.0,
-            PROCESS_NAME_WIN32,
-            units.as_mut_ptr(),
-            &raw mut length,
-        )
-    };
-    (succeeded != 0).then(|| from_wide(&units))
-}
-
-/// An open process; closed when dropped.
-struct ProcessHandle(HANDLE);
-
-impl ProcessHandle {
-    fn start(&self) -> Option<ProcessStart> {
-        let [mut created, mut exited, mut kernel, mut user] = [FILETIME::default(); 4];
-        // SAFETY: the handle is open, and the four times are written whole or not at all.
-        let succeeded = unsafe {
-            GetProcessTimes(
-                self.0,
-                &raw mut created,
-                &raw mut exited,
-                &raw mut kernel,
-                &raw mut user,
-            )
-        };
-        let units = (u64::from(created.dwHighDateTime) << 32) | u64::from(created.dwLowDateTime);
-        (succeeded != 0).then_some(ProcessStart(units))
-    }
-}
-
-impl Drop for ProcessHandle {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open and nobody else has it.
-        unsafe { CloseHandle(self.0) };
-    }
+    handle.image()
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::time::Duration;
 const RUN_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read of its output; the longest list of excluded ports is far below.
 const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
+/// What an error tells of the output, in the host's language.
+const SAID_CHARS_MAX: usize = 300;
 /// `CREATE_NO_WINDOW` (`processthreadsapi.h`).
 const NO_WINDOW: u32 = 0x0800_0000;
 
@@ -53,11 +55,15 @@ pub(super) fn output_of(name: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
     if status.success() {
         Ok(printed)
     } else {
-        Err(io::Error::other(format!("{name} ended with {status}")))
+        let said = String::from_utf8_lossy(&printed);
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let said: String = words.join(" ").chars().take(SAID_CHARS_MAX).collect();
+        Err(io::Error::other(format!("it ended with {status}: {said}")))
     }
 }
 
-fn system_folder() -> PathBuf {
+/// `System32`, by its absolute path.
+pub(super) fn system_folder() -> PathBuf {
     let windows =
         env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from);
     windows.join("System32")

@@ -7,7 +7,7 @@ use std::{io, ptr};
 use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
 use windows_sys::Win32::System::Registry::{
     HKEY, HKEY_LOCAL_MACHINE, KEY_QUERY_VALUE, KEY_SET_VALUE, REG_DWORD, REG_EXPAND_SZ,
-    REG_OPTION_NON_VOLATILE, REG_SAM_FLAGS, RRF_RT_REG_DWORD, RRF_RT_REG_SZ, RegCloseKey,
+    REG_OPTION_NON_VOLATILE, REG_SAM_FLAGS, REG_SZ, RRF_RT_REG_DWORD, RRF_RT_REG_SZ, RegCloseKey,
     RegCreateKeyExW, RegDeleteTreeW, RegDeleteValueW, RegEnumValueW, RegGetValueW, RegOpenKeyExW,
     RegSetValueExW,
 };
@@ -175,6 +175,12 @@ impl Key {
             )
         };
         checked(status).map(|()| Self(key))
+    }
+
+    /// Writes a text.
+    pub(super) fn set_text(&self, name: &str, text: &str) -> io::Result<()> {
+        let bytes: Vec<u8> = wide(text).into_iter().flat_map(u16::to_le_bytes).collect();
+        self.set(name, REG_SZ, &bytes)
     }
 
     /// Writes a text in which Windows replaces variables as in `%SystemRoot%`.

@@ -1,5 +1,9 @@
 //! .NET's `machine.config`: how many connections an application may open to each address.
 
+mod edit;
+
+pub use edit::with_limit;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -27,6 +31,11 @@ pub enum MachineConfigError {
     /// It is in no encoding that .NET writes.
     #[error("it is neither UTF-8 nor UTF-16")]
     Encoding,
+    /// Its limit for every address is not set by one element.
+    #[error(
+        "its limit for every address is not set by one element of configuration/system.net/connectionManagement"
+    )]
+    Foreign,
 }
 
 /// The limit for one address.

@@ -4,6 +4,8 @@ use super::DataError;
 use super::bytes::{self, Bytes};
 
 const ENTRY_BYTES: usize = 56;
+/// Size of an `ENUM_SERVICE_STATUSW`, which begins in the same way.
+const PLAIN_ENTRY_BYTES: usize = 48;
 const NAME_POINTER_AT: usize = 0;
 const PROCESS_AT: usize = 16 + 28;
 /// The longest name that a service can have (`CreateServiceW`).
@@ -48,6 +50,32 @@ pub fn services(
     }))
 }
 
+/// Names of the first `count` services of a list of `ENUM_SERVICE_STATUSW`, in its order; without those whose name is not
+/// in the list.
+///
+/// # Errors
+/// When there are fewer.
+pub fn names(
+    list: &[u8],
+    base: u64,
+    count: u32,
+) -> Result<impl Iterator<Item = String>, DataError> {
+    let room = list.len() / PLAIN_ENTRY_BYTES;
+    let announced = usize::try_from(count).unwrap_or(usize::MAX);
+    if announced > room {
+        return Err(DataError::Count {
+            what: "list of dependent services",
+            rows: count,
+            room,
+        });
+    }
+    let entries = list.chunks_exact(PLAIN_ENTRY_BYTES).take(announced);
+    Ok(entries.filter_map(move |entry| {
+        let name = Bytes(list).behind(Bytes(entry).u64(NAME_POINTER_AT)?, base)?;
+        Some(bytes::text(bytes::terminated(name, NAME_CHARS_MAX + 1)?))
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn dependents_are_named_in_their_order() {
+        let mut list = [0_u8; 2 * PLAIN_ENTRY_BYTES].to_vec();
+        for (index, name) in ["W3SVC", "WAS"].iter().enumerate() {
+            let pointer = BASE + list.len() as u64;
+            let at = index * PLAIN_ENTRY_BYTES;
+            list[at..at + 8].copy_from_slice(&pointer.to_le_bytes());
+            list.extend(name.encode_utf16().flat_map(u16::to_le_bytes));
+            list.extend_from_slice(&[0, 0]);
+        }
+        let found: Vec<String> = names(&list, BASE, 2).unwrap().collect();
+        assert_eq!(found, ["W3SVC", "WAS"]);
+        assert!(names(&list, BASE, 9).is_err());
+    }
+
+    #[test]
     fn a_recorded_list_is_read() {
         let (base, list) = include_bytes!("golden/services.bin")
             .split_first_chunk()
@@ -114,6 +157,9 @@ mod tests {
         fn hostile_bytes_are_no_harm(list: Vec<u8>, base: u64, count in 0_u32..8) {
             if let Ok(found) = services(&list, base, count) {
                 prop_assert!(found.count() <= list.len() / ENTRY_BYTES);
+            }
+            if let Ok(found) = names(&list, base, count) {
+                prop_assert!(found.count() <= list.len() / PLAIN_ENTRY_BYTES);
             }
         }
     }

@@ -142,6 +142,9 @@ impl Running {
             }
             Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
             Some(agent_frame::Kind::Audit(audit)) => self.take_audit(audit).await,
+            Some(agent_frame::Kind::Action(_) | agent_frame::Kind::Policy(_)) => Err(
+                Status::invalid_argument("this controller sends no actions, as its welcome says"),
+            ),
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
                 "hello must be the first frame, and only the first",
             )),

@@ -6,8 +6,7 @@ use tidemark_model::event::{EventDatum, LogRecord};
 use tidemark_model::sample::EventHit;
 
 use crate::convert::names::{NameReader, NameWriter};
-use crate::convert::sample::time_from_wire;
-use crate::convert::{ConvertError, at_most, cut_chars, list_at_most};
+use crate::convert::{ConvertError, at_most, cut_chars, list_at_most, time_from_wire};
 use crate::v1;
 
 /// Characters of an event's text that are kept.

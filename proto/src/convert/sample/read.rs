@@ -9,10 +9,10 @@ use tidemark_model::sample::{
     OwnerSample, PortSpaceSample, ProcessIdentity, WatchGroupSample,
 };
 use tidemark_model::tcp::{StateCounts, TcpState};
-use tidemark_model::{PortRange, PortSpaceKey, Sample, Timestamp};
+use tidemark_model::{PortRange, PortSpaceKey, Sample};
 
 use crate::convert::names::NameReader;
-use crate::convert::{ConvertError, at_most, list_at_most};
+use crate::convert::{ConvertError, at_most, list_at_most, time_from_wire};
 use crate::v1;
 
 mod host;
@@ -38,8 +38,6 @@ pub const INTERVAL_MS_MAX: u32 = 7 * 24 * 3600 * 1000;
 const PORTS_MAX: u32 = 65_536;
 /// Largest 64-bit count: databases have no unsigned integers.
 const COUNT_MAX: u64 = i64::MAX as u64;
-/// 0001-01-01 and 9999-12-31, in unix milliseconds.
-const TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 /// A sample from the wire, with its names looked up in `names`.
 ///
@@ -81,17 +79,6 @@ pub fn sample_from_wire(sample: v1::Sample, names: &NameReader) -> Result<Sample
             .collect::<Result<_, _>>()?,
         cost: cost_from_wire(sample.cost.as_ref())?,
     })
-}
-
-/// A time from the wire.
-pub(in crate::convert) fn time_from_wire(
-    field: &'static str,
-    unix_ms: i64,
-) -> Result<Timestamp, ConvertError> {
-    if !TIMES_MS.contains(&unix_ms) {
-        return Err(ConvertError::TimeOutOfRange { field, unix_ms });
-    }
-    Ok(Timestamp::from_unix_ms(unix_ms))
 }
 
 fn ports(field: &'static str, value: u32, limit: u32) -> Result<u32, ConvertError> {

@@ -21,7 +21,24 @@ pub(super) fn read(facts: &mut FactList) -> Result<(), ReadError> {
         what: "its network cards",
         source,
     };
-    for number in registry_read::keys_below(CLASS).map_err(told)? {
+    for Card { key, name } in all().map_err(told)? {
+        card(facts, &key, &name);
+    }
+    Ok(())
+}
+
+/// A physical card.
+pub(in crate::windows) struct Card {
+    /// Its key below `HKEY_LOCAL_MACHINE`, which holds its driver's keywords.
+    pub(in crate::windows) key: String,
+    /// What operators call it, as in `Ethernet 2`.
+    pub(in crate::windows) name: String,
+}
+
+/// Every physical card that the registry holds.
+pub(in crate::windows) fn all() -> io::Result<Vec<Card>> {
+    let mut cards = Vec::new();
+    for number in registry_read::keys_below(CLASS)? {
         // Beside the adapters there is `Properties`, which only the system may open.
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
@@ -31,14 +48,14 @@ pub(super) fn read(facts: &mut FactList) -> Result<(), ReadError> {
         if let Ok(Some(characteristics)) = characteristics
             && network_card::is_physical(characteristics)
         {
-            card(facts, &key, &number);
+            let name = connection_name(&key).unwrap_or_else(|| format!("adapter {number}"));
+            cards.push(Card { key, name });
         }
     }
-    Ok(())
+    Ok(cards)
 }
 
-fn card(facts: &mut FactList, key: &str, number: &str) {
-    let item = connection_name(key).unwrap_or_else(|| format!("adapter {number}"));
+fn card(facts: &mut FactList, key: &str, item: &str) {
     for (name, value) in [
         (FactName::NicDescription, "DriverDesc"),
         (FactName::NicDriver, "ComponentId"),
@@ -47,7 +64,7 @@ fn card(facts: &mut FactList, key: &str, number: &str) {
         (FactName::NicDeviceId, "MatchingDeviceId"),
     ] {
         let state = stated(key, value, |found| text(Some(found)));
-        facts.set_of(name, &item, state);
+        facts.set_of(name, item, state);
     }
     let date = stated(key, "DriverDate", |found| {
         match network_card::driver_date(found) {
@@ -55,7 +72,7 @@ fn card(facts: &mut FactList, key: &str, number: &str) {
             None => FactState::unknown("its date is not written as m-d-yyyy"),
         }
     });
-    facts.set_of(FactName::NicDriverDate, &item, date);
+    facts.set_of(FactName::NicDriverDate, item, date);
     for (name, value) in [
         (FactName::NicLsoV4, "*LsoV2IPv4"),
         (FactName::NicLsoV6, "*LsoV2IPv6"),
@@ -66,7 +83,7 @@ fn card(facts: &mut FactList, key: &str, number: &str) {
             Some(on) => flag(Some(on)),
             None => FactState::unknown("its keyword is neither 0 nor 1"),
         });
-        facts.set_of(name, &item, state);
+        facts.set_of(name, item, state);
     }
     for (name, value) in [
         (FactName::NicTcpChecksumV4, "*TCPChecksumOffloadIPv4"),
@@ -76,7 +93,7 @@ fn card(facts: &mut FactList, key: &str, number: &str) {
             Some(word) => text(Some(word)),
             None => FactState::unknown("its keyword is not 0 to 3"),
         });
-        facts.set_of(name, &item, state);
+        facts.set_of(name, item, state);
     }
 }
 

@@ -1,0 +1,91 @@
+//! Words of the remedies that every system shares: why one was not done, and what it says while it is.
+
+use tidemark_model::action::spec::NicOffload;
+use tidemark_model::action::{Step, StepState};
+
+/// Why something was not done, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemedyError {
+    /// This system has no such thing.
+    #[error("{0}")]
+    Unsupported(String),
+    /// What it was to be done to is not there, or not as the order says. Nothing was done.
+    #[error("{0}")]
+    NoSuchTarget(String),
+    /// It would break something. Nothing was done.
+    #[error("{0}")]
+    Unsafe(String),
+    /// It was tried.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How a switch of the system stands, or is to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+    /// The system decides.
+    Automatic,
+}
+
+impl Switch {
+    /// As a report shows it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Automatic => "automatic",
+        }
+    }
+}
+
+impl From<bool> for Switch {
+    fn from(is_on: bool) -> Self {
+        if is_on { Self::On } else { Self::Off }
+    }
+}
+
+/// What of a network card can be switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardSwitch {
+    /// Work that the card does for the stack.
+    Offload(NicOffload),
+    /// Whether the card collects interrupts.
+    InterruptModeration,
+}
+
+/// How a card's switch stands, and would stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardChange {
+    /// Its card and name, as an operator finds it.
+    pub what: String,
+    /// Its value.
+    pub before: String,
+    /// The value that is wished for.
+    pub after: String,
+}
+
+/// Hears of every step.
+pub type Teller<'a> = &'a mut dyn FnMut(Step);
+
+/// A step that was tried, told as it came out.
+pub(crate) fn tried<T>(
+    tell: Teller<'_>,
+    what: &str,
+    outcome: Result<T, RemedyError>,
+) -> Result<T, RemedyError> {
+    let (state, text) = match &outcome {
+        Ok(_) => (StepState::Done, String::new()),
+        Err(error) => (StepState::Failed, error.to_string()),
+    };
+    tell(Step {
+        what: what.to_owned(),
+        state,
+        text,
+    });
+    outcome
+}

@@ -1,0 +1,17 @@
+//! Actions: typed remediation on one host, what it may say, who signed it, where it stands and what came of it.
+//!
+//! An action is never a shell string. What may be done on a host is that host's policy's business.
+
+pub mod host_policy;
+pub mod kind;
+pub mod order;
+pub mod report;
+pub mod spec;
+pub mod state;
+
+pub use host_policy::{HostPolicyView, Profile};
+pub use kind::{ActionKind, Tier};
+pub use order::{ActionId, Order, SignedOrder};
+pub use report::{ActionReport, Change, Refusal, Step, StepState};
+pub use spec::{ActionSpec, SpecProblem};
+pub use state::{ActionState, InvalidActionStep};

@@ -1,0 +1,427 @@
+//! A controller of a test's own that gives orders: it enrols whoever comes, takes what hosts tell, and sends what the test
+//! says. Real TLS, the product's own wire, and nothing between the test and the host.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tidemark_model::action::SignedOrder;
+use tidemark_model::token::{CaPin, TokenId};
+use tidemark_model::{
+    ActionId, ActionReport, ActionSpec, ActionState, HostId, JoinToken, Order, Secret, Timestamp,
+};
+use tidemark_proto::SERVER_NAME;
+use tidemark_proto::convert::action::{ack_to_wire, order_to_wire, report_from_wire};
+use tidemark_proto::v1::agent_gateway_server::{AgentGateway, AgentGatewayServer};
+use tidemark_proto::v1::enrollment_server::{Enrollment, EnrollmentServer};
+use tidemark_proto::v1::{self, ControllerFrame, agent_frame, controller_frame};
+use tidemark_runtime::tls::{self, TlsIdentity};
+use tidemark_runtime::{Clock, Entropy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+const HOUR_MS: i64 = 3_600_000;
+/// How long an order is valid.
+const VALID_MS: i64 = HOUR_MS;
+const BATCH_RECORDS_MAX: u32 = 256;
+const BATCH_BYTES_MAX: u32 = 1024 * 1024;
+const CREDIT: u32 = 1_024;
+
+type Answer = Result<ControllerFrame, Status>;
+
+/// The running controller.
+#[derive(Debug)]
+pub struct Commander {
+    address: SocketAddr,
+    pin: CaPin,
+    world: watch::Sender<World>,
+    _connections: JoinSet<()>,
+}
+
+/// What it knows.
+#[derive(Clone, Debug, Default)]
+struct World {
+    /// The host that enrolled last.
+    host: Option<HostId>,
+    /// The session with it.
+    session: Option<mpsc::Sender<Answer>>,
+    /// The last word about each action.
+    reports: BTreeMap<ActionId, ActionReport>,
+    /// What a host said that is no report.
+    faults: Vec<String>,
+}
+
+impl Commander {
+    /// Begins, at a port that the system chooses.
+    ///
+    /// # Errors
+    /// When it cannot listen, or make its certificates.
+    pub async fn start() -> anyhow::Result<Self> {
+        let authority = Arc::new(Authority::new()?);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let pin = authority.pin;
+        let acceptor = TlsAcceptor::from(tls::server_config(
+            authority.server()?,
+            authority.root.clone(),
+        )?);
+        let world = watch::Sender::new(World::default());
+        let service = Service {
+            world: world.clone(),
+            authority,
+        };
+        let mut connections = JoinSet::new();
+        connections.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                open.spawn(serve(service.clone(), acceptor.clone(), stream));
+            }
+        });
+        Ok(Self {
+            address,
+            pin,
+            world,
+            _connections: connections,
+        })
+    }
+
+    /// Where hosts find it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A token that it takes, as it takes any.
+    #[must_use]
+    pub fn token(&self) -> String {
+        let token = JoinToken {
+            id: TokenId::from_bytes([1; 10]),
+            secret: Secret::new([2; 32]),
+            ca_pin: self.pin,
+        };
+        token.expose_text()
+    }
+
+    /// Has the host do it, and waits for its last word.
+    ///
+    /// # Errors
+    /// When no host is there, or it does not come to an end within `patience`.
+    pub async fn order(
+        &self,
+        spec: ActionSpec,
+        patience: Duration,
+    ) -> anyhow::Result<ActionReport> {
+        self.send(spec, Wish::Effect, patience).await
+    }
+
+    /// Has the host say what it would do.
+    ///
+    /// # Errors
+    /// As [`Commander::order`].
+    pub async fn ask(&self, spec: ActionSpec, patience: Duration) -> anyhow::Result<ActionReport> {
+        self.send(spec, Wish::Answer, patience).await
+    }
+
+    async fn send(
+        &self,
+        spec: ActionSpec,
+        wish: Wish,
+        patience: Duration,
+    ) -> anyhow::Result<ActionReport> {
+        let what = spec.summary();
+        let world = self
+            .until("a session", patience, |world| world.session.is_some())
+            .await?;
+        let (host, session) = world
+            .host
+            .zip(world.session)
+            .context("a session without a host")?;
+        let now = Clock::System.now();
+        let entropy = Entropy::System;
+        let order = Order {
+            id: ActionId::from_random(
+                (u128::from(entropy.u64()) << 64) | u128::from(entropy.u64()),
+            ),
+            host,
+            spec,
+            dry_run: wish == Wish::Answer,
+            issued_at_ms: now,
+            not_before_ms: now,
+            expires_at_ms: Timestamp::from_unix_ms(now.unix_ms() + VALID_MS),
+            requester: "test".to_owned(),
+            reason: "a test wants it".to_owned(),
+        };
+        let signed = SignedOrder {
+            id: order.id,
+            bytes: order.to_bytes(),
+            signatures: Vec::new(),
+        };
+        let frame = controller_frame::Kind::Action(order_to_wire(&signed));
+        session
+            .send(Ok(ControllerFrame { kind: Some(frame) }))
+            .await
+            .context("the session is gone")?;
+        let has_ended = |report: &ActionReport| is_last_word(report.state);
+        let world = self
+            .until(&format!("the end of: {what}"), patience, |world| {
+                world.reports.get(&order.id).is_some_and(has_ended)
+            })
+            .await?;
+        world.reports.get(&order.id).cloned().context("no report")
+    }
+
+    async fn until(
+        &self,
+        what: &str,
+        patience: Duration,
+        is_so: impl FnMut(&World) -> bool,
+    ) -> anyhow::Result<World> {
+        let mut seen = self.world.subscribe();
+        let waited = tokio::time::timeout(patience, seen.wait_for(is_so)).await;
+        let world = waited.with_context(|| {
+            let world = self.world.borrow();
+            format!(
+                "waited {} s in vain for {what}: {:?}, {:?}",
+                patience.as_secs(),
+                world.reports,
+                world.faults
+            )
+        })?;
+        Ok(world?.clone())
+    }
+}
+
+/// What an order is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Effect,
+    Answer,
+}
+
+/// Whether a host says nothing more about an action.
+const fn is_last_word(state: ActionState) -> bool {
+    matches!(
+        state,
+        ActionState::Verifying
+            | ActionState::Answered
+            | ActionState::Refused
+            | ActionState::Failed
+            | ActionState::RolledBack
+    )
+}
+
+/// Who signs its certificates and the hosts'.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+    pin: CaPin,
+}
+
+impl Authority {
+    fn new() -> anyhow::Result<Self> {
+        let key = KeyPair::generate()?;
+        let pin = CaPin::of_spki(&key.subject_public_key_info());
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let root = params.self_signed(&key)?.der().clone();
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            root,
+            pin,
+        })
+    }
+
+    fn server(&self) -> anyhow::Result<TlsIdentity> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.subject_alt_names = vec![SanType::DnsName(SERVER_NAME.try_into()?)];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf = params.signed_by(&key, &self.issuer)?;
+        Ok(TlsIdentity {
+            chain: vec![leaf.der().clone(), self.root.clone()],
+            key: PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        })
+    }
+
+    fn issue(&self, csr_der: &[u8]) -> anyhow::Result<v1::Credentials> {
+        let csr = CertificateSigningRequestParams::from_der(&csr_der.into())?;
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let leaf = params.signed_by(&csr.public_key, &self.issuer)?;
+        let now_ms = Clock::System.now().unix_ms();
+        Ok(v1::Credentials {
+            chain_der: vec![leaf.der().to_vec()],
+            root_der: self.root.to_vec(),
+            not_before_ms: now_ms - HOUR_MS,
+            not_after_ms: now_ms + 72 * HOUR_MS,
+            generation: 1,
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    world: watch::Sender<World>,
+    authority: Arc<Authority>,
+}
+
+async fn serve(service: Service, acceptor: TlsAcceptor, stream: TcpStream) {
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let routes = Routes::new(EnrollmentServer::new(service.clone()))
+        .add_service(AgentGatewayServer::new(service))
+        .prepare();
+    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .await;
+    drop(served);
+}
+
+#[tonic::async_trait]
+impl Enrollment for Service {
+    async fn enroll(
+        &self,
+        request: Request<v1::EnrollRequest>,
+    ) -> Result<Response<v1::EnrollResponse>, Status> {
+        let request = request.into_inner();
+        let host = HostId::of_identity_spki(&request.identity_spki_der);
+        let issued = self
+            .authority
+            .issue(&request.csr_der)
+            .map_err(|error| Status::internal(error.to_string()))?;
+        self.world.send_modify(|world| world.host = Some(host));
+        Ok(Response::new(v1::EnrollResponse {
+            host_id: host.to_string(),
+            credentials: Some(issued),
+        }))
+    }
+
+    async fn renew(
+        &self,
+        _request: Request<v1::RenewRequest>,
+    ) -> Result<Response<v1::RenewResponse>, Status> {
+        Err(Status::unimplemented("no test is that long"))
+    }
+}
+
+#[tonic::async_trait]
+impl AgentGateway for Service {
+    type SessionStream = ReceiverStream<Answer>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentFrame>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (answers, queue) = mpsc::channel(64);
+        let conversation = Conversation {
+            world: self.world.clone(),
+            answers,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(conversation.run(request.into_inner()));
+        tasks.detach_all();
+        Ok(Response::new(ReceiverStream::new(queue)))
+    }
+}
+
+/// One session.
+struct Conversation {
+    world: watch::Sender<World>,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl Conversation {
+    async fn run(self, mut frames: Streaming<v1::AgentFrame>) {
+        while let Ok(Some(frame)) = frames.message().await {
+            if let Some(kind) = frame.kind {
+                self.take(kind).await;
+            }
+        }
+        self.world.send_modify(|world| world.session = None);
+    }
+
+    async fn take(&self, kind: agent_frame::Kind) {
+        match kind {
+            agent_frame::Kind::Hello(hello) => self.welcome(&hello).await,
+            agent_frame::Kind::Records(batch) => {
+                let last = batch.first_seq + u64::from(batch.count) - 1;
+                self.ack(last).await;
+            }
+            agent_frame::Kind::Gap(gap) => self.ack(gap.last_seq).await,
+            agent_frame::Kind::Action(update) => match report_from_wire(update) {
+                Ok(report) => self.note(report).await,
+                Err(error) => self
+                    .world
+                    .send_modify(|world| world.faults.push(error.to_string())),
+            },
+            agent_frame::Kind::Spool(_)
+            | agent_frame::Kind::Audit(_)
+            | agent_frame::Kind::Policy(_) => {}
+        }
+    }
+
+    async fn note(&self, report: ActionReport) {
+        if is_last_word(report.state)
+            && let Some(ack) = ack_to_wire(&report)
+        {
+            self.answer(controller_frame::Kind::ActionAck(ack)).await;
+        }
+        self.world.send_modify(|world| {
+            world.reports.insert(report.id, report);
+        });
+    }
+
+    async fn welcome(&self, hello: &v1::Hello) {
+        self.answer(controller_frame::Kind::Welcome(v1::Welcome {
+            protocol: hello.protocol_max,
+            session_id: 1,
+            acked_seq: hello.oldest_seq.saturating_sub(1),
+            credit: CREDIT,
+            batch_records_max: BATCH_RECORDS_MAX,
+            batch_bytes_max: BATCH_BYTES_MAX,
+            clock_ms: Clock::System.now().unix_ms(),
+            settings: None,
+            takes_audits: true,
+            sends_actions: true,
+        }))
+        .await;
+        if hello.takes_actions {
+            let session = self.answers.clone();
+            self.world
+                .send_modify(|world| world.session = Some(session));
+        }
+    }
+
+    async fn ack(&self, through_seq: u64) {
+        self.answer(controller_frame::Kind::Ack(v1::Ack {
+            through_seq,
+            credit: CREDIT,
+        }))
+        .await;
+    }
+
+    async fn answer(&self, kind: controller_frame::Kind) {
+        // A session that is gone hears nothing.
+        drop(
+            self.answers
+                .send(Ok(ControllerFrame { kind: Some(kind) }))
+                .await,
+        );
+    }
+}
