@@ -2,6 +2,7 @@
 //!
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
+mod actions;
 mod incidents;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::host::{CapabilityReport, capability_sentence};
 use crate::{Finding, Sample};
 
+pub use actions::{
+    ActionDetail, ActionRequest, ActionView, ActionWord, ApprovalView, HostPolicyAnswer, LifeStepView, LockdownRequest,
+    LockdownTurnView, LockdownView, ProposalView, RecoveryView, SignatureRequest, SignatureView,
+};
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
