@@ -22,6 +22,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
+use crate::remediate::Remediation;
 
 /// The controller's shared parts.
 pub struct App {
@@ -63,6 +64,8 @@ pub struct App {
     pub incident_rules: IncidentRules,
     /// Who is told of incidents.
     pub notify: NotifySettings,
+    /// Actions: their limits, and the ways to their hosts.
+    pub remediation: Remediation,
     /// Wakes what tells of incidents.
     pub incidents_changed: Notify,
     /// Wakes what takes messages to receivers.

@@ -8,6 +8,8 @@ use crate::app::App;
 use crate::incidents::reconcile::Reconciler;
 use crate::notify::courier::Courier;
 use crate::notify::dispatch::Dispatcher;
+use crate::remediate::dispatch::ActionDispatcher;
+use crate::remediate::effect::EffectMeter;
 use crate::settings::Settings;
 
 pub mod causes;
@@ -28,6 +30,8 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
     );
     life.spawn("causes", causes::CauseFinder::new(Arc::clone(app)).run());
+    life.spawn("actions", ActionDispatcher::new(Arc::clone(app)).run());
+    life.spawn("effects", EffectMeter::new(Arc::clone(app)).run());
     life.spawn("rebuild", rebuild::run(Arc::clone(app)));
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
     life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());

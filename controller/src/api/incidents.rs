@@ -27,6 +27,7 @@ use super::tokens::check_json;
 use crate::app::App;
 use crate::incidents::operate::{Deed, operate};
 use crate::incidents::{labels, text};
+use crate::remediate::proposals::proposals;
 
 /// Hosts of an incident that are listed.
 const HOSTS_MAX: usize = 100;
@@ -269,9 +270,11 @@ pub async fn find(app: &App, incident: &str) -> Answer<IncidentDetail> {
         timeline.extend(around(app, &mut tx, &found, *host).await?);
     }
     timeline.sort_by_key(|line| line.at_ms);
+    drop(tx);
     Ok(IncidentDetail {
         incident: view(app, &found, &silences),
         timeline,
+        proposals: proposals(app, &found).await?,
     })
 }
 
@@ -354,6 +357,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::HostRevoked
         | NoticeKind::SamplesDropped
         | NoticeKind::ConfigurationChanged
+        | NoticeKind::ActionChanged
+        | NoticeKind::ActionEscalated
         | NoticeKind::ForecastChanged => true,
         // Events come whole from the host's log; the incident's own notices are its entries.
         NoticeKind::HostEnrolled
@@ -365,6 +370,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::IncidentEscalated
         | NoticeKind::IncidentResolved
         | NoticeKind::NotificationFailed
+        | NoticeKind::LockdownTurned
         | NoticeKind::Controller => false,
     }
 }

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
-    notifications, silences, status, tokens,
+    actions, api_tokens, audits, causes, events, findings, forecast, history, host_events, hosts,
+    incidents, live, notifications, remediation, silences, status, tokens,
 };
 
 #[derive(OpenApi)]
@@ -41,10 +41,26 @@ use super::{
         notifications::list,
         notifications::receivers,
         notifications::test,
+        actions::list,
+        actions::create,
+        actions::detail,
+        actions::order,
+        actions::approve,
+        actions::reject,
+        actions::cancel,
+        actions::sign,
+        remediation::recoveries,
+        remediation::policy,
+        remediation::lockdown,
+        remediation::lock,
+        remediation::lift,
         live::stream,
         tokens::create,
         tokens::list,
         tokens::revoke,
+        api_tokens::create,
+        api_tokens::list,
+        api_tokens::revoke,
         status::status,
         document,
         status::healthz,

@@ -9,8 +9,8 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    audits, causes, events, findings, forecast, history, host_events, hosts, incidents, live,
-    notifications, openapi, silences, status, tokens,
+    actions, api_tokens, audits, causes, events, findings, forecast, history, host_events, hosts,
+    incidents, live, notifications, openapi, remediation, silences, status, tokens,
 };
 use crate::app::App;
 use crate::web;
@@ -108,7 +108,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 51] = [
+pub static ROUTES: [Route; 67] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -196,6 +196,57 @@ pub static ROUTES: [Route; 51] = [
         Role::Operator,
         || routing::post(notifications::test),
     ),
+    api(GET, "/api/v1/actions", Role::Viewer, || {
+        routing::get(actions::list)
+    }),
+    api(POST, "/api/v1/actions", Role::Operator, || {
+        routing::post(actions::create)
+    }),
+    api(GET, "/api/v1/actions/{action}", Role::Viewer, || {
+        routing::get(actions::detail)
+    }),
+    api(GET, "/api/v1/actions/{action}/order", Role::Viewer, || {
+        routing::get(actions::order)
+    }),
+    api(
+        POST,
+        "/api/v1/actions/{action}/approve",
+        Role::Approver,
+        || routing::post(actions::approve),
+    ),
+    api(
+        POST,
+        "/api/v1/actions/{action}/reject",
+        Role::Approver,
+        || routing::post(actions::reject),
+    ),
+    api(
+        POST,
+        "/api/v1/actions/{action}/cancel",
+        Role::Operator,
+        || routing::post(actions::cancel),
+    ),
+    api(
+        POST,
+        "/api/v1/actions/{action}/signatures",
+        Role::Operator,
+        || routing::post(actions::sign),
+    ),
+    api(GET, "/api/v1/recoveries", Role::Viewer, || {
+        routing::get(remediation::recoveries)
+    }),
+    api(GET, "/api/v1/hosts/{host}/policy", Role::Viewer, || {
+        routing::get(remediation::policy)
+    }),
+    api(GET, "/api/v1/lockdown", Role::Viewer, || {
+        routing::get(remediation::lockdown)
+    }),
+    api(POST, "/api/v1/lockdown", Role::Operator, || {
+        routing::post(remediation::lock)
+    }),
+    api(POST, "/api/v1/lockdown/lift", Role::Admin, || {
+        routing::post(remediation::lift)
+    }),
     api(GET, "/api/v1/live", Role::Viewer, || {
         routing::get(live::stream)
     }),
@@ -207,6 +258,15 @@ pub static ROUTES: [Route; 51] = [
     }),
     api(DELETE, "/api/v1/tokens/{token}", Role::Admin, || {
         routing::delete(tokens::revoke)
+    }),
+    api(POST, "/api/v1/api-tokens", Role::Admin, || {
+        routing::post(api_tokens::create)
+    }),
+    api(GET, "/api/v1/api-tokens", Role::Admin, || {
+        routing::get(api_tokens::list)
+    }),
+    api(DELETE, "/api/v1/api-tokens/{token}", Role::Admin, || {
+        routing::delete(api_tokens::revoke)
     }),
     api(GET, "/api/v1/status", Role::Viewer, || {
         routing::get(status::status)

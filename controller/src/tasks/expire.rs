@@ -1,5 +1,5 @@
 //! What is only kept for a while: notices, hosts' events and drift, incidents that are over with what was told of them,
-//! hourly rows, join tokens that nobody can use. History has its compactor.
+//! actions, hourly rows, join tokens that nobody can use. History has its compactor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,9 @@ pub const DRIFTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// Incidents, silences and messages are kept this long after their end.
 const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
+/// Actions are kept this long after their end, with every step: who did what to a host is asked for years later.
+const ACTIONS_KEPT: Duration = Duration::from_secs(730 * 86_400);
+
 /// A join token is listed for this long after its end, so that one can see what it was.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -32,6 +35,9 @@ const ROWS_MAX: u32 = 5_000;
 
 /// Incidents deleted in one transaction, each with its time line.
 const INCIDENTS_MAX: u32 = 500;
+
+/// Actions deleted in one transaction, each with its life.
+const ACTIONS_MAX: u32 = 500;
 
 /// What an activation deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub struct ExpireStatus {
     pub tokens: u64,
     /// Incidents, silences and messages.
     pub incidents: u64,
+    /// Actions.
+    pub actions: u64,
 }
 
 /// Deletes what has had its time.
@@ -110,7 +118,11 @@ impl Expirer {
             let incidents = tx.incidents_delete_before(cutoff, INCIDENTS_MAX).await?;
             let silences = tx.silences_delete_before(cutoff, ROWS_MAX).await?;
             let messages = tx.notifications_delete_before(cutoff, ROWS_MAX).await?;
+            let actions = tx
+                .actions_delete_before(now.saturating_sub(ACTIONS_KEPT), ACTIONS_MAX)
+                .await?;
             tx.commit().await?;
+            status.actions += actions;
             status.incidents += incidents + silences + messages;
             status.notices += notices;
             status.events += events;
@@ -120,7 +132,8 @@ impl Expirer {
             let is_done = [notices, events, drifts, hours, tokens, silences, messages]
                 .iter()
                 .all(|deleted| *deleted < u64::from(ROWS_MAX))
-                && incidents < u64::from(INCIDENTS_MAX);
+                && incidents < u64::from(INCIDENTS_MAX)
+                && actions < u64::from(ACTIONS_MAX);
             if is_done || stop.is_cancelled() {
                 return Ok(status);
             }

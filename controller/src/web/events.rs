@@ -89,6 +89,7 @@ impl EventRow {
                 | NoticeKind::SamplesDropped
                 | NoticeKind::ConfigurationChanged
                 | NoticeKind::IncidentOpened
+                | NoticeKind::ActionChanged
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(
@@ -96,6 +97,8 @@ impl EventRow {
                 | NoticeKind::EnrolmentRefused
                 | NoticeKind::FrameRefused
                 | NoticeKind::IncidentEscalated
+                | NoticeKind::ActionEscalated
+                | NoticeKind::LockdownTurned
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(

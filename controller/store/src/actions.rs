@@ -52,7 +52,7 @@ statements! {
     OF_HOST_IN_STATE = select_actions!("WHERE host = $1 AND state = $2 ORDER BY number LIMIT $3");
     DUE = select_actions!("WHERE deadline <= $1 ORDER BY deadline LIMIT $2");
     HOLDING = select_actions!("WHERE holding = 1 AND number > $1 ORDER BY number LIMIT $2");
-    SENT_SINCE = select_actions!("WHERE sent_at >= $1 ORDER BY sent_at DESC LIMIT $2");
+    SENT_SINCE = select_actions!("WHERE sent_at >= $1 AND tier > 0 AND dry_run = 0 ORDER BY sent_at DESC LIMIT $2");
     ENDED_SINCE = select_actions!("WHERE ended_at >= $1 AND dry_run = 0 ORDER BY ended_at DESC LIMIT $2");
     ENDED_BEFORE = "SELECT id FROM actions WHERE ended_at < $1 AND holding = 0 ORDER BY ended_at LIMIT $2";
     DELETE = "DELETE FROM actions WHERE id = $1";
@@ -274,7 +274,7 @@ impl Tx {
             .bind(after).bind(i64::from(limit)).fetch_all(conn).await?))
     }
 
-    /// Actions that were sent to their hosts since, the newest first.
+    /// Actions of tier 1 and above, dry runs left out, that were sent to their hosts since, the newest first.
     ///
     /// # Errors
     /// When the database fails.

@@ -22,6 +22,8 @@ pub struct LockdownTurn {
 
 statements! {
     APPEND = "INSERT INTO lockdowns (at, stop, author, reason) VALUES ($1, $2, $3, $4)";
+    // SQLite's transaction that writes is the only one anyway.
+    LOCK = "SELECT CAST(1 AS BIGINT)", postgres "SELECT CAST(1 AS BIGINT) FROM (SELECT pg_advisory_xact_lock(7463656)) AS held";
     NEWEST = "SELECT at, stop, author, reason FROM lockdowns ORDER BY id DESC LIMIT $1";
 }
 
@@ -51,6 +53,22 @@ impl From<TurnRow> for LockdownTurn {
 }
 
 impl Tx {
+    /// Waits until no other transaction sends actions or turns the switch, and keeps others from it until this one ends.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn actions_lock(&mut self) -> Result<(), StoreError> {
+        let _one: i64 = match self {
+            Self::Sqlite(tx) => sqlx::query_scalar(LOCK.sqlite).fetch_one(&mut **tx).await?,
+            Self::Postgres(tx) => {
+                sqlx::query_scalar(LOCK.postgres)
+                    .fetch_one(&mut **tx)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
     /// Turns the switch.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ fn filled(path: &str) -> String {
         .replace("{token}", "nothing")
         .replace("{incident}", "1")
         .replace("{silence}", "1")
+        .replace("{action}", "00000000000000000000000000000000")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")
 }

@@ -60,6 +60,12 @@ kinds! {
     IncidentResolved = "incident_resolved",
     /// A receiver could not be told of an incident.
     NotificationFailed = "notification_failed",
+    /// An action went on: asked for, approved, begun, ended.
+    ActionChanged = "action_changed",
+    /// An action did not help or was done too often: somebody must look.
+    ActionEscalated = "action_escalated",
+    /// Every action was stopped, or may go on.
+    LockdownTurned = "lockdown_turned",
     /// The controller started or stopped.
     Controller = "controller",
 }

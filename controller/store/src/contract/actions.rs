@@ -28,7 +28,9 @@ fn action(number: u8, host: u32) -> Action {
     Action::proposed(Order {
         id: ActionId::from_bytes([number; 16]),
         host: host_id(host),
-        spec: ActionSpec::CollectEvidence { seconds: 5 },
+        spec: ActionSpec::RecycleAppPool {
+            pool: "DefaultAppPool".to_owned(),
+        },
         dry_run: false,
         issued_at_ms: at(100),
         not_before_ms: at(100),

@@ -1,0 +1,237 @@
+//! What hosts tell: where their actions stand, and what their policies let be done. A report is stored before it is
+//! acknowledged; told again, or late, it changes nothing.
+
+use tidemark_model::action::{Action, ActionReport, ActionState, HostPolicyView, LifeStep};
+use tidemark_model::error_code::ApiError;
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::{ErrorCode, HostId, Timestamp};
+use tidemark_proto::v1::controller_frame::Kind;
+use tidemark_store::StoreError;
+
+use super::dispatch::{confirmation, is_confirmed};
+use super::{remark, step, tell};
+use crate::app::App;
+use crate::incidents::text::{clean, host_name};
+
+/// Times that a report is tried again when somebody else changed its action meanwhile.
+const TRIES: u32 = 5;
+
+/// From which host, and what is known of its clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller {
+    /// Which host.
+    pub host: HostId,
+    /// Its clock less the controller's, in milliseconds.
+    pub skew_ms: i64,
+    /// When it opened its session, by its clock.
+    pub opened_at: Timestamp,
+}
+
+/// Why a report is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// It is about another host's action.
+    #[error("this host reports about an action of another host")]
+    Foreign,
+    /// What the database says.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApiError for ReportError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Foreign => ErrorCode::Forbidden,
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+/// Stores a report, with each step that it means. Answers a frame that the host is to get beside the acknowledgement.
+///
+/// # Errors
+/// [`ReportError`]; nothing is stored then.
+pub async fn take_report(
+    app: &App,
+    teller: Teller,
+    report: &ActionReport,
+) -> Result<Option<Kind>, ReportError> {
+    let mut tries = 0;
+    loop {
+        match take_once(app, teller, report).await {
+            Err(ReportError::Store(StoreError::Stale { .. })) if tries < TRIES => tries += 1,
+            taken => return taken,
+        }
+    }
+}
+
+async fn take_once(
+    app: &App,
+    teller: Teller,
+    report: &ActionReport,
+) -> Result<Option<Kind>, ReportError> {
+    let mut tx = app.store.begin().await?;
+    let Some(mut action) = tx.action_find(report.id).await? else {
+        drop(tx);
+        tell_unknown(app, teller.host, report);
+        return Ok(None);
+    };
+    if action.order.host != teller.host {
+        return Err(ReportError::Foreign);
+    }
+    if action.body.report.as_ref() != Some(report) {
+        let steps = steps_of(app, teller, &mut action, report);
+        if !steps.is_empty() {
+            tx.action_update(&mut action, &steps).await?;
+            tx.commit().await?;
+            for step in &steps {
+                tell(app, &action, step);
+            }
+            // The host is free for its next action.
+            app.remediation.changed.notify_one();
+        }
+    }
+    let is_due = action.state == ActionState::Verifying && is_confirmed(&action, teller.opened_at);
+    Ok(is_due.then(|| confirmation(action.id())))
+}
+
+/// Takes the report into the action; the records of what that changes, none when it is nothing new.
+fn steps_of(
+    app: &App,
+    teller: Teller,
+    action: &mut Action,
+    report: &ActionReport,
+) -> Vec<LifeStep> {
+    let by = host_name(app, teller.host);
+    let mut steps = Vec::new();
+    // It came with a session that ended before the host could say so.
+    if action.state == ActionState::Queued && action.sent_at.is_some() {
+        let text = "its host has it from a former session";
+        steps.extend(step(app, action, ActionState::Sent, (None, text)));
+    }
+    let text = text_of(report);
+    match step(app, action, report.state, (Some(&by), &text)) {
+        Ok(taken) => steps.push(taken),
+        Err(_) if is_passed(action.state, report.state) => return Vec::new(),
+        // What a host did is on record also where it should not have been, or where nobody waits for it any more.
+        Err(_) => {
+            let told = format!("its host says {}: {text}", report.state.as_str());
+            steps.push(remark(app, action, Some(&by), &told));
+            action.body.report = Some(report.clone());
+            return steps;
+        }
+    }
+    let at = app.host_time(report.at_ms, teller.skew_ms);
+    let is_taken = !matches!(report.state, ActionState::Refused);
+    if is_taken && action.body.begun_at_ms.is_none() {
+        // A host that says at once that it is done began after it was sent.
+        let is_begin = matches!(report.state, ActionState::Accepted | ActionState::Running);
+        action.body.begun_at_ms = if is_begin { Some(at) } else { action.sent_at };
+    }
+    if !matches!(report.state, ActionState::Accepted | ActionState::Running) {
+        action.body.done_at_ms = Some(at);
+    }
+    action.body.report = Some(report.clone());
+    if report.state == ActionState::Verifying && !action.is_measured() {
+        let text = if report.needs_reboot {
+            "done; it holds from the host's next start on"
+        } else {
+            "done; nothing of it can be seen in samples"
+        };
+        steps.extend(step(app, action, ActionState::Verified, (None, text)));
+    }
+    steps
+}
+
+/// Whether an action at `state` has been where a report puts it: the report is late, or told again.
+const fn is_passed(state: ActionState, told: ActionState) -> bool {
+    match told {
+        ActionState::Accepted | ActionState::Running => {
+            let is_before = matches!(state, ActionState::Sent | ActionState::Accepted)
+                && !matches!(
+                    (state, told),
+                    (ActionState::Accepted, ActionState::Accepted)
+                );
+            state.may_have_begun() && !is_before || matches!(state, ActionState::Refused)
+        }
+        ActionState::Verifying => matches!(
+            state,
+            ActionState::Verifying
+                | ActionState::Verified
+                | ActionState::NotEffective
+                | ActionState::RolledBack
+        ),
+        // Told again, with other words perhaps: its first word stands.
+        ActionState::Answered => matches!(state, ActionState::Answered),
+        ActionState::Refused => matches!(state, ActionState::Refused),
+        ActionState::Failed => matches!(state, ActionState::Failed),
+        ActionState::RolledBack => matches!(state, ActionState::RolledBack),
+        ActionState::Proposed
+        | ActionState::Approved
+        | ActionState::Queued
+        | ActionState::Sent
+        | ActionState::Verified
+        | ActionState::Rejected
+        | ActionState::Expired
+        | ActionState::NotEffective
+        | ActionState::TimedOut
+        | ActionState::Cancelled => false,
+    }
+}
+
+fn text_of(report: &ActionReport) -> String {
+    match report.refusal {
+        Some(refusal) => format!("{}: {}", refusal.as_str(), report.text),
+        None => report.text.clone(),
+    }
+}
+
+/// An effect without an order here: of a controller that was restored from a backup, or of somebody else's doing.
+fn tell_unknown(app: &App, host: HostId, report: &ActionReport) {
+    let text = format!(
+        "{}: it reports action {} as {}, which this controller does not know: {}",
+        host_name(app, host),
+        report.id,
+        report.state.as_str(),
+        text_of(report)
+    );
+    app.note(Some(host), NoticeKind::ActionEscalated, clean(&text));
+}
+
+/// Stores what a host tells about its policy.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take_policy(
+    app: &App,
+    host: HostId,
+    policy: &HostPolicyView,
+) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    tx.host_policy_put(host, app.clock.now(), policy).await?;
+    tx.commit().await?;
+    app.remediation.changed.notify_one();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_was_passed_is_one_that_life_does_not_lead_to_again() {
+        for state in ActionState::ALL {
+            for told in ActionState::ALL {
+                let leads_there = state.step(told).is_ok();
+                assert!(
+                    !(is_passed(state, told) && leads_there),
+                    "{state:?} {told:?}"
+                );
+            }
+        }
+        // The host undid what was taken for done: that is news.
+        assert!(!is_passed(ActionState::Verified, ActionState::RolledBack));
+        // It did what nobody sent: that is news, too.
+        assert!(!is_passed(ActionState::Cancelled, ActionState::Running));
+    }
+}
