@@ -7,6 +7,7 @@ mod doctor;
 mod enroll;
 mod events;
 mod lock;
+mod policy;
 mod private_folder;
 mod reset;
 mod run;
@@ -63,6 +64,10 @@ enum Command {
     SupportBundle(support_bundle::BundleArgs),
     /// Show events that concern ports, of this host's log or of a saved one; needs no controller.
     Events(events::EventsArgs),
+    /// Show what this host lets be done to it, or check one action beforehand.
+    Policy(policy::PolicyArgs),
+    /// Stop every action on this host, or let them go on.
+    Lockdown(policy::LockdownArgs),
     /// Forget this host's identity; it needs a new token afterwards.
     ResetIdentity(reset::ResetArgs),
     /// Try in a process of its own whether bound sockets are listed.
@@ -127,6 +132,8 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Doctor(args) => return doctor::run(&args),
         Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Policy(args) => policy::policy(&args),
+        Command::Lockdown(args) => policy::lockdown(&args),
         Command::ResetIdentity(args) => reset::run(&args),
         Command::BoundSelfTest(args) => bound_self_test::run(&args),
         Command::Completion { shell } => {

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use tidemark_model::JoinToken;
+use tidemark_model::action::Profile;
 use tidemark_platform::folders;
 use tidemark_platform::installation::{self, CONTROLLER_HINT, SettingsPlace};
 use tidemark_runtime::config::{self, ConfigError, Sources};
@@ -32,6 +32,7 @@ pub const KEYS: &[&str] = &[
     "token_file",
     "data_dir",
     "profile",
+    "policy_file",
     "interval",
     "light_interval",
     "namespaces",
@@ -61,8 +62,10 @@ pub struct AgentConfig {
     pub token: Option<TokenSource>,
     /// Folder of identity, spool and status.
     pub data_dir: PathBuf,
-    /// What the controller may have done to this host.
+    /// What the controller may have done to this host, where its policy file does not say.
     pub profile: Profile,
+    /// The host's policy; it need not be there. Hooks are in the folder `hooks` beside it.
+    pub policy_file: PathBuf,
     /// What is collected and how often.
     pub collect: CollectSettings,
     /// Time between light counts, 1 to 5 s; `None` leaves it to the collector.
@@ -77,20 +80,6 @@ pub struct AgentConfig {
     pub drain_timeout: Duration,
     /// How to log.
     pub telemetry: TelemetrySettings,
-}
-
-/// What the controller may have done to this host; the host decides, not the controller. Chosen at the installation, so
-/// that a host has decided before there is an action that it could allow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Profile {
-    /// Nothing but looking.
-    #[default]
-    Observe,
-    /// What can be undone and disturbs nobody.
-    Safe,
-    /// Everything, reboots included.
-    Full,
 }
 
 /// Where the join token comes from.
@@ -211,6 +200,12 @@ impl AgentConfig {
     #[must_use]
     pub fn identity_dir(&self) -> PathBuf {
         self.data_dir.join("identity")
+    }
+
+    /// Folder of the scripts that `run_hook` may run.
+    #[must_use]
+    pub fn hooks_dir(&self) -> PathBuf {
+        self.policy_file.with_file_name("hooks")
     }
 
     /// Folder of the spool.

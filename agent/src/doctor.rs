@@ -15,7 +15,9 @@ use std::path::Path;
 use tidemark_diagnose::Situation;
 use tidemark_model::Timestamp;
 use tidemark_model::host::Capability;
+use tidemark_runtime::Clock;
 
+use crate::archive::Part;
 use crate::events::file::{self, EventFileError};
 
 pub use report::{Report, SpaceLine, Verdict};
@@ -80,6 +82,24 @@ impl Looked {
         self.situation.capabilities.insert(Capability::Events);
         Ok(())
     }
+}
+
+/// What was looked at and the report on it, as files for people and programs.
+///
+/// # Errors
+/// When something in it has no JSON, which is a bug.
+pub(crate) fn evidence_parts(looked: Looked) -> serde_json::Result<Vec<Part>> {
+    let samples = serde_json::to_vec_pretty(&looked.situation.samples)?;
+    let events = serde_json::to_vec_pretty(&looked.situation.events)?;
+    let report = Report::of(looked, Clock::System.now());
+    let part = |name, content| Part { name, content };
+    Ok(vec![
+        part("doctor.txt", report.to_text().into_bytes()),
+        part("doctor.json", report.to_json()?.into_bytes()),
+        part("doctor.html", report.to_html().into_bytes()),
+        part("snapshot.json", samples),
+        part("events.json", events),
+    ])
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The agent: samples its host's ports, spools them, and streams them to the controller.
 
+pub mod actions;
+mod archive;
 pub mod audit;
 pub mod collect;
 pub mod commands;

@@ -18,6 +18,7 @@ use tidemark_proto::PROTOCOL_VERSION;
 use tidemark_runtime::{Clock, Entropy};
 use tokio_util::sync::CancellationToken;
 
+use crate::actions::ActionFeed;
 use crate::audit::AuditFeed;
 use crate::identity::Vault;
 use crate::link::Dialer;
@@ -37,6 +38,8 @@ pub struct SessionParts {
     pub outbox: OutboxHandle,
     /// How the host is configured; [`AuditFeed::none`] when that is not read.
     pub audits: AuditFeed,
+    /// Orders go there and reports come from there; [`ActionFeed::none`] on a host that takes none.
+    pub actions: ActionFeed,
     /// Wall-clock time, for certificates and the skew against the controller.
     pub clock: Clock,
     /// Randomness, for jitter and epochs.

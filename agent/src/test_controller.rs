@@ -87,6 +87,8 @@ pub(crate) struct Knobs {
     pub(crate) takes_audits: bool,
     /// Actions are sent and their updates taken.
     pub(crate) sends_actions: bool,
+    /// Sent after each welcome.
+    pub(crate) after_welcome: Vec<controller_frame::Kind>,
 }
 
 impl Default for Knobs {
@@ -103,6 +105,7 @@ impl Default for Knobs {
             clock_ahead_ms: 0,
             takes_audits: true,
             sends_actions: true,
+            after_welcome: Vec::new(),
         }
     }
 }
@@ -517,6 +520,9 @@ impl Conversation {
             sends_actions: knobs.sends_actions,
         }))
         .await;
+        for kind in &knobs.after_welcome {
+            self.answer(kind.clone()).await;
+        }
     }
 
     async fn ack(&self, knobs: &Knobs, through_seq: u64) {

@@ -1,7 +1,9 @@
-//! The agent's session as a state machine: messages and time in, actions out; no IO, no runtime, no OS.
+//! What an agent decides, as state machines: messages and time in, actions out; no IO, no runtime, no OS.
 //!
-//! Beside it what else an agent decides by itself: when to reconnect, when to renew its certificate, how often to sample.
+//! Its session with the controller, when to reconnect and to renew its certificate, how often to sample, and what it lets be
+//! done to its host.
 
+pub mod actions;
 pub mod backoff;
 pub mod certificate;
 pub mod interval;

@@ -17,6 +17,7 @@ mod hosts_file;
 pub mod local_answer;
 mod nearest;
 mod port_tools;
+mod remedy_facts;
 pub mod row;
 pub mod service_facts;
 mod stored_setting;
@@ -29,7 +30,8 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
     application_log, attempt, audit, connection, counters, disk, event_log, folders, host,
-    installation, local_pipe, namespace, own, ports, private, process, system_service, tables,
+    installation, local_pipe, namespace, own, ports, private, process, remedy, system_service,
+    tables,
 };
 
 #[cfg(windows)]
@@ -37,7 +39,8 @@ mod windows;
 #[cfg(windows)]
 pub use windows::{
     application_log, attempt, audit, connection, counters, disk, event_log, folders, host,
-    installation, local_pipe, namespace, own, ports, private, process, system_service, tables,
+    installation, local_pipe, namespace, own, ports, private, process, remedy, system_service,
+    tables,
 };
 
 #[cfg(any(windows, test))]

@@ -19,5 +19,6 @@ pub mod ports;
 pub mod private;
 pub mod process;
 mod procfile;
+pub mod remedy;
 pub mod system_service;
 pub mod tables;

@@ -24,6 +24,7 @@ pub mod process;
 mod program;
 mod registry;
 mod registry_read;
+pub mod remedy;
 mod service;
 pub mod system_service;
 pub mod tables;

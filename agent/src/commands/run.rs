@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use tidemark_agent_core::{Backoff, BackoffConfig, SamplingInterval};
-use tidemark_model::{Epoch, HostFacts};
+use tidemark_model::{Epoch, HostFacts, HostId};
 use tidemark_platform::{disk, own};
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tidemark_runtime::{Clock, Entropy, Lifecycle, Outcome, telemetry};
@@ -17,6 +17,8 @@ use super::enroll::token_missing;
 use super::lock::DataLock;
 use super::supervisor::{Supervisor, Turn};
 use super::{SettingsArgs, block_on};
+use crate::actions::policy_file::PolicyFile;
+use crate::actions::{ActionFeed, Desk, DeskParts};
 use crate::audit::{AuditFeed, Auditor, Reader, Topics};
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
@@ -305,6 +307,8 @@ impl Delivery {
         self.board.enrolled(&vault);
         tracing::info!(host.id = %vault.identity().host_id(), "identity ready");
         AgentConfig::forget_installed_token();
+        let desk = open_desk(&self.config, vault.identity().host_id(), &self.clock).await;
+        let actions = desk.as_ref().map_or_else(ActionFeed::none, Desk::feed);
         let mut settings = SessionSettings::shipped(self.facts);
         settings.drain_timeout = self.config.drain_timeout;
         let (board, control, event_acks) = (self.board, self.control, self.event_acks);
@@ -314,6 +318,7 @@ impl Delivery {
             vault: Arc::new(vault),
             outbox: self.outbox,
             audits: self.audits,
+            actions,
             clock: self.clock,
             entropy: self.entropy,
             events: Box::new(move |event| {
@@ -327,6 +332,11 @@ impl Delivery {
             }),
         };
         let end = session::run(parts, stop).await;
+        if let Some(desk) = desk
+            && let Err(error) = desk.stop().await
+        {
+            tracing::error!(%error, "actions of this host ended badly");
+        }
         tracing::info!(
             acked = end.counts.acked,
             held = end.counts.held,
@@ -384,6 +394,33 @@ impl Delivery {
             };
             (error.into(), passing)
         })
+    }
+}
+
+/// Samples matter more than actions: a host that cannot remember what it does does nothing, and is watched on.
+async fn open_desk(config: &AgentConfig, host: HostId, clock: &Clock) -> Option<Desk> {
+    let parts = DeskParts {
+        host,
+        policy: PolicyFile {
+            path: config.policy_file.clone(),
+            profile: config.profile,
+        },
+        folder: config.data_dir.clone(),
+        hooks: config.hooks_dir(),
+        collect: config.collect.clone(),
+        clock: clock.clone(),
+    };
+    let opened = tokio::task::spawn_blocking(move || Desk::start(parts)).await;
+    match opened {
+        Ok(Ok(desk)) => Some(desk),
+        Ok(Err(error)) => {
+            tracing::error!(error = %chain(&error), "this host takes no actions");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "this host takes no actions");
+            None
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `tidemark-agent support-bundle`: one file with what somebody far away needs to help, without secrets.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,11 +9,10 @@ use anyhow::Context as _;
 use clap::Args;
 use tidemark_platform::folders;
 use tidemark_runtime::{Clock, Outcome};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 use super::{SettingsArgs, doctor, print};
-use crate::doctor::{Looked, Report};
+use crate::archive::{self, Part};
+use crate::doctor::evidence_parts;
 use crate::link::failure::shown;
 use crate::status::{AgentStatus, local};
 
@@ -34,12 +33,6 @@ pub(super) struct BundleArgs {
     time: Duration,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-/// A file of the bundle.
-struct Part {
-    name: &'static str,
-    content: Vec<u8>,
 }
 
 pub(super) fn run(args: &BundleArgs) -> anyhow::Result<Outcome> {
@@ -64,7 +57,7 @@ pub(super) fn run(args: &BundleArgs) -> anyhow::Result<Outcome> {
             now.unix_ms() / 1_000
         ))
     });
-    let (mut parts, mut left_out) = (report_parts(looked)?, Vec::new());
+    let (mut parts, mut left_out) = (evidence_parts(looked)?, Vec::new());
     match redacted_config(&args.settings) {
         Ok(part) => parts.push(part),
         Err(reason) => left_out.push(format!("the configuration: {reason:#}")),
@@ -82,22 +75,9 @@ pub(super) fn run(args: &BundleArgs) -> anyhow::Result<Outcome> {
         name: "README.txt",
         content: said.clone().into_bytes(),
     });
-    write(&path, &parts).with_context(|| format!("{} cannot be written", path.display()))?;
+    archive::write(&path, &parts)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     print(&said)
-}
-
-fn report_parts(looked: Looked) -> anyhow::Result<Vec<Part>> {
-    let samples = serde_json::to_vec_pretty(&looked.situation.samples)?;
-    let events = serde_json::to_vec_pretty(&looked.situation.events)?;
-    let report = Report::of(looked, Clock::System.now());
-    let part = |name, content| Part { name, content };
-    Ok(vec![
-        part("doctor.txt", report.to_text().into_bytes()),
-        part("doctor.json", report.to_json()?.into_bytes()),
-        part("doctor.html", report.to_html().into_bytes()),
-        part("snapshot.json", samples),
-        part("events.json", events),
-    ])
 }
 
 /// The configuration file with the values of secrets taken out; when it cannot be understood, it stays out.
@@ -168,31 +148,4 @@ fn contents(path: &Path, parts: &[Part], left_out: &[String]) -> String {
     }
     said.push_str("It names processes, addresses and hosts; send it only to whom may know them.\n");
     said
-}
-
-/// A file that is there already is not replaced.
-fn write(path: &Path, parts: &[Part]) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    let written = write_zip(file, parts);
-    if written.is_err() {
-        // Half a bundle helps nobody.
-        fs::remove_file(path).ok();
-    }
-    written
-}
-
-fn write_zip(file: File, parts: &[Part]) -> anyhow::Result<()> {
-    let mut zip = ZipWriter::new(io::BufWriter::new(file));
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .unix_permissions(0o600);
-    for part in parts {
-        zip.start_file(part.name, options)?;
-        zip.write_all(&part.content)?;
-    }
-    zip.finish()?
-        .into_inner()
-        .map_err(|error| error.into_error())?
-        .sync_all()?;
-    Ok(())
 }

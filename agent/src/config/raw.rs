@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tidemark_model::PortRange;
+use tidemark_model::action::Profile;
 use tidemark_model::duration::{format_duration, parse_duration};
 use tidemark_model::watch::WatchGroup;
 use tidemark_platform::folders;
@@ -16,7 +17,7 @@ use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX,
 use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 
-use super::{AgentConfig, Profile, SpoolSettings, TokenSource};
+use super::{AgentConfig, SpoolSettings, TokenSource};
 use crate::collect::{CollectSettings, Namespaces};
 
 const WATCH_GROUPS_MAX: usize = 32;
@@ -32,6 +33,7 @@ pub(super) struct Raw {
     token_file: Option<PathBuf>,
     data_dir: Option<PathBuf>,
     profile: Option<Profile>,
+    policy_file: Option<PathBuf>,
     interval: Option<String>,
     light_interval: Option<String>,
     namespaces: Option<RawNamespaces>,
@@ -139,6 +141,9 @@ impl Raw {
             ),
             data_dir: self.data_dir.unwrap_or_else(folders::data),
             profile: self.profile.unwrap_or_default(),
+            policy_file: self
+                .policy_file
+                .unwrap_or_else(|| folders::config_file().with_file_name("policy.toml")),
             telemetry: TelemetrySettings {
                 log: self.log.unwrap_or_else(|| "info".to_owned()),
                 log_format: self.log_format.unwrap_or_default(),

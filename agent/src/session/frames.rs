@@ -4,14 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_agent_core::{Incoming, OutboxView, SessionConfig, Settings, Welcome};
-use tidemark_model::{HostAudit, HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp};
+use tidemark_model::action::HostPolicyView;
+use tidemark_model::{
+    ActionReport, HostAudit, HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp,
+};
 use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::action::{
+    ack_from_wire, action_id_from_wire, order_from_wire, policy_to_wire, report_to_wire,
+    signatures_from_wire,
+};
 use tidemark_proto::convert::audit::audit_to_wire;
 use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, seq_range};
 use tidemark_proto::convert::facts::facts_to_wire;
 use tidemark_proto::v1::{self, agent_frame, controller_frame};
 
+use crate::actions::Message;
 use crate::link::failure::shown;
+
+/// Largest signed end of a lockdown: a host id and a time.
+const UNLOCK_BYTES_MAX: usize = 1024;
 
 /// What a hello says beside the core's view of the outbox.
 pub(super) struct Greeting<'a> {
@@ -20,6 +31,7 @@ pub(super) struct Greeting<'a> {
     pub(super) now: Timestamp,
     pub(super) certificate_generation: u64,
     pub(super) counts: SpoolCounts,
+    pub(super) takes_actions: bool,
 }
 
 pub(super) fn hello(view: OutboxView, greeting: &Greeting<'_>) -> v1::AgentFrame {
@@ -33,7 +45,7 @@ pub(super) fn hello(view: OutboxView, greeting: &Greeting<'_>) -> v1::AgentFrame
         clock_ms: greeting.now.unix_ms(),
         certificate_generation: greeting.certificate_generation,
         spool: Some(counts_to_wire(greeting.counts)),
-        takes_actions: false,
+        takes_actions: greeting.takes_actions,
     }))
 }
 
@@ -51,6 +63,54 @@ pub(super) const fn status(counts: SpoolCounts) -> v1::AgentFrame {
 
 pub(super) fn audit(audit: &HostAudit) -> v1::AgentFrame {
     frame(agent_frame::Kind::Audit(audit_to_wire(audit)))
+}
+
+pub(super) fn policy(policy: &HostPolicyView) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Policy(policy_to_wire(policy)))
+}
+
+/// `None` for a report in a state that is not a host's to tell.
+pub(super) fn report(report: &ActionReport) -> Option<v1::AgentFrame> {
+    report_to_wire(report).map(|update| frame(agent_frame::Kind::Action(update)))
+}
+
+/// A frame for the desk; `None` for one that is not about actions.
+///
+/// # Errors
+/// When a known frame is malformed.
+pub(super) fn message(frame: &v1::ControllerFrame) -> Result<Option<Message>, ConvertError> {
+    Ok(match &frame.kind {
+        Some(controller_frame::Kind::Action(order)) => {
+            Some(Message::Order(order_from_wire(order.clone())?))
+        }
+        Some(controller_frame::Kind::ActionAck(ack)) => {
+            let (id, state) = ack_from_wire(ack)?;
+            Some(Message::Acked(id, state))
+        }
+        Some(controller_frame::Kind::ActionConfirm(confirm)) => {
+            Some(Message::Confirmed(action_id_from_wire(&confirm.action_id)?))
+        }
+        Some(controller_frame::Kind::Lockdown(lockdown)) if lockdown.stop => Some(Message::Stop),
+        Some(controller_frame::Kind::Lockdown(lockdown)) => {
+            check_unlock_length(lockdown.unlock.len())?;
+            Some(Message::GoOn {
+                unlock: lockdown.unlock.clone(),
+                signatures: signatures_from_wire(&lockdown.signatures)?,
+            })
+        }
+        Some(_) | None => None,
+    })
+}
+
+const fn check_unlock_length(length: usize) -> Result<(), ConvertError> {
+    if length > UNLOCK_BYTES_MAX {
+        return Err(ConvertError::OutOfRange {
+            field: "lockdown.unlock",
+            value: length as u64,
+            limit: UNLOCK_BYTES_MAX as u64,
+        });
+    }
+    Ok(())
 }
 
 const fn frame(kind: agent_frame::Kind) -> v1::AgentFrame {

@@ -8,7 +8,8 @@ use tidemark_agent_core::{
     Action, CertificateStep, DisconnectCause, DisconnectReason, Incoming, OutboxView, Sent,
     Session, SessionState,
 };
-use tidemark_model::{Epoch, GapReason, RecordGap, Seq};
+use tidemark_model::action::Refusal;
+use tidemark_model::{ActionReport, Epoch, GapReason, RecordGap, Seq};
 use tidemark_proto::convert::record::{BatchEncoder, BatchLimits, EncodeError};
 use tidemark_proto::v1;
 use tidemark_runtime::tls;
@@ -20,6 +21,7 @@ use super::frames::{self, Greeting};
 use super::renewal::Renewal;
 use super::wire::{Connecting, Wire, WireEvent};
 use super::{SessionEnd, SessionEvent, SessionParts};
+use crate::actions::Message;
 use crate::facts;
 use crate::identity::{Credentials, Vault};
 use crate::link::{Dialer, Link, LinkFailure};
@@ -51,6 +53,8 @@ pub(super) struct Shell {
     sessions: u64,
     /// The controller of this connection takes audits; an older one would end the session over the frame.
     takes_audits: bool,
+    /// The controller of this connection sends actions and takes what is told about them.
+    sends_actions: bool,
 }
 
 /// What the loop woke up for.
@@ -59,6 +63,7 @@ enum Wake {
     Time,
     Appended,
     Audited,
+    Acted,
     Wire(WireEvent),
     Renewed(Result<Arc<Credentials>, RenewError>),
 }
@@ -87,6 +92,7 @@ impl Shell {
             replaced_at: None,
             sessions: 0,
             takes_audits: false,
+            sends_actions: false,
             parts,
         }
     }
@@ -109,6 +115,7 @@ impl Shell {
                     self.core.handle_appended(newest);
                 }
                 Wake::Audited => self.send_audit(),
+                Wake::Acted => self.send_actions(),
                 Wake::Wire(event) => self.handle_wire(event),
                 Wake::Renewed(renewed) => self.handle_renewed(renewed),
             }
@@ -131,6 +138,7 @@ impl Shell {
             () = sleep_until(deadline) => Wake::Time,
             () = self.parts.outbox.appended() => Wake::Appended,
             () = self.parts.audits.changed() => Wake::Audited,
+            () = self.parts.actions.changed() => Wake::Acted,
             event = self.wire.next() => Wake::Wire(event),
             renewed = self.renewal.next() => Wake::Renewed(renewed),
         }
@@ -216,6 +224,7 @@ impl Shell {
         self.encoder = BatchEncoder::default();
         facts::refresh(&mut self.parts.settings.facts.capabilities);
         self.takes_audits = false;
+        self.sends_actions = false;
         let hello = frames::hello(
             view,
             &Greeting {
@@ -224,6 +233,7 @@ impl Shell {
                 now: self.parts.clock.now(),
                 certificate_generation: self.wire.certificate_generation().unwrap_or(0),
                 counts: self.parts.outbox.counts(),
+                takes_actions: self.parts.actions.is_there(),
             },
         );
         self.wire.send(hello, None);
@@ -235,6 +245,47 @@ impl Shell {
         let is_open = matches!(self.core.state(), SessionState::Open { .. });
         if let Some(audit) = newest.filter(|_| is_open && self.takes_audits) {
             self.wire.send(frames::audit(&audit), None);
+        }
+    }
+
+    /// Reports wait for a session that takes them; the desk tells what is not stored again with the next one.
+    fn send_actions(&mut self) {
+        let is_open = matches!(self.core.state(), SessionState::Open { .. });
+        if !is_open || !self.sends_actions {
+            return;
+        }
+        let outgoing = self.parts.actions.take();
+        if let Some(policy) = &outgoing.policy {
+            self.wire.send(frames::policy(policy), None);
+        }
+        for report in outgoing.reports.values() {
+            if let Some(frame) = frames::report(report) {
+                self.wire.send(frame, None);
+            }
+        }
+    }
+
+    /// An order that the desk has no room for is refused here, not dropped.
+    fn hand_over(&mut self, message: Message) {
+        let order = match &message {
+            Message::Order(order) => Some(order.id),
+            Message::Opened
+            | Message::Acked(..)
+            | Message::Confirmed(_)
+            | Message::Stop
+            | Message::GoOn { .. } => None,
+        };
+        if self.parts.actions.hand(message) {
+            return;
+        }
+        tracing::warn!("the desk has no room for a message about actions");
+        if let Some(id) = order {
+            let text = "this host has no room for more orders; send it again later";
+            let now = self.parts.clock.now();
+            let report = ActionReport::refused(id, Refusal::Busy, now, text);
+            if let Some(frame) = frames::report(&report) {
+                self.wire.send(frame, None);
+            }
         }
     }
 
@@ -405,10 +456,26 @@ impl Shell {
         let controller_clock_ms = match &frame.kind {
             Some(v1::controller_frame::Kind::Welcome(welcome)) => {
                 self.takes_audits = welcome.takes_audits;
+                self.sends_actions = welcome.sends_actions && self.parts.actions.is_there();
                 Some(welcome.clock_ms)
             }
             Some(_) | None => None,
         };
+        match frames::message(&frame) {
+            Ok(None) => {}
+            Ok(Some(message)) if self.sends_actions => {
+                self.hand_over(message);
+                return;
+            }
+            // One that was not announced changes nothing on this host.
+            Ok(Some(_)) => return,
+            Err(error) => {
+                self.wire = Wire::Idle;
+                self.report_disconnect("protocol", &chain(&error));
+                self.core.handle_disconnected(now, DisconnectReason::Lost);
+                return;
+            }
+        }
         match frames::incoming(frame) {
             Ok(Some(incoming)) => {
                 if let Incoming::Refused { reason, .. } = &incoming {
@@ -448,6 +515,9 @@ impl Shell {
             clock_skew_ms,
         });
         self.send_audit();
+        if self.sends_actions {
+            self.hand_over(Message::Opened);
+        }
     }
 
     /// A new certificate is put to use at once: the controller looks at the old one's end during a session, too.

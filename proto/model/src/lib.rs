@@ -17,6 +17,7 @@ pub mod incident;
 mod kinds;
 pub mod metric;
 pub mod notice;
+pub mod pattern;
 pub mod port;
 pub mod problem;
 pub mod role;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Timestamp;
+use crate::pattern::is_like;
 
 /// Labels of an incident on one host: the host's own, and `host`, `severity`, `kind`, `culprit`, ... over them.
 pub type Labels = BTreeMap<String, String>;
@@ -69,24 +70,6 @@ impl fmt::Display for Matcher {
         let sign = if self.is_negated { "!=" } else { "=" };
         write!(f, "{}{sign}{}", self.label, self.pattern)
     }
-}
-
-/// Whether `value` is what `pattern` says. Takes time in the product of both lengths at most.
-fn is_like(value: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| value.strip_prefix(first)) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// A time in which nobody is told about the incidents that it chooses.

@@ -134,6 +134,7 @@ pub fn order_to_wire(order: &SignedOrder) -> v1::ActionOrder {
     v1::ActionOrder {
         order: order.bytes.clone(),
         signatures: signatures_to_wire(&order.signatures),
+        action_id: order.id.as_bytes().to_vec(),
     }
 }
 
@@ -144,6 +145,7 @@ pub fn order_to_wire(order: &SignedOrder) -> v1::ActionOrder {
 pub fn order_from_wire(order: v1::ActionOrder) -> Result<SignedOrder, ConvertError> {
     list_at_most("action.order", order.order.len(), ORDER_BYTES_MAX)?;
     Ok(SignedOrder {
+        id: action_id_from_wire(&order.action_id)?,
         signatures: signatures_from_wire(&order.signatures)?,
         bytes: order.order,
     })

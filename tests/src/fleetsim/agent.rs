@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_agent::actions::ActionFeed;
 use tidemark_agent::audit::AuditFeed;
 use tidemark_agent::identity::Vault;
 use tidemark_agent::link::Dialer;
@@ -154,6 +155,7 @@ impl Agent {
             vault: Arc::clone(&self.vault),
             outbox: self.outbox.clone(),
             audits: AuditFeed::none(),
+            actions: ActionFeed::none(),
             clock: self.clock.clone(),
             entropy: Entropy::System,
             events: Box::new(move |event| ledger.take(&event)),

@@ -29,12 +29,64 @@ pub fn exposure(folder: &Path) -> io::Result<Option<Exposure>> {
     Ok((mode & 0o077 != 0).then(|| Exposure::new(format!("mode {mode:o}"))))
 }
 
+/// Who but the superuser and this process's user may have written a file: by its own bits, or by those of its folder.
+/// `None` when nobody may.
+///
+/// # Errors
+/// When the file or its folder cannot be asked.
+pub fn meddlers(file: &Path) -> io::Result<Option<Exposure>> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    let own = rustix::process::geteuid().as_raw();
+    for path in std::iter::once(file).chain(folder) {
+        let asked = stat(path)?;
+        let shown = path.display();
+        if asked.st_uid != 0 && asked.st_uid != own {
+            let owner = asked.st_uid;
+            return Ok(Some(Exposure::new(format!(
+                "{shown} belongs to user {owner}"
+            ))));
+        }
+        let mode = asked.st_mode & 0o7777;
+        // In a sticky folder (/tmp) others cannot replace what is not theirs.
+        let is_sticky = path != file && mode & 0o1000 != 0;
+        if mode & 0o022 != 0 && !is_sticky {
+            return Ok(Some(Exposure::new(format!("{shown} has mode {mode:o}"))));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_others_may_write_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        std::fs::write(&file, "").unwrap();
+        let mode = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        mode(folder.path(), 0o755);
+        mode(&file, 0o644);
+        assert_eq!(meddlers(&file).unwrap(), None);
+        mode(&file, 0o664);
+        assert!(
+            meddlers(&file)
+                .unwrap()
+                .unwrap()
+                .to_string()
+                .ends_with("mode 664")
+        );
+        mode(&file, 0o644);
+        mode(folder.path(), 0o777);
+        assert!(meddlers(&file).unwrap().is_some());
+        mode(folder.path(), 0o1777);
+        assert_eq!(meddlers(&file).unwrap(), None);
+        meddlers(&folder.path().join("missing")).unwrap_err();
+    }
 
     #[test]
     fn a_folder_that_others_may_list_is_exposed() {

@@ -80,6 +80,15 @@ pub fn exposure(folder: &Path) -> io::Result<Option<Exposure>> {
     Ok((!others.is_empty()).then(|| Exposure::new(format!("to {}", others.join(", ")))))
 }
 
+/// Who but the system, its administrators and this process's user may have written a file. Whoever may read it counts as
+/// well: the agent's folders let nobody else in, and a list that does was changed by hand. `None` when nobody may.
+///
+/// # Errors
+/// When the file cannot be asked.
+pub fn meddlers(file: &Path) -> io::Result<Option<Exposure>> {
+    exposure(file)
+}
+
 fn make_with(folder: &Path, descriptor: &Descriptor) -> io::Result<()> {
     let attributes = SECURITY_ATTRIBUTES {
         nLength: u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or(0),

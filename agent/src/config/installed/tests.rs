@@ -73,7 +73,7 @@ fn what_the_msi_wrote_configures_the_agent() {
         panic!("{:?}", config.token);
     };
     assert_eq!(path.to_str(), Some(r"\\dc1\deploy\join-token"));
-    assert_eq!(config.profile, super::super::Profile::Safe);
+    assert_eq!(config.profile, tidemark_model::action::Profile::Safe);
     let labels: Vec<_> = config.labels.into_iter().collect();
     assert_eq!(
         labels,

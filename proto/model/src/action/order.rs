@@ -111,6 +111,8 @@ pub struct Order {
 /// An order as it travels: the bytes, and who signed them. Nothing is known about them before they are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedOrder {
+    /// Under which id its carrier sends it: what cannot be read is refused under it, and an order with another id as well.
+    pub id: ActionId,
     /// The order's bytes.
     pub bytes: Vec<u8>,
     /// At most [`SIGNATURES_MAX`](crate::signing::SIGNATURES_MAX).

@@ -87,6 +87,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
         bytes: [9; 64],
     };
     let order = SignedOrder {
+        id: ActionId::from_random(7),
         bytes: b"{}".to_vec(),
         signatures: vec![signature],
     };

@@ -131,6 +131,40 @@ fn what_no_action_knows_is_refused() {
     }
 }
 
+#[test]
+fn people_type_actions_as_words() {
+    let words = |kind: &str, parameters: &[&str]| {
+        let parameters: Vec<_> = parameters.iter().map(|word| (*word).to_owned()).collect();
+        ActionSpec::from_words(kind, &parameters)
+    };
+    assert_eq!(
+        words("restart_service", &["service=appsvc"]),
+        Ok(restart("appsvc"))
+    );
+    let quoted = words("restart_service", &["service=\"12\""]);
+    assert_eq!(quoted, Ok(restart("12")));
+    let range = words(
+        "set_dynamic_port_range",
+        &[
+            "protocol=tcp",
+            "family=ipv4",
+            "first=10000",
+            "last=65000",
+            "lasting=always",
+        ],
+    );
+    assert!(range.is_ok_and(|spec| spec.problems().is_empty()));
+    let error = |kind, parameters| words(kind, parameters).unwrap_err().to_string();
+    assert!(error("run_shell", &[]).contains("the actions are collect_evidence, "));
+    assert!(error("restart_service", &["appsvc"]).contains("NAME=VALUE"));
+    assert!(error("restart_service", &[]).contains("missing field `service`"));
+    assert!(error("restart_service", &["service=a", "service=b"]).contains("twice"));
+    assert!(error("restart_service", &["service=a", "action=reboot"]).contains("twice"));
+    assert!(
+        error("restart_service", &["service=a", "command=rm"]).contains("unknown field `command`")
+    );
+}
+
 proptest! {
     #[test]
     fn any_name_is_judged_without_a_panic(name in ".{0,300}") {

@@ -1,0 +1,211 @@
+//! What was begun on this host and what became of it: the memory that makes an action run at most once.
+//!
+//! Rebuilt from the journal, one [`JournalRecord`] after the other; bounded by time and number.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tidemark_model::action::Tier;
+use tidemark_model::{ActionId, ActionKind, ActionReport, ActionState, Order, Timestamp};
+
+/// How long an ended action is remembered beyond the end of its order; longer than any clock is wrong that still works.
+pub const KEPT: Duration = Duration::from_secs(2 * 86_400);
+/// Most actions that are remembered; no more are taken, rather than one be forgotten and run twice.
+pub const ENTRIES_MAX: usize = 4_096;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "record")]
+pub enum JournalRecord {
+    /// An order was taken: written and made durable before anything is done.
+    Began {
+        /// The order.
+        order: Order,
+        /// When, by the host's clock.
+        at_ms: Timestamp,
+    },
+    /// Where it stands: written and made durable before anybody is told.
+    Reported {
+        /// The report.
+        report: ActionReport,
+    },
+    /// The controller stored its end.
+    Acked {
+        /// Which action.
+        id: ActionId,
+    },
+    /// What was begun before this time may have been forgotten: the journal was damaged or lost.
+    Floor {
+        /// Orders that were made up to then are refused.
+        at_ms: Timestamp,
+    },
+}
+
+/// One action that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The order.
+    pub order: Order,
+    /// SHA-256 of the order's bytes.
+    pub digest: [u8; 32],
+    /// When it was taken.
+    pub began_at: Timestamp,
+    /// The newest report; `None` until there is one.
+    pub report: Option<ActionReport>,
+    /// Whether the controller stored its end.
+    pub is_acked: bool,
+}
+
+impl Entry {
+    /// Whether the host has nothing more to do about it.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| {
+            !matches!(report.state, ActionState::Accepted | ActionState::Running)
+        })
+    }
+}
+
+/// Everything that was begun and is remembered.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    entries: BTreeMap<ActionId, Entry>,
+    floor: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// Takes over what one line of the journal says. Lines about actions that are unknown change nothing.
+    pub fn apply(&mut self, record: JournalRecord) {
+        match record {
+            JournalRecord::Began { order, at_ms } => {
+                let entry = Entry {
+                    digest: digest(&order.to_bytes()),
+                    began_at: at_ms,
+                    report: None,
+                    is_acked: false,
+                    order,
+                };
+                self.entries.entry(entry.order.id).or_insert(entry);
+            }
+            JournalRecord::Reported { report } => {
+                if let Some(entry) = self.entries.get_mut(&report.id) {
+                    entry.report = Some(report);
+                }
+            }
+            JournalRecord::Acked { id } => {
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.is_acked = true;
+                }
+            }
+            JournalRecord::Floor { at_ms } => {
+                self.floor = Some(self.floor.map_or(at_ms, |floor| floor.max(at_ms)));
+            }
+        }
+    }
+
+    /// What is remembered about an action.
+    #[must_use]
+    pub fn get(&self, id: ActionId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// Orders that were made up to this time are refused.
+    #[must_use]
+    pub const fn floor(&self) -> Option<Timestamp> {
+        self.floor
+    }
+
+    /// Whether there is no room for another action.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= ENTRIES_MAX
+    }
+
+    /// What was begun and has not ended, in the order in which it was begun.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<&Entry> {
+        let mut unfinished: Vec<_> = self
+            .entries
+            .values()
+            .filter(|entry| !entry.has_ended())
+            .collect();
+        unfinished.sort_by_key(|entry| entry.began_at);
+        unfinished
+    }
+
+    /// The newest report of each action whose end the controller has not stored.
+    pub fn untold(&self) -> impl Iterator<Item = &ActionReport> {
+        self.entries
+            .values()
+            .filter(|entry| !entry.is_acked)
+            .filter_map(|entry| entry.report.as_ref())
+    }
+
+    /// Forgets what ended, was stored by the controller, and can no longer be replayed at `now`; whether anything was.
+    pub fn prune(&mut self, now: Timestamp) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| {
+            let over = entry.order.expires_at_ms.saturating_add(KEPT);
+            let is_over = entry.has_ended() && over <= now;
+            // A day is what the limits look back.
+            let counts = entry.began_at.saturating_add(Duration::from_secs(86_400)) > now;
+            !is_over || counts || !entry.is_acked
+        });
+        self.entries.len() != before
+    }
+
+    /// The journal's lines that make this ledger, for a journal that is written anew.
+    pub fn records(&self) -> impl Iterator<Item = JournalRecord> {
+        let floor = self.floor.map(|at_ms| JournalRecord::Floor { at_ms });
+        let entries = self.entries.values().flat_map(|entry| {
+            let began = JournalRecord::Began {
+                order: entry.order.clone(),
+                at_ms: entry.began_at,
+            };
+            let reported = entry
+                .report
+                .clone()
+                .map(|report| JournalRecord::Reported { report });
+            let acked = entry
+                .is_acked
+                .then_some(JournalRecord::Acked { id: entry.order.id });
+            [Some(began), reported, acked].into_iter().flatten()
+        });
+        floor.into_iter().chain(entries)
+    }
+
+    /// Actions of tier 1 and more that were begun in earnest since `since` and that `counts`.
+    pub(super) fn begun_since(
+        &self,
+        since: Timestamp,
+        counts: impl Fn(&Order) -> bool,
+    ) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(move |entry| {
+            !entry.order.dry_run
+                && entry.order.spec.tier() > Tier::ReadOnly
+                && entry.began_at >= since
+                && counts(&entry.order)
+        })
+    }
+
+    /// When an action of that kind was last begun on that subject.
+    pub(super) fn last_begun(&self, kind: ActionKind, subject: &str) -> Option<Timestamp> {
+        let is_alike = |order: &Order| {
+            order.spec.kind() == kind && order.spec.subject().eq_ignore_ascii_case(subject)
+        };
+        let ever = Timestamp::from_unix_ms(i64::MIN);
+        self.begun_since(ever, is_alike)
+            .map(|entry| entry.began_at)
+            .max()
+    }
+}
+
+/// SHA-256 of an order's bytes.
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+#[cfg(test)]
+mod tests;

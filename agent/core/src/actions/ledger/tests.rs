@@ -1,0 +1,124 @@
+use tidemark_model::action::spec::OnHang;
+use tidemark_model::{ActionSpec, HostId};
+
+use super::*;
+
+fn order(number: u128, spec: ActionSpec) -> Order {
+    Order {
+        id: ActionId::from_random(number),
+        host: HostId::of_identity_spki(b"host"),
+        spec,
+        dry_run: false,
+        issued_at_ms: Timestamp::from_unix_ms(0),
+        not_before_ms: Timestamp::from_unix_ms(0),
+        expires_at_ms: Timestamp::from_unix_ms(60_000),
+        requester: "ann".to_owned(),
+        reason: "leak".to_owned(),
+    }
+}
+
+fn restart(number: u128) -> Order {
+    let spec = ActionSpec::RestartService {
+        service: "appsvc".to_owned(),
+        stop_timeout_s: 120,
+        on_hang: OnHang::Fail,
+    };
+    order(number, spec)
+}
+
+fn began(order: Order, at: i64) -> JournalRecord {
+    JournalRecord::Began {
+        order,
+        at_ms: Timestamp::from_unix_ms(at),
+    }
+}
+
+fn reported(order: &Order, state: ActionState) -> JournalRecord {
+    let report = ActionReport::new(order.id, state, Timestamp::from_unix_ms(1), "");
+    JournalRecord::Reported { report }
+}
+
+#[test]
+fn what_was_begun_and_has_not_ended_is_found_again() {
+    let (one, two) = (restart(1), restart(2));
+    let mut ledger = Ledger::default();
+    ledger.apply(began(two.clone(), 20));
+    ledger.apply(began(one.clone(), 10));
+    ledger.apply(reported(&one, ActionState::Running));
+    let ids: Vec<_> = ledger
+        .unfinished()
+        .iter()
+        .map(|entry| entry.order.id)
+        .collect();
+    assert_eq!(ids, [one.id, two.id]);
+    ledger.apply(reported(&one, ActionState::Verifying));
+    assert_eq!(ledger.unfinished().len(), 1);
+    assert_eq!(ledger.untold().count(), 1);
+    ledger.apply(JournalRecord::Acked { id: one.id });
+    assert_eq!(ledger.untold().count(), 0);
+}
+
+#[test]
+fn a_journal_that_is_written_anew_says_the_same() {
+    let mut ledger = Ledger::default();
+    let (one, two) = (
+        restart(1),
+        order(2, ActionSpec::CollectEvidence { seconds: 5 }),
+    );
+    for record in [
+        began(one.clone(), 10),
+        reported(&one, ActionState::Failed),
+        JournalRecord::Acked { id: one.id },
+        began(two, 20),
+        JournalRecord::Floor {
+            at_ms: Timestamp::from_unix_ms(5),
+        },
+    ] {
+        let line = serde_json::to_string(&record).unwrap();
+        ledger.apply(serde_json::from_str(&line).unwrap());
+    }
+    let mut again = Ledger::default();
+    for record in ledger.records() {
+        again.apply(record);
+    }
+    let lines = |ledger: &Ledger| ledger.records().collect::<Vec<_>>();
+    assert_eq!(lines(&again), lines(&ledger));
+    assert_eq!(again.floor(), Some(Timestamp::from_unix_ms(5)));
+}
+
+#[test]
+fn an_action_is_forgotten_only_when_it_can_no_longer_come_back() {
+    let mut ledger = Ledger::default();
+    let one = restart(1);
+    ledger.apply(began(one.clone(), 0));
+    ledger.apply(reported(&one, ActionState::Verifying));
+    let much_later = Timestamp::from_unix_ms(60_000).saturating_add(KEPT);
+    // Its end is not stored by the controller yet.
+    assert!(!ledger.prune(much_later));
+    ledger.apply(JournalRecord::Acked { id: one.id });
+    let order_valid = Timestamp::from_unix_ms(60_000 + 1);
+    assert!(!ledger.prune(order_valid));
+    assert!(ledger.prune(much_later));
+    assert!(ledger.get(one.id).is_none());
+}
+
+#[test]
+fn only_what_disturbs_counts_against_the_limits() {
+    let mut ledger = Ledger::default();
+    let mut dry = restart(1);
+    dry.dry_run = true;
+    ledger.apply(began(dry, 10));
+    ledger.apply(began(
+        order(2, ActionSpec::CollectEvidence { seconds: 5 }),
+        10,
+    ));
+    ledger.apply(began(restart(3), 10));
+    let since = |at| {
+        ledger
+            .begun_since(Timestamp::from_unix_ms(at), |_| true)
+            .count()
+    };
+    assert_eq!((since(10), since(11)), (1, 0));
+    let last = ledger.last_begun(ActionKind::RestartService, "APPSVC");
+    assert_eq!(last, Some(Timestamp::from_unix_ms(10)));
+}

@@ -1,0 +1,13 @@
+//! What can be done to a Linux host: services, processes, the kernel's port settings, a restart.
+
+pub mod event_log;
+pub mod hook;
+mod init_script;
+pub mod process;
+mod program;
+pub mod restart;
+pub mod service;
+pub mod settings;
+mod systemd;
+
+pub use crate::remedy_facts::{RemedyError, Teller};

@@ -1,0 +1,17 @@
+//! Actions on this host: orders in, judged by the host's own policy, journaled, carried out one at a time, reported until
+//! the controller has stored the report.
+//!
+//! The desk judges and remembers; the hands do. Neither knows the session, which reads an [`ActionFeed`].
+
+pub(crate) mod beforehand;
+mod confirm;
+mod desk;
+mod feed;
+mod hands;
+mod journal;
+pub(crate) mod lockdown;
+pub(crate) mod policy_file;
+
+pub use desk::{Desk, DeskError, DeskParts};
+pub use feed::ActionFeed;
+pub(crate) use feed::Message;

@@ -1,0 +1,66 @@
+//! What would become of an action that somebody is about to ask for, without asking for it.
+
+use std::path::Path;
+
+use tidemark_agent_core::actions::judge::{Circumstances, Obstacle, obstacles};
+use tidemark_model::action::HostPolicyView;
+use tidemark_model::{ActionSpec, HostId, Timestamp};
+
+use super::desk::{booted_at, minute_of_day};
+use super::journal::Journal;
+use super::lockdown::Lockdown;
+use super::policy_file::PolicyFile;
+
+/// How this host stands towards actions.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    /// Its policy.
+    pub(crate) policy: PolicyFile,
+    /// Whether every action is stopped.
+    pub(crate) lockdown: bool,
+    ledger: tidemark_agent_core::actions::Ledger,
+}
+
+impl Standing {
+    /// Looks at the policy, the lockdown and the journal in `folder`.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) fn look(policy: PolicyFile, folder: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            policy,
+            lockdown: Lockdown::at(folder.join("lockdown")).holds(),
+            ledger: Journal::look(&folder.join("actions.journal"))?,
+        })
+    }
+
+    /// What others are told.
+    pub(crate) fn view(&self) -> HostPolicyView {
+        self.policy.read().view(self.lockdown)
+    }
+
+    /// What stands in the way of this action at `now`, signatures apart.
+    pub(crate) fn obstacles(&self, spec: &ActionSpec, now: Timestamp) -> Vec<Obstacle> {
+        let read = self.policy.read();
+        let circumstances = Circumstances {
+            // An action that is not an order yet is for this host, whoever it is.
+            host: HostId::of_identity_spki(&[]),
+            policy: read.policy.as_ref().map_err(String::as_str),
+            ledger: &self.ledger,
+            lockdown: self.lockdown,
+            now,
+            minute: minute_of_day(now),
+            booted_at: booted_at(now),
+            waiting: self.ledger.unfinished().len(),
+        };
+        obstacles(spec, false, &circumstances)
+    }
+
+    /// How many signatures an order for this action needs here.
+    pub(crate) fn signatures_wanted(&self, spec: &ActionSpec) -> u8 {
+        match self.policy.read().policy {
+            Ok(policy) if !policy.keys.is_empty() => spec.tier().approvals_min().max(1),
+            Ok(_) | Err(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The desk: a thread that judges orders, writes the journal, hands work to the hands and tells the session.
+//!
+//! Order of everything: journal, then act; journal, then tell.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
+use tidemark_model::action::{Refusal, SignedOrder};
+use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
+use tidemark_platform::host;
+use tidemark_runtime::Clock;
+
+use super::confirm::Confirmations;
+use super::feed::{ActionFeed, Message, Outbox};
+use super::hands::{Hands, Work};
+use super::journal::{Found, Journal};
+use super::lockdown::Lockdown;
+use super::policy_file::PolicyFile;
+use crate::collect::CollectSettings;
+use crate::owned_thread::{Joined, OwnedThread};
+use crate::session::chain;
+
+/// Most messages that wait for the desk.
+const INPUTS_MAX: usize = 64;
+/// Most orders that wait for the hands: what was accepted at once, and what a crash left behind.
+const WORK_MAX: usize = 64;
+/// How often the policy file and the lockdown are looked at for people who ask the controller.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a stop waits for the action that runs to come to a safe point.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a desk works with.
+#[derive(Clone, Debug)]
+pub struct DeskParts {
+    /// Who this host is.
+    pub(crate) host: HostId,
+    /// Its policy.
+    pub(crate) policy: PolicyFile,
+    /// The agent's folder: journal, lockdown, evidence.
+    pub(crate) folder: PathBuf,
+    /// Folder of the hooks.
+    pub(crate) hooks: PathBuf,
+    /// What evidence is collected with.
+    pub(crate) collect: CollectSettings,
+    /// Wall-clock time.
+    pub(crate) clock: Clock,
+}
+
+/// The running desk.
+#[derive(Debug)]
+pub struct Desk {
+    desk: OwnedThread,
+    hands: OwnedThread,
+    inputs: SyncSender<Input>,
+    confirmations: Arc<Confirmations>,
+    feed: ActionFeed,
+}
+
+/// Why a desk cannot begin, or did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// Nothing can be remembered, so nothing may be done.
+    #[error("the journal of actions at {} cannot be opened", path.display())]
+    Journal {
+        /// Where.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("the system gives no thread for actions")]
+    Thread(#[source] io::Error),
+    /// A thread panicked.
+    #[error("a thread of the actions panicked: this is a bug")]
+    Panicked,
+}
+
+/// What the desk hears.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// From the session.
+    Session(Message),
+    /// From the hands: a report, to be durable before they go on; `false` when it cannot be.
+    Progress(Box<ActionReport>, SyncSender<bool>),
+    /// The agent stops.
+    Stop,
+}
+
+impl Desk {
+    /// Opens the journal and begins; what a crash left behind is taken up first.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn start(parts: DeskParts) -> Result<Self, DeskError> {
+        let path = parts.folder.join("actions.journal");
+        let now = parts.clock.now();
+        let (journal, ledger, found) =
+            Journal::open(&path, now).map_err(|source| DeskError::Journal { path, source })?;
+        tell_found(&found);
+        let (to_desk, inputs) = sync_channel(INPUTS_MAX);
+        let (to_hands, work) = sync_channel(WORK_MAX);
+        let confirmations = Arc::new(Confirmations::default());
+        let outbox = Arc::new(Outbox::default());
+        let hands = Hands::new(&parts, to_desk.clone(), Arc::clone(&confirmations));
+        let clerk = Clerk {
+            lockdown: Lockdown::at(parts.folder.join("lockdown")),
+            parts,
+            journal,
+            ledger,
+            to_hands,
+            confirmations: Arc::clone(&confirmations),
+            outbox: Arc::clone(&outbox),
+            told_policy: None,
+        };
+        let hands = OwnedThread::start("hands", move || hands.run(&work));
+        let desk = OwnedThread::start("desk", move || clerk.run(&inputs));
+        Ok(Self {
+            desk: desk.map_err(DeskError::Thread)?,
+            hands: hands.map_err(DeskError::Thread)?,
+            feed: ActionFeed::new(to_desk.clone(), outbox),
+            inputs: to_desk,
+            confirmations,
+        })
+    }
+
+    /// The session's end of it.
+    #[must_use]
+    pub fn feed(&self) -> ActionFeed {
+        self.feed.clone()
+    }
+
+    /// Completes when it has ended, which it does only when it panicked.
+    pub async fn ended(&self) {
+        tokio::select! {
+            () = self.desk.ended() => {}
+            () = self.hands.ended() => {}
+        }
+    }
+
+    /// Ends it: the action that runs comes to a safe point, or is taken up at the next start.
+    ///
+    /// # Errors
+    /// [`DeskError::Panicked`].
+    pub async fn stop(self) -> Result<(), DeskError> {
+        self.confirmations.stop();
+        // A desk that is full ends by the hands' end of the channel, or is left behind.
+        drop(self.inputs.try_send(Input::Stop));
+        let ends = [
+            self.hands.join_within(STOP_TIMEOUT).await,
+            self.desk.join_within(STOP_TIMEOUT).await,
+        ];
+        if ends.contains(&Joined::Panicked) {
+            return Err(DeskError::Panicked);
+        }
+        Ok(())
+    }
+}
+
+fn tell_found(found: &Found) {
+    match found {
+        Found::Whole | Found::Missing => {}
+        Found::Damaged(aside) => tracing::error!(
+            aside = %aside.display(),
+            "the journal of actions was damaged; orders that were made before this moment are refused"
+        ),
+    }
+}
+
+/// The desk's thread.
+struct Clerk {
+    parts: DeskParts,
+    lockdown: Lockdown,
+    journal: Journal,
+    ledger: Ledger,
+    to_hands: SyncSender<Work>,
+    confirmations: Arc<Confirmations>,
+    outbox: Arc<Outbox>,
+    /// Digest and lockdown of the policy that was told last.
+    told_policy: Option<(String, bool, bool)>,
+}
+
+impl Clerk {
+    fn run(mut self, inputs: &Receiver<Input>) {
+        self.take_up();
+        loop {
+            match inputs.recv_timeout(LOOK_INTERVAL) {
+                Ok(Input::Session(message)) => self.hear(message),
+                Ok(Input::Progress(report, durable)) => {
+                    let is_durable = self.report(*report);
+                    // Hands that are gone wait for no answer.
+                    durable.send(is_durable).ok();
+                }
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => self.look(),
+            }
+        }
+    }
+
+    /// What a crash or a restart left behind.
+    fn take_up(&mut self) {
+        let left: Vec<Work> = self
+            .ledger
+            .unfinished()
+            .into_iter()
+            .map(|entry| Work {
+                order: entry.order.clone(),
+                last: entry.report.clone(),
+            })
+            .collect();
+        for work in left {
+            tracing::warn!(action = %work.order.id, "an action was not finished when the agent stopped");
+            let id = work.order.id;
+            if self.to_hands.try_send(work).is_err() {
+                let text = "the agent stopped while it waited; nothing was done";
+                self.report(ActionReport::refused(id, Refusal::Busy, self.now(), text));
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Opened => self.tell_all(),
+            Message::Order(signed) => self.order(&signed),
+            Message::Acked(id, state) => self.acked(id, state),
+            Message::Confirmed(id) => self.confirmations.confirm(id),
+            Message::Stop => self.stop_all(),
+            Message::GoOn { unlock, signatures } => self.go_on(&unlock, &signatures),
+        }
+    }
+
+    fn order(&mut self, signed: &SignedOrder) {
+        let read = self.parts.policy.read();
+        let now = self.now();
+        let circumstances = Circumstances {
+            host: self.parts.host,
+            policy: read.policy.as_ref().map_err(String::as_str),
+            ledger: &self.ledger,
+            lockdown: self.lockdown.holds(),
+            now,
+            minute: minute_of_day(now),
+            booted_at: booted_at(now),
+            waiting: self.ledger.unfinished().len(),
+        };
+        match judge::judge(signed, &circumstances) {
+            Judgement::Take(order) => self.take(*order, now),
+            Judgement::Known(report) => self.outbox.tell(*report),
+            Judgement::Refuse(report) => {
+                tracing::warn!(
+                    action = %report.id,
+                    refusal = report.refusal.map_or("", Refusal::as_str),
+                    reason = %report.text,
+                    "order refused"
+                );
+                self.outbox.tell(*report);
+            }
+        }
+    }
+
+    /// The intent is durable before the hands hear of it.
+    fn take(&mut self, order: Order, now: Timestamp) {
+        let id = order.id;
+        let record = JournalRecord::Began {
+            order: order.clone(),
+            at_ms: now,
+        };
+        if let Err(error) = self.write(record) {
+            let text = format!(
+                "the host cannot remember it, so it does not do it: {}",
+                chain(&error)
+            );
+            tracing::error!(action = %id, %text, "order refused");
+            let report = ActionReport::refused(id, Refusal::Unsafe, now, &text);
+            self.outbox.tell(report);
+            return;
+        }
+        tracing::info!(
+            action = %id,
+            what = %order.spec.summary(),
+            requester = %order.requester,
+            dry_run = order.dry_run,
+            "order accepted"
+        );
+        let accepted = ActionReport::new(id, ActionState::Accepted, now, "accepted");
+        self.report(accepted);
+        let work = Work { order, last: None };
+        if self.to_hands.try_send(work).is_err() {
+            let text = "as many actions wait as may; nothing was done";
+            self.report(ActionReport::refused(id, Refusal::Busy, now, text));
+        }
+    }
+
+    /// Makes a report durable and tells it; whether it is durable.
+    fn report(&mut self, report: ActionReport) -> bool {
+        let is_durable = match self.write(JournalRecord::Reported {
+            report: report.clone(),
+        }) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(action = %report.id, error = %chain(&error), "the journal of actions cannot be written");
+                false
+            }
+        };
+        self.outbox.tell(report);
+        is_durable
+    }
+
+    fn acked(&mut self, id: ActionId, state: ActionState) {
+        let is_end = self.ledger.get(id).is_some_and(|entry| {
+            let told = entry.report.as_ref().map(|report| report.state);
+            !entry.is_acked && entry.has_ended() && told == Some(state)
+        });
+        if !is_end {
+            return;
+        }
+        // Without it the report is told once more after the next connect.
+        if let Err(error) = self.write(JournalRecord::Acked { id }) {
+            tracing::warn!(action = %id, error = %chain(&error), "the journal of actions cannot be written");
+        }
+        if self.ledger.prune(self.now())
+            && let Err(error) = self.journal.compact(&self.ledger)
+        {
+            tracing::warn!(error = %chain(&error), "the journal of actions cannot be shortened");
+        }
+    }
+
+    fn write(&mut self, record: JournalRecord) -> io::Result<()> {
+        self.journal.append(&record)?;
+        self.ledger.apply(record);
+        Ok(())
+    }
+
+    fn tell_all(&mut self) {
+        self.told_policy = None;
+        self.look();
+        for report in self.ledger.untold() {
+            self.outbox.tell(report.clone());
+        }
+    }
+
+    /// Tells the policy when it changed.
+    fn look(&mut self) {
+        let read = self.parts.policy.read();
+        let lockdown = self.lockdown.holds();
+        let state = (read.digest.clone(), lockdown, read.policy.is_ok());
+        if self.told_policy.as_ref() != Some(&state) {
+            self.told_policy = Some(state);
+            self.outbox.tell_policy(read.view(lockdown));
+        }
+    }
+
+    fn stop_all(&mut self) {
+        match self.lockdown.impose(self.now(), "told by the controller") {
+            Ok(()) => tracing::warn!("lockdown: every action is stopped"),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the lockdown cannot be kept through a restart")
+            }
+        }
+        self.look();
+    }
+
+    fn go_on(&mut self, unlock: &[u8], signatures: &[tidemark_model::signing::Signature]) {
+        let lifted = self.parts.policy.read().policy.and_then(|policy| {
+            let (host, now) = (self.parts.host, self.now());
+            self.lockdown
+                .lift_from_afar(&policy, host, now, (unlock, signatures))
+        });
+        match lifted {
+            Ok(()) => tracing::warn!("lockdown ended: actions go on"),
+            Err(why) => tracing::warn!(%why, "the lockdown holds on"),
+        }
+        self.look();
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+}
+
+/// The minute of this host's local day.
+pub(super) fn minute_of_day(now: Timestamp) -> u16 {
+    let zoned = jiff::Timestamp::from_millisecond(now.unix_ms())
+        .map(|at| at.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or(0, |at| {
+        let minute = i32::from(at.hour()) * 60 + i32::from(at.minute());
+        u16::try_from(minute).unwrap_or(0)
+    })
+}
+
+/// When the host started; this moment when it does not say, so that it is not restarted in a loop.
+pub(super) fn booted_at(now: Timestamp) -> Timestamp {
+    host::boot_time().map_or(now, |since| Timestamp::EPOCH.saturating_add(since))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! What passes between the session and the desk: bounded both ways, and never waited for by the session.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidemark_model::action::{HostPolicyView, SignedOrder};
+use tidemark_model::signing::Signature;
+use tidemark_model::{ActionId, ActionReport, ActionState};
+use tokio::sync::Notify;
+
+use super::desk::Input;
+
+/// Most reports that wait for a session; the desk tells those that are not stored again with the next one.
+const WAITING_MAX: usize = 1_024;
+
+/// A message of the controller about actions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// A session with a controller that sends actions began.
+    Opened,
+    /// An order.
+    Order(SignedOrder),
+    /// A report is stored.
+    Acked(ActionId, ActionState),
+    /// The controller heard of the action after it took effect.
+    Confirmed(ActionId),
+    /// Every action is to stop.
+    Stop,
+    /// Actions may go on, if this is signed.
+    GoOn {
+        /// What was signed.
+        unlock: Vec<u8>,
+        /// By whom.
+        signatures: Vec<Signature>,
+    },
+}
+
+/// What is to be told to the controller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// The host's policy, when it is new.
+    pub(crate) policy: Option<HostPolicyView>,
+    /// The newest report of each action.
+    pub(crate) reports: BTreeMap<ActionId, ActionReport>,
+}
+
+/// The desk's outbox.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: Mutex<Outgoing>,
+    changed: Notify,
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, Outgoing> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, report: ActionReport) {
+        let mut waiting = self.lock();
+        if waiting.reports.len() < WAITING_MAX || waiting.reports.contains_key(&report.id) {
+            waiting.reports.insert(report.id, report);
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn tell_policy(&self, policy: HostPolicyView) {
+        self.lock().policy = Some(policy);
+        self.changed.notify_one();
+    }
+}
+
+/// The session's end of the desk.
+#[derive(Clone, Debug)]
+pub struct ActionFeed(Option<Ends>);
+
+#[derive(Clone, Debug)]
+struct Ends {
+    to_desk: SyncSender<Input>,
+    outbox: Arc<Outbox>,
+}
+
+impl ActionFeed {
+    /// The feed of a host that takes no actions.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) const fn new(to_desk: SyncSender<Input>, outbox: Arc<Outbox>) -> Self {
+        Self(Some(Ends { to_desk, outbox }))
+    }
+
+    /// Whether this host takes actions.
+    pub(crate) const fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Hands a message over; `false` when the desk has no room for it, or is gone.
+    pub(crate) fn hand(&self, message: Message) -> bool {
+        let Some(ends) = &self.0 else {
+            return false;
+        };
+        match ends.to_desk.try_send(Input::Session(message)) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// Takes what is to be told.
+    pub(crate) fn take(&self) -> Outgoing {
+        let waiting = self
+            .0
+            .as_ref()
+            .map(|ends| std::mem::take(&mut *ends.outbox.lock()));
+        waiting.unwrap_or_default()
+    }
+
+    /// Completes when there is something to tell. Cancelling it loses nothing.
+    pub(crate) async fn changed(&self) {
+        match &self.0 {
+            Some(ends) => ends.outbox.changed.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The hands: a thread that carries orders out, one at a time. Nothing takes effect before the desk has it in its journal.
+
+mod deed;
+mod end_process;
+mod evidence;
+mod port_range;
+mod reboot;
+mod run_hook;
+mod service;
+mod tcp_parameter;
+mod write_event;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use tidemark_model::action::Refusal;
+use tidemark_model::{ActionReport, ActionSpec, ActionState, Order};
+use tidemark_platform::host;
+use tidemark_runtime::Clock;
+
+use super::confirm::Confirmations;
+use super::desk::{DeskParts, Input};
+use super::lockdown::Lockdown;
+use crate::collect::CollectSettings;
+use deed::{Deed, Halt};
+
+/// An order that the desk took.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The order.
+    pub(super) order: Order,
+    /// Where it stood when the agent stopped; `None` for one that just came.
+    pub(super) last: Option<ActionReport>,
+}
+
+/// What the hands work with.
+pub(super) struct Hands {
+    to_desk: SyncSender<Input>,
+    confirmations: Arc<Confirmations>,
+    lockdown: Lockdown,
+    folder: PathBuf,
+    hooks: PathBuf,
+    clock: Clock,
+    collect: CollectSettings,
+}
+
+impl Hands {
+    pub(super) fn new(
+        parts: &DeskParts,
+        to_desk: SyncSender<Input>,
+        confirmations: Arc<Confirmations>,
+    ) -> Self {
+        Self {
+            to_desk,
+            confirmations,
+            lockdown: Lockdown::at(parts.folder.join("lockdown")),
+            folder: parts.folder.clone(),
+            hooks: parts.hooks.clone(),
+            clock: parts.clock.clone(),
+            collect: parts.collect.clone(),
+        }
+    }
+
+    /// Carries out what comes, until the desk is gone.
+    pub(super) fn run(self, work: &Receiver<Work>) {
+        while let Ok(work) = work.recv() {
+            if self.confirmations.is_stopped() {
+                // It is in the journal, and taken up at the next start.
+                return;
+            }
+            self.carry_out(work);
+        }
+    }
+
+    fn carry_out(&self, work: Work) {
+        let Work { order, last } = work;
+        let had_begun = last
+            .as_ref()
+            .is_some_and(|report| report.state == ActionState::Running);
+        let mut deed = Deed::new(self, &order, last);
+        let outcome = if had_begun {
+            self.take_up(&mut deed)
+        } else {
+            self.begin(&mut deed)
+        };
+        deed.end(outcome.err());
+    }
+
+    fn begin(&self, deed: &mut Deed<'_>) -> Result<(), Halt> {
+        if self.lockdown.holds() {
+            return Err(Halt::Refused(
+                Refusal::Lockdown,
+                "every action is stopped on this host; nothing was done".to_owned(),
+            ));
+        }
+        if deed.order.expires_at_ms <= self.clock.now() {
+            return Err(Halt::Refused(
+                Refusal::Expired,
+                "it was not begun before its order expired; nothing was done".to_owned(),
+            ));
+        }
+        match &deed.order.spec {
+            ActionSpec::CollectEvidence { seconds } => evidence::collect(deed, *seconds),
+            ActionSpec::WriteEvent { .. } => write_event::write(deed),
+            ActionSpec::RestartService { .. } => service::restart(deed),
+            ActionSpec::EndProcess { .. } => end_process::end(deed),
+            ActionSpec::SetDynamicPortRange { .. } => port_range::set(deed),
+            ActionSpec::SetTcpParameter { parameter, value } => {
+                tcp_parameter::set(deed, *parameter, *value)
+            }
+            ActionSpec::Reboot { .. } => reboot::begin(deed),
+            ActionSpec::RunHook { .. } => run_hook::run(deed, &self.hooks),
+            ActionSpec::RecycleAppPool { .. }
+            | ActionSpec::SetTcpGlobal { .. }
+            | ActionSpec::SetNicOffload { .. }
+            | ActionSpec::SetInterruptModeration { .. }
+            | ActionSpec::SetDotnetConnectionLimit { .. }
+            | ActionSpec::ResetTcpStack { .. } => Err(Halt::Refused(
+                Refusal::Unsupported,
+                format!(
+                    "this host's agent ({}) has no {}",
+                    env!("CARGO_PKG_VERSION"),
+                    deed.order.spec.kind().as_str()
+                ),
+            )),
+        }
+    }
+
+    /// What had begun when the agent stopped is never done again: it is brought to its end, or told as it is.
+    fn take_up(&self, deed: &mut Deed<'_>) -> Result<(), Halt> {
+        match &deed.order.spec {
+            ActionSpec::SetDynamicPortRange { .. } => port_range::take_up(deed),
+            ActionSpec::Reboot { .. } => reboot::take_up(deed),
+            ActionSpec::CollectEvidence { .. }
+            | ActionSpec::WriteEvent { .. }
+            | ActionSpec::RestartService { .. }
+            | ActionSpec::RecycleAppPool { .. }
+            | ActionSpec::EndProcess { .. }
+            | ActionSpec::SetTcpParameter { .. }
+            | ActionSpec::SetTcpGlobal { .. }
+            | ActionSpec::SetNicOffload { .. }
+            | ActionSpec::SetInterruptModeration { .. }
+            | ActionSpec::SetDotnetConnectionLimit { .. }
+            | ActionSpec::ResetTcpStack { .. }
+            | ActionSpec::RunHook { .. } => Err(Halt::Failed(
+                "the agent stopped in the middle of it; the last step may have been done or not, and it is not \
+                 repeated: look at the host"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// Identity of the host's boot; empty when it does not tell.
+fn boot_id() -> String {
+    host::boot_id().unwrap_or_default()
+}

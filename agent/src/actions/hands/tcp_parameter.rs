@@ -1,0 +1,39 @@
+//! `set_tcp_parameter`: one value, kept for the next starts, read back.
+
+use tidemark_model::action::spec::TcpParameter;
+use tidemark_model::action::{Step, StepState};
+use tidemark_platform::remedy::settings;
+
+use super::deed::{Deed, Halt};
+
+pub(super) fn set(
+    deed: &mut Deed<'_>,
+    parameter: TcpParameter,
+    value: Option<u32>,
+) -> Result<(), Halt> {
+    let shown = |value: Option<u32>| value.map(|value| value.to_string());
+    let before = settings::parameter(parameter)?;
+    deed.plan_change(parameter.as_str(), shown(before), shown(value));
+    if settings::needs_reboot(parameter) {
+        deed.needs_reboot();
+    }
+    if deed.is_dry_run() {
+        return Ok(());
+    }
+    deed.begin()?;
+    settings::set_parameter(parameter, value)?;
+    let after = settings::parameter(parameter)?;
+    if value.is_some() && after != value {
+        let shown = shown(after).unwrap_or_else(|| "nothing".to_owned());
+        return Err(Halt::Failed(format!(
+            "{} was set, and reads {shown}",
+            parameter.as_str()
+        )));
+    }
+    deed.note(Step {
+        what: format!("set {}", parameter.as_str()),
+        state: StepState::Done,
+        text: String::new(),
+    });
+    Ok(())
+}

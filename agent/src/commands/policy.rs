@@ -1,0 +1,229 @@
+//! `tidemark-agent policy` and `lockdown`: what this host lets be done to it, for its administrators.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tidemark_agent_core::actions::judge::Obstacle;
+use tidemark_model::ActionSpec;
+use tidemark_runtime::{Clock, Outcome};
+
+use super::{OutputArgs, SettingsArgs, print};
+use crate::actions::beforehand::Standing;
+use crate::actions::lockdown::Lockdown;
+use crate::actions::policy_file::PolicyFile;
+use crate::config::AgentConfig;
+use crate::link::failure::shown;
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct PolicyArgs {
+    #[command(subcommand)]
+    verb: PolicyVerb,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum PolicyVerb {
+    /// Show what the policy lets be done, or why it cannot be used.
+    Show {
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Say whether an action would be taken at this moment, and if not, why. Nothing is done.
+    ///
+    /// Exit code: 0 it would be taken, 1 it would be refused.
+    Check {
+        /// Kind of action, as in restart_service.
+        action: String,
+        /// Its parameters, as in service=appsvc.
+        #[arg(value_name = "NAME=VALUE")]
+        parameters: Vec<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct LockdownArgs {
+    #[command(subcommand)]
+    verb: LockdownVerb,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum LockdownVerb {
+    /// Stop every action on this host, through restarts, until `off`.
+    On {
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Let actions go on.
+    Off {
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Say whether actions are stopped.
+    Status {
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+}
+
+/// The answer of `policy check`.
+#[derive(Serialize)]
+struct Answer<'a> {
+    action: &'a ActionSpec,
+    summary: String,
+    tier: u8,
+    signatures_wanted: u8,
+    obstacles: Vec<ObstacleLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct ObstacleLine<'a> {
+    refusal: &'static str,
+    text: &'a str,
+}
+
+pub(super) fn policy(args: &PolicyArgs) -> anyhow::Result<Outcome> {
+    match &args.verb {
+        PolicyVerb::Show { output, settings } => show(*output, &settings.load()?),
+        PolicyVerb::Check {
+            action,
+            parameters,
+            output,
+            settings,
+        } => {
+            let spec = ActionSpec::from_words(action, parameters)?;
+            check(&spec, *output, &settings.load()?)
+        }
+    }
+}
+
+pub(super) fn lockdown(args: &LockdownArgs) -> anyhow::Result<Outcome> {
+    let switch = |settings: &SettingsArgs| -> anyhow::Result<Lockdown> {
+        Ok(Lockdown::at(settings.load()?.data_dir.join("lockdown")))
+    };
+    match &args.verb {
+        LockdownVerb::On { settings } => {
+            switch(settings)?.impose_here()?;
+            print("Every action on this host is stopped until `tidemark-agent lockdown off`.\n")
+        }
+        LockdownVerb::Off { settings } => {
+            switch(settings)?.lift()?;
+            print("Actions that the policy allows go on.\n")
+        }
+        LockdownVerb::Status { settings } if switch(settings)?.holds() => {
+            print("Every action on this host is stopped.\n")
+        }
+        LockdownVerb::Status { .. } => print("No lockdown: the policy decides.\n"),
+    }
+}
+
+fn standing(config: &AgentConfig) -> anyhow::Result<Standing> {
+    let policy = PolicyFile {
+        path: config.policy_file.clone(),
+        profile: config.profile,
+    };
+    Ok(Standing::look(policy, &config.data_dir)?)
+}
+
+fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
+    let standing = standing(config)?;
+    let view = standing.view();
+    if output.is_json() {
+        return print(&format!("{}\n", serde_json::to_string_pretty(&view)?));
+    }
+    let path = shown(&standing.policy.path.display().to_string());
+    let mut text = match (&view.unusable, view.digest.is_empty()) {
+        (Some(why), _) => format!(
+            "{path} cannot be used, so that everything is refused:\n  {}\n",
+            why.split("; ").map(shown).collect::<Vec<_>>().join("\n  ")
+        ),
+        (None, true) => format!("{path} is not there; the profile of the configuration holds.\n"),
+        (None, false) => format!("{path} holds.\n"),
+    };
+    if let Some(profile) = view.profile {
+        let allowed: Vec<_> = view.allowed.iter().map(|kind| kind.as_str()).collect();
+        let keys = match view.keys.len() {
+            0 => "none: orders need no signature".to_owned(),
+            count => format!("{count}: only what they signed is done"),
+        };
+        text.push_str(&format!(
+            "profile    {}\nallowed    {}\nkeys       {keys}\n",
+            profile.as_str(),
+            allowed.join(", ")
+        ));
+    }
+    if view.lockdown {
+        text.push_str(
+            "lockdown   every action is stopped (`tidemark-agent lockdown off` ends it)\n",
+        );
+    }
+    let outcome = print(&text)?;
+    Ok(if view.unusable.is_some() {
+        Outcome::Crashed
+    } else {
+        outcome
+    })
+}
+
+fn check(spec: &ActionSpec, output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
+    let standing = standing(config)?;
+    let problems = spec.problems();
+    let mut found: Vec<Obstacle> = problems
+        .iter()
+        .map(|problem| Obstacle {
+            refusal: tidemark_model::action::Refusal::Malformed,
+            text: problem.to_string(),
+        })
+        .collect();
+    found.extend(standing.obstacles(spec, Clock::System.now()));
+    let answer = Answer {
+        action: spec,
+        summary: spec.summary(),
+        tier: spec.tier().number(),
+        signatures_wanted: standing.signatures_wanted(spec),
+        obstacles: found
+            .iter()
+            .map(|one| ObstacleLine {
+                refusal: one.refusal.as_str(),
+                text: &one.text,
+            })
+            .collect(),
+    };
+    if output.is_json() {
+        print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?;
+    } else {
+        print(&answer_text(&answer))?;
+    }
+    Ok(if found.is_empty() {
+        Outcome::Clean
+    } else {
+        Outcome::Crashed
+    })
+}
+
+fn answer_text(answer: &Answer<'_>) -> String {
+    let what = shown(&answer.summary);
+    let mut text = if answer.obstacles.is_empty() {
+        format!("Allowed: {what} (tier {}).\n", answer.tier)
+    } else {
+        format!("Refused: {what} (tier {}).\n", answer.tier)
+    };
+    for obstacle in &answer.obstacles {
+        text.push_str(&format!(
+            "  {}: {}\n",
+            obstacle.refusal,
+            shown(obstacle.text)
+        ));
+    }
+    match answer.signatures_wanted {
+        0 => {}
+        1 => text.push_str("An order needs the signature of a key that the policy lists.\n"),
+        count => text.push_str(&format!(
+            "An order needs the signatures of {count} different keys that the policy lists.\n"
+        )),
+    }
+    text
+}
