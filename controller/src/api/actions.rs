@@ -265,25 +265,29 @@ pub async fn sign(
     let id = id_of(&action)?;
     let request: SignatureRequest = serde_json::from_slice(&body)
         .map_err(|error| ActionError::Limits(vec![format!("the body is no signature: {error}")]))?;
-    let mut problems = Vec::new();
-    let key: Option<KeyId> = match request.key_id.parse() {
-        Ok(key) => Some(key),
-        Err(error) => {
-            problems.push(format!("key_id: {error}"));
-            None
-        }
-    };
-    // With any key, so that both fields are told at once.
-    let any = key.unwrap_or(KeyId::from_bytes([0; 8]));
-    let signature = Signature::from_base64(any, &request.signature);
-    if let Err(error) = &signature {
-        problems.push(format!("signature: {error}"));
-    }
-    let (true, Ok(signature)) = (problems.is_empty(), signature) else {
-        return Err(ActionError::Limits(problems).into());
-    };
+    let signature = signature_of(&request.key_id, &request.signature)?;
     decide::sign(&app, id, signature, asking.name()).await?;
     Ok(Json(find(&app, id).await?))
+}
+
+/// A signature from its two texts; both are told at once when both are wrong.
+///
+/// # Errors
+/// When one of them is none.
+pub(super) fn signature_of(key_id: &str, signature: &str) -> Result<Signature, ActionError> {
+    let mut problems = Vec::new();
+    let key = key_id.parse::<KeyId>();
+    if let Err(error) = &key {
+        problems.push(format!("key_id: {error}"));
+    }
+    let any = key.unwrap_or(KeyId::from_bytes([0; 8]));
+    let read = Signature::from_base64(any, signature);
+    if let Err(error) = &read {
+        problems.push(format!("signature: {error}"));
+    }
+    read.ok()
+        .filter(|_| problems.is_empty())
+        .ok_or(ActionError::Limits(problems))
 }
 
 /// What of a request a word needs.

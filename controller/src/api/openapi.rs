@@ -54,6 +54,7 @@ use super::{
         remediation::lockdown,
         remediation::lock,
         remediation::lift,
+        remediation::unlock,
         live::stream,
         tokens::create,
         tokens::list,

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use tidemark_model::Timestamp;
 use tidemark_model::view::{
     HostPolicyAnswer, LockdownRequest, LockdownTurnView, LockdownView, Page, Problem, RecoveryView,
+    UnlockRequest,
 };
 use tidemark_store::LockdownTurn;
 
+use super::actions::signature_of;
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
@@ -130,6 +132,39 @@ pub async fn lift(
     request: Request,
 ) -> Answer<Json<LockdownView>> {
     turn(&app, &asking, Turn::GoOn, request).await
+}
+
+/// Brings the signed end of one host's lockdown to it. Whether it holds, the host decides.
+#[utoipa::path(
+    post,
+    path = "/api/v1/hosts/{host}/unlock",
+    tag = "actions",
+    params(("host" = String, Path, description = "Id or name.")),
+    request_body = UnlockRequest,
+    responses(
+        (status = 204, description = "It is on its way."),
+        (status = 400, description = "It is no signature.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such host.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Every action is stopped, or the host is not here.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn unlock(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(host): Path<String>,
+    (params, headers, body): Request,
+) -> Answer<StatusCode> {
+    params.only(&[])?;
+    check_json(&headers)?;
+    let id = fleet::find_host(&app, &host)?;
+    let request: UnlockRequest = serde_json::from_slice(&body).map_err(|error| {
+        ActionError::Limits(vec![format!("the body is no end of a lockdown: {error}")])
+    })?;
+    let signature = signature_of(&request.key_id, &request.signature)?;
+    let issued_at = Timestamp::from_unix_ms(request.issued_at_ms);
+    lockdown::unlock(&app, id, (issued_at, signature), asking.name())?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What of a request a turn needs.

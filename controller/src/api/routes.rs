@@ -108,7 +108,7 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 67] = [
+pub static ROUTES: [Route; 68] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -237,6 +237,9 @@ pub static ROUTES: [Route; 67] = [
     }),
     api(GET, "/api/v1/hosts/{host}/policy", Role::Viewer, || {
         routing::get(remediation::policy)
+    }),
+    api(POST, "/api/v1/hosts/{host}/unlock", Role::Operator, || {
+        routing::post(remediation::unlock)
     }),
     api(GET, "/api/v1/lockdown", Role::Viewer, || {
         routing::get(remediation::lockdown)

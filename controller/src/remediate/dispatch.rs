@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionId, ActionSpec, ActionState, LifeStep, SignedOrder};
+use tidemark_model::action::{
+    Action, ActionId, ActionSpec, ActionState, LifeStep, SignedOrder, StepState,
+};
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::action::order_to_wire;
@@ -100,6 +102,7 @@ impl ActionDispatcher {
         let last = super::lockdown::turns(app, 1).await?.into_iter().next();
         let is_stop = last.as_ref().is_some_and(|turn| turn.is_stop);
         app.remediation.note_locked(is_stop);
+        app.metrics.lockdown.set(u64::from(is_stop));
         let frame = |_: HostId| {
             Kind::Lockdown(Lockdown {
                 stop: is_stop,
@@ -151,6 +154,7 @@ impl ActionDispatcher {
             if let Ok(step) = step(app, &mut action, ActionState::Queued, (None, text)) {
                 tx.action_update(&mut action, &[step]).await?;
                 status.put_back = status.put_back.saturating_add(1);
+                app.metrics.actions_put_back.add(1);
             }
         }
         tx.commit().await
@@ -161,10 +165,13 @@ impl ActionDispatcher {
         let app = &self.app;
         let mut tx = app.store.read().await?;
         let done = tx
-            .actions_of_host(new.host, ActionState::Verifying, SENT_MAX)
+            .actions_of_host(new.host, ActionState::Running, SENT_MAX)
             .await?;
-        for action in done.iter().filter(|one| is_confirmed(one, new.opened_at)) {
-            if let Way::Free(_, permit) = app.remediation.lanes.way_to(new.host) {
+        for action in &done {
+            let trip = round_trip(action, new.opened_at);
+            if trip == RoundTrip::Made
+                && let Way::Free(_, permit) = app.remediation.lanes.way_to(new.host)
+            {
                 permit.send(confirmation(action.id()));
             }
         }
@@ -280,6 +287,7 @@ impl ActionDispatcher {
         }
         tx.commit().await?;
         status.sent = leaving.len() as u64;
+        app.metrics.actions_sent.add(status.sent);
         for (permit, frame) in leaving {
             permit.send(frame);
         }
@@ -391,18 +399,40 @@ pub(super) fn escalate(app: &App, action: &Action, text: &str) {
 async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
     let signatures = tx.action_signatures(action.id()).await?;
     Ok(Kind::Action(order_to_wire(&SignedOrder {
+        id: action.id(),
         bytes: action.bytes.clone(),
         signatures: signatures.iter().map(|one| one.signature).collect(),
     })))
 }
 
+/// What a setting that reverts by itself still needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoundTrip {
+    /// Nothing: it does not revert, or is not set.
+    None,
+    /// A connection that was made after it.
+    Wanted,
+    /// That connection is here: the setting may stay.
+    Made,
+}
+
 /// Whether a connection opened at `opened_at`, by the host's clock, shows that a setting cut nobody off.
-pub(super) fn is_confirmed(action: &Action, opened_at: Timestamp) -> bool {
-    let report = action.body.report.as_ref();
-    matches!(action.order.spec, ActionSpec::SetDynamicPortRange { .. })
-        && report.is_some_and(|report| {
-            report.state == ActionState::Verifying && report.at_ms < opened_at
-        })
+pub(super) fn round_trip(action: &Action, opened_at: Timestamp) -> RoundTrip {
+    let Some(report) = &action.body.report else {
+        return RoundTrip::None;
+    };
+    let is_set = report.state == ActionState::Running
+        && report
+            .steps
+            .iter()
+            .any(|step| step.state == StepState::Done);
+    match action.order.spec {
+        ActionSpec::SetDynamicPortRange { .. } if is_set && report.at_ms < opened_at => {
+            RoundTrip::Made
+        }
+        ActionSpec::SetDynamicPortRange { .. } if is_set => RoundTrip::Wanted,
+        _ => RoundTrip::None,
+    }
 }
 
 /// The frame that says so.

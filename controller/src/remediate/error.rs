@@ -48,6 +48,12 @@ pub enum ActionError {
     /// The host was shut out.
     #[error("that host is revoked or quarantined; it takes no orders")]
     HostOut,
+    /// Everything is stopped, so that no host may go on.
+    #[error("every action is stopped; lift the lockdown first")]
+    Locked,
+    /// The host is not connected, or takes no actions.
+    #[error("that host is not connected to this controller, or its agent takes no actions")]
+    NotHere,
     /// What the database says.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,9 +66,12 @@ impl ApiError for ActionError {
             Self::Limits(_) => ErrorCode::InvalidArgument,
             Self::OwnApproval | Self::OwnHost => ErrorCode::Forbidden,
             Self::ApprovedBefore | Self::SignedBefore | Self::RequestDiffers => ErrorCode::Conflict,
-            Self::Step(_) | Self::Sent | Self::NotSignable(_) | Self::HostOut => {
-                ErrorCode::Precondition
-            }
+            Self::Step(_)
+            | Self::Sent
+            | Self::NotSignable(_)
+            | Self::HostOut
+            | Self::Locked
+            | Self::NotHere => ErrorCode::Precondition,
             Self::TooMany(_) => ErrorCode::Exhausted,
             Self::Store(error) => error.code(),
         }

@@ -3,11 +3,16 @@
 
 use tidemark_model::action::order::REASON_CHARS_MAX;
 use tidemark_model::notice::NoticeKind;
+use tidemark_model::signing::Signature;
+use tidemark_model::{HostId, Timestamp};
+use tidemark_proto::convert::action::signatures_to_wire;
+use tidemark_proto::v1::{Lockdown, controller_frame::Kind};
 use tidemark_store::{LockdownTurn, StoreError};
 
 use super::ActionError;
+use super::lanes::Way;
 use crate::app::App;
-use crate::incidents::text::clean;
+use crate::incidents::text::{clean, host_name};
 
 /// Turns it in the name of `by`. Turning it to where it stands is a turn of its own: somebody said why again.
 ///
@@ -54,6 +59,44 @@ pub enum Turn {
     Stop,
     /// Actions may go on.
     GoOn,
+}
+
+/// Takes the signed end of one host's lockdown to it. The host decides whether it holds.
+///
+/// # Errors
+/// When everything is stopped, or the host is not here.
+pub fn unlock(
+    app: &App,
+    host: HostId,
+    (issued_at, signature): (Timestamp, Signature),
+    by: &str,
+) -> Result<(), ActionError> {
+    if app.remediation.is_locked() {
+        return Err(ActionError::Locked);
+    }
+    let Way::Free(_, permit) = app.remediation.lanes.way_to(host) else {
+        return Err(ActionError::NotHere);
+    };
+    let unlock = format!(
+        "{{\"host\":\"{host}\",\"issued_at_ms\":{}}}",
+        issued_at.unix_ms()
+    );
+    permit.send(Kind::Lockdown(Lockdown {
+        stop: false,
+        unlock: unlock.into_bytes(),
+        signatures: signatures_to_wire(&[signature]),
+    }));
+    app.note(
+        Some(host),
+        NoticeKind::LockdownTurned,
+        format!(
+            "{}: the end of its lockdown, signed by key {}, was brought by {}",
+            host_name(app, host),
+            signature.key,
+            clean(by)
+        ),
+    );
+    Ok(())
 }
 
 /// The last turns, the newest first.

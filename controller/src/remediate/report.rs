@@ -8,7 +8,7 @@ use tidemark_model::{ErrorCode, HostId, Timestamp};
 use tidemark_proto::v1::controller_frame::Kind;
 use tidemark_store::StoreError;
 
-use super::dispatch::{confirmation, is_confirmed};
+use super::dispatch::{RoundTrip, confirmation, round_trip};
 use super::{remark, step, tell};
 use crate::app::App;
 use crate::incidents::text::{clean, host_name};
@@ -47,7 +47,18 @@ impl ApiError for ReportError {
     }
 }
 
-/// Stores a report, with each step that it means. Answers a frame that the host is to get beside the acknowledgement.
+/// What follows a report that is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Its acknowledgement.
+    Ack,
+    /// The same, and this frame.
+    Send(Kind),
+    /// The same, and the end of the session: only a new connection shows that the host's change cut nobody off.
+    ComeBack,
+}
+
+/// Stores a report, with each step that it means. Answers what the host is to get.
 ///
 /// # Errors
 /// [`ReportError`]; nothing is stored then.
@@ -55,7 +66,7 @@ pub async fn take_report(
     app: &App,
     teller: Teller,
     report: &ActionReport,
-) -> Result<Option<Kind>, ReportError> {
+) -> Result<Next, ReportError> {
     let mut tries = 0;
     loop {
         match take_once(app, teller, report).await {
@@ -65,16 +76,12 @@ pub async fn take_report(
     }
 }
 
-async fn take_once(
-    app: &App,
-    teller: Teller,
-    report: &ActionReport,
-) -> Result<Option<Kind>, ReportError> {
+async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<Next, ReportError> {
     let mut tx = app.store.begin().await?;
     let Some(mut action) = tx.action_find(report.id).await? else {
         drop(tx);
         tell_unknown(app, teller.host, report);
-        return Ok(None);
+        return Ok(Next::Ack);
     };
     if action.order.host != teller.host {
         return Err(ReportError::Foreign);
@@ -91,8 +98,15 @@ async fn take_once(
             app.remediation.changed.notify_one();
         }
     }
-    let is_due = action.state == ActionState::Verifying && is_confirmed(&action, teller.opened_at);
-    Ok(is_due.then(|| confirmation(action.id())))
+    // Only what the host waits for at this moment: a late report of it asks for nothing.
+    if action.state != ActionState::Running {
+        return Ok(Next::Ack);
+    }
+    Ok(match round_trip(&action, teller.opened_at) {
+        RoundTrip::None => Next::Ack,
+        RoundTrip::Wanted => Next::ComeBack,
+        RoundTrip::Made => Next::Send(confirmation(action.id())),
+    })
 }
 
 /// Takes the report into the action; the records of what that changes, none when it is nothing new.
@@ -110,6 +124,18 @@ fn steps_of(
         steps.extend(step(app, action, ActionState::Sent, (None, text)));
     }
     let text = text_of(report);
+    // Further on, and still in the same state.
+    if action.state == report.state
+        && report.state == ActionState::Running
+        && action
+            .body
+            .report
+            .as_ref()
+            .is_some_and(|last| last.at_ms <= report.at_ms)
+    {
+        action.body.report = Some(report.clone());
+        return vec![remark(app, action, Some(&by), &text)];
+    }
     match step(app, action, report.state, (Some(&by), &text)) {
         Ok(taken) => steps.push(taken),
         Err(_) if is_passed(action.state, report.state) => return Vec::new(),

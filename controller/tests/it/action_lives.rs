@@ -15,11 +15,11 @@ use tidemark_controller::remediate::dispatch::ActionDispatcher;
 use tidemark_controller::remediate::effect::EffectMeter;
 use tidemark_controller::remediate::lanes::Taking;
 use tidemark_controller::remediate::propose::{Asked, propose};
-use tidemark_controller::remediate::report::{ReportError, Teller, take_policy, take_report};
+use tidemark_controller::remediate::report::{Next, ReportError, Teller, take_policy, take_report};
 use tidemark_controller::remediate::{ActionError, OwnHost, RemediationRules};
 use tidemark_model::action::{
     Action, ActionId, ActionKind, ActionReport, ActionState, HostPolicyView, Order, Profile,
-    Refusal,
+    Refusal, Step, StepState,
 };
 use tidemark_model::incident::IncidentRules;
 use tidemark_model::signing::{PrivateKey, Purpose};
@@ -138,7 +138,7 @@ impl Still {
         life.into_iter().map(|step| (step.to, step.text)).collect()
     }
 
-    async fn tell(&self, number: u8, report: &ActionReport) -> Result<Option<Kind>, ReportError> {
+    async fn tell(&self, number: u8, report: &ActionReport) -> Result<Next, ReportError> {
         let teller = Teller {
             host: host(number),
             skew_ms: 0,
@@ -339,7 +339,7 @@ async fn late_and_repeated_reports_change_nothing_and_a_foreign_one_is_refused()
     );
     // A controller that was restored from a backup does not know it; its host is to forget it all the same.
     let unknown = ActionReport::new(ActionId::from_bytes([9; 16]), S::Failed, START, "");
-    assert!(still.tell(1, &unknown).await.unwrap().is_none());
+    assert_eq!(still.tell(1, &unknown).await.unwrap(), Next::Ack);
 }
 
 #[tokio::test]
@@ -426,4 +426,38 @@ async fn the_controllers_own_host_is_never_disturbed() {
     assert!(still.propose(2, restart).await.is_ok());
     let look = json!({"action": "collect_evidence", "seconds": 5});
     assert!(still.propose(1, look).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_range_is_confirmed_over_a_connection_that_was_made_after_it() {
+    let mut still = Still::new().await;
+    let spec = json!({"action": "set_dynamic_port_range", "protocol": "tcp", "family": "ipv4",
+        "first": 20_000, "last": 60_000, "lasting": "until_reboot"});
+    let id = still.propose(1, spec).await.unwrap().id();
+    decide(&still.app, id, (Word::Approve, "bob"), "")
+        .await
+        .unwrap();
+    let (session, _lane) = still.connect(1, Taking::Actions);
+    still.dispatch().await;
+    still.tell_state(1, id, S::Accepted).await;
+    let begun = ActionReport::new(id, S::Running, still.clock.now(), "running");
+    assert_eq!(still.tell(1, &begun).await.unwrap(), Next::Ack);
+    let set = ActionReport {
+        steps: vec![Step {
+            what: "set the range".to_owned(),
+            state: StepState::Done,
+            text: String::new(),
+        }],
+        ..begun
+    };
+    assert_eq!(still.tell(1, &set).await.unwrap(), Next::ComeBack);
+    still.app.remediation.lanes.close(host(1), session);
+    still.clock.advance(Duration::from_secs(2));
+    let (_, lane) = still.connect(1, Taking::Actions);
+    still.dispatch().await;
+    let confirmed = lane.unwrap().try_recv().unwrap();
+    assert!(
+        matches!(&confirmed, Kind::ActionConfirm(confirm) if confirm.action_id == id.as_bytes()),
+        "{confirmed:?}"
+    );
 }

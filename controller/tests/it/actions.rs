@@ -360,21 +360,27 @@ async fn what_helped_is_verified_by_samples_and_proposed_first_next_time() {
         ..RemediationRules::default()
     };
     let fleet = MadeUp::start_remediating(rules).await;
-    let host = fleet.host_with("db-1", "Linux 6.18", BTreeMap::new()).await;
-    fleet.connect(host);
-    let mut lane = lane(&fleet, host);
+    let [one, other] = [
+        fleet.host_with("db-1", "Linux 6.18", BTreeMap::new()).await,
+        fleet.host_with("db-2", "Linux 6.18", BTreeMap::new()).await,
+    ];
+    fleet.connect(one);
+    let (mut lane_of_one, mut lane_of_other) = (lane(&fleet, one), lane(&fleet, other));
     let ann = Person::new(&fleet, "ann", Role::Operator).await;
     let bob = Person::new(&fleet, "bob", Role::Approver).await;
-    let useless = ann.propose(&restart("db-1", "innocent")).await;
+    let useless = ann.propose(&restart("db-2", "innocent")).await;
     bob.say(&useless, "approve").await;
-    run(&fleet, &mut lane, (CAPACITY, CAPACITY)).await;
+    run(&fleet, &mut lane_of_other, (CAPACITY, CAPACITY)).await;
     let ended = ann.until(&useless.id, ActionState::NotEffective).await;
     assert_eq!(ended.action.effect.unwrap().ports_freed, 0);
+    let now = fleet.started.app.clock.now();
+    let exhausted = sample(now.saturating_sub(Duration::from_secs(60)), CAPACITY, 0);
+    fleet.deliver(one, vec![exhausted]).await;
     Reconciler::new(Arc::clone(&fleet.started.app))
         .activate()
         .await
         .unwrap();
-    let incidents: Page<IncidentView> = ann.get("/api/v1/incidents").await;
+    let incidents: Page<IncidentView> = ann.get("/api/v1/incidents?host=db-1").await;
     let path = format!("/api/v1/incidents/{}", incidents.items[0].id);
     let incident: IncidentDetail = ann.get(&path).await;
     let widen = incident
@@ -391,7 +397,7 @@ async fn what_helped_is_verified_by_samples_and_proposed_first_next_time() {
     let body = json!({"host": "db-1", "reason": "exhausted", "incident": incidents.items[0].id, "spec": spec});
     let useful = ann.propose(&body).await;
     bob.say(&useful, "approve").await;
-    run(&fleet, &mut lane, (CAPACITY, 400)).await;
+    run(&fleet, &mut lane_of_one, (CAPACITY, 400)).await;
     let ended = ann.until(&useful.id, ActionState::Verified).await;
     let effect = ended.action.effect.unwrap();
     assert_eq!(effect.ports_freed, i64::from(CAPACITY - 400));

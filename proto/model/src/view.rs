@@ -16,7 +16,7 @@ use crate::{Finding, Sample};
 pub use actions::{
     ActionDetail, ActionRequest, ActionView, ActionWord, ApprovalView, HostPolicyAnswer,
     LifeStepView, LockdownRequest, LockdownTurnView, LockdownView, ProposalView, RecoveryView,
-    SignatureRequest, SignatureView,
+    SignatureRequest, SignatureView, UnlockRequest,
 };
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,

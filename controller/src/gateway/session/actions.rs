@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::Session;
 use crate::gateway::outcome::status_of;
-use crate::remediate::report::{ReportError, Teller, take_policy, take_report};
+use crate::remediate::report::{Next, ReportError, Teller, take_policy, take_report};
 
 /// Reports and policies that an agent may send a second over time, and at once: each may cost a transaction.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
@@ -103,15 +103,24 @@ impl Actions {
             opened_at: session.opened_at,
         };
         while let Some(report) = self.reports.front() {
-            let frame = match take_report(&session.app, teller, report).await {
-                Ok(frame) => frame,
+            let next = match take_report(&session.app, teller, report).await {
+                Ok(next) => next,
                 Err(error) if is_away(error.code()) => return Ok(()),
                 Err(error) => return Err(refused(session, &error)),
             };
             let ack = ack_to_wire(report).map(controller_frame::Kind::ActionAck);
             self.reports.pop_front();
-            for frame in ack.into_iter().chain(frame) {
-                session.send(frame).await?;
+            if let Some(ack) = ack {
+                session.send(ack).await?;
+            }
+            match next {
+                Next::Ack => {}
+                Next::Send(frame) => session.send(frame).await?,
+                Next::ComeBack => {
+                    return Err(Status::aborted(
+                        "come back over a new connection, so that the change can be confirmed",
+                    ));
+                }
             }
         }
         Ok(())

@@ -269,3 +269,17 @@ pub struct LockdownRequest {
     /// Why, 1 to 500 characters.
     pub reason: String,
 }
+
+/// The signed end of one host's lockdown. What is signed is `{"host":"...","issued_at_ms":...}`, in this order and without
+/// spaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UnlockRequest {
+    /// When it was signed; the host takes it for 10 minutes.
+    pub issued_at_ms: i64,
+    /// Id of the key, 16 hexadecimal digits.
+    pub key_id: String,
+    /// The 64 bytes of the signature, in base64.
+    pub signature: String,
+}
