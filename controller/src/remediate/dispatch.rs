@@ -1,6 +1,7 @@
 //! Takes approved actions to their hosts: looks once more, queues, sends, puts back what a session took with it, and ends
 //! what is past its deadline. Reads everything from the store each time, so a stop between any two steps loses nothing.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tidemark_store::{StoreError, Tx};
 use tokio::sync::mpsc::OwnedPermit;
 
 use super::gate::{self, Books, Gate};
-use super::lanes::{NewLane, Way};
+use super::lanes::{NewLane, Switch, Way};
 use super::{step, tell};
 use crate::app::App;
 use crate::gateway::outcome::chain;
@@ -25,8 +26,8 @@ use crate::incidents::text::host_name;
 const PERIOD: Duration = Duration::from_secs(2);
 /// Actions looked at in one activation, of each state.
 const LOOK_MAX: u32 = 200;
-/// Actions of one host that a session can have taken with it: it is given one at a time.
-const SENT_MAX: u32 = 16;
+/// Actions with their hosts that are looked at when sessions come and go; what is beyond them, its deadline puts back.
+const UNDER_WAY_MAX: u32 = 1_000;
 /// Actions that are ended in one activation.
 const DUE_MAX: u32 = 200;
 
@@ -50,8 +51,16 @@ pub struct ActionDispatcher {
     after: [i64; 2],
 }
 
-/// One that may be sent once the transaction that says so is durable.
-type Leaving = (OwnedPermit<Kind>, Kind);
+/// What follows for one action once the transaction that says so is durable.
+struct Moved {
+    action: Action,
+    /// Steps to tell of.
+    steps: Vec<LifeStep>,
+    /// The frame to send, and its place.
+    leaving: Option<(OwnedPermit<Kind>, Kind)>,
+    /// Why somebody must look.
+    escalation: Option<String>,
+}
 
 impl ActionDispatcher {
     /// One that has looked at nothing yet.
@@ -110,71 +119,90 @@ impl ActionDispatcher {
                 signatures: Vec::new(),
             })
         };
-        let lanes = &app.remediation.lanes;
-        status.told_lockdown = lanes.tell_lockdown(is_stop, last.is_some(), frame);
+        let switch = match last {
+            None => Switch::Untouched,
+            Some(_) if is_stop => Switch::Stop,
+            Some(_) => Switch::GoOn,
+        };
+        status.told_lockdown = app.remediation.lanes.tell_lockdown(switch, frame);
         Ok(is_stop)
     }
 
+    /// Looks after what sessions that ended took with them, and after hosts that came. Reads once for all of them: a fleet
+    /// that comes back together must not write together.
     async fn look_after_sessions(&self, status: &mut DispatchStatus) -> Result<(), StoreError> {
         let lanes = &self.app.remediation.lanes;
-        for (host, session) in lanes.take_ended() {
-            let is_its = |of: SessionId| of == session;
-            if let Err(error) = self.put_back(host, is_its, status).await {
-                lanes.still_ended((host, session));
-                return Err(error);
-            }
+        let (ended, new) = (lanes.take_ended(), lanes.new_lanes());
+        if ended.is_empty() && new.is_empty() {
+            return Ok(());
         }
-        for new in lanes.new_lanes() {
-            self.put_back(new.host, |of| of != new.session, status)
-                .await?;
-            self.confirm(new).await?;
-            lanes.greeted(new);
+        let looked_after = self.look_after(&ended, &new, status).await;
+        match &looked_after {
+            Ok(()) => new.iter().for_each(|new| lanes.greeted(*new)),
+            Err(_) => ended.iter().for_each(|ended| lanes.still_ended(*ended)),
         }
-        Ok(())
+        looked_after
     }
 
-    /// Puts actions back that were given to a session and that nobody said to have: the host runs an id once.
-    async fn put_back(
+    async fn look_after(
         &self,
-        host: HostId,
-        is_lost: impl Fn(SessionId) -> bool,
+        ended: &[(HostId, SessionId)],
+        new: &[NewLane],
         status: &mut DispatchStatus,
     ) -> Result<(), StoreError> {
-        let app = &self.app;
-        let mut tx = app.store.begin().await?;
+        let mut tx = self.app.store.read().await?;
         let sent = tx
-            .actions_of_host(host, ActionState::Sent, SENT_MAX)
+            .actions_in_state(ActionState::Sent, 0, UNDER_WAY_MAX)
             .await?;
-        for mut action in sent {
+        let running = tx
+            .actions_in_state(ActionState::Running, 0, UNDER_WAY_MAX)
+            .await?;
+        drop(tx);
+        let ended: HashSet<&(HostId, SessionId)> = ended.iter().collect();
+        let new: HashMap<HostId, &NewLane> = new.iter().map(|new| (new.host, new)).collect();
+        for action in sent {
+            let host = action.order.host;
             let session = action.body.session.map(SessionId::new);
-            if !session.is_none_or(&is_lost) {
-                continue;
-            }
-            let text = "the session ended before the host said that it has it";
-            if let Ok(step) = step(app, &mut action, ActionState::Queued, (None, text)) {
-                tx.action_update(&mut action, &[step]).await?;
-                status.put_back = status.put_back.saturating_add(1);
-                app.metrics.actions_put_back.add(1);
+            let is_over = session.is_some_and(|session| ended.contains(&(host, session)));
+            let is_former = new
+                .get(&host)
+                .is_some_and(|new| Some(new.session) != session);
+            if is_over || is_former {
+                self.put_back(action, status).await?;
             }
         }
-        tx.commit().await
-    }
-
-    /// Tells a host that came back over a new connection that a setting may stay.
-    async fn confirm(&self, new: NewLane) -> Result<(), StoreError> {
-        let app = &self.app;
-        let mut tx = app.store.read().await?;
-        let done = tx
-            .actions_of_host(new.host, ActionState::Running, SENT_MAX)
-            .await?;
-        for action in &done {
-            let trip = round_trip(action, new.opened_at);
-            if trip == RoundTrip::Made
-                && let Way::Free(_, permit) = app.remediation.lanes.way_to(new.host)
+        for action in &running {
+            let host = action.order.host;
+            let is_made = |new: &&NewLane| round_trip(action, new.opened_at) == RoundTrip::Made;
+            if new.get(&host).is_some_and(is_made)
+                && let Way::Free(_, permit) = self.app.remediation.lanes.way_to(host)
             {
                 permit.send(confirmation(action.id()));
             }
         }
+        Ok(())
+    }
+
+    /// Puts an action back that was given to a session and that nobody said to have: the host runs an id once.
+    async fn put_back(
+        &self,
+        mut action: Action,
+        status: &mut DispatchStatus,
+    ) -> Result<(), StoreError> {
+        let app = &self.app;
+        let text = "the session ended before the host said that it has it";
+        let Ok(step) = step(app, &mut action, ActionState::Queued, (None, text)) else {
+            return Ok(());
+        };
+        let mut tx = app.store.begin().await?;
+        match tx.action_update(&mut action, &[step]).await {
+            Ok(()) => tx.commit().await?,
+            // The host was quicker: it has it.
+            Err(StoreError::Stale { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        status.put_back = status.put_back.saturating_add(1);
+        app.metrics.actions_put_back.add(1);
         Ok(())
     }
 
@@ -273,27 +301,29 @@ impl ActionDispatcher {
         }
         let now = app.clock.now();
         let mut books = Books::read(&mut tx, now).await?;
-        let mut leaving: Vec<Leaving> = Vec::new();
-        let mut told: Vec<(Action, LifeStep)> = Vec::new();
+        let mut all: Vec<Moved> = Vec::new();
         for id in candidates {
             let Some(action) = tx.action_find(id).await? else {
                 continue;
             };
             if matches!(action.state, ActionState::Approved | ActionState::Queued) {
-                let (steps, frame) = move_on(&app, &mut tx, &mut books, action).await?;
-                told.extend(steps);
-                leaving.extend(frame);
+                all.push(move_on(&app, &mut tx, &mut books, action).await?);
             }
         }
         tx.commit().await?;
-        status.sent = leaving.len() as u64;
+        for moved in all {
+            if let Some((permit, frame)) = moved.leaving {
+                permit.send(frame);
+                status.sent = status.sent.saturating_add(1);
+            }
+            for step in &moved.steps {
+                tell(&app, &moved.action, step);
+            }
+            if let Some(text) = moved.escalation {
+                escalate(&app, &moved.action, &text);
+            }
+        }
         app.metrics.actions_sent.add(status.sent);
-        for (permit, frame) in leaving {
-            permit.send(frame);
-        }
-        for (action, step) in &told {
-            tell(&app, action, step);
-        }
         Ok(())
     }
 
@@ -325,17 +355,17 @@ impl ActionDispatcher {
     }
 }
 
-/// Takes one action as far as it may go; answers the steps to tell of and the frame to send.
+/// Takes one action as far as it may go.
 async fn move_on(
     app: &App,
     tx: &mut Tx,
     books: &mut Books,
     mut action: Action,
-) -> Result<(Vec<(Action, LifeStep)>, Option<Leaving>), StoreError> {
+) -> Result<Moved, StoreError> {
     let now = app.clock.now();
     let mut steps = Vec::new();
     let mut gate = gate::standing(app, tx, &action).await?;
-    let mut leaving = None;
+    let (mut leaving, mut escalation) = (None, None);
     if gate == Gate::Pass && action.state == ActionState::Approved {
         steps.extend(step(app, &mut action, ActionState::Queued, (None, "")));
     }
@@ -367,7 +397,7 @@ async fn move_on(
         }
         Gate::Escalate(text) => {
             steps.extend(stop(app, &mut action, &text));
-            escalate(app, &action, &text);
+            escalation = Some(text);
             None
         }
     };
@@ -375,8 +405,12 @@ async fn move_on(
         action.body.waits_for = waits_for;
         tx.action_update(&mut action, &steps).await?;
     }
-    let told = steps.into_iter().map(|step| (action.clone(), step));
-    Ok((told.collect(), leaving))
+    Ok(Moved {
+        action,
+        steps,
+        leaving,
+        escalation,
+    })
 }
 
 fn stop(app: &App, action: &mut Action, text: &str) -> Option<LifeStep> {
@@ -426,12 +460,12 @@ pub(super) fn round_trip(action: &Action, opened_at: Timestamp) -> RoundTrip {
             .steps
             .iter()
             .any(|step| step.state == StepState::Done);
-    match action.order.spec {
-        ActionSpec::SetDynamicPortRange { .. } if is_set && report.at_ms < opened_at => {
-            RoundTrip::Made
-        }
-        ActionSpec::SetDynamicPortRange { .. } if is_set => RoundTrip::Wanted,
-        _ => RoundTrip::None,
+    if !is_set || !matches!(action.order.spec, ActionSpec::SetDynamicPortRange { .. }) {
+        RoundTrip::None
+    } else if report.at_ms < opened_at {
+        RoundTrip::Made
+    } else {
+        RoundTrip::Wanted
     }
 }
 

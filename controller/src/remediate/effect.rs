@@ -263,10 +263,13 @@ impl EffectMeter {
         space: &PortSpaceKey,
         range: Window,
     ) -> Result<Option<u32>, HistoryError> {
-        let kind = match &action.order.spec {
-            ActionSpec::RestartService { .. } => EntityKind::Service,
-            ActionSpec::EndProcess { .. } => EntityKind::Process,
-            _ => return Ok(None),
+        let spec = &action.order.spec;
+        let kind = if matches!(spec, ActionSpec::RestartService { .. }) {
+            EntityKind::Service
+        } else if matches!(spec, ActionSpec::EndProcess { .. }) {
+            EntityKind::Process
+        } else {
+            return Ok(None);
         };
         let subject = action.order.spec.subject();
         // systemd's units may be named with their suffix in one place and without in the other.

@@ -29,7 +29,7 @@ struct Lane {
     frames: Option<mpsc::Sender<Kind>>,
     is_greeted: bool,
     /// How it was told last that the lockdown stands.
-    told_stop: Option<bool>,
+    told: Option<Switch>,
 }
 
 /// A session that was not looked after yet.
@@ -78,7 +78,7 @@ impl Lanes {
             opened_at,
             frames,
             is_greeted: false,
-            told_stop: None,
+            told: None,
         };
         let mut inner = self.lock();
         if let Some(former) = inner.by_host.insert(host, lane) {
@@ -164,25 +164,19 @@ impl Lanes {
         self.lock().ended.push(ended);
     }
 
-    /// Sends `frame` to every agent that takes actions and was not told so yet. One whose lane is full is told the next
-    /// time. An agent that was told nothing is not told that nothing is stopped, unless `was_turned`.
-    pub fn tell_lockdown(
-        &self,
-        is_stop: bool,
-        was_turned: bool,
-        frame: impl Fn(HostId) -> Kind,
-    ) -> u64 {
+    /// Sends `frame` to every agent that takes actions and was not told yet how the lockdown stands. One whose lane is full
+    /// is told the next time; where the switch was never turned there is nothing to tell.
+    pub fn tell_lockdown(&self, stands: Switch, frame: impl Fn(HostId) -> Kind) -> u64 {
+        if stands == Switch::Untouched {
+            return 0;
+        }
         let mut told: u64 = 0;
         for (host, lane) in &mut self.lock().by_host {
             let Some(frames) = &lane.frames else {
                 continue;
             };
-            let is_news = match lane.told_stop {
-                None => is_stop || was_turned,
-                Some(before) => before != is_stop,
-            };
-            if is_news && frames.try_send(frame(*host)).is_ok() {
-                lane.told_stop = Some(is_stop);
+            if lane.told != Some(stands) && frames.try_send(frame(*host)).is_ok() {
+                lane.told = Some(stands);
                 told = told.saturating_add(1);
             }
         }
@@ -193,6 +187,17 @@ impl Lanes {
         // Every change leaves the lanes legal at each step, so a panic in one does not spoil them.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the lockdown's switch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Nobody ever turned it.
+    Untouched,
+    /// Actions may go on again.
+    GoOn,
+    /// Every action is stopped.
+    Stop,
 }
 
 /// What an agent said that it takes.
@@ -251,9 +256,9 @@ mod tests {
         let lanes = Lanes::default();
         let _frames = lanes.open(host(), SessionId::new(1), AT, Taking::Actions);
         let frame = |_| Kind::Drain(tidemark_proto::v1::Drain { spread_ms: 0 });
-        assert_eq!(lanes.tell_lockdown(false, false, frame), 0);
-        assert_eq!(lanes.tell_lockdown(true, true, frame), 1);
-        assert_eq!(lanes.tell_lockdown(true, true, frame), 0);
-        assert_eq!(lanes.tell_lockdown(false, true, frame), 1);
+        assert_eq!(lanes.tell_lockdown(Switch::Untouched, frame), 0);
+        assert_eq!(lanes.tell_lockdown(Switch::Stop, frame), 1);
+        assert_eq!(lanes.tell_lockdown(Switch::Stop, frame), 0);
+        assert_eq!(lanes.tell_lockdown(Switch::GoOn, frame), 1);
     }
 }

@@ -1,6 +1,8 @@
 //! What hosts tell: where their actions stand, and what their policies let be done. A report is stored before it is
 //! acknowledged; told again, or late, it changes nothing.
 
+use std::time::Duration;
+
 use tidemark_model::action::{Action, ActionReport, ActionState, HostPolicyView, LifeStep};
 use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
@@ -8,13 +10,20 @@ use tidemark_model::{ErrorCode, HostId, Timestamp};
 use tidemark_proto::v1::controller_frame::Kind;
 use tidemark_store::StoreError;
 
-use super::dispatch::{RoundTrip, confirmation, round_trip};
+use super::dispatch::{RoundTrip, confirmation, escalate, round_trip};
 use super::{remark, step, tell};
 use crate::app::App;
 use crate::incidents::text::{clean, host_name};
 
+/// Steps of one action's life that its host makes by saying more while its state stays.
+const REMARKS_MAX: u32 = 100;
+
 /// Times that a report is tried again when somebody else changed its action meanwhile.
 const TRIES: u32 = 5;
+
+/// A policy that says nothing new is written down only when the last is this old, so that a fleet that comes back together
+/// does not write at once.
+const UNCHANGED_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// From which host, and what is known of its clock.
 #[derive(Clone, Copy, Debug)]
@@ -87,12 +96,16 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
         return Err(ReportError::Foreign);
     }
     if action.body.report.as_ref() != Some(report) {
-        let steps = steps_of(app, teller, &mut action, report);
-        if !steps.is_empty() {
+        if let Some(steps) = steps_of(app, teller, &mut action, report) {
             tx.action_update(&mut action, &steps).await?;
             tx.commit().await?;
             for step in &steps {
                 tell(app, &action, step);
+                // Something was done that is not part of this action's life.
+                let is_odd = step.from == Some(step.to) && step.to != report.state;
+                if is_odd {
+                    escalate(app, &action, &step.text);
+                }
             }
             // The host is free for its next action.
             app.remediation.changed.notify_one();
@@ -109,13 +122,13 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
     })
 }
 
-/// Takes the report into the action; the records of what that changes, none when it is nothing new.
+/// Takes the report into the action; the records of what that changes, or nothing when it is nothing new.
 fn steps_of(
     app: &App,
     teller: Teller,
     action: &mut Action,
     report: &ActionReport,
-) -> Vec<LifeStep> {
+) -> Option<Vec<LifeStep>> {
     let by = host_name(app, teller.host);
     let mut steps = Vec::new();
     // It came with a session that ended before the host could say so.
@@ -133,18 +146,16 @@ fn steps_of(
             .as_ref()
             .is_some_and(|last| last.at_ms <= report.at_ms)
     {
-        action.body.report = Some(report.clone());
-        return vec![remark(app, action, Some(&by), &text)];
+        return Some(remarked(app, action, report, (&by, &text)));
     }
     match step(app, action, report.state, (Some(&by), &text)) {
         Ok(taken) => steps.push(taken),
-        Err(_) if is_passed(action.state, report.state) => return Vec::new(),
+        Err(_) if is_passed(action.state, report.state) => return None,
         // What a host did is on record also where it should not have been, or where nobody waits for it any more.
         Err(_) => {
             let told = format!("its host says {}: {text}", report.state.as_str());
-            steps.push(remark(app, action, Some(&by), &told));
-            action.body.report = Some(report.clone());
-            return steps;
+            steps.extend(remarked(app, action, report, (&by, &told)));
+            return Some(steps);
         }
     }
     let at = app.host_time(report.at_ms, teller.skew_ms);
@@ -166,7 +177,22 @@ fn steps_of(
         };
         steps.extend(step(app, action, ActionState::Verified, (None, text)));
     }
-    steps
+    Some(steps)
+}
+
+/// Takes a report into an action whose state stays; the record of it, while there are not too many of them.
+fn remarked(
+    app: &App,
+    action: &mut Action,
+    report: &ActionReport,
+    (by, text): (&str, &str),
+) -> Vec<LifeStep> {
+    action.body.report = Some(report.clone());
+    action.body.remarks = action.body.remarks.saturating_add(1);
+    if action.body.remarks > REMARKS_MAX {
+        return Vec::new();
+    }
+    vec![remark(app, action, Some(by), text)]
 }
 
 /// Whether an action at `state` has been where a report puts it: the report is late, or told again.
@@ -233,8 +259,16 @@ pub async fn take_policy(
     host: HostId,
     policy: &HostPolicyView,
 ) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let before = app.store.read().await?.host_policy(host).await?;
+    let is_news = before.is_none_or(|(told_at, before)| {
+        before != *policy || now >= told_at.saturating_add(UNCHANGED_PAUSE)
+    });
+    if !is_news {
+        return Ok(());
+    }
     let mut tx = app.store.begin().await?;
-    tx.host_policy_put(host, app.clock.now(), policy).await?;
+    tx.host_policy_put(host, now, policy).await?;
     tx.commit().await?;
     app.remediation.changed.notify_one();
     Ok(())

@@ -49,7 +49,6 @@ statements! {
         AND (CAST($4 AS BIGINT) IS NULL OR incident = $4) AND (CAST($5 AS BIGINT) = 0 OR ended_at IS NULL) \
         ORDER BY number DESC LIMIT $6");
     IN_STATE = select_actions!("WHERE state = $1 AND number > $2 ORDER BY number LIMIT $3");
-    OF_HOST_IN_STATE = select_actions!("WHERE host = $1 AND state = $2 ORDER BY number LIMIT $3");
     DUE = select_actions!("WHERE deadline <= $1 ORDER BY deadline LIMIT $2");
     HOLDING = select_actions!("WHERE holding = 1 AND number > $1 ORDER BY number LIMIT $2");
     SENT_SINCE = select_actions!("WHERE sent_at >= $1 AND tier > 0 AND dry_run = 0 ORDER BY sent_at DESC LIMIT $2");
@@ -231,21 +230,6 @@ impl Tx {
     ) -> Result<Vec<Action>, StoreError> {
         actions(on_conn!(self, conn => sqlx::query_as(IN_STATE)
             .bind(state.as_str()).bind(after).bind(i64::from(limit)).fetch_all(conn).await?))
-    }
-
-    /// Actions of a host in a state, oldest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn actions_of_host(
-        &mut self,
-        host: HostId,
-        state: ActionState,
-        limit: u32,
-    ) -> Result<Vec<Action>, StoreError> {
-        actions(on_conn!(self, conn => sqlx::query_as(OF_HOST_IN_STATE)
-            .bind(host.to_string()).bind(state.as_str()).bind(i64::from(limit))
-            .fetch_all(conn).await?))
     }
 
     /// Actions whose deadline has come, the oldest first.

@@ -461,3 +461,20 @@ async fn a_range_is_confirmed_over_a_connection_that_was_made_after_it() {
         "{confirmed:?}"
     );
 }
+
+#[tokio::test]
+async fn a_host_that_says_more_and_more_fills_no_table() {
+    let mut still = Still::new().await;
+    let id = still.restart(1, "leaky").await;
+    let _lane = still.connect(1, Taking::Actions);
+    still.dispatch().await;
+    for _ in 0..150 {
+        still.clock.advance(Duration::from_millis(1));
+        still.tell_state(1, id, S::Running).await;
+    }
+    let mut tx = still.app.store.read().await.unwrap();
+    let steps = tx.action_steps(id, 1_000).await.unwrap().len();
+    assert!((100..110).contains(&steps), "{steps}");
+    let last = tx.action_find(id).await.unwrap().unwrap().body.report;
+    assert_eq!(last.unwrap().at_ms, still.clock.now());
+}

@@ -420,4 +420,13 @@ async fn what_helped_is_verified_by_samples_and_proposed_first_next_time() {
         actions.items[0].id.parse::<ActionId>().unwrap().to_string(),
         useful.id
     );
+    for page in [
+        format!("/incidents/{}", incidents.items[0].id),
+        format!("/hosts/{one}"),
+    ] {
+        let request = client().get(fleet.url(&page)).bearer_auth(&ann.token);
+        let html = request.send().await.unwrap().text().await.unwrap();
+        let words = "headroom 0 before, 15,984 after";
+        assert!(html.contains(words), "{page}: {html}");
+    }
 }

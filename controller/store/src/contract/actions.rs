@@ -184,8 +184,6 @@ async fn actions_are_paged_and_filtered(store: Store) {
     assert_eq!(numbers(&mut tx, of_incident).await, [4]);
     let proposed = tx.actions_in_state(ActionState::Proposed, all[1].number, 9);
     assert_eq!(proposed.await.unwrap().len(), 2);
-    let of_host = tx.actions_of_host(host_id(0), ActionState::Proposed, 9);
-    assert_eq!(of_host.await.unwrap().len(), 2);
 }
 
 async fn what_is_due_comes_oldest_first(store: Store) {

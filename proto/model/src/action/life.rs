@@ -61,6 +61,8 @@ pub struct ActionBody {
     pub done_at_ms: Option<Timestamp>,
     /// Why it does not go on, while it waits.
     pub waits_for: Option<String>,
+    /// Times that its host said more while its state stayed; beyond a limit it is no step of its life any more.
+    pub remarks: u32,
     /// What its host said last.
     pub report: Option<ActionReport>,
     /// What came of it, by the host's own samples.
