@@ -3,7 +3,7 @@
 use tidemark_model::action::order::REASON_CHARS_MAX;
 use tidemark_model::action::{Action, ActionId, ActionState, Approval, BroughtSignature};
 use tidemark_model::signing::{SIGNATURES_MAX, Signature};
-use tidemark_store::{StoreError, Tx};
+use tidemark_store::Tx;
 
 use super::{ActionError, remark, step, tell};
 use crate::app::App;
@@ -84,12 +84,11 @@ async fn approve(
         at: app.clock.now(),
         text: text.to_owned(),
     };
-    tx.action_approve(action.id(), &approval)
-        .await
-        .map_err(|error| match error {
-            StoreError::AlreadyExists { .. } => ActionError::ApprovedBefore,
-            other => ActionError::Store(other),
-        })?;
+    let before = tx.action_approvals(action.id()).await?;
+    if before.iter().any(|one| one.approver == approval.approver) {
+        return Err(ActionError::ApprovedBefore);
+    }
+    tx.action_approve(action.id(), &approval).await?;
     let approvals = tx.action_approvals(action.id()).await?;
     let needed = usize::from(approvals_needed(action));
     if is_approved(action, &approvals) {

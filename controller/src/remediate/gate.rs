@@ -316,7 +316,7 @@ mod tests {
         books.count(&running);
         let asked = restart(2, 1, "leaky");
         assert!(waits(&books.limits(&asked, NOW, &rules), "watched"));
-        let mut dry = asked.clone();
+        let mut dry = asked;
         dry.order.dry_run = true;
         assert_eq!(books.limits(&dry, NOW, &rules), Gate::Pass);
         running.state = ActionState::Running;

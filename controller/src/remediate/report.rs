@@ -95,21 +95,21 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
     if action.order.host != teller.host {
         return Err(ReportError::Foreign);
     }
-    if action.body.report.as_ref() != Some(report) {
-        if let Some(steps) = steps_of(app, teller, &mut action, report) {
-            tx.action_update(&mut action, &steps).await?;
-            tx.commit().await?;
-            for step in &steps {
-                tell(app, &action, step);
-                // Something was done that is not part of this action's life.
-                let is_odd = step.from == Some(step.to) && step.to != report.state;
-                if is_odd {
-                    escalate(app, &action, &step.text);
-                }
+    if action.body.report.as_ref() != Some(report)
+        && let Some(steps) = steps_of(app, teller, &mut action, report)
+    {
+        tx.action_update(&mut action, &steps).await?;
+        tx.commit().await?;
+        for step in &steps {
+            tell(app, &action, step);
+            // Something was done that is not part of this action's life.
+            let is_odd = step.from == Some(step.to) && step.to != report.state;
+            if is_odd {
+                escalate(app, &action, &step.text);
             }
-            // The host is free for its next action.
-            app.remediation.changed.notify_one();
         }
+        // The host is free for its next action.
+        app.remediation.changed.notify_one();
     }
     // Only what the host waits for at this moment: a late report of it asks for nothing.
     if action.state != ActionState::Running {

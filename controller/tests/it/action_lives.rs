@@ -187,10 +187,10 @@ fn policy(allowed: &[ActionKind]) -> HostPolicyView {
 }
 
 fn order_of(frame: Kind) -> Order {
-    match frame {
-        Kind::Action(order) => Order::from_bytes(&order.order).unwrap(),
-        other => panic!("{other:?} instead of an order"),
-    }
+    let Kind::Action(order) = frame else {
+        panic!("{frame:?} instead of an order");
+    };
+    Order::from_bytes(&order.order).unwrap()
 }
 
 #[tokio::test]

@@ -60,6 +60,18 @@ impl<'a> Person<'a> {
         self.post(&path, &json!({"text": "said so"})).await
     }
 
+    /// Pages that show what came of an action.
+    async fn sees_effects_on(&self, pages: &[String]) {
+        for page in pages {
+            let request = client().get(self.fleet.url(page)).bearer_auth(&self.token);
+            let html = request.send().await.unwrap().text().await.unwrap();
+            assert!(
+                html.contains("headroom 0 before, 15,984 after"),
+                "{page}: {html}"
+            );
+        }
+    }
+
     /// The action, once it stands there.
     async fn until(&self, id: &str, state: ActionState) -> ActionDetail {
         let path = format!("/api/v1/actions/{id}");
@@ -420,13 +432,6 @@ async fn what_helped_is_verified_by_samples_and_proposed_first_next_time() {
         actions.items[0].id.parse::<ActionId>().unwrap().to_string(),
         useful.id
     );
-    for page in [
-        format!("/incidents/{}", incidents.items[0].id),
-        format!("/hosts/{one}"),
-    ] {
-        let request = client().get(fleet.url(&page)).bearer_auth(&ann.token);
-        let html = request.send().await.unwrap().text().await.unwrap();
-        let words = "headroom 0 before, 15,984 after";
-        assert!(html.contains(words), "{page}: {html}");
-    }
+    let pages = [path.replace("/api/v1", ""), format!("/hosts/{one}")];
+    ann.sees_effects_on(&pages).await;
 }

@@ -44,18 +44,19 @@ async fn stands(controller: &Controller, id: &str, state: ActionState) -> anyhow
 /// The next frame that is no ack of records.
 async fn frame(session: &mut Session) -> anyhow::Result<controller_frame::Kind> {
     loop {
-        match session.answer().await? {
-            controller_frame::Kind::Ack(_) => {}
-            other => return Ok(other),
+        let frame = session.answer().await?;
+        if !matches!(frame, controller_frame::Kind::Ack(_)) {
+            return Ok(frame);
         }
     }
 }
 
 async fn order(session: &mut Session) -> anyhow::Result<Order> {
-    match frame(session).await? {
-        controller_frame::Kind::Action(action) => Ok(Order::from_bytes(&action.order)?),
-        other => anyhow::bail!("{other:?} instead of an order"),
-    }
+    let frame = frame(session).await?;
+    let controller_frame::Kind::Action(action) = frame else {
+        anyhow::bail!("{frame:?} instead of an order");
+    };
+    Ok(Order::from_bytes(&action.order)?)
 }
 
 async fn tell(session: &Session, order: &Order, state: ActionState) -> anyhow::Result<()> {
@@ -66,13 +67,12 @@ async fn tell(session: &Session, order: &Order, state: ActionState) -> anyhow::R
 
 /// Waits until the report is stored.
 async fn acked(session: &mut Session, order: &Order) -> anyhow::Result<()> {
-    match frame(session).await? {
-        controller_frame::Kind::ActionAck(ack) => {
-            anyhow::ensure!(ack.action_id == order.id.as_bytes(), "{ack:?}");
-            Ok(())
-        }
-        other => anyhow::bail!("{other:?} instead of an acknowledgement"),
-    }
+    let frame = frame(session).await?;
+    let controller_frame::Kind::ActionAck(ack) = frame else {
+        anyhow::bail!("{frame:?} instead of an acknowledgement");
+    };
+    anyhow::ensure!(ack.action_id == order.id.as_bytes(), "{ack:?}");
+    Ok(())
 }
 
 #[test]
