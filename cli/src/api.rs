@@ -1,5 +1,6 @@
 //! The controller's HTTP API as typed calls. What the answers are for, and how they look, is not here.
 
+mod actions;
 mod budgets;
 mod incidents;
 mod live;
@@ -20,6 +21,7 @@ use tidemark_model::view::{
     JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
 };
 
+pub use self::actions::Verdict;
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
 pub use self::target::{Target, read_token};

@@ -1,5 +1,6 @@
 //! The command line's grammar. What the commands do is not here.
 
+mod actions;
 mod apply;
 mod budgets;
 mod check;
@@ -17,6 +18,7 @@ use tidemark_model::{Metric, Protocol};
 
 use crate::since::Moment;
 
+pub use actions::{Action, ActionsArgs, ProposeArgs, WordArgs};
 pub use apply::ApplyArgs;
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
@@ -131,6 +133,9 @@ pub enum Command {
     Window(Window),
     /// Check a host for Nagios or Icinga: a line with performance data, and 0 ok, 1 warning, 2 critical, 3 unknown
     Check(CheckArgs),
+    /// Ask for actions on hosts, approve, reject, cancel and sign them
+    #[command(subcommand)]
+    Action(Action),
     /// Make, list and show signing keys of this machine
     #[command(subcommand)]
     Key(Key),
@@ -179,6 +184,11 @@ pub enum Get {
     /// What operators are told about, newest first
     #[command(visible_alias = "incident")]
     Incidents(IncidentsArgs),
+    /// Actions, newest first
+    #[command(visible_alias = "action")]
+    Actions(ActionsArgs),
+    /// Which actions have worked, on what, for how long
+    Recoveries,
     /// What may be held of hosts' ports, and how hosts stand to it
     #[command(visible_alias = "budget")]
     Budgets(BudgetsArgs),
@@ -318,6 +328,12 @@ pub enum Describe {
         /// Names or ids
         #[arg(required = true, value_name = "HOST")]
         hosts: Vec<String>,
+    },
+    /// An action: where it stands, who approved it, what its host says, every step of its life
+    Action {
+        /// Its id, as listed
+        #[arg(value_name = "ID")]
+        id: String,
     },
     /// A budget: what it allows, how each host stands to it, who changed what
     Budget {

@@ -1,5 +1,6 @@
 //! One module a command: ask the API, make a report, show it.
 
+mod actions;
 mod apply;
 mod budgets;
 mod causes;
@@ -91,6 +92,10 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Window(Window::Remove { names }) => windows::remove(&ctx, &names).await,
         Command::Silence(Silence::Add(wanted)) => notify::add_silence(&ctx, &wanted).await,
         Command::Silence(Silence::Remove { ids }) => notify::remove_silences(&ctx, &ids).await,
+        Command::Action(wanted) => actions::run(&ctx, &wanted).await,
+        Command::Get(Get::Actions(wanted)) => actions::list(&ctx, &wanted).await,
+        Command::Get(Get::Recoveries) => actions::recoveries(&ctx).await,
+        Command::Describe(Describe::Action { id }) => actions::describe(&ctx, &id).await,
         Command::Key(wanted) => keys::run(&ctx, &wanted),
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,

@@ -22,6 +22,7 @@ use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
 use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
+use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_history::compact::Retention;
 use tidemark_model::Timestamp;
@@ -89,6 +90,7 @@ async fn main() -> anyhow::Result<()> {
         agents_address: "unused:7443".to_owned(),
         incident_rules: IncidentRules::default(),
         notify: NotifySettings::default(),
+        remediation: RemediationRules::default(),
     })
     .await?;
     let mut figures = measure(&args, &app, &clock).await?;

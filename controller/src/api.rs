@@ -1,6 +1,8 @@
 //! The operators' HTTP side: the API and the pages on one listener. Who may ask for what is `routes`, and `guard` sees to
 //! it.
 
+pub mod actions;
+pub mod api_tokens;
 pub mod audits;
 pub mod budgets;
 pub mod causes;
@@ -20,6 +22,7 @@ pub mod notifications;
 pub mod openapi;
 pub mod params;
 pub mod problem;
+pub mod remediation;
 pub mod routes;
 pub mod silences;
 pub mod status;

@@ -24,6 +24,7 @@ use crate::maintain::Book;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
+use crate::remediate::Remediation;
 use crate::tasks::causes::CausesSeen;
 
 /// The controller's shared parts.
@@ -74,6 +75,8 @@ pub struct App {
     pub incident_rules: IncidentRules,
     /// Who is told of incidents.
     pub notify: NotifySettings,
+    /// Actions: their limits, and the ways to their hosts.
+    pub remediation: Remediation,
     /// Wakes what tells of incidents.
     pub incidents_changed: Notify,
     /// Wakes what takes messages to receivers.

@@ -26,6 +26,7 @@ use crate::live::{Delivery, Live};
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
+use crate::remediate::{Remediation, RemediationRules};
 use crate::settings::Settings;
 use crate::{api, maintain, query, tasks};
 
@@ -89,6 +90,7 @@ pub async fn start(
             .unwrap_or_else(|| reachable(grpc_address).to_string()),
         incident_rules: settings.incidents,
         notify: settings.notify.clone(),
+        remediation: settings.remediation.clone(),
     };
     let app = assemble(foundation).await?;
     let tls = server_tls(&app)?;
@@ -138,6 +140,8 @@ pub struct Foundation {
     pub incident_rules: IncidentRules,
     /// Who is told of incidents.
     pub notify: NotifySettings,
+    /// How much may be done to hosts.
+    pub remediation: RemediationRules,
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.
@@ -154,6 +158,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         agents_address,
         incident_rules,
         notify,
+        remediation,
     } = foundation;
     let (ingest_handle, queue) = ingest::queue();
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
@@ -181,6 +186,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         agents_address,
         incident_rules,
         notify,
+        remediation: Remediation::new(remediation),
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),
     });

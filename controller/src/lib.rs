@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod notify;
 pub mod pki;
 pub mod query;
+pub mod remediate;
 mod replay;
 pub mod settings;
 pub mod tasks;

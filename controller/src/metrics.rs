@@ -153,6 +153,12 @@ metrics! {
     Counter notification_tries_failed = "tidemark_notification_tries_failed_total";
     /// Messages given up.
     Counter notifications_given_up = "tidemark_notifications_given_up_total";
+    /// Actions given to sessions.
+    Counter actions_sent = "tidemark_actions_sent_total";
+    /// Actions put back into the queue because a session ended before the host had said that it has them.
+    Counter actions_put_back = "tidemark_actions_put_back_total";
+    /// Whether every action is stopped (1) or not (0).
+    Gauge lockdown = "tidemark_lockdown";
     /// Live views that were too slow and had to start over.
     Counter live_views_lagged = "tidemark_live_views_lagged_total";
 }

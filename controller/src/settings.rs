@@ -2,6 +2,7 @@
 
 mod incidents;
 mod notify;
+mod remediation;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,9 +17,10 @@ use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
 use crate::notify::NotifySettings;
+use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 30] = [
     "data_dir",
     "database",
     "http",
@@ -40,6 +42,13 @@ pub const KEYS: [&str; 23] = [
     "notify.public_url",
     "notify.receiver",
     "notify.route",
+    "remediation.hold",
+    "remediation.concurrent_max",
+    "remediation.per_hour_max",
+    "remediation.host_per_hour_max",
+    "remediation.cooldown",
+    "remediation.fixes_per_day_max",
+    "remediation.own_host",
     "log",
     "log_format",
 ];
@@ -58,6 +67,7 @@ pub struct Config {
     retention: RetentionConfig,
     incidents: incidents::IncidentsConfig,
     notify: notify::NotifyConfig,
+    remediation: remediation::RemediationConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -86,6 +96,7 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             incidents: incidents::IncidentsConfig::default(),
             notify: notify::NotifyConfig::default(),
+            remediation: remediation::RemediationConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -128,6 +139,8 @@ pub struct Settings {
     pub incidents: IncidentRules,
     /// Who is told of incidents.
     pub notify: NotifySettings,
+    /// How much may be done to hosts.
+    pub remediation: RemediationRules,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -156,9 +169,11 @@ impl Config {
         }
         let incidents = self.incidents.check(&mut problems);
         let notify = self.notify.check(&mut problems);
+        let remediation = self.remediation.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
-            && let (Some(incidents), Some(notify)) = (incidents, notify)
+            && let (Some(incidents), Some(notify), Some(remediation)) =
+                (incidents, notify, remediation)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -172,6 +187,7 @@ impl Config {
                 retention,
                 incidents,
                 notify,
+                remediation,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

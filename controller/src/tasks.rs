@@ -9,6 +9,8 @@ use crate::app::App;
 use crate::incidents::reconcile::Reconciler;
 use crate::notify::courier::Courier;
 use crate::notify::dispatch::Dispatcher;
+use crate::remediate::dispatch::ActionDispatcher;
+use crate::remediate::effect::EffectMeter;
 use crate::settings::Settings;
 
 pub mod budgets;
@@ -42,6 +44,8 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         "findings",
         findings::FindingsWatch::new(Arc::clone(app)).run(),
     );
+    life.spawn("actions", ActionDispatcher::new(Arc::clone(app)).run());
+    life.spawn("effects", EffectMeter::new(Arc::clone(app)).run());
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
     life.spawn("windows", windows::run(Arc::clone(app)));
     life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());

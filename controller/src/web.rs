@@ -1,5 +1,6 @@
 //! The pages: rendered here, brought to life by `assets/app.js`, which shows nothing that was not rendered here first.
 
+mod actions;
 pub mod assets;
 pub mod events;
 pub mod fleet;

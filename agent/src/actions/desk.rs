@@ -369,7 +369,7 @@ impl Clerk {
                 .lift_from_afar(&policy, host, now, (unlock, signatures))
         });
         match lifted {
-            Ok(()) => tracing::warn!("lockdown ended: actions go on"),
+            Ok(()) => tracing::info!("no lockdown: the policy decides"),
             Err(why) => tracing::warn!(%why, "the lockdown holds on"),
         }
         self.look();

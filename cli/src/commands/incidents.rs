@@ -203,7 +203,11 @@ struct Description(IncidentDetail);
 
 impl Report for Description {
     fn table(&self, screen: &Screen) -> String {
-        let Self(IncidentDetail { incident, timeline }) = self;
+        let Self(IncidentDetail {
+            incident,
+            timeline,
+            proposals: _,
+        }) = self;
         let mut text = format!(
             "{}\n\n{}\n",
             screen.paint.bold(&visible(&incident.title)),

@@ -141,6 +141,7 @@ fn detail() -> IncidentDetail {
             line(20, "opened", None, "opened as warning"),
             line(5, "notified", None, "pager was told: open"),
         ],
+        proposals: vec![],
     }
 }
 

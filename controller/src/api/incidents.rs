@@ -29,6 +29,7 @@ use super::windows;
 use crate::app::App;
 use crate::incidents::operate::{Deed, operate};
 use crate::incidents::{labels, text};
+use crate::remediate::proposals::proposals;
 
 /// Hosts of an incident that are listed.
 const HOSTS_MAX: usize = 100;
@@ -226,9 +227,11 @@ pub async fn find(app: &App, incident: &str) -> Answer<IncidentDetail> {
         timeline.extend(around(app, &mut tx, &found, *host).await?);
     }
     timeline.sort_by_key(|line| line.at_ms);
+    drop(tx);
     Ok(IncidentDetail {
         incident: view(app, &found, &silences),
         timeline,
+        proposals: proposals(app, &found).await?,
     })
 }
 
@@ -333,6 +336,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::HostQuarantined
         | NoticeKind::HostRevoked
         | NoticeKind::SamplesDropped
+        | NoticeKind::ActionChanged
+        | NoticeKind::ActionEscalated
         | NoticeKind::ForecastChanged => true,
         // Events come whole from the host's log, and changes from its drift; the incident's own notices are its entries.
         NoticeKind::HostEnrolled
@@ -350,6 +355,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::BudgetDeleted
         | NoticeKind::WindowApplied
         | NoticeKind::WindowDeleted
+        | NoticeKind::LockdownTurned
         | NoticeKind::Controller => false,
     }
 }

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audits, budgets, causes, events, findings, forecast, history, host_events, hosts, incidents,
-    live, notifications, silences, status, tokens, windows,
+    actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
+    hosts, incidents, live, notifications, remediation, silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -50,10 +50,27 @@ use super::{
         windows::delete,
         windows::next,
         windows::calendar,
+        actions::list,
+        actions::create,
+        actions::detail,
+        actions::order,
+        actions::approve,
+        actions::reject,
+        actions::cancel,
+        actions::sign,
+        remediation::recoveries,
+        remediation::policy,
+        remediation::lockdown,
+        remediation::lock,
+        remediation::lift,
+        remediation::unlock,
         live::stream,
         tokens::create,
         tokens::list,
         tokens::revoke,
+        api_tokens::create,
+        api_tokens::list,
+        api_tokens::revoke,
         status::status,
         document,
         status::healthz,

@@ -10,8 +10,8 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    audits, budgets, causes, events, findings, forecast, history, host_events, hosts, incidents,
-    live, notifications, openapi, silences, status, tokens, windows,
+    actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
+    hosts, incidents, live, notifications, openapi, remediation, silences, status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -110,7 +110,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 61] = [
+pub static ROUTES: [Route; 78] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -219,6 +219,60 @@ pub static ROUTES: [Route; 61] = [
     api(GET, "/windows.ics", Role::Viewer, || {
         routing::get(windows::calendar)
     }),
+    api(GET, "/api/v1/actions", Role::Viewer, || {
+        routing::get(actions::list)
+    }),
+    api(POST, "/api/v1/actions", Role::Operator, || {
+        routing::post(actions::create)
+    }),
+    api(GET, "/api/v1/actions/{action}", Role::Viewer, || {
+        routing::get(actions::detail)
+    }),
+    api(GET, "/api/v1/actions/{action}/order", Role::Viewer, || {
+        routing::get(actions::order)
+    }),
+    api(
+        POST,
+        "/api/v1/actions/{action}/approve",
+        Role::Approver,
+        || routing::post(actions::approve),
+    ),
+    api(
+        POST,
+        "/api/v1/actions/{action}/reject",
+        Role::Approver,
+        || routing::post(actions::reject),
+    ),
+    api(
+        POST,
+        "/api/v1/actions/{action}/cancel",
+        Role::Operator,
+        || routing::post(actions::cancel),
+    ),
+    api(
+        POST,
+        "/api/v1/actions/{action}/signatures",
+        Role::Operator,
+        || routing::post(actions::sign),
+    ),
+    api(GET, "/api/v1/recoveries", Role::Viewer, || {
+        routing::get(remediation::recoveries)
+    }),
+    api(GET, "/api/v1/hosts/{host}/policy", Role::Viewer, || {
+        routing::get(remediation::policy)
+    }),
+    api(POST, "/api/v1/hosts/{host}/unlock", Role::Operator, || {
+        routing::post(remediation::unlock)
+    }),
+    api(GET, "/api/v1/lockdown", Role::Viewer, || {
+        routing::get(remediation::lockdown)
+    }),
+    api(POST, "/api/v1/lockdown", Role::Operator, || {
+        routing::post(remediation::lock)
+    }),
+    api(POST, "/api/v1/lockdown/lift", Role::Admin, || {
+        routing::post(remediation::lift)
+    }),
     api(GET, "/api/v1/live", Role::Viewer, || {
         routing::get(live::stream)
     }),
@@ -230,6 +284,15 @@ pub static ROUTES: [Route; 61] = [
     }),
     api(DELETE, "/api/v1/tokens/{token}", Role::Admin, || {
         routing::delete(tokens::revoke)
+    }),
+    api(POST, "/api/v1/api-tokens", Role::Admin, || {
+        routing::post(api_tokens::create)
+    }),
+    api(GET, "/api/v1/api-tokens", Role::Admin, || {
+        routing::get(api_tokens::list)
+    }),
+    api(DELETE, "/api/v1/api-tokens/{token}", Role::Admin, || {
+        routing::delete(api_tokens::revoke)
     }),
     api(GET, "/api/v1/status", Role::Viewer, || {
         routing::get(status::status)

@@ -34,7 +34,7 @@ impl App {
         skew_ms: i64,
     ) -> Result<(), StoreError> {
         let audit = HostAudit {
-            taken_at: self.taken_at(audit.taken_at, skew_ms),
+            taken_at: self.host_time(audit.taken_at, skew_ms),
             ..audit
         };
         let before = known(&mut self.store.read().await?, host).await?;
@@ -62,8 +62,8 @@ impl App {
         Ok(())
     }
 
-    /// The instant on the controller's clock at which an audit was taken, at the latest this one.
-    fn taken_at(&self, by_host: Timestamp, skew_ms: i64) -> Timestamp {
+    /// The instant on the controller's clock that a host means whose clock is `skew_ms` ahead, at the latest this one.
+    pub(crate) fn host_time(&self, by_host: Timestamp, skew_ms: i64) -> Timestamp {
         let skew_ms = if skew_ms.saturating_abs() > SKEW_TOLERATED_MS {
             skew_ms
         } else {

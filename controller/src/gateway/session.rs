@@ -2,6 +2,7 @@
 //!
 //! Knows the order of frames and the limits; what becomes of records is `ingest`'s business.
 
+mod actions;
 mod inbound;
 
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use tidemark_model::notice::NoticeKind;
-use tidemark_model::{Epoch, HostFacts, HostId, HostState, Seq, SessionId};
+use tidemark_model::{Epoch, HostFacts, HostId, HostState, Seq, SessionId, Timestamp};
 use tidemark_proto::PROTOCOL_VERSION;
 use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::facts::facts_from_wire;
@@ -28,6 +29,7 @@ use super::outcome::status_of;
 use crate::app::App;
 use crate::ingest::{Lane, OpenLane};
 use crate::live::SessionClaim;
+use crate::remediate::lanes::Taking;
 
 /// Frames to the agent that wait for the network.
 const OUTBOUND_MAX: usize = 16;
@@ -127,6 +129,10 @@ pub(crate) struct Session {
     pub(crate) outbound: mpsc::Sender<Result<ControllerFrame, Status>>,
     /// Cancelled when the host is revoked or another session takes over.
     pub(crate) cut: CancellationToken,
+    /// When the agent opened it, by the host's clock.
+    pub(crate) opened_at: Timestamp,
+    /// Whether the agent takes actions.
+    pub(crate) taking: Taking,
 }
 
 async fn converse(
@@ -142,6 +148,8 @@ async fn converse(
     app.metrics.sessions_opened.add(1);
     app.metrics.sessions.set(app.sessions_open.add());
     let result = inbound::run(session, frames, acked).await;
+    app.remediation.lanes.close(host, id);
+    app.remediation.changed.notify_one();
     app.metrics.sessions.set(app.sessions_open.remove());
     if app.live.close_session(host, id) {
         let reason = match &result {
@@ -214,6 +222,12 @@ async fn introduce(
         skew_ms,
         outbound,
         cut: CancellationToken::new(),
+        opened_at: Timestamp::from_unix_ms(hello.clock_ms),
+        taking: if hello.takes_actions {
+            Taking::Actions
+        } else {
+            Taking::Nothing
+        },
         app,
     };
     let welcome = Welcome {
@@ -228,7 +242,7 @@ async fn introduce(
             sample_interval_ms: 0,
         }),
         takes_audits: true,
-        sends_actions: false,
+        sends_actions: true,
     };
     session
         .send(controller_frame::Kind::Welcome(welcome))

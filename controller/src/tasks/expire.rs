@@ -1,5 +1,5 @@
 //! What is only kept for a while: notices, hosts' events and drift, incidents that are over with what was told of them,
-//! hourly rows, join tokens that nobody can use, former versions of budgets. History has its compactor.
+//! actions, hourly rows, join tokens that nobody can use, former versions of budgets. History has its compactor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// Former versions of budgets are kept this long: who allowed what is asked a year later.
 const BUDGETS_KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// Actions are kept this long after their end, with every step: who did what to a host is asked for years later.
+const ACTIONS_KEPT: Duration = Duration::from_secs(730 * 86_400);
 
 /// A join token is listed for this long after its end, so that one can see what it was.
 const TOKENS_KEPT: Duration = Duration::from_secs(30 * 86_400);
@@ -35,6 +37,9 @@ const ROWS_MAX: u32 = 5_000;
 
 /// Incidents deleted in one transaction, each with its time line.
 const INCIDENTS_MAX: u32 = 500;
+
+/// Actions deleted in one transaction, each with its life.
+const ACTIONS_MAX: u32 = 500;
 
 /// What an activation deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub struct ExpireStatus {
     pub incidents: u64,
     /// Versions of budgets that do not hold any more.
     pub budgets: u64,
+    /// Actions.
+    pub actions: u64,
 }
 
 /// Deletes what has had its time.
@@ -118,7 +125,11 @@ impl Expirer {
             let budgets = tx
                 .budget_versions_delete_before(now.saturating_sub(BUDGETS_KEPT), ROWS_MAX)
                 .await?;
+            let actions = tx
+                .actions_delete_before(now.saturating_sub(ACTIONS_KEPT), ACTIONS_MAX)
+                .await?;
             tx.commit().await?;
+            status.actions += actions;
             status.incidents += incidents + silences + messages;
             status.budgets += budgets;
             status.notices += notices;
@@ -131,7 +142,8 @@ impl Expirer {
             ]
             .iter()
             .all(|deleted| *deleted < u64::from(ROWS_MAX))
-                && incidents < u64::from(INCIDENTS_MAX);
+                && incidents < u64::from(INCIDENTS_MAX)
+                && actions < u64::from(ACTIONS_MAX);
             if is_done || stop.is_cancelled() {
                 return Ok(status);
             }

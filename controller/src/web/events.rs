@@ -90,6 +90,7 @@ impl EventRow {
                 | NoticeKind::ConfigurationChanged
                 | NoticeKind::CauseFound
                 | NoticeKind::IncidentOpened
+                | NoticeKind::ActionChanged
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(
@@ -97,6 +98,8 @@ impl EventRow {
                 | NoticeKind::EnrolmentRefused
                 | NoticeKind::FrameRefused
                 | NoticeKind::IncidentEscalated
+                | NoticeKind::ActionEscalated
+                | NoticeKind::LockdownTurned
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(

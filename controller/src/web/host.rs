@@ -17,6 +17,7 @@ use tidemark_model::{HostId, Timestamp};
 use self::audit::Configuration;
 use self::note::Note;
 use self::now::Now;
+use super::actions::{self, ActionRow};
 use super::events::{EventRow, rows_of_host};
 use super::standing;
 use super::{Frame, for_person, page as respond};
@@ -89,6 +90,7 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
             .map(Note::of)
             .collect(),
         events: rows_of_host(app, id, EVENTS).await?,
+        actions: actions::of_host(app, id).await?,
         ranges: &RANGES,
         range: range.0,
         range_ms: range.2,
@@ -193,4 +195,5 @@ struct HostPage {
     configuration: Configuration,
     notes: Vec<Note>,
     events: Vec<EventRow>,
+    actions: Vec<ActionRow>,
 }

@@ -9,6 +9,7 @@ use axum::{Extension, Form};
 use tidemark_model::view::{IncidentDetail, TimelineView};
 use tidemark_model::{ErrorCode, Role, Timestamp};
 
+use super::actions::{self, ActionRow, OfferRow};
 use super::incidents::{silenced, until, urgency};
 use super::window::WindowWords;
 use super::{Frame, for_person, page as respond, words};
@@ -87,6 +88,8 @@ async fn incident_page(app: &App, asking: &Asking, incident: &str) -> Answer<Res
             .rev()
             .map(|line| Line::new(line, now))
             .collect(),
+        actions: actions::of_incident(app, view.id).await?,
+        offers: detail.proposals.iter().map(OfferRow::new).collect(),
         can_act: asking
             .caller
             .as_ref()
@@ -110,6 +113,8 @@ struct IncidentPage {
     opened: String,
     seen: String,
     lines: Vec<Line>,
+    actions: Vec<ActionRow>,
+    offers: Vec<OfferRow>,
     can_act: bool,
     can_acknowledge: bool,
     is_over: bool,

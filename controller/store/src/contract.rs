@@ -7,6 +7,7 @@ use tidemark_model::{HostFacts, HostId, Timestamp};
 
 use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 
+mod actions;
 mod budgets;
 mod cursors;
 mod events;

@@ -3,6 +3,8 @@
 //! All SQL of the controller is in this crate, and no business rule is. Bodies of `recent` and `segments` are opaque
 //! here. Every query runs in a [`Tx`]: a write transaction from [`Store::begin`], a snapshot from [`Store::read`].
 
+mod action_steps;
+mod actions;
 mod api_tokens;
 mod batch;
 mod bodies;
@@ -16,10 +18,12 @@ mod events;
 mod heads;
 mod host_audits;
 mod host_hourly;
+mod host_policies;
 mod hosts;
 mod incident_entries;
 mod incidents;
 mod join_tokens;
+mod lockdowns;
 mod notices;
 mod notification_groups;
 mod notifications;
@@ -39,6 +43,7 @@ pub mod testing;
 #[cfg(test)]
 mod contract;
 
+pub use actions::ActionQuery;
 pub use api_tokens::{ApiToken, NewApiToken};
 pub use bodies::RecentHead;
 pub use budgets::{BUDGET_VERSIONS_MAX, BudgetVersion};
@@ -53,6 +58,7 @@ pub use host_hourly::HourlyRow;
 pub use hosts::{Host, HostCertificate, NewHost};
 pub use incidents::{IncidentQuery, Standing};
 pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
+pub use lockdowns::LockdownTurn;
 pub use notices::{NewNotice, NoticeQuery, NoticeStart};
 pub use notification_groups::NotificationGroup;
 pub use notifications::{

@@ -12,6 +12,7 @@ use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
 use tidemark_controller::notify::NotifySettings;
+use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::settings::Settings;
 use tidemark_history::compact::Retention;
 use tidemark_model::host::CapabilityReport;
@@ -54,6 +55,14 @@ impl MadeUp {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
+    /// One with other limits and times of remediation.
+    pub async fn start_remediating(rules: RemediationRules) -> Self {
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder = tempfile::tempdir().unwrap();
+        let settings = (IncidentRules::default(), NotifySettings::default());
+        Self::start_all(folder, http, settings, rules).await
+    }
+
     pub async fn start_at(http: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rules = IncidentRules::default();
@@ -92,7 +101,16 @@ impl MadeUp {
     async fn start_in(
         folder: TempDir,
         http: SocketAddr,
+        settings: (IncidentRules, NotifySettings),
+    ) -> Self {
+        Self::start_all(folder, http, settings, RemediationRules::default()).await
+    }
+
+    async fn start_all(
+        folder: TempDir,
+        http: SocketAddr,
         (rules, notify): (IncidentRules, NotifySettings),
+        remediation: RemediationRules,
     ) -> Self {
         let settings = Settings {
             database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
@@ -105,6 +123,7 @@ impl MadeUp {
             retention: Retention::default(),
             incidents: rules,
             notify: notify.clone(),
+            remediation,
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));
@@ -126,6 +145,12 @@ impl MadeUp {
     /// An API token of that role.
     pub async fn token(&self, role: Role) -> String {
         let key = self.started.app.make_api_key("test", role, None).await;
+        key.unwrap().expose_text()
+    }
+
+    /// An API token of somebody with that name.
+    pub async fn token_of(&self, name: &str, role: Role) -> String {
+        let key = self.started.app.make_api_key(name, role, None).await;
         key.unwrap().expose_text()
     }
 

@@ -6,6 +6,8 @@
     reason = "an unwrap in a test's own code is an assertion"
 )]
 
+mod action_lives;
+mod actions;
 mod api;
 mod audits;
 mod backtest;

@@ -10,6 +10,7 @@ use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
 use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
+use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_controller::tasks::expire::{ExpireStatus, Expirer};
 use tidemark_history::compact::Retention;
@@ -68,6 +69,7 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
         agents_address: "unused:7443".to_owned(),
         incident_rules: IncidentRules::default(),
         notify: NotifySettings::default(),
+        remediation: RemediationRules::default(),
     })
     .await
     .unwrap()

@@ -17,6 +17,7 @@ fn filled(path: &str) -> String {
         .replace("{incident}", "1")
         .replace("{window}", "nothing")
         .replace("{silence}", "1")
+        .replace("{action}", "00000000000000000000000000000000")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")
 }

@@ -4,6 +4,7 @@
 
 pub mod host_policy;
 pub mod kind;
+pub mod life;
 pub mod order;
 pub mod report;
 pub mod spec;
@@ -11,6 +12,7 @@ pub mod state;
 
 pub use host_policy::{HostPolicyView, Profile};
 pub use kind::{ActionKind, Tier};
+pub use life::{Action, ActionBody, Approval, BroughtSignature, Effect, LifeStep};
 pub use order::{ActionId, Order, SignedOrder};
 pub use report::{ActionReport, Change, Refusal, Step, StepState};
 pub use spec::{ActionSpec, SpecProblem};

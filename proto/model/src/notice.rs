@@ -70,6 +70,12 @@ kinds! {
     WindowApplied = "window_applied",
     /// A maintenance window was deleted.
     WindowDeleted = "window_deleted",
+    /// An action went on: asked for, approved, begun, ended.
+    ActionChanged = "action_changed",
+    /// An action did not help or was done too often: somebody must look.
+    ActionEscalated = "action_escalated",
+    /// Every action was stopped, or may go on.
+    LockdownTurned = "lockdown_turned",
     /// The controller started or stopped.
     Controller = "controller",
 }

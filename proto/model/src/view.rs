@@ -2,6 +2,7 @@
 //!
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
+mod actions;
 mod budgets;
 mod incidents;
 mod windows;
@@ -14,6 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::host::{CapabilityReport, capability_sentence};
 use crate::{Finding, Sample};
 
+pub use actions::{
+    ActionDetail, ActionRequest, ActionView, ActionWord, ApprovalView, HostPolicyAnswer,
+    LifeStepView, LockdownRequest, LockdownTurnView, LockdownView, ProposalView, RecoveryView,
+    SignatureRequest, SignatureView, UnlockRequest,
+};
 pub use budgets::{
     Allowed, BudgetChange, BudgetCounts, BudgetDetail, BudgetSpec, BudgetStanding, BudgetUse,
     BudgetVersionView, BudgetView, BudgetsApplied, BudgetsRequest,
@@ -421,6 +427,54 @@ pub struct JoinTokenCreated {
     pub uses: u32,
     /// Address for agents, `host:port`.
     pub controller: String,
+}
+
+/// An API token that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiTokenRequest {
+    /// Whose it is, 1 to 64 characters; what they do is written down under this name.
+    pub name: String,
+    /// What they may do: `viewer`, `operator`, `approver` or `admin`.
+    pub role: String,
+    /// How long it may be used, 60 to 31,536,000 seconds (a year); `null` for one that does not expire.
+    #[serde(default)]
+    pub ttl_s: Option<u64>,
+}
+
+/// An API token as made: the only time that its secret is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiTokenCreated {
+    /// Its public id.
+    pub id: String,
+    /// The token.
+    pub token: String,
+    /// Whose it is.
+    pub name: String,
+    /// What they may do.
+    pub role: String,
+    /// When it ends; `null` when it does not.
+    pub expires_ms: Option<i64>,
+}
+
+/// An API token as listed, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiTokenView {
+    /// Its public id.
+    pub id: String,
+    /// Whose it is.
+    pub name: String,
+    /// What they may do.
+    pub role: String,
+    /// When it was made.
+    pub created_ms: i64,
+    /// When it ends; `null` when it does not.
+    pub expires_ms: Option<i64>,
+    /// When it was revoked.
+    pub revoked_ms: Option<i64>,
 }
 
 /// A join token as listed, without its secret.

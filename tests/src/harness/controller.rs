@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidemark_model::view::{
-    EventView, HostDetail, HostView, JoinTokenCreated, Page, PortSpaceView, StatusView,
+    ApiTokenCreated, EventView, HostDetail, HostView, JoinTokenCreated, Page, PortSpaceView,
+    StatusView,
 };
 use tidemark_runtime::contexts::Contexts;
 
@@ -259,6 +260,35 @@ impl Controller {
         let request = self.client.get(format!("{}{path}", self.ready.http));
         let response = request.bearer_auth(&self.token).send().await?;
         Ok(response.error_for_status()?.text().await?)
+    }
+
+    /// An API token of somebody else, with that name and role.
+    ///
+    /// # Errors
+    /// When the controller makes none.
+    pub async fn token_of(&self, name: &str, role: &str) -> anyhow::Result<String> {
+        let body = serde_json::json!({"name": name, "role": role});
+        let (status, answer) = self
+            .post_as(&self.token, "/api/v1/api-tokens", &body)
+            .await?;
+        anyhow::ensure!(status == 201, "{status}: {answer}");
+        let made: ApiTokenCreated = serde_json::from_value(answer)?;
+        Ok(made.token)
+    }
+
+    /// Posts as the holder of a token: the status and the JSON body.
+    ///
+    /// # Errors
+    /// When it does not answer, or with something else.
+    pub async fn post_as(
+        &self,
+        token: &str,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<(u16, serde_json::Value)> {
+        let request = self.client.post(format!("{}{path}", self.ready.http));
+        let response = request.bearer_auth(token).json(body).send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
     }
 
     /// Asks as somebody without a token: the status and the body.

@@ -238,7 +238,24 @@ impl Session {
     /// # Errors
     /// What the controller says instead.
     pub async fn hello(&mut self, epoch: u64, clock: Timestamp) -> anyhow::Result<v1::Welcome> {
+        let hello = self.hello_frame(epoch, clock);
+        self.greet(hello).await
+    }
+
+    /// The same of an agent that takes actions.
+    ///
+    /// # Errors
+    /// What the controller says instead.
+    pub async fn hello_taking_actions(&mut self, epoch: u64) -> anyhow::Result<v1::Welcome> {
         let hello = v1::Hello {
+            takes_actions: true,
+            ..self.hello_frame(epoch, Clock::System.now())
+        };
+        self.greet(hello).await
+    }
+
+    fn hello_frame(&self, epoch: u64, clock: Timestamp) -> v1::Hello {
+        v1::Hello {
             protocol_min: PROTOCOL_VERSION,
             protocol_max: PROTOCOL_VERSION,
             facts: Some(facts_to_wire(&self.facts)),
@@ -249,7 +266,10 @@ impl Session {
             certificate_generation: 1,
             spool: None,
             takes_actions: false,
-        };
+        }
+    }
+
+    async fn greet(&mut self, hello: v1::Hello) -> anyhow::Result<v1::Welcome> {
         self.send(agent_frame::Kind::Hello(hello)).await?;
         let answer = self.answer().await?;
         let controller_frame::Kind::Welcome(welcome) = answer else {

@@ -1,5 +1,6 @@
 //! Whole-system tests: the built programs, with real sockets, real TLS and real databases. One file a subject.
 
+mod actions;
 mod audit;
 mod bad_input;
 mod check;

@@ -8,6 +8,7 @@ use tidemark_model::error_code::ApiError as _;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{ErrorCode, HostAudit, Seq};
 use tidemark_proto::convert::ConvertError;
+use tidemark_proto::convert::action::{policy_from_wire, report_from_wire};
 use tidemark_proto::convert::audit::audit_from_wire;
 use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
 use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
@@ -17,6 +18,7 @@ use tidemark_proto::v1::{
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
 
+use super::actions::Actions;
 use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS, DRAIN_PATIENCE, Session};
 use crate::gateway::outcome::status_of;
 use crate::ingest::Delivered;
@@ -45,6 +47,7 @@ pub(super) async fn run(
         ),
         audit_limiter: RateLimiter::direct(audit_quota()),
         audit: None,
+        actions: Actions::open(&session),
         acked,
         expected: acked.next().get(),
         session,
@@ -64,9 +67,11 @@ pub(super) async fn run(
             }
             () = tokio::time::sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Ok(()),
             through = running.session.lane.acked() => running.send_ack(through).await?,
+            frame = running.actions.next() => running.session.send(frame).await?,
             _ = heartbeat.tick() => {
                 running.send_ack(running.acked).await?;
                 running.store_audit().await?;
+                running.actions.store(&running.session).await?;
             }
             frame = frames.message() => match frame? {
                 Some(frame) => running.take(frame, &mut heartbeat).await?,
@@ -90,6 +95,7 @@ struct Running {
     audit_limiter: DefaultDirectRateLimiter,
     /// The newest audit, while the database is away or full; the session lasts meanwhile.
     audit: Option<HostAudit>,
+    actions: Actions,
     acked: Seq,
     /// The first seq that was not delivered yet.
     expected: u64,
@@ -142,9 +148,14 @@ impl Running {
             }
             Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
             Some(agent_frame::Kind::Audit(audit)) => self.take_audit(audit).await,
-            Some(agent_frame::Kind::Action(_) | agent_frame::Kind::Policy(_)) => Err(
-                Status::invalid_argument("this controller sends no actions, as its welcome says"),
-            ),
+            Some(agent_frame::Kind::Action(update)) => {
+                let report = report_from_wire(update).map_err(|error| self.refused(&error))?;
+                self.actions.take_report(&self.session, report).await
+            }
+            Some(agent_frame::Kind::Policy(policy)) => {
+                let policy = policy_from_wire(policy).map_err(|error| self.refused(&error))?;
+                self.actions.take_policy(&self.session, policy).await
+            }
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
                 "hello must be the first frame, and only the first",
             )),

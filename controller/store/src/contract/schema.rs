@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::{Executor, SqlSafeStr};
+use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
 use tidemark_model::problem::Severity;
 use tidemark_model::{HostState, Protocol, Role};
@@ -17,6 +18,8 @@ contract!(
 );
 
 const STATEMENTS: &[&[(&str, &str, &str)]] = &[
+    crate::action_steps::STATEMENTS,
+    crate::actions::STATEMENTS,
     crate::api_tokens::STATEMENTS,
     crate::bodies::STATEMENTS,
     crate::budgets::STATEMENTS,
@@ -26,10 +29,12 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::heads::STATEMENTS,
     crate::host_audits::STATEMENTS,
     crate::host_hourly::STATEMENTS,
+    crate::host_policies::STATEMENTS,
     crate::hosts::STATEMENTS,
     crate::incident_entries::STATEMENTS,
     crate::incidents::STATEMENTS,
     crate::join_tokens::STATEMENTS,
+    crate::lockdowns::STATEMENTS,
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
@@ -89,6 +94,11 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             names(&HostState::ALL.map(HostState::as_str)),
         ),
         ("api_tokens", "role", names(&Role::ALL.map(Role::as_str))),
+        (
+            "actions",
+            "state",
+            names(&ActionState::ALL.map(ActionState::as_str)),
+        ),
         ("incidents", "state", names(&IncidentState::NAMES)),
         (
             "incidents",

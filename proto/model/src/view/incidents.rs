@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ProposalView;
 use super::windows::{SilencedByWindow, WindowStanding};
 
 /// One incident as lists show it.
@@ -84,7 +85,7 @@ pub struct IncidentHost {
 }
 
 /// Everything about one incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentDetail {
     /// What lists show.
@@ -92,6 +93,9 @@ pub struct IncidentDetail {
     pub incident: IncidentView,
     /// What happened to it and around it, oldest first.
     pub timeline: Vec<TimelineView>,
+    /// What can be ordered, what has worked best first; none when it is over.
+    #[serde(default)]
+    pub proposals: Vec<ProposalView>,
 }
 
 /// One line of a time line.

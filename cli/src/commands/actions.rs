@@ -1,0 +1,166 @@
+//! `action`, `get actions`, `describe action`, `get recoveries`: remediation, asked for, approved, signed, followed.
+
+mod report;
+
+use tidemark_model::Order;
+use tidemark_model::signing::{PrivateKey, Purpose};
+use tidemark_model::view::{ActionRequest, SignatureRequest};
+use tidemark_model::{ActionSpec, Secret};
+
+use self::report::{ActionList, Described, Proposed, Recoveries};
+use super::Ctx;
+use super::show::{show, show_once};
+use crate::api::{Query, Verdict};
+use crate::args::{Action, ActionsArgs, PassphraseArgs, ProposeArgs, WordArgs};
+use crate::failure::Failure;
+use crate::keys::{self, SealedKey};
+use crate::render::text::visible;
+
+/// Does what was asked.
+pub async fn run(ctx: &Ctx<'_>, wanted: &Action) -> Result<(), Failure> {
+    match wanted {
+        Action::Propose(wanted) => propose(ctx, wanted).await,
+        Action::Approve(word) => judge(ctx, Verdict::Approve, word).await,
+        Action::Reject(word) => judge(ctx, Verdict::Reject, word).await,
+        Action::Cancel(word) => judge(ctx, Verdict::Cancel, word).await,
+        Action::Sign {
+            id,
+            key,
+            yes,
+            passphrase,
+        } => {
+            let asks = if *yes { Asks::Nothing } else { Asks::First };
+            sign(ctx, id, (key, passphrase), asks).await
+        }
+    }
+}
+
+/// Lists actions, newest first.
+pub async fn list(ctx: &Ctx<'_>, wanted: &ActionsArgs) -> Result<(), Failure> {
+    let api = ctx.api()?;
+    let rows = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    show(ctx, async || {
+        let mut query = Query::new();
+        query.extend(wanted.host.clone().map(|host| ("host", host)));
+        query.extend(wanted.state.clone().map(|state| ("state", state)));
+        api.actions(query, rows).await.map(ActionList)
+    })
+    .await
+}
+
+/// Describes one action.
+pub async fn describe(ctx: &Ctx<'_>, id: &str) -> Result<(), Failure> {
+    let api = ctx.api()?;
+    show(ctx, async || api.action(id).await.map(Described)).await
+}
+
+/// Shows what has worked on what.
+pub async fn recoveries(ctx: &Ctx<'_>) -> Result<(), Failure> {
+    let api = ctx.api()?;
+    show(ctx, async || api.recoveries().await.map(Recoveries)).await
+}
+
+async fn propose(ctx: &Ctx<'_>, wanted: &ProposeArgs) -> Result<(), Failure> {
+    let spec = ActionSpec::from_words(&wanted.action, &wanted.parameters)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let problems: Vec<String> = spec.problems().iter().map(ToString::to_string).collect();
+    if !problems.is_empty() {
+        return Err(Failure::usage(problems.join("; ")));
+    }
+    let request = ActionRequest {
+        host: wanted.host.clone(),
+        spec: serde_json::to_value(&spec).map_err(|error| Failure::usage(error.to_string()))?,
+        dry_run: wanted.dry_run,
+        reason: wanted.reason.clone(),
+        incident: wanted.incident,
+        not_before_ms: None,
+        expires_ms: None,
+    };
+    let proposed = ctx.api()?.propose_action(&request).await?;
+    show_once(ctx, &Proposed(proposed))
+}
+
+async fn judge(ctx: &Ctx<'_>, verdict: Verdict, word: &WordArgs) -> Result<(), Failure> {
+    let api = ctx.api()?;
+    let judged = api.judge_action(&word.id, verdict, &word.text).await?;
+    show_once(ctx, &Described(judged))
+}
+
+/// Whether a person is asked before something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    First,
+    Nothing,
+}
+
+/// What is signed is read from the very bytes that are signed: a controller that shows one thing and sends another gains
+/// nothing.
+async fn sign(
+    ctx: &Ctx<'_>,
+    id: &str,
+    (name, passphrase): (&str, &PassphraseArgs),
+    asks: Asks,
+) -> Result<(), Failure> {
+    let api = ctx.api()?;
+    let bytes = api.action_order(id).await?;
+    let order = Order::from_bytes(&bytes)
+        .map_err(|error| Failure::usage(format!("the controller sent no order: {error}")))?;
+    if order.id.to_string() != id {
+        return Err(Failure::usage(
+            "the controller sent another order than was asked for; nothing was signed",
+        ));
+    }
+    ctx.console.write(&visible_order(&order))?;
+    if asks == Asks::First {
+        if !ctx.console.can_ask() {
+            return Err(Failure::usage("there is no terminal to ask; add --yes"));
+        }
+        let answer = ctx.console.ask("Sign it? [y/N] ")?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Err(Failure::usage("nothing was signed"));
+        }
+    }
+    let key = open(ctx, name, passphrase)?;
+    let signature = key.sign(Purpose::Order, &bytes);
+    let request = SignatureRequest {
+        key_id: signature.key.to_string(),
+        signature: signature.to_base64(),
+    };
+    let signed = api.sign_action(id, &request).await?;
+    show_once(ctx, &Described(signed))
+}
+
+/// Opens a key of this machine.
+fn open(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<PrivateKey, Failure> {
+    let key = SealedKey::read(&keys::folder()?, name)?;
+    let passphrase: Secret<String> = match &from.passphrase_file {
+        Some(path) => keys::passphrase_from(path)?,
+        None if ctx.console.can_ask() => {
+            ctx.console.ask_secret(&format!("Passphrase of {name}: "))?
+        }
+        None => {
+            return Err(Failure::usage(
+                "there is no terminal to ask for the passphrase; give --passphrase-file",
+            ));
+        }
+    };
+    Ok(key.open(&passphrase)?)
+}
+
+fn visible_order(order: &Order) -> String {
+    let dry_run = if order.dry_run { " (dry run)" } else { "" };
+    format!(
+        "{}{dry_run}\non host  {}\nasked by {}, because: {}\nfrom     {}\nuntil    {}\n",
+        visible(&order.spec.summary()),
+        order.host,
+        visible(&order.requester),
+        visible(&order.reason),
+        at(order.not_before_ms.unix_ms()),
+        at(order.expires_at_ms.unix_ms()),
+    )
+}
+
+fn at(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .map_or_else(|_| unix_ms.to_string(), |at| at.to_string())
+}

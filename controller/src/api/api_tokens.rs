@@ -1,0 +1,200 @@
+//! `/api/v1/api-tokens`: who may use this API, by name and role. A name stands for a person: whoever holds two tokens of one
+//! name is one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use tidemark_model::error_code::ApiError;
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::token::TokenId;
+use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView, Page, Problem};
+use tidemark_model::{ErrorCode, Role, Timestamp};
+use tidemark_store::ApiToken;
+
+use super::fleet;
+use super::params::Params;
+use super::problem::{Answer, ApiProblem};
+use super::tokens::check_json;
+use crate::app::App;
+
+const NAME_CHARS_MAX: usize = 64;
+/// Shortest and longest life of an API token, in seconds.
+const TTL_LIMITS_S: (u64, u64) = (60, 31_536_000);
+
+/// Why an API token is not made: one sentence for each value that is out of limits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct ApiTokenRequestError(Vec<String>);
+
+impl ApiError for ApiTokenRequestError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidArgument
+    }
+}
+
+/// Makes an API token; its secret is shown this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api-tokens",
+    tag = "tokens",
+    request_body = ApiTokenRequest,
+    responses(
+        (status = 201, description = "The token.", body = ApiTokenCreated),
+        (status = 400, description = "A value is out of limits.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    (params, headers, body): (Params, HeaderMap, Bytes),
+) -> Answer<(StatusCode, Json<ApiTokenCreated>)> {
+    params.only(&[])?;
+    check_json(&headers)?;
+    let request: ApiTokenRequest = serde_json::from_slice(&body).map_err(|error| {
+        ApiTokenRequestError(vec![format!("the body is no API token request: {error}")])
+    })?;
+    let (role, expires_at) = checked(&request, app.clock.now())?;
+    let key = app.make_api_key(&request.name, role, expires_at).await?;
+    app.note(
+        None,
+        NoticeKind::TokenCreated,
+        format!(
+            "API token {} was made for {} as {}",
+            key.id,
+            request.name,
+            role.as_str()
+        ),
+    );
+    let created = ApiTokenCreated {
+        id: key.id.to_string(),
+        token: key.expose_text(),
+        name: request.name,
+        role: role.as_str().to_owned(),
+        expires_ms: expires_at.map(Timestamp::unix_ms),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+fn checked(
+    request: &ApiTokenRequest,
+    now: Timestamp,
+) -> Result<(Role, Option<Timestamp>), ApiTokenRequestError> {
+    let mut problems = Vec::new();
+    let length = request.name.chars().count();
+    let is_plain =
+        request.name.trim() == request.name && !request.name.chars().any(char::is_control);
+    if !(1..=NAME_CHARS_MAX).contains(&length) || !is_plain {
+        problems.push(format!(
+            "name must be 1 to {NAME_CHARS_MAX} characters without control characters or spaces around them: whose token is it?"
+        ));
+    }
+    let role = Role::from_name(&request.role);
+    if role.is_none() {
+        let names = Role::ALL.map(Role::as_str).join(", ");
+        problems.push(format!(
+            "role is {:?}; it must be one of {names}",
+            request.role
+        ));
+    }
+    let (least, most) = TTL_LIMITS_S;
+    if request
+        .ttl_s
+        .is_some_and(|ttl_s| !(least..=most).contains(&ttl_s))
+    {
+        problems.push(format!(
+            "ttl_s must be {least} to {most} (a year), or null for a token that does not expire"
+        ));
+    }
+    let expires_at = request
+        .ttl_s
+        .map(|ttl_s| now.saturating_add(Duration::from_secs(ttl_s)));
+    role.filter(|_| problems.is_empty())
+        .map(|role| (role, expires_at))
+        .ok_or(ApiTokenRequestError(problems))
+}
+
+/// API tokens by id, without their secrets.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-tokens",
+    tag = "tokens",
+    params(
+        ("limit" = Option<usize>, Query, description = "Rows of a page, 1 to 1000; 100 without it.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of API tokens.", body = Page<ApiTokenView>),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<ApiTokenView>>> {
+    let params = params.only(&["limit", "cursor"])?;
+    let limit = params.limit()?;
+    let after: Option<TokenId> =
+        params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
+    let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+    let tokens = app.store.read().await?.api_tokens_page(after, rows).await?;
+    let next_cursor = tokens
+        .last()
+        .filter(|_| tokens.len() >= limit)
+        .map(|token| token.id.to_string());
+    Ok(Json(Page {
+        items: tokens.into_iter().map(view).collect(),
+        next_cursor,
+    }))
+}
+
+/// Revokes an API token; it is out with its next request.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/api-tokens/{token}",
+    tag = "tokens",
+    params(("token" = String, Path, description = "The token's public id.")),
+    responses(
+        (status = 204, description = "It is revoked."),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn revoke(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+    params: Params,
+) -> Answer<StatusCode> {
+    params.only(&[])?;
+    let id: TokenId = token.parse().map_err(|_| {
+        ApiProblem::new(
+            ErrorCode::NotFound,
+            "there is no such API token; the list of API tokens has their ids",
+        )
+    })?;
+    let mut tx = app.store.begin().await?;
+    tx.api_token_revoke(id, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn view(token: ApiToken) -> ApiTokenView {
+    let ApiToken {
+        id,
+        secret_hash: _,
+        name,
+        role,
+        created_at,
+        expires_at,
+        revoked_at,
+        last_used_at: _,
+    } = token;
+    ApiTokenView {
+        id: id.to_string(),
+        name,
+        role: role.as_str().to_owned(),
+        created_ms: created_at.unix_ms(),
+        expires_ms: expires_at.map(Timestamp::unix_ms),
+        revoked_ms: revoked_at.map(Timestamp::unix_ms),
+    }
+}

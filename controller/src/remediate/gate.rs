@@ -1,0 +1,326 @@
+//! The last look before an action is queued and before it is sent: what was approved, by whom, for a host that still may,
+//! within the limits. Decides; stores nothing.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tidemark_model::action::{Action, ActionState, Tier};
+use tidemark_model::{HostId, HostState, Timestamp};
+use tidemark_store::{StoreError, Tx};
+
+use super::decide::is_approved;
+use super::propose::is_own;
+use super::rules::RemediationRules;
+use crate::app::App;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Actions that are looked back at; with more of them in a day nothing more is sent.
+const RECENT_MAX: u32 = 10_000;
+/// Actions under way that are looked at, in each state.
+const UNDER_WAY_MAX: u32 = 1_000;
+
+/// What comes of the look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It may go on.
+    Pass,
+    /// Not yet, and what it waits for.
+    Wait(String),
+    /// Never, and why.
+    Stop(String),
+    /// Never: it was done too often, so that somebody must look for the cause.
+    Escalate(String),
+}
+
+/// What was sent lately and what is under way, as of one transaction.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// Disturbing actions of the last 24 h, in any order.
+    recent: Vec<Action>,
+    /// Hosts at which something is under way.
+    busy: HashSet<HostId>,
+    /// Hosts at which the effect of something that disturbed is watched.
+    watched: HashSet<HostId>,
+    /// Disturbing actions under way.
+    disturbing: usize,
+}
+
+impl Books {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read(tx: &mut Tx, now: Timestamp) -> Result<Self, StoreError> {
+        let mut books = Self {
+            recent: tx
+                .actions_sent_since(now.saturating_sub(DAY), RECENT_MAX)
+                .await?,
+            ..Self::default()
+        };
+        for state in [
+            ActionState::Sent,
+            ActionState::Accepted,
+            ActionState::Running,
+            ActionState::Verifying,
+        ] {
+            for action in tx.actions_in_state(state, 0, UNDER_WAY_MAX).await? {
+                books.count(&action);
+            }
+        }
+        Ok(books)
+    }
+
+    fn count(&mut self, action: &Action) {
+        let host = action.order.host;
+        if action.state == ActionState::Verifying {
+            if action.disturbs() {
+                self.watched.insert(host);
+            }
+            return;
+        }
+        self.busy.insert(host);
+        if action.disturbs() {
+            self.disturbing = self.disturbing.saturating_add(1);
+        }
+    }
+
+    /// Takes in one that is sent now.
+    pub fn sent(&mut self, action: &Action) {
+        self.count(action);
+        if action.disturbs() {
+            self.recent.push(action.clone());
+        }
+    }
+
+    /// Whether limits let it be sent.
+    #[must_use]
+    pub fn limits(&self, action: &Action, now: Timestamp, rules: &RemediationRules) -> Gate {
+        let host = action.order.host;
+        if self.busy.contains(&host) {
+            return Gate::Wait("another action of this host is under way".to_owned());
+        }
+        if !action.disturbs() {
+            return Gate::Pass;
+        }
+        if self.watched.contains(&host) {
+            return Gate::Wait("the effect of another action of this host is watched".to_owned());
+        }
+        let others = || self.recent.iter().filter(|one| one.id() != action.id());
+        let since = |age: Duration| now.saturating_sub(age);
+        let is_after = |one: &Action, at: Timestamp| one.sent_at.is_some_and(|sent| sent > at);
+        let same: Vec<&Action> = others()
+            .filter(|one| one.order.host == host && is_alike(one, action))
+            .collect();
+        if same.len() >= rules.fixes_per_day_max {
+            return Gate::Escalate(format!(
+                "it was done {} times within 24 h on this host; somebody must look for the cause",
+                same.len()
+            ));
+        }
+        if same.iter().any(|one| is_after(one, since(rules.cooldown))) {
+            return Gate::Wait(format!(
+                "the same was done on this host less than {} s ago",
+                rules.cooldown.as_secs()
+            ));
+        }
+        let in_hour = |one: &&Action| is_after(one, since(HOUR));
+        let of_host = others().filter(|one| one.order.host == host);
+        if of_host.filter(in_hour).count() >= rules.host_per_hour_max {
+            return Gate::Wait(format!(
+                "{} actions of this host were begun within the hour, as many as may",
+                rules.host_per_hour_max
+            ));
+        }
+        let hourly = others().filter(in_hour).count();
+        if hourly >= rules.per_hour_max || self.recent.len() >= RECENT_MAX as usize {
+            return Gate::Wait(format!(
+                "{hourly} actions were begun within the hour, as many as may"
+            ));
+        }
+        if self.disturbing >= rules.concurrent_max {
+            return Gate::Wait(format!(
+                "{} actions are under way, as many as may at once",
+                self.disturbing
+            ));
+        }
+        Gate::Pass
+    }
+}
+
+/// Whether two actions do the same to the same.
+fn is_alike(one: &Action, other: &Action) -> bool {
+    let (one, other) = (&one.order.spec, &other.order.spec);
+    one.kind() == other.kind() && one.subject() == other.subject()
+}
+
+/// Whether what was approved still may be done: who approved it, its host, and what that host's policy says.
+///
+/// # Errors
+/// When the database fails.
+pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, StoreError> {
+    let approvals = tx.action_approvals(action.id()).await?;
+    if !is_approved(action, &approvals) {
+        return Ok(Gate::Stop("its approvals do not suffice".to_owned()));
+    }
+    let Some(host) = tx.host_find(action.order.host).await? else {
+        return Ok(Gate::Stop("its host is not known any more".to_owned()));
+    };
+    if host.state != HostState::Enrolled {
+        let state = host.state.as_str();
+        return Ok(Gate::Stop(format!("its host is {state}")));
+    }
+    if is_own(app, &host) && action.order.spec.tier() > Tier::ReadOnly && !action.order.dry_run {
+        return Ok(Gate::Stop("this controller runs on its host".to_owned()));
+    }
+    let Some((_, policy)) = tx.host_policy(action.order.host).await? else {
+        return Ok(Gate::Pass);
+    };
+    if let Some(why) = &policy.unusable {
+        return Ok(Gate::Wait(format!("the host's policy is unusable: {why}")));
+    }
+    if policy.lockdown {
+        return Ok(Gate::Wait(
+            "the host itself has stopped every action".to_owned(),
+        ));
+    }
+    let kind = action.order.spec.kind();
+    if !policy.allowed.contains(&kind) {
+        let kind = kind.as_str();
+        return Ok(Gate::Wait(format!(
+            "the host's policy does not allow {kind}"
+        )));
+    }
+    if policy.keys.is_empty() {
+        return Ok(Gate::Pass);
+    }
+    let signatures = tx.action_signatures(action.id()).await?;
+    let is_signed = signatures
+        .iter()
+        .any(|one| policy.keys.contains(&one.signature.key));
+    if is_signed {
+        return Ok(Gate::Pass);
+    }
+    let keys: Vec<String> = policy
+        .keys
+        .iter()
+        .take(5)
+        .map(ToString::to_string)
+        .collect();
+    Ok(Gate::Wait(format!(
+        "the host wants a signature by one of the keys {}",
+        keys.join(", ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_model::action::{ActionId, ActionSpec, Order};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000_000);
+
+    fn restart(number: u8, host: u8, service: &str) -> Action {
+        Action::proposed(Order {
+            id: ActionId::from_bytes([number; 16]),
+            host: HostId::of_identity_spki(&[host]),
+            spec: ActionSpec::RestartService {
+                service: service.to_owned(),
+                stop_timeout_s: 30,
+                on_hang: tidemark_model::action::spec::OnHang::Fail,
+            },
+            dry_run: false,
+            issued_at_ms: NOW,
+            not_before_ms: NOW,
+            expires_at_ms: NOW.saturating_add(HOUR),
+            requester: "ann".to_owned(),
+            reason: "a leak".to_owned(),
+        })
+    }
+
+    fn sent(number: u8, host: u8, service: &str, minutes_ago: u64) -> Action {
+        let mut action = restart(number, host, service);
+        action.state = ActionState::Verified;
+        action.sent_at = Some(NOW.saturating_sub(Duration::from_secs(60 * minutes_ago)));
+        action
+    }
+
+    fn waits(gate: &Gate, part: &str) -> bool {
+        matches!(gate, Gate::Wait(text) if text.contains(part))
+    }
+
+    #[test]
+    fn the_third_fix_in_a_day_escalates_and_another_one_does_not() {
+        let rules = RemediationRules::default();
+        let mut books = Books {
+            recent: vec![sent(1, 1, "leaky", 1_300), sent(2, 1, "leaky", 300)],
+            ..Books::default()
+        };
+        let third = restart(3, 1, "leaky");
+        let gate = books.limits(&third, NOW, &rules);
+        assert!(matches!(gate, Gate::Escalate(_)), "{gate:?}");
+        for other in [restart(3, 1, "other"), restart(3, 2, "leaky")] {
+            assert_eq!(books.limits(&other, NOW, &rules), Gate::Pass);
+        }
+        books.recent.pop();
+        assert_eq!(books.limits(&third, NOW, &rules), Gate::Pass);
+    }
+
+    #[test]
+    fn each_limit_holds_back_what_is_beyond_it() {
+        let rules = RemediationRules {
+            concurrent_max: 2,
+            per_hour_max: 4,
+            host_per_hour_max: 2,
+            ..RemediationRules::default()
+        };
+        let asked = restart(99, 1, "leaky");
+        let books = |recent: Vec<Action>| Books {
+            recent,
+            ..Books::default()
+        };
+        let cooling = books(vec![sent(1, 1, "leaky", 5)]);
+        assert!(waits(
+            &cooling.limits(&asked, NOW, &rules),
+            "less than 600 s"
+        ));
+        let of_host = books(vec![sent(1, 1, "a", 59), sent(2, 1, "b", 1)]);
+        assert!(waits(
+            &of_host.limits(&asked, NOW, &rules),
+            "of this host were begun"
+        ));
+        let of_host = books(vec![sent(1, 1, "a", 61), sent(2, 1, "b", 1)]);
+        assert_eq!(of_host.limits(&asked, NOW, &rules), Gate::Pass);
+        let hourly = books((10..14).map(|one| sent(one, one, "x", 30)).collect());
+        assert!(waits(
+            &hourly.limits(&asked, NOW, &rules),
+            "4 actions were begun"
+        ));
+        let mut at_once = Books::default();
+        for number in [10, 11] {
+            let mut running = restart(number, number, "x");
+            running.state = ActionState::Running;
+            assert_eq!(at_once.limits(&asked, NOW, &rules), Gate::Pass);
+            at_once.count(&running);
+        }
+        assert!(waits(&at_once.limits(&asked, NOW, &rules), "at once"));
+    }
+
+    #[test]
+    fn a_host_does_one_thing_at_a_time() {
+        let rules = RemediationRules::default();
+        let mut books = Books::default();
+        let mut running = restart(1, 1, "x");
+        running.state = ActionState::Verifying;
+        books.count(&running);
+        let asked = restart(2, 1, "leaky");
+        assert!(waits(&books.limits(&asked, NOW, &rules), "watched"));
+        let mut dry = asked;
+        dry.order.dry_run = true;
+        assert_eq!(books.limits(&dry, NOW, &rules), Gate::Pass);
+        running.state = ActionState::Running;
+        books.count(&running);
+        assert!(waits(&books.limits(&dry, NOW, &rules), "under way"));
+    }
+}

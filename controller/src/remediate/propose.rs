@@ -1,0 +1,218 @@
+//! Asking for an action: every value is checked, the order is written once, and nothing changes it afterwards.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+use tidemark_model::action::order::{REASON_CHARS_MAX, VALID_MAX};
+use tidemark_model::action::{Action, ActionId, ActionSpec, ActionState, Order, Tier};
+use tidemark_model::view::ActionRequest;
+use tidemark_model::{HostId, HostState, Timestamp};
+use tidemark_store::{ActionQuery, Host, StoreError, Tx};
+
+use super::{ActionError, OwnHost, step, tell};
+use crate::app::App;
+use crate::incidents::text::clean;
+
+/// How long an order is valid when nobody says.
+const VALID_DEFAULT: Duration = Duration::from_secs(3_600);
+/// Actions of one host that have not ended.
+const OPEN_MAX: u32 = 50;
+/// Longest key of a request, in characters.
+const KEY_CHARS_MAX: usize = 64;
+
+/// Who asks for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// In whose name.
+    pub requester: &'a str,
+    /// For which host.
+    pub host: HostId,
+    /// What.
+    pub request: &'a ActionRequest,
+    /// The requester's own name for the request, so that asking twice makes one action.
+    pub key: Option<&'a str>,
+}
+
+/// Makes the action, approved already where nobody needs to approve it. Answers it, and whether it was made before.
+///
+/// # Errors
+/// [`ActionError`]; nothing is made then.
+pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), ActionError> {
+    let (order, mut problems) = order_of(app, &asked);
+    if let Some(key) = asked.key
+        && (key.is_empty()
+            || key.len() > KEY_CHARS_MAX
+            || key.bytes().any(|c| !c.is_ascii_graphic()))
+    {
+        problems.push(format!(
+            "Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters"
+        ));
+    }
+    let request_hash = hash_of(asked.request);
+    let request_key = asked
+        .key
+        .map(|key| format!("{}/{key}", clean(asked.requester)));
+    let mut tx = app.store.begin().await?;
+    if let Some(key) = &request_key
+        && let Some(before) = tx.action_of_request(key).await?
+    {
+        return if before.body.request_hash == request_hash {
+            Ok((before, Made::Before))
+        } else {
+            Err(ActionError::RequestDiffers)
+        };
+    }
+    if let Some(incident) = asked.request.incident
+        && tx.incident_find(incident).await?.is_none()
+    {
+        problems.push(format!(
+            "incident is {incident}; there is no such incident, leave it out or take a number of the list"
+        ));
+    }
+    let (Some(order), true) = (order, problems.is_empty()) else {
+        return Err(ActionError::Limits(problems));
+    };
+    check_host(app, &mut tx, &order).await?;
+    let mut action = Action::proposed(order);
+    action.incident = asked.request.incident;
+    action.request_key = request_key;
+    action.body.request_hash = request_hash;
+    action.number = tx.action_insert(&action).await?;
+    let mut told = vec![action.first_step()];
+    if super::decide::approvals_needed(&action) == 0 {
+        let approved = step(
+            app,
+            &mut action,
+            ActionState::Approved,
+            (
+                None,
+                "it disturbs nobody, so that nobody needs to approve it",
+            ),
+        )?;
+        tx.action_update(&mut action, std::slice::from_ref(&approved))
+            .await?;
+        told.push(approved);
+    }
+    tx.commit().await?;
+    for step in &told {
+        tell(app, &action, step);
+    }
+    app.remediation.changed.notify_one();
+    Ok((action, Made::Now))
+}
+
+/// Whether asking made the action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It did.
+    Now,
+    /// The same request had made it before.
+    Before,
+}
+
+/// The order that a request asks for, and everything that is wrong with it.
+fn order_of(app: &App, asked: &Asked<'_>) -> (Option<Order>, Vec<String>) {
+    let request = asked.request;
+    let mut problems = Vec::new();
+    let spec = match serde_json::from_value::<ActionSpec>(request.spec.clone()) {
+        Ok(spec) => {
+            problems.extend(
+                spec.problems()
+                    .iter()
+                    .map(|problem| format!("spec.{problem}")),
+            );
+            Some(spec)
+        }
+        Err(error) => {
+            problems.push(format!("spec: {error}"));
+            None
+        }
+    };
+    let length = request.reason.chars().count();
+    if !(1..=REASON_CHARS_MAX).contains(&length) || request.reason.chars().any(char::is_control) {
+        problems.push(format!(
+            "reason must be 1 to {REASON_CHARS_MAX} characters without control characters: say why, it is signed and kept"
+        ));
+    }
+    let now = app.clock.now();
+    let not_before = request.not_before_ms.map_or(now, Timestamp::from_unix_ms);
+    let expires = request.expires_ms.map_or_else(
+        || not_before.saturating_add(VALID_DEFAULT),
+        Timestamp::from_unix_ms,
+    );
+    let latest = now.saturating_add(VALID_MAX);
+    if not_before > latest {
+        problems.push(format!(
+            "not_before_ms is {}; it must be within 14 d from now",
+            not_before.unix_ms()
+        ));
+    } else if expires <= not_before.max(now) || expires > latest {
+        problems.push(format!(
+            "expires_ms is {}; it must lie after not_before_ms and now, and at most 14 d from now",
+            expires.unix_ms()
+        ));
+    }
+    let order = spec.map(|spec| Order {
+        id: ActionId::from_random(
+            u128::from(app.entropy.u64()) << 64 | u128::from(app.entropy.u64()),
+        ),
+        host: asked.host,
+        spec,
+        dry_run: request.dry_run,
+        issued_at_ms: now,
+        not_before_ms: not_before.max(now),
+        expires_at_ms: expires,
+        requester: clean(asked.requester),
+        reason: request.reason.clone(),
+    });
+    if problems.is_empty()
+        && let Some(Err(error)) = order.as_ref().map(Order::check)
+    {
+        problems.push(error.to_string());
+    }
+    (order, problems)
+}
+
+/// Whether that host may be a target at all.
+async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<(), ActionError> {
+    let host = tx.host_find(order.host).await?;
+    let host = host.ok_or(StoreError::NotFound { what: "host" })?;
+    if host.state != HostState::Enrolled {
+        return Err(ActionError::HostOut);
+    }
+    if is_own(app, &host) && order.spec.tier() > Tier::ReadOnly && !order.dry_run {
+        return Err(ActionError::OwnHost);
+    }
+    let open = tx
+        .actions_page(&ActionQuery {
+            only_open: true,
+            host: Some(order.host),
+            limit: OPEN_MAX,
+            ..ActionQuery::default()
+        })
+        .await?;
+    if open.len() >= OPEN_MAX as usize {
+        return Err(ActionError::TooMany(open.len()));
+    }
+    Ok(())
+}
+
+/// Whether this controller runs on that host.
+pub(super) fn is_own(app: &App, host: &Host) -> bool {
+    match &app.remediation.rules.own_host {
+        OwnHost::None => false,
+        OwnHost::Named(name) => **name == *host.facts.name || *name == host.id.to_string(),
+        OwnHost::Detect => app
+            .remediation
+            .own_boot
+            .as_deref()
+            .is_some_and(|boot| boot == &*host.facts.boot_id),
+    }
+}
+
+fn hash_of(request: &ActionRequest) -> String {
+    // Strings, numbers and JSON values always serialise.
+    let text = serde_json::to_vec(request).unwrap_or_default();
+    HEXLOWER.encode(&Sha256::digest(text))
+}

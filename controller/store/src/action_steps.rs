@@ -1,0 +1,209 @@
+//! What belongs to an action: the steps of its life, who approved it, and signatures that were brought. Only ever added to.
+
+use sqlx::FromRow;
+use tidemark_model::Timestamp;
+use tidemark_model::action::{ActionId, ActionState, Approval, BroughtSignature, LifeStep};
+use tidemark_model::signing::Signature;
+
+use crate::columns::{self, Table};
+use crate::tx::{on_conn, statements};
+use crate::{StoreError, Tx};
+
+const STEPS: Table = Table("action_steps");
+const SIGNATURES: Table = Table("action_signatures");
+
+statements! {
+    STEP_APPEND = "INSERT INTO action_steps (action, at, from_state, to_state, author, text) VALUES ($1, $2, $3, $4, $5, $6)";
+    STEPS_NEWEST = "SELECT at, from_state, to_state, author, text FROM action_steps WHERE action = $1 ORDER BY id DESC LIMIT $2";
+    APPROVE = "INSERT INTO action_approvals (action, approver, at, text) VALUES ($1, $2, $3, $4)";
+    APPROVALS = "SELECT approver, at, text FROM action_approvals WHERE action = $1 ORDER BY at, approver";
+    SIGN = "INSERT INTO action_signatures (action, key_id, at, author, signature) VALUES ($1, $2, $3, $4, $5)";
+    SIGNED = "SELECT key_id, at, author, signature FROM action_signatures WHERE action = $1 ORDER BY at, key_id";
+}
+
+#[derive(FromRow)]
+struct StepRow {
+    at: i64,
+    from_state: Option<String>,
+    to_state: String,
+    author: Option<String>,
+    text: String,
+}
+
+impl TryFrom<StepRow> for LifeStep {
+    type Error = StoreError;
+
+    fn try_from(row: StepRow) -> Result<Self, StoreError> {
+        let StepRow {
+            at,
+            from_state,
+            to_state,
+            author,
+            text,
+        } = row;
+        let state = |column: &'static str, name: &str| {
+            ActionState::from_name(name).ok_or_else(|| STEPS.unreadable(column, name))
+        };
+        Ok(Self {
+            at: Timestamp::from_unix_ms(at),
+            from: from_state
+                .as_deref()
+                .map(|name| state("from_state", name))
+                .transpose()?,
+            to: state("to_state", &to_state)?,
+            by: author,
+            text,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct ApprovalRow {
+    approver: String,
+    at: i64,
+    text: String,
+}
+
+impl From<ApprovalRow> for Approval {
+    fn from(row: ApprovalRow) -> Self {
+        let ApprovalRow { approver, at, text } = row;
+        Self {
+            approver,
+            at: Timestamp::from_unix_ms(at),
+            text,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct SignatureRow {
+    key_id: String,
+    at: i64,
+    author: String,
+    signature: Vec<u8>,
+}
+
+impl TryFrom<SignatureRow> for BroughtSignature {
+    type Error = StoreError;
+
+    fn try_from(row: SignatureRow) -> Result<Self, StoreError> {
+        let SignatureRow {
+            key_id,
+            at,
+            author,
+            signature,
+        } = row;
+        let key = key_id
+            .parse()
+            .map_err(|_| SIGNATURES.unreadable("key_id", &key_id))?;
+        let length = signature.len();
+        let bytes = signature
+            .try_into()
+            .map_err(|_| SIGNATURES.unreadable("signature", format_args!("{length} bytes")))?;
+        Ok(Self {
+            signature: Signature { key, bytes },
+            at: Timestamp::from_unix_ms(at),
+            author,
+        })
+    }
+}
+
+impl Tx {
+    /// Adds a step to the life of an action.
+    ///
+    /// # Errors
+    /// When the database fails, or a text holds a NUL.
+    pub async fn action_step_append(
+        &mut self,
+        id: ActionId,
+        step: &LifeStep,
+    ) -> Result<(), StoreError> {
+        let text = columns::text("text of a step", &step.text)?;
+        columns::text("author of a step", step.by.as_deref().unwrap_or_default())?;
+        on_conn!(self, conn => sqlx::query(STEP_APPEND)
+            .bind(id.to_string())
+            .bind(step.at.unix_ms())
+            .bind(step.from.map(ActionState::as_str))
+            .bind(step.to.as_str())
+            .bind(step.by.as_deref())
+            .bind(text)
+            .execute(conn).await?.rows_affected());
+        Ok(())
+    }
+
+    /// The newest `limit` steps of an action's life, in the order in which they came.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn action_steps(
+        &mut self,
+        id: ActionId,
+        limit: u32,
+    ) -> Result<Vec<LifeStep>, StoreError> {
+        let rows: Vec<StepRow> = on_conn!(self, conn => sqlx::query_as(STEPS_NEWEST)
+            .bind(id.to_string()).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter().rev().map(LifeStep::try_from).collect()
+    }
+
+    /// Keeps one person's approval of an action.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when that person has approved it before.
+    pub async fn action_approve(
+        &mut self,
+        id: ActionId,
+        approval: &Approval,
+    ) -> Result<(), StoreError> {
+        let approver = columns::text("name of an approver", &approval.approver)?;
+        let text = columns::text("text of an approval", &approval.text)?;
+        on_conn!(self, conn => sqlx::query(APPROVE)
+            .bind(id.to_string()).bind(approver).bind(approval.at.unix_ms()).bind(text)
+            .execute(conn).await.map_err(StoreError::unless_exists("approval"))?
+            .rows_affected());
+        Ok(())
+    }
+
+    /// Who approved an action, the first first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn action_approvals(&mut self, id: ActionId) -> Result<Vec<Approval>, StoreError> {
+        let rows: Vec<ApprovalRow> = on_conn!(self, conn => sqlx::query_as(APPROVALS)
+            .bind(id.to_string()).fetch_all(conn).await?);
+        Ok(rows.into_iter().map(Approval::from).collect())
+    }
+
+    /// Keeps a signature of an action's order.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when that key has signed it before.
+    pub async fn action_sign(
+        &mut self,
+        id: ActionId,
+        brought: &BroughtSignature,
+    ) -> Result<(), StoreError> {
+        let author = columns::text("author of a signature", &brought.author)?;
+        on_conn!(self, conn => sqlx::query(SIGN)
+            .bind(id.to_string())
+            .bind(brought.signature.key.to_string())
+            .bind(brought.at.unix_ms())
+            .bind(author)
+            .bind(brought.signature.bytes.to_vec())
+            .execute(conn).await.map_err(StoreError::unless_exists("signature"))?
+            .rows_affected());
+        Ok(())
+    }
+
+    /// The signatures of an action's order, the first first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn action_signatures(
+        &mut self,
+        id: ActionId,
+    ) -> Result<Vec<BroughtSignature>, StoreError> {
+        let rows: Vec<SignatureRow> = on_conn!(self, conn => sqlx::query_as(SIGNED)
+            .bind(id.to_string()).fetch_all(conn).await?);
+        rows.into_iter().map(BroughtSignature::try_from).collect()
+    }
+}
