@@ -17,6 +17,7 @@ mod page;
 mod postgres;
 mod quick_start;
 mod real_windows;
+mod remediation;
 mod second_host;
 mod sources;
 mod windows;
