@@ -175,7 +175,7 @@ fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Re
         assert_eq!(useful.action.state, ActionState::Verified, "{useful:#?}");
         assert!(in_use(&controller).await? < 200);
         let recoveries: Vec<RecoveryView> = controller
-            .cli_json(&["get", "recoveries", "-o", "json"])
+            .cli_json(&["get", "recoveries"])
             .await?;
         let of = |subject: &str| recoveries.iter().find(|one| one.subject == subject);
         let (leaky, idle) = (of("leaky").context("leaky")?, of("idle").context("idle")?);
