@@ -174,9 +174,7 @@ fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Re
         let useful = ended(&controller, &ask(&controller, "leaky").await?).await?;
         assert_eq!(useful.action.state, ActionState::Verified, "{useful:#?}");
         assert!(in_use(&controller).await? < 200);
-        let recoveries: Vec<RecoveryView> = controller
-            .cli_json(&["get", "recoveries"])
-            .await?;
+        let recoveries: Vec<RecoveryView> = controller.cli_json(&["get", "recoveries"]).await?;
         let of = |subject: &str| recoveries.iter().find(|one| one.subject == subject);
         let (leaky, idle) = (of("leaky").context("leaky")?, of("idle").context("idle")?);
         assert_eq!((leaky.worked, leaky.tried), (1, 1));
