@@ -14,6 +14,8 @@ use crate::Secret;
 
 /// Most signatures that one thing can carry.
 pub const SIGNATURES_MAX: usize = 8;
+/// Most keys that a host's policy lists.
+pub const TRUSTED_KEYS_MAX: usize = 64;
 
 /// What a signature is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,13 +6,10 @@ use tidemark_model::action::{
     ActionId, ActionKind, ActionReport, ActionState, Change, HostPolicyView, Profile, Refusal,
     SignedOrder, Step, StepState, order::ORDER_BYTES_MAX,
 };
-use tidemark_model::signing::{KeyId, SIGNATURES_MAX, Signature};
+use tidemark_model::signing::{KeyId, SIGNATURES_MAX, Signature, TRUSTED_KEYS_MAX};
 
 use super::{ConvertError, at_most, cut_chars, list_at_most, time_from_wire};
 use crate::v1;
-
-/// Most keys that a host's policy lists.
-pub const KEYS_MAX: usize = 64;
 
 /// Declares which name of the wire stands for which of the model.
 macro_rules! enumeration {
@@ -321,7 +318,7 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
         key_ids: policy
             .keys
             .iter()
-            .take(KEYS_MAX)
+            .take(TRUSTED_KEYS_MAX)
             .map(|key| key.as_bytes().to_vec())
             .collect(),
         lockdown: policy.lockdown,
@@ -337,7 +334,7 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
 /// When a list is too long, a key or the digest malformed, or neither a profile nor a reason for none is there.
 pub fn policy_from_wire(policy: v1::HostPolicy) -> Result<HostPolicyView, ConvertError> {
     list_at_most("policy.allowed", policy.allowed.len(), REPORT_ITEMS_MAX)?;
-    list_at_most("policy.key_ids", policy.key_ids.len(), KEYS_MAX)?;
+    list_at_most("policy.key_ids", policy.key_ids.len(), TRUSTED_KEYS_MAX)?;
     at_most("policy.digest", policy.digest.len() as u64, 32)?;
     let unusable = policy
         .unusable

@@ -12,10 +12,8 @@ use tidemark_model::{ActionKind, ActionSpec, action::Tier};
 
 pub use file::InvalidPolicy;
 
-/// Most rules and most keys of a policy.
+/// Most allow rules, and most deny rules, of a policy.
 pub const RULES_MAX: usize = 256;
-/// Most keys of a policy.
-pub const KEYS_MAX: usize = 64;
 
 /// What a host lets be done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

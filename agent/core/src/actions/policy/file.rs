@@ -7,8 +7,9 @@ use serde::Deserialize;
 use tidemark_model::ActionKind;
 use tidemark_model::action::{Profile, Tier};
 use tidemark_model::duration::parse_duration;
+use tidemark_model::signing::TRUSTED_KEYS_MAX;
 
-use super::{HostPolicy, Hours, KEYS_MAX, Limits, RULES_MAX, Rule, TrustedKey};
+use super::{HostPolicy, Hours, Limits, RULES_MAX, Rule, TrustedKey};
 
 /// Largest policy file, in bytes.
 pub const POLICY_BYTES_MAX: usize = 256 * 1024;
@@ -178,10 +179,10 @@ impl Reader {
     }
 
     fn keys(&mut self, raw: Vec<RawKey>) -> Vec<TrustedKey> {
-        if raw.len() > KEYS_MAX {
+        if raw.len() > TRUSTED_KEYS_MAX {
             let count = raw.len();
             self.mistakes.push(format!(
-                "key: {count} keys are listed; a policy lists at most {KEYS_MAX}"
+                "key: {count} keys are listed; a policy lists at most {TRUSTED_KEYS_MAX}"
             ));
         }
         let mut keys: Vec<TrustedKey> = Vec::new();
