@@ -1,6 +1,8 @@
 //! Does what the core's session asks for and tells it what came of it: one loop, one task, no state of its own beyond
 //! the connection.
 
+mod actions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +10,8 @@ use tidemark_agent_core::{
     Action, CertificateStep, DisconnectCause, DisconnectReason, Incoming, OutboxView, Sent,
     Session, SessionState,
 };
-use tidemark_model::action::Refusal;
-use tidemark_model::{ActionReport, Epoch, GapReason, RecordGap, Seq};
+use tidemark_model::{Epoch, GapReason, RecordGap, Seq};
+use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::record::{BatchEncoder, BatchLimits, EncodeError};
 use tidemark_proto::v1;
 use tidemark_runtime::tls;
@@ -248,47 +250,6 @@ impl Shell {
         }
     }
 
-    /// Reports wait for a session that takes them; the desk tells what is not stored again with the next one.
-    fn send_actions(&mut self) {
-        let is_open = matches!(self.core.state(), SessionState::Open { .. });
-        if !is_open || !self.sends_actions {
-            return;
-        }
-        let outgoing = self.parts.actions.take();
-        if let Some(policy) = &outgoing.policy {
-            self.wire.send(frames::policy(policy), None);
-        }
-        for report in outgoing.reports.values() {
-            if let Some(frame) = frames::report(report) {
-                self.wire.send(frame, None);
-            }
-        }
-    }
-
-    /// An order that the desk has no room for is refused here, not dropped.
-    fn hand_over(&mut self, message: Message) {
-        let order = match &message {
-            Message::Order(order) => Some(order.id),
-            Message::Opened
-            | Message::Acked(..)
-            | Message::Confirmed(_)
-            | Message::Stop
-            | Message::GoOn { .. } => None,
-        };
-        if self.parts.actions.hand(message) {
-            return;
-        }
-        tracing::warn!("the desk has no room for a message about actions");
-        if let Some(id) = order {
-            let text = "this host has no room for more orders; send it again later";
-            let now = self.parts.clock.now();
-            let report = ActionReport::refused(id, Refusal::Busy, now, text);
-            if let Some(frame) = frames::report(&report) {
-                self.wire.send(frame, None);
-            }
-        }
-    }
-
     /// The core hears of the frame once it is on its way; of nothing to send, at once.
     fn send_records(&mut self, from: Seq, limits: BatchLimits) {
         match self.next_frame(from, limits) {
@@ -463,18 +424,8 @@ impl Shell {
         };
         match frames::message(&frame) {
             Ok(None) => {}
-            Ok(Some(message)) if self.sends_actions => {
-                self.hand_over(message);
-                return;
-            }
-            // One that was not announced changes nothing on this host.
-            Ok(Some(_)) => return,
-            Err(error) => {
-                self.wire = Wire::Idle;
-                self.report_disconnect("protocol", &chain(&error));
-                self.core.handle_disconnected(now, DisconnectReason::Lost);
-                return;
-            }
+            Ok(Some(message)) => return self.handle_message(message),
+            Err(error) => return self.break_off(&error),
         }
         match frames::incoming(frame) {
             Ok(Some(incoming)) => {
@@ -484,15 +435,19 @@ impl Shell {
                 self.core.handle_incoming(now, incoming);
             }
             Ok(None) => tracing::debug!("frame of an unknown kind passed over"),
-            Err(error) => {
-                self.wire = Wire::Idle;
-                self.report_disconnect("protocol", &chain(&error));
-                self.core.handle_disconnected(now, DisconnectReason::Lost);
-            }
+            Err(error) => self.break_off(&error),
         }
         if let Some(clock_ms) = controller_clock_ms {
             self.welcomed(clock_ms);
         }
+    }
+
+    /// The controller does not keep to the protocol: the session comes back later.
+    fn break_off(&mut self, error: &ConvertError) {
+        self.wire = Wire::Idle;
+        self.report_disconnect("protocol", &chain(error));
+        let now = self.now();
+        self.core.handle_disconnected(now, DisconnectReason::Lost);
     }
 
     fn welcomed(&mut self, controller_clock_ms: i64) {
