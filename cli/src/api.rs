@@ -280,6 +280,20 @@ impl Api {
         })
     }
 
+    /// Applies things of one kind as they are written.
+    async fn apply<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        written: &serde_json::Value,
+        effect: Effect,
+    ) -> Result<T, Failure> {
+        let mut request = self.request(Method::PUT, &[kind])?;
+        if effect == Effect::DryRun {
+            request = request.query(&[("dry_run", "true")]);
+        }
+        self.json(with_body(request, written)).await
+    }
+
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let bytes = self.bytes(request).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.not_understood(&error.to_string()))

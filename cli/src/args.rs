@@ -100,7 +100,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, windows, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, actions, budgets, windows, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something

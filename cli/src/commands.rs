@@ -17,6 +17,7 @@ mod incidents;
 mod keys;
 mod login;
 mod notify;
+mod one_by_one;
 mod revoke;
 mod show;
 mod status;

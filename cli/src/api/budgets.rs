@@ -1,10 +1,10 @@
 //! Budgets as typed calls.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidemark_model::view::{BudgetDetail, BudgetStanding, BudgetView, BudgetsApplied, Page};
 
-use super::{Api, Effect, LIST_ROWS_MAX, Query, with_body};
+use super::{Api, Effect, LIST_ROWS_MAX, Query};
 use crate::failure::Failure;
 
 impl Api {
@@ -33,12 +33,8 @@ impl Api {
         budgets: Vec<Value>,
         effect: Effect,
     ) -> Result<BudgetsApplied, Failure> {
-        let mut request = self.request(Method::PUT, &["budgets"])?;
-        if effect == Effect::DryRun {
-            request = request.query(&[("dry_run", "true")]);
-        }
-        let body = serde_json::json!({ "budget": budgets });
-        self.json(with_body(request, &body)).await
+        self.apply("budgets", &json!({ "budget": budgets }), effect)
+            .await
     }
 
     /// Deletes a budget.

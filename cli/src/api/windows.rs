@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tidemark_model::view::{WindowDetail, WindowTimes, WindowView, WindowsApplied};
 
-use super::{Api, Effect, LIST_ROWS_MAX, Query, with_body};
+use super::{Api, Effect, LIST_ROWS_MAX, Query};
 use crate::failure::Failure;
 
 impl Api {
@@ -31,11 +31,7 @@ impl Api {
         windows: Vec<Value>,
         effect: Effect,
     ) -> Result<WindowsApplied, Failure> {
-        let mut request = self.request(Method::PUT, &["windows"])?;
-        if effect == Effect::DryRun {
-            request = request.query(&[("dry_run", "true")]);
-        }
-        self.json(with_body(request, &json!({ "window": windows })))
+        self.apply("windows", &json!({ "window": windows }), effect)
             .await
     }
 

@@ -5,7 +5,7 @@ mod report;
 pub use self::report::Applied;
 use self::report::{BudgetList, Description, HostBudgets};
 use super::Ctx;
-use super::revoke::all_or_partly;
+use super::one_by_one::one_by_one;
 use super::show::show;
 use crate::args::BudgetsArgs;
 use crate::failure::Failure;
@@ -33,13 +33,6 @@ pub async fn describe(ctx: &Ctx<'_>, name: &str) -> Result<(), Failure> {
 /// Deletes budgets.
 pub async fn remove(ctx: &Ctx<'_>, names: &[String]) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let mut outcomes = Vec::new();
-    for name in names {
-        let outcome = api.delete_budget(name).await;
-        if outcome.is_ok() {
-            ctx.console.write(&format!("deleted budget {name}\n"))?;
-        }
-        outcomes.push(outcome);
-    }
-    all_or_partly(outcomes)
+    let said = |name: &String| format!("deleted budget {name}");
+    one_by_one(ctx, names, said, async |name| api.delete_budget(name).await).await
 }

@@ -10,7 +10,7 @@ use tidemark_model::audit::view::HostAuditView;
 use tidemark_model::view::{HostDetail, HostView, PortSpaceView};
 
 use super::Ctx;
-use super::revoke::all_or_partly;
+use super::one_by_one::all_or_partly;
 use super::show::{show, show_once};
 use super::status::delivery;
 use crate::api::Api;

@@ -6,7 +6,7 @@ use tidemark_model::view::{
 };
 
 use super::Ctx;
-use super::revoke::all_or_partly;
+use super::one_by_one::one_by_one;
 use super::show::{show, show_once};
 use crate::api::Query;
 use crate::args::{NotificationsArgs, SilenceAddArgs};
@@ -38,15 +38,8 @@ pub async fn list_silences(ctx: &Ctx<'_>) -> Result<(), Failure> {
 /// Ends silences.
 pub async fn remove_silences(ctx: &Ctx<'_>, ids: &[i64]) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let mut outcomes = Vec::new();
-    for id in ids {
-        let outcome = api.end_silence(*id).await;
-        if outcome.is_ok() {
-            ctx.console.write(&format!("ended silence {id}\n"))?;
-        }
-        outcomes.push(outcome);
-    }
-    all_or_partly(outcomes)
+    let said = |id: &i64| format!("ended silence {id}");
+    one_by_one(ctx, ids, said, async |id| api.end_silence(*id).await).await
 }
 
 /// Sends a test message, and fails when it does not arrive.

@@ -1,6 +1,9 @@
 //! `revoke host` and `token revoke`: shutting out, one after the other, with what failed told apart.
 
+use tidemark_model::view::HostView;
+
 use super::Ctx;
+use super::one_by_one::one_by_one;
 use crate::failure::Failure;
 use crate::render::text::visible;
 
@@ -38,51 +41,19 @@ pub async fn hosts(ctx: &Ctx<'_>, names: &[String], consent: Consent) -> Result<
             return Ok(());
         }
     }
-    let mut outcomes = Vec::new();
-    for host in &found {
-        let outcome = api.revoke_host(&host.id).await;
-        if outcome.is_ok() {
-            ctx.console.write(&format!(
-                "revoked host {} ({})",
-                visible(&host.name),
-                visible(&host.id)
-            ))?;
-        }
-        outcomes.push(outcome.map(drop));
-    }
-    all_or_partly(outcomes)
+    let said = |host: &HostView| {
+        let (name, id) = (visible(&host.name), visible(&host.id));
+        format!("revoked host {name} ({id})")
+    };
+    one_by_one(ctx, &found, said, async |host| {
+        api.revoke_host(&host.id).await.map(drop)
+    })
+    .await
 }
 
 /// Ends join tokens.
 pub async fn tokens(ctx: &Ctx<'_>, ids: &[String]) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let mut outcomes = Vec::new();
-    for id in ids {
-        let outcome = api.revoke_token(id).await;
-        if outcome.is_ok() {
-            ctx.console
-                .write(&format!("revoked token {}", visible(id)))?;
-        }
-        outcomes.push(outcome);
-    }
-    all_or_partly(outcomes)
-}
-
-/// Success when all succeeded, the failure when there was one thing or all failed alike, else partly done.
-pub fn all_or_partly(outcomes: Vec<Result<(), Failure>>) -> Result<(), Failure> {
-    let total = outcomes.len();
-    let mut failures: Vec<Failure> = outcomes.into_iter().filter_map(Result::err).collect();
-    match (failures.len(), failures.pop()) {
-        (_, None) => Ok(()),
-        (failed, Some(last)) if failed == total && failed == 1 => Err(last),
-        (failed, Some(last)) => {
-            failures.push(last);
-            let partly = Failure::Partly {
-                done: total.saturating_sub(failed),
-                total,
-                failures,
-            };
-            Err(partly)
-        }
-    }
+    let said = |id: &String| format!("revoked token {}", visible(id));
+    one_by_one(ctx, ids, said, async |id| api.revoke_token(id).await).await
 }

@@ -4,7 +4,7 @@ mod report;
 
 use self::report::{Description, Times, WindowList};
 use super::Ctx;
-use super::revoke::all_or_partly;
+use super::one_by_one::one_by_one;
 use super::show::{show, show_once};
 use crate::api::Query;
 use crate::failure::Failure;
@@ -45,13 +45,6 @@ pub async fn next(
 /// Deletes windows.
 pub async fn remove(ctx: &Ctx<'_>, names: &[String]) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let mut outcomes = Vec::new();
-    for name in names {
-        let outcome = api.delete_window(name).await;
-        if outcome.is_ok() {
-            ctx.console.write(&format!("deleted window {name}\n"))?;
-        }
-        outcomes.push(outcome);
-    }
-    all_or_partly(outcomes)
+    let said = |name: &String| format!("deleted window {name}");
+    one_by_one(ctx, names, said, async |name| api.delete_window(name).await).await
 }
