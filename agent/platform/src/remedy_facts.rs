@@ -1,6 +1,6 @@
 //! Words of the remedies that every system shares: why one was not done, and what it says while it is.
 
-use tidemark_model::action::spec::NicOffload;
+use tidemark_model::action::spec::{EventLevel, NicOffload};
 use tidemark_model::action::{Step, StepState};
 
 /// Why something was not done, or not to its end.
@@ -67,6 +67,43 @@ pub struct CardChange {
     pub before: String,
     /// The value that is wished for.
     pub after: String,
+}
+
+/// A service that would be restarted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceView {
+    /// Its name: on Windows as it was asked for, elsewhere as the system has it.
+    pub name: String,
+    /// Who keeps it, as in `systemd`.
+    pub keeper: &'static str,
+    /// Whether it runs; `None` when that is not told, or it is on its way.
+    pub is_running: Option<bool>,
+    /// What goes down and comes up with it, in the order in which it goes down.
+    pub dependents: Vec<String>,
+}
+
+/// An event that is written into a log of the system.
+#[derive(Clone, Copy, Debug)]
+pub struct EventEntry<'a> {
+    /// Windows: the log, that of the source when none is named. Linux: the identifier when there is no source.
+    pub log: Option<&'a str>,
+    /// Who says it; the product when nobody is named.
+    pub source: Option<&'a str>,
+    /// Number of the event.
+    pub id: u16,
+    /// How serious it is.
+    pub level: EventLevel,
+    /// What it says.
+    pub text: &'a str,
+}
+
+/// The limit of one .NET Framework.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DotnetLimit {
+    /// The file in which it stands.
+    pub file: String,
+    /// Connections to every address; `None` when it is not set.
+    pub before: Option<u32>,
 }
 
 /// Hears of every step.

@@ -7,7 +7,7 @@ use tidemark_model::action::HostPolicyView;
 use tidemark_model::{ActionSpec, HostId, Timestamp};
 
 use super::desk::{booted_at, minute_of_day};
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::lockdown::Lockdown;
 use super::policy_file::PolicyFile;
 
@@ -29,8 +29,8 @@ impl Standing {
     pub(crate) fn look(policy: PolicyFile, folder: &Path) -> std::io::Result<Self> {
         Ok(Self {
             policy,
-            lockdown: Lockdown::at(folder.join("lockdown")).holds(),
-            ledger: Journal::look(&folder.join("actions.journal"))?,
+            lockdown: Lockdown::in_folder(folder).holds(),
+            ledger: Journal::look(&journal::path_in(folder))?,
         })
     }
 

@@ -17,7 +17,7 @@ use tidemark_runtime::Clock;
 use super::confirm::Confirmations;
 use super::feed::{ActionFeed, Message, Outbox};
 use super::hands::{Hands, Work};
-use super::journal::{Found, Journal};
+use super::journal::{self, Found, Journal};
 use super::lockdown::Lockdown;
 use super::policy_file::PolicyFile;
 use crate::collect::CollectSettings;
@@ -96,7 +96,7 @@ impl Desk {
     /// # Errors
     /// [`DeskError`].
     pub fn start(parts: DeskParts) -> Result<Self, DeskError> {
-        let path = parts.folder.join("actions.journal");
+        let path = journal::path_in(&parts.folder);
         let now = parts.clock.now();
         let (journal, ledger, found) =
             Journal::open(&path, now).map_err(|source| DeskError::Journal { path, source })?;
@@ -107,7 +107,7 @@ impl Desk {
         let outbox = Arc::new(Outbox::default());
         let hands = Hands::new(&parts, to_desk.clone(), Arc::clone(&confirmations));
         let clerk = Clerk {
-            lockdown: Lockdown::at(parts.folder.join("lockdown")),
+            lockdown: Lockdown::in_folder(&parts.folder),
             parts,
             journal,
             ledger,

@@ -58,7 +58,7 @@ impl Hands {
         Self {
             to_desk,
             confirmations,
-            lockdown: Lockdown::at(parts.folder.join("lockdown")),
+            lockdown: Lockdown::in_folder(&parts.folder),
             folder: parts.folder.clone(),
             hooks: parts.hooks.clone(),
             clock: parts.clock.clone(),

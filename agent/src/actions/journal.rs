@@ -35,6 +35,11 @@ pub(super) enum Found {
     Damaged(PathBuf),
 }
 
+/// The journal of an agent whose folder this is.
+pub(super) fn path_in(folder: &Path) -> PathBuf {
+    folder.join("actions.journal")
+}
+
 impl Journal {
     /// Opens the journal at `path` and rebuilds the ledger. Without a whole journal the ledger's floor is `now`.
     ///

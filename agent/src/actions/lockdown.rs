@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,11 @@ struct Unlock {
 }
 
 impl Lockdown {
-    /// The switch at this path.
-    pub(crate) const fn at(path: PathBuf) -> Self {
-        Self { path }
+    /// The switch of an agent whose folder this is.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self {
+            path: folder.join("lockdown"),
+        }
     }
 
     /// Whether every action is stopped. What cannot be asked counts as stopped.
@@ -150,13 +152,13 @@ mod tests {
     #[test]
     fn a_lockdown_holds_until_it_is_lifted() {
         let folder = tempfile::tempdir().unwrap();
-        let lockdown = Lockdown::at(folder.path().join("lockdown"));
+        let lockdown = Lockdown::in_folder(folder.path());
         assert!(!lockdown.holds());
         lockdown.lift().unwrap();
         lockdown
             .impose(Timestamp::from_unix_ms(5), "told by the controller")
             .unwrap();
-        assert!(Lockdown::at(folder.path().join("lockdown")).holds());
+        assert!(Lockdown::in_folder(folder.path()).holds());
         lockdown.lift().unwrap();
         assert!(!lockdown.holds());
     }
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn a_signature_ends_no_lockdown_that_came_after_it() {
         let folder = tempfile::tempdir().unwrap();
-        let lockdown = Lockdown::at(folder.path().join("lockdown"));
+        let lockdown = Lockdown::in_folder(folder.path());
         let key = PrivateKey::from_seed([1; 32]);
         let text = format!("[[key]]\nname = \"a\"\npublic = \"{}\"", key.public());
         let policy = HostPolicy::parse(&text, Profile::Observe).unwrap();

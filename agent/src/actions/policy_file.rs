@@ -11,6 +11,7 @@ use tidemark_agent_core::actions::HostPolicy;
 use tidemark_model::action::{HostPolicyView, Profile};
 use tidemark_platform::private;
 
+use crate::config::AgentConfig;
 use crate::session::chain;
 
 /// Where the policy is, and what holds without one.
@@ -32,6 +33,14 @@ pub(crate) struct ReadPolicy {
 }
 
 impl PolicyFile {
+    /// That of a configuration.
+    pub(crate) fn of(config: &AgentConfig) -> Self {
+        Self {
+            path: config.policy_file.clone(),
+            profile: config.profile,
+        }
+    }
+
     /// Reads the policy.
     pub(crate) fn read(&self) -> ReadPolicy {
         let text = match fs::read(&self.path) {

@@ -102,7 +102,7 @@ pub(super) fn policy(args: &PolicyArgs) -> anyhow::Result<Outcome> {
 
 pub(super) fn lockdown(args: &LockdownArgs) -> anyhow::Result<Outcome> {
     let switch = |settings: &SettingsArgs| -> anyhow::Result<Lockdown> {
-        Ok(Lockdown::at(settings.load()?.data_dir.join("lockdown")))
+        Ok(Lockdown::in_folder(&settings.load()?.data_dir))
     };
     match &args.verb {
         LockdownVerb::On { settings } => {
@@ -121,11 +121,7 @@ pub(super) fn lockdown(args: &LockdownArgs) -> anyhow::Result<Outcome> {
 }
 
 fn standing(config: &AgentConfig) -> anyhow::Result<Standing> {
-    let policy = PolicyFile {
-        path: config.policy_file.clone(),
-        profile: config.profile,
-    };
-    Ok(Standing::look(policy, &config.data_dir)?)
+    Ok(Standing::look(PolicyFile::of(config), &config.data_dir)?)
 }
 
 fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {

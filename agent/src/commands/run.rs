@@ -401,10 +401,7 @@ impl Delivery {
 async fn open_desk(config: &AgentConfig, host: HostId, clock: &Clock) -> Option<Desk> {
     let parts = DeskParts {
         host,
-        policy: PolicyFile {
-            path: config.policy_file.clone(),
-            profile: config.profile,
-        },
+        policy: PolicyFile::of(config),
         folder: config.data_dir.clone(),
         hooks: config.hooks_dir(),
         collect: config.collect.clone(),

@@ -14,4 +14,6 @@ pub mod settings;
 mod systemd;
 pub mod tcp_global;
 
-pub use crate::remedy_facts::{CardChange, CardSwitch, RemedyError, Switch, Teller};
+pub use crate::remedy_facts::{
+    CardChange, CardSwitch, DotnetLimit, EventEntry, RemedyError, ServiceView, Switch, Teller,
+};

@@ -12,4 +12,6 @@ pub mod service;
 pub mod settings;
 pub mod tcp_global;
 
-pub use crate::remedy_facts::{CardChange, CardSwitch, RemedyError, Switch, Teller};
+pub use crate::remedy_facts::{
+    CardChange, CardSwitch, DotnetLimit, EventEntry, RemedyError, ServiceView, Switch, Teller,
+};

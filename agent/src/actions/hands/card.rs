@@ -1,7 +1,6 @@
 //! `set_nic_offload` and `set_interrupt_moderation`: a switch of one network card.
 
 use tidemark_model::ActionSpec;
-use tidemark_model::action::{Step, StepState};
 use tidemark_platform::remedy::{CardSwitch, Switch, card};
 
 use super::deed::{Deed, Halt};
@@ -27,15 +26,9 @@ pub(super) fn set(deed: &mut Deed<'_>) -> Result<(), Halt> {
         Some(change.after.clone()),
     );
     deed.needs_reboot();
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     card::set(adapter, switch, wish)?;
-    deed.note(Step {
-        what: format!("set {}", change.what),
-        state: StepState::Done,
-        text: "holds once the card or the host is restarted".to_owned(),
-    });
+    let what = format!("set {}", change.what);
+    deed.done(&what, "holds once the card or the host is restarted");
     Ok(())
 }

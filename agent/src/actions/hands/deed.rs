@@ -21,6 +21,8 @@ pub(super) enum Halt {
     Failed(String),
     /// It was done and undone.
     RolledBack(String),
+    /// A dry run, which ends where the effects would begin.
+    DryRun,
     /// The agent stops: the journal has it, and the next start takes it up.
     Stopped,
 }
@@ -113,16 +115,45 @@ impl<'a> Deed<'a> {
         self.report.needs_reboot = true;
     }
 
-    /// Whether this is a dry run, which ends where the effects would begin.
-    pub(super) const fn is_dry_run(&self) -> bool {
-        self.order.dry_run
+    /// Adds a step that was done.
+    pub(super) fn done(&mut self, what: &str, text: &str) {
+        self.note(Step {
+            what: what.to_owned(),
+            state: StepState::Done,
+            text: text.to_owned(),
+        });
+    }
+
+    /// Adds a step as it came out; `said` is what there is to say when it was done.
+    ///
+    /// # Errors
+    /// That of the outcome.
+    pub(super) fn tried<T>(
+        &mut self,
+        what: &str,
+        outcome: Result<T, RemedyError>,
+        said: impl FnOnce(&T) -> String,
+    ) -> Result<T, RemedyError> {
+        let (state, text) = match &outcome {
+            Ok(value) => (StepState::Done, said(value)),
+            Err(error) => (StepState::Failed, error.to_string()),
+        };
+        self.note(Step {
+            what: what.to_owned(),
+            state,
+            text,
+        });
+        outcome
     }
 
     /// Makes durable that effects begin; without it nothing may take effect. Planned steps make room for real ones.
     ///
     /// # Errors
-    /// When the desk cannot remember it: nothing was done.
+    /// When it is a dry run, or the desk cannot remember it: nothing was done.
     pub(super) fn begin(&mut self) -> Result<(), Halt> {
+        if self.order.dry_run {
+            return Err(Halt::DryRun);
+        }
         self.report
             .steps
             .retain(|step| step.state != StepState::Planned);
@@ -162,7 +193,7 @@ impl<'a> Deed<'a> {
     /// The last word about it.
     pub(super) fn end(mut self, halt: Option<Halt>) {
         let (state, text) = match halt {
-            None if self.is_dry_run() => (
+            Some(Halt::DryRun) => (
                 ActionState::Answered,
                 format!("would {}", self.order.spec.summary()),
             ),

@@ -1,6 +1,5 @@
 //! `set_dotnet_connection_limit`: of every framework that the host has, with the files as they were kept beside them.
 
-use tidemark_model::action::{Step, StepState};
 use tidemark_platform::remedy::dotnet;
 
 use super::deed::{Deed, Halt};
@@ -11,25 +10,13 @@ pub(super) fn set(deed: &mut Deed<'_>, connections: u32) -> Result<(), Halt> {
         let before = limit.before.map(|before| before.to_string());
         deed.plan_change(&limit.file, before, Some(connections.to_string()));
     }
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     for limit in &limits {
         let written = dotnet::set_limit(limit, connections);
-        let (state, text) = match &written {
-            Ok(()) => (
-                StepState::Done,
-                "applications of ASP.NET start anew".to_owned(),
-            ),
-            Err(error) => (StepState::Failed, error.to_string()),
-        };
-        deed.note(Step {
-            what: format!("set the limit in {}", limit.file),
-            state,
-            text,
-        });
-        written?;
+        let what = format!("set the limit in {}", limit.file);
+        deed.tried(&what, written, |()| {
+            "applications of ASP.NET start anew".to_owned()
+        })?;
     }
     Ok(())
 }

@@ -19,9 +19,6 @@ pub(super) fn end(deed: &mut Deed<'_>) -> Result<(), Halt> {
     let booted_at = booted_at(deed.hands.clock.now());
     let target = process::find(*pid, started_at, image, booted_at)?;
     deed.plan_step(&format!("end {image} ({pid})"), "");
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     target.end(&mut |step| deed.note(step))?;
     Ok(())

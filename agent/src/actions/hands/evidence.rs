@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidemark_model::action::{Step, StepState};
 use tidemark_platform::private;
 
 use super::deed::{Deed, Halt};
@@ -19,9 +18,6 @@ pub(super) fn collect(deed: &mut Deed<'_>, seconds: u32) -> Result<(), Halt> {
     let folder = deed.hands.folder.join("evidence");
     let path = folder.join(format!("{}.zip", deed.order.id));
     deed.plan_step("write evidence", &path.display().to_string());
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     private::make_folder(&folder).map_err(|error| failed(&error))?;
     let settings = Watch {
@@ -39,11 +35,7 @@ pub(super) fn collect(deed: &mut Deed<'_>, seconds: u32) -> Result<(), Halt> {
     let parts = evidence_parts(looked).map_err(|error| failed(&error))?;
     archive::write(&path, &parts).map_err(|error| failed(&error))?;
     forget_oldest(&folder);
-    deed.note(Step {
-        what: "write evidence".to_owned(),
-        state: StepState::Done,
-        text: path.display().to_string(),
-    });
+    deed.done("write evidence", &path.display().to_string());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidemark_model::action::spec::{IpFamily, Lasting};
 use tidemark_model::action::{Refusal, Step, StepState};
 use tidemark_model::{ActionSpec, PortRange, Protocol};
-use tidemark_platform::remedy::{RemedyError, settings};
+use tidemark_platform::remedy::settings;
 
 use super::deed::{Deed, Halt};
 use crate::actions::confirm::Waited;
@@ -56,9 +56,6 @@ pub(super) fn set(deed: &mut Deed<'_>) -> Result<(), Halt> {
             collisions::advice(&taken, wish.range),
         ));
     }
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     settings::set_range(wish.protocol, wish.family, wish.range)?;
     let after = settings::range(wish.protocol, wish.family)?;
@@ -66,14 +63,11 @@ pub(super) fn set(deed: &mut Deed<'_>) -> Result<(), Halt> {
         let text = format!("{name} was set, and reads {}", shown(after));
         return Err(undo(deed, &wish, before, &text));
     }
-    deed.note(Step {
-        what: format!("set {name}"),
-        state: StepState::Done,
-        text: format!(
-            "reverts in {} s unless it is confirmed",
-            wish.patience.as_secs()
-        ),
-    });
+    let seconds = wish.patience.as_secs();
+    deed.done(
+        &format!("set {name}"),
+        &format!("reverts in {seconds} s unless it is confirmed"),
+    );
     deed.progress("set; waits for its confirmation");
     match deed.await_confirmation(wish.patience) {
         Waited::Confirmed => keep(deed, &wish),
@@ -97,20 +91,7 @@ fn keep(deed: &mut Deed<'_>, wish: &Wish) -> Result<(), Halt> {
         Lasting::UntilReboot => return Ok(()),
         Lasting::Always => settings::keep_range(wish.protocol, wish.family, wish.range),
     };
-    let state = if kept.is_ok() {
-        StepState::Done
-    } else {
-        StepState::Failed
-    };
-    deed.note(Step {
-        what: "keep it for the next starts".to_owned(),
-        state,
-        text: kept
-            .as_ref()
-            .err()
-            .map(RemedyError::to_string)
-            .unwrap_or_default(),
-    });
+    let kept = deed.tried("keep it for the next starts", kept, |()| String::new());
     kept.map_err(|error| Halt::Failed(format!("it holds until the next start only: {error}")))
 }
 

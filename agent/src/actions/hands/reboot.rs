@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tidemark_model::ActionSpec;
-use tidemark_model::action::{Step, StepState};
 use tidemark_platform::remedy::restart;
 
 use super::deed::{Deed, Halt};
@@ -23,17 +22,10 @@ pub(super) fn begin(deed: &mut Deed<'_>) -> Result<(), Halt> {
     };
     let by = restart::look()?;
     deed.plan_step("restart the host", by);
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     let grace = Duration::from_secs(u64::from(*grace_s));
     restart::begin(grace, reason, *force)?;
-    deed.note(Step {
-        what: "ask the system to restart".to_owned(),
-        state: StepState::Done,
-        text: by.to_owned(),
-    });
+    deed.done("ask the system to restart", by);
     deed.progress("the host restarts");
     // Nothing confirms it; the agent ends with the host, and the next start takes it up.
     match deed.await_confirmation(grace.saturating_add(DOWN_PATIENCE)) {

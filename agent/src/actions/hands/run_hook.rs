@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidemark_model::ActionSpec;
-use tidemark_model::action::{Step, StepState};
 use tidemark_platform::remedy::hook;
 
 use super::deed::{Deed, Halt};
@@ -18,9 +17,6 @@ pub(super) fn run(deed: &mut Deed<'_>, folder: &Path) -> Result<(), Halt> {
     };
     let script = hook::find(folder, name)?;
     deed.plan_step(&format!("run {name}"), &script.display().to_string());
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     let variables: Vec<(String, &str)> = arguments
         .iter()
@@ -30,15 +26,6 @@ pub(super) fn run(deed: &mut Deed<'_>, folder: &Path) -> Result<(), Halt> {
         })
         .collect();
     let ran = hook::run(&script, &variables, PATIENCE);
-    let (state, text) = match &ran {
-        Ok(said) => (StepState::Done, said.clone()),
-        Err(error) => (StepState::Failed, error.to_string()),
-    };
-    deed.note(Step {
-        what: format!("run {name}"),
-        state,
-        text,
-    });
-    ran?;
+    deed.tried(&format!("run {name}"), ran, String::clone)?;
     Ok(())
 }

@@ -37,9 +37,6 @@ pub(super) fn restart(deed: &mut Deed<'_>) -> Result<(), Halt> {
     for dependent in view.dependents.iter().rev() {
         deed.plan_step(&format!("start {dependent}"), "");
     }
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     let patience = Duration::from_secs(u64::from(*stop_timeout_s));
     service::restart(name, patience, *on_hang, &mut |step| deed.note(step))?;

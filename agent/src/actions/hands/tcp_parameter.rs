@@ -1,7 +1,6 @@
 //! `set_tcp_parameter`: one value, kept for the next starts, read back.
 
 use tidemark_model::action::spec::TcpParameter;
-use tidemark_model::action::{Step, StepState};
 use tidemark_platform::remedy::settings;
 
 use super::deed::{Deed, Halt};
@@ -17,9 +16,6 @@ pub(super) fn set(
     if settings::needs_reboot(parameter) {
         deed.needs_reboot();
     }
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     settings::set_parameter(parameter, value)?;
     let after = settings::parameter(parameter)?;
@@ -30,10 +26,6 @@ pub(super) fn set(
             parameter.as_str()
         )));
     }
-    deed.note(Step {
-        what: format!("set {}", parameter.as_str()),
-        state: StepState::Done,
-        text: String::new(),
-    });
+    deed.done(&format!("set {}", parameter.as_str()), "");
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! `write_event`: one entry in the host's own log.
 
 use tidemark_model::ActionSpec;
-use tidemark_model::action::{Step, StepState};
-use tidemark_platform::remedy::event_log;
+use tidemark_platform::remedy::{EventEntry, event_log};
 
 use super::deed::{Deed, Halt};
 
@@ -17,7 +16,7 @@ pub(super) fn write(deed: &mut Deed<'_>) -> Result<(), Halt> {
     else {
         return Ok(());
     };
-    let entry = event_log::Entry {
+    let entry = EventEntry {
         log: log.as_deref(),
         source: source.as_deref(),
         id: *id,
@@ -26,15 +25,8 @@ pub(super) fn write(deed: &mut Deed<'_>) -> Result<(), Halt> {
     };
     let place = event_log::look(&entry)?;
     deed.plan_step(&format!("write event {id}"), &place);
-    if deed.is_dry_run() {
-        return Ok(());
-    }
     deed.begin()?;
     event_log::write(&entry)?;
-    deed.note(Step {
-        what: format!("write event {id}"),
-        state: StepState::Done,
-        text: place,
-    });
+    deed.done(&format!("write event {id}"), &place);
     Ok(())
 }

@@ -1,21 +1,12 @@
 //! Limits of the .NET Framework, which Linux has not.
 
-use crate::remedy_facts::RemedyError;
-
-/// The limit of one framework.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// The file in which it stands.
-    pub file: String,
-    /// Connections to every address; `None` when it is not set.
-    pub before: Option<u32>,
-}
+use crate::remedy_facts::{DotnetLimit, RemedyError};
 
 /// The limits of this host.
 ///
 /// # Errors
 /// [`RemedyError::Unsupported`], always.
-pub fn limits() -> Result<Vec<Limit>, RemedyError> {
+pub fn limits() -> Result<Vec<DotnetLimit>, RemedyError> {
     Err(RemedyError::Unsupported(
         "machine.config is a file of the .NET Framework, which Linux has not; .NET there has no such limit".to_owned(),
     ))
@@ -25,6 +16,6 @@ pub fn limits() -> Result<Vec<Limit>, RemedyError> {
 ///
 /// # Errors
 /// [`RemedyError::Unsupported`], always.
-pub fn set_limit(_limit: &Limit, _connections: u32) -> Result<(), RemedyError> {
+pub fn set_limit(_limit: &DotnetLimit, _connections: u32) -> Result<(), RemedyError> {
     limits().map(drop)
 }

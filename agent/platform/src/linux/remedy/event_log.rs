@@ -5,32 +5,17 @@ use std::path::Path;
 
 use tidemark_model::action::spec::EventLevel;
 
-use crate::remedy_facts::RemedyError;
+use crate::remedy_facts::{EventEntry, RemedyError};
 
 const SOCKET: &str = "/dev/log";
 /// Facility `daemon` (3), shifted as in the priority's encoding.
 const DAEMON: u8 = 3 << 3;
 
-/// What is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// Windows: the log. Here the identifier when there is no source.
-    pub log: Option<&'a str>,
-    /// Who says it; `tidemark` when nobody is named.
-    pub source: Option<&'a str>,
-    /// Number of the event.
-    pub id: u16,
-    /// How serious it is.
-    pub level: EventLevel,
-    /// What it says.
-    pub text: &'a str,
-}
-
 /// Where it would go.
 ///
 /// # Errors
 /// [`RemedyError::Unsupported`] when nobody listens for log entries.
-pub fn look(entry: &Entry<'_>) -> Result<String, RemedyError> {
+pub fn look(entry: &EventEntry<'_>) -> Result<String, RemedyError> {
     connect(Path::new(SOCKET))?;
     Ok(format!("system log, as {}", identifier(entry)))
 }
@@ -39,11 +24,11 @@ pub fn look(entry: &Entry<'_>) -> Result<String, RemedyError> {
 ///
 /// # Errors
 /// When the log does not take it.
-pub fn write(entry: &Entry<'_>) -> Result<(), RemedyError> {
+pub fn write(entry: &EventEntry<'_>) -> Result<(), RemedyError> {
     write_to(Path::new(SOCKET), entry)
 }
 
-fn write_to(socket: &Path, entry: &Entry<'_>) -> Result<(), RemedyError> {
+fn write_to(socket: &Path, entry: &EventEntry<'_>) -> Result<(), RemedyError> {
     let severity = match entry.level {
         EventLevel::Error => 3,
         EventLevel::Warning => 4,
@@ -75,7 +60,7 @@ fn connect(path: &Path) -> Result<UnixDatagram, RemedyError> {
     Ok(socket)
 }
 
-fn identifier<'a>(entry: &Entry<'a>) -> &'a str {
+fn identifier<'a>(entry: &EventEntry<'a>) -> &'a str {
     entry.source.or(entry.log).unwrap_or("tidemark")
 }
 
@@ -88,7 +73,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let log = UnixDatagram::bind(&path).unwrap();
-        let entry = Entry {
+        let entry = EventEntry {
             log: None,
             source: None,
             id: 5001,

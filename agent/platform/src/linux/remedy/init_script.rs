@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::program;
-use super::service::ServiceView;
-use crate::remedy_facts::{RemedyError, Teller, tried};
+use crate::remedy_facts::{RemedyError, ServiceView, Teller, tried};
 
 const FOLDER: &str = "/etc/init.d";
 /// How long a script may take to start its service, or to say how it is.
@@ -44,13 +43,11 @@ pub(super) fn restart(
 
 /// What its script says: LSB has 0 for running, 1 to 3 for not, and the rest for what is not known.
 fn is_running(script: &Path) -> Option<bool> {
-    match program::run(script, &["status"], STATUS_PATIENCE) {
-        Ok(_) => Some(true),
-        Err(error) => {
-            let text = error.to_string();
-            let is_down = (1..=3).any(|code| text.contains(&format!("exit status: {code}:")));
-            is_down.then_some(false)
-        }
+    let (status, _) = program::ended(script, &["status"], &[], STATUS_PATIENCE).ok()?;
+    match status.code()? {
+        0 => Some(true),
+        1..=3 => Some(false),
+        _ => None,
     }
 }
 

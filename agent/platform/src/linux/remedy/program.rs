@@ -36,6 +36,24 @@ pub(super) fn run_with(
     variables: &[(String, &str)],
     patience: Duration,
 ) -> Result<String, RemedyError> {
+    let (status, said) = ended(path, arguments, variables, patience)?;
+    if status.success() {
+        return Ok(said);
+    }
+    let text = format!("{} ended with {status}: {said}", path.display());
+    Err(RemedyError::Failed(text))
+}
+
+/// How a program ended and what it said, whether it succeeded or not.
+///
+/// # Errors
+/// [`RemedyError::Failed`] when it cannot be started, or is still there after `patience`; it and its children are ended then.
+pub(super) fn ended(
+    path: &Path,
+    arguments: &[&str],
+    variables: &[(String, &str)],
+    patience: Duration,
+) -> Result<(ExitStatus, String), RemedyError> {
     let failed = |text: String| RemedyError::Failed(format!("{} {text}", path.display()));
     let mut child = Command::new(path)
         .args(arguments)
@@ -61,12 +79,7 @@ pub(super) fn run_with(
             "was still there after {seconds} s and was ended"
         )));
     };
-    let said = Words::joined([out, err]);
-    if status.success() {
-        Ok(said)
-    } else {
-        Err(failed(format!("ended with {status}: {said}")))
-    }
+    Ok((status, Words::joined([out, err])))
 }
 
 /// Its end; `None` when it had to be ended.

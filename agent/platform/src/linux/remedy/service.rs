@@ -5,20 +5,7 @@ use std::time::Duration;
 use tidemark_model::action::spec::OnHang;
 
 use super::{init_script, systemd};
-use crate::remedy_facts::{RemedyError, Teller};
-
-/// What would be restarted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceView {
-    /// Its name, as the system has it.
-    pub name: String,
-    /// Who keeps it, as in `systemd`.
-    pub keeper: &'static str,
-    /// Whether it runs; `None` when that is not told.
-    pub is_running: Option<bool>,
-    /// What goes down and comes up with it, in the order in which it goes down.
-    pub dependents: Vec<String>,
-}
+use crate::remedy_facts::{RemedyError, ServiceView, Teller};
 
 /// Looks at a service.
 ///

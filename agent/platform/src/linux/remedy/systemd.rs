@@ -8,8 +8,7 @@ use std::time::Duration;
 use tidemark_model::action::spec::OnHang;
 
 use super::program;
-use super::service::ServiceView;
-use crate::remedy_facts::{RemedyError, Teller, tried};
+use crate::remedy_facts::{RemedyError, ServiceView, Teller, tried};
 
 /// systemd makes it and nobody else does (`sd_booted(3)`).
 const BOOTED: &str = "/run/systemd/system";

@@ -103,14 +103,14 @@ fn by_management(protocol: Protocol) -> io::Result<Option<PortRange>> {
 }
 
 fn by_netsh(protocol: Protocol) -> Option<PortRange> {
-    let words = ["int", "ipv4", "show", "dynamicport", word(protocol)];
+    let words = ["int", "ipv4", "show", "dynamicport", protocol.as_str()];
     let printed = program::output_of("netsh.exe", &words).ok()?;
     port_range::in_netsh_output(&printed)
 }
 
 /// Also of a host without exclusions `netsh` prints headings.
 fn excluded(protocol: Protocol) -> io::Result<Vec<PortRange>> {
-    let protocol = format!("protocol={}", word(protocol));
+    let protocol = format!("protocol={}", protocol.as_str());
     let words = ["int", "ipv4", "show", "excludedportrange", &protocol];
     let printed = program::output_of("netsh.exe", &words)?;
     if printed.trim_ascii().is_empty() {
@@ -121,11 +121,4 @@ fn excluded(protocol: Protocol) -> io::Result<Vec<PortRange>> {
     }
     let blocks = excluded_ports::in_netsh_output(&printed);
     Ok(blocks.map(|block| block.ports).collect())
-}
-
-const fn word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-    }
 }

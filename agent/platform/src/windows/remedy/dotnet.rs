@@ -11,7 +11,7 @@ use std::ptr;
 
 use windows_sys::Win32::Storage::FileSystem::ReplaceFileW;
 
-use crate::remedy_facts::RemedyError;
+use crate::remedy_facts::{DotnetLimit, RemedyError};
 use crate::windows::program::system_folder;
 use crate::windows::text::wide;
 use crate::windows_data::machine_config::{connection_limits, with_limit};
@@ -27,20 +27,11 @@ const WRITTEN: &str = "config.tidemark-new";
 /// Largest file that is read; a shipped one has 35 KiB.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// The limit of one framework.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// The file in which it stands.
-    pub file: String,
-    /// Connections to every address; `None` when it is not set.
-    pub before: Option<u32>,
-}
-
 /// The limits of this host, of each framework that it has.
 ///
 /// # Errors
 /// [`RemedyError::NoSuchTarget`] when it has none; [`RemedyError::Unsafe`] when a file is not understood.
-pub fn limits() -> Result<Vec<Limit>, RemedyError> {
+pub fn limits() -> Result<Vec<DotnetLimit>, RemedyError> {
     let system = system_folder();
     let windows = system.parent().unwrap_or(&system);
     let mut found = Vec::new();
@@ -51,7 +42,7 @@ pub fn limits() -> Result<Vec<Limit>, RemedyError> {
         };
         let limits = connection_limits(&bytes).map_err(|error| foreign(&path, &error))?;
         let every = limits.into_iter().find(|limit| limit.address == "*");
-        found.push(Limit {
+        found.push(DotnetLimit {
             file: path.display().to_string(),
             before: every.map(|limit| limit.connections),
         });
@@ -68,7 +59,7 @@ pub fn limits() -> Result<Vec<Limit>, RemedyError> {
 ///
 /// # Errors
 /// When the file is not understood, or cannot be written: it is as it was then.
-pub fn set_limit(limit: &Limit, connections: u32) -> Result<(), RemedyError> {
+pub fn set_limit(limit: &DotnetLimit, connections: u32) -> Result<(), RemedyError> {
     let path = PathBuf::from(&limit.file);
     let missing = || RemedyError::Failed(format!("{} is gone", path.display()));
     let bytes = read(&path)?.ok_or_else(missing)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use tidemark_model::action::spec::EventLevel;
 
 use crate::application_message::{Severity, insertable};
-use crate::remedy_facts::RemedyError;
+use crate::remedy_facts::{EventEntry, RemedyError};
 use crate::windows::application_log::{SOURCE, text_in, write_event};
 use crate::windows::{registry_read, wine};
 use crate::windows_data::event_source_id::{candidates, message_files};
@@ -14,21 +14,6 @@ use crate::windows_data::event_source_id::{candidates, message_files};
 const LOGS: &str = r"SYSTEM\CurrentControlSet\Services\EventLog";
 /// Windows alone writes to it.
 const SECURITY: &str = "Security";
-
-/// What is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// The log; that of the source when none is named.
-    pub log: Option<&'a str>,
-    /// The source; the product's own when none is named.
-    pub source: Option<&'a str>,
-    /// Number of the event.
-    pub id: u16,
-    /// How serious it is.
-    pub level: EventLevel,
-    /// What it says.
-    pub text: &'a str,
-}
 
 /// Where an entry goes.
 struct Place {
@@ -42,7 +27,7 @@ struct Place {
 ///
 /// # Errors
 /// [`RemedyError::NoSuchTarget`] when the host has no such source in that log: a source is registered by who installs it.
-pub fn look(entry: &Entry<'_>) -> Result<String, RemedyError> {
+pub fn look(entry: &EventEntry<'_>) -> Result<String, RemedyError> {
     let Place { log, source, id } = place(entry)?;
     Ok(format!("{log} log, source {source}, identifier 0x{id:08X}"))
 }
@@ -51,14 +36,14 @@ pub fn look(entry: &Entry<'_>) -> Result<String, RemedyError> {
 ///
 /// # Errors
 /// As [`look`], and what the log service says.
-pub fn write(entry: &Entry<'_>) -> Result<(), RemedyError> {
+pub fn write(entry: &EventEntry<'_>) -> Result<(), RemedyError> {
     let Place { source, id, .. } = place(entry)?;
     let text = insertable(entry.text);
     write_event(&source, severity(entry.level), id, [&text, ""])
         .map_err(|error| RemedyError::Failed(format!("the event log does not take it: {error}")))
 }
 
-fn place(entry: &Entry<'_>) -> Result<Place, RemedyError> {
+fn place(entry: &EventEntry<'_>) -> Result<Place, RemedyError> {
     if wine::version().is_some() {
         // It says that it took an event, and keeps none.
         return Err(RemedyError::Unsupported(
@@ -106,7 +91,7 @@ fn registered(wanted: Option<&str>, source: &str) -> Result<(String, String), Re
 
 /// The identifier for which the source has a text; that of the severity when it has none for any, so that the viewer shows
 /// the number and the text alone.
-fn identifier(entry: &Entry<'_>, files: &str) -> u32 {
+fn identifier(entry: &EventEntry<'_>, files: &str) -> u32 {
     let severity = severity(entry.level) as u32;
     let has_text =
         |id: &u32| message_files(files).any(|file| text_in(Path::new(file), *id).is_some());

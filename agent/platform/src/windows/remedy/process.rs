@@ -77,7 +77,8 @@ fn protected(pid: u32) -> RemedyError {
     ))
 }
 
-fn is_code(error: &io::Error, code: u32) -> bool {
+/// Whether an error is the one of that number (`winerror.h`).
+pub(super) fn is_code(error: &io::Error, code: u32) -> bool {
     error.raw_os_error() == Some(code.cast_signed())
 }
 

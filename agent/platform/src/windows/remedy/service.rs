@@ -16,7 +16,7 @@ use windows_sys::Win32::Foundation::{
 
 use self::plan::Plan;
 use super::process;
-use crate::remedy_facts::{RemedyError, Teller, tried};
+use crate::remedy_facts::{RemedyError, ServiceView, Teller, tried};
 use crate::windows::own::time_since_boot;
 use crate::windows::process::ProcessHandle;
 use crate::windows_data::service_control::{Next, Wait, meaning};
@@ -25,19 +25,6 @@ use crate::windows_data::service_control::{Next, Wait, meaning};
 const START_PATIENCE: Duration = Duration::from_secs(180);
 /// How long the manager may take to notice that a process is gone.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What would be restarted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceView {
-    /// Its name, as it was asked for.
-    pub name: String,
-    /// Who keeps it.
-    pub keeper: &'static str,
-    /// Whether it runs; `None` when it is on its way.
-    pub is_running: Option<bool>,
-    /// What goes down and comes up with it, in the order in which it goes down.
-    pub dependents: Vec<String>,
-}
 
 /// Looks at a service.
 ///
@@ -177,11 +164,11 @@ impl Stuck {
 
 fn stop(name: &str, patience: Duration) -> Result<(), Stuck> {
     match control::stop(name) {
-        Err(error) if is_code(&error, ERROR_SERVICE_NOT_ACTIVE) => return Ok(()),
+        Err(error) if process::is_code(&error, ERROR_SERVICE_NOT_ACTIVE) => return Ok(()),
         // It may be on its way without having answered, or since before.
         Err(error)
-            if is_code(&error, ERROR_SERVICE_REQUEST_TIMEOUT)
-                || is_code(&error, ERROR_SERVICE_CANNOT_ACCEPT_CTRL) =>
+            if process::is_code(&error, ERROR_SERVICE_REQUEST_TIMEOUT)
+                || process::is_code(&error, ERROR_SERVICE_CANNOT_ACCEPT_CTRL) =>
         {
             let why = refused(name, &error).to_string();
             return match arrive(name, ServiceState::Stopped, patience) {
@@ -196,7 +183,7 @@ fn stop(name: &str, patience: Duration) -> Result<(), Stuck> {
 
 fn start(name: &str) -> Result<(), RemedyError> {
     match control::start(name) {
-        Err(error) if !is_code(&error, ERROR_SERVICE_ALREADY_RUNNING) => {
+        Err(error) if !process::is_code(&error, ERROR_SERVICE_ALREADY_RUNNING) => {
             return Err(refused(name, &error));
         }
         Ok(()) | Err(_) => {}
@@ -260,10 +247,6 @@ fn refused(name: &str, error: &io::Error) -> RemedyError {
         Some((code, meaning)) => RemedyError::Failed(format!("{name}: {meaning} ({code})")),
         None => RemedyError::Failed(format!("{name}: {error}")),
     }
-}
-
-fn is_code(error: &io::Error, code: u32) -> bool {
-    error.raw_os_error() == Some(code.cast_signed())
 }
 
 /// Lets time pass.

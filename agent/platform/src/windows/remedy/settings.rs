@@ -27,7 +27,7 @@ pub fn range(protocol: Protocol, family: IpFamily) -> Result<PortRange, RemedyEr
         family.as_str(),
         "show",
         "dynamicport",
-        word(protocol),
+        protocol.as_str(),
     ];
     let printed = netsh(&words)?;
     port_range::in_netsh_output(&printed).ok_or_else(|| {
@@ -75,7 +75,7 @@ fn set(
         family.as_str(),
         "set",
         "dynamicport",
-        word(protocol),
+        protocol.as_str(),
         &first,
         &ports,
         store,
@@ -95,13 +95,6 @@ fn netsh(words: &[&str]) -> Result<Vec<u8>, RemedyError> {
             RemedyError::Failed(text)
         }
     })
-}
-
-const fn word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-    }
 }
 
 /// A parameter's value; `None` when it is not set, so that the default holds.
