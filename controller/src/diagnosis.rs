@@ -15,7 +15,7 @@ use tidemark_model::host::seen_without_reservation;
 use tidemark_model::sample::EventHit;
 use tidemark_model::view::HostFindings;
 use tidemark_model::{HostAudit, HostId, Sample, Timestamp};
-use tidemark_store::{EventQuery, RecordXml, StoreError};
+use tidemark_store::{EventQuery, RecordXml, StoreError, Tx};
 
 pub use handle_medians::HandleMedians;
 
@@ -63,10 +63,13 @@ pub async fn findings(app: &App, ids: &[HostId]) -> Result<Vec<HostFindings>, St
     let peers = leaking(app);
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
-        let events = events_of(app, *id).await?;
+        let mut tx = app.store.read().await?;
+        let events = events_of(&mut tx, *id, app.clock.now()).await?;
+        let audit = audit_of(&mut tx, *id).await?;
+        // The medians read for themselves, and rarely: a reader that is held meanwhile might be the last one.
+        drop(tx);
         let peers = peers.iter().filter(|(peer, _)| peer != id);
         let peers = peers.map(|(_, peer)| peer.clone()).collect();
-        let audit = audit_of(app, *id).await?;
         let handle_medians = handle_medians::of_host(app, *id).await?;
         let situation = app
             .live
@@ -86,23 +89,22 @@ pub async fn findings(app: &App, ids: &[HostId]) -> Result<Vec<HostFindings>, St
     Ok(all)
 }
 
-async fn events_of(app: &App, host: HostId) -> Result<Vec<EventHit>, StoreError> {
+async fn events_of(tx: &mut Tx, host: HostId, now: Timestamp) -> Result<Vec<EventHit>, StoreError> {
     let query = EventQuery {
         host,
         before: None,
-        since: Some(app.clock.now().saturating_sub(EVENTS_AGE)),
+        since: Some(now.saturating_sub(EVENTS_AGE)),
         source: None,
         code: None,
         xml: RecordXml::Without,
         limit: EVENTS_MAX,
     };
-    let mut tx = app.store.read().await?;
     let events = tx.events_page(&query).await?;
     Ok(events.into_iter().map(|event| event.hit).collect())
 }
 
-async fn audit_of(app: &App, host: HostId) -> Result<Option<HostAudit>, StoreError> {
-    match app.store.read().await?.host_audit(host).await {
+async fn audit_of(tx: &mut Tx, host: HostId) -> Result<Option<HostAudit>, StoreError> {
+    match tx.host_audit(host).await {
         Ok(standing) => Ok(standing.map(|standing| standing.audit())),
         // What another release wrote is as good as nothing, until the host's next audit takes its place.
         Err(StoreError::Unreadable { .. }) => Ok(None),

@@ -68,10 +68,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
     let actions = app.store.read().await?.actions_page(&query).await?;
-    let next_cursor = actions
-        .last()
-        .filter(|_| actions.len() >= limit)
-        .map(|action| action.number.to_string());
+    let next_cursor = fleet::cursor_after(&actions, limit, |action| action.number.to_string());
     Ok(Json(Page {
         items: actions.iter().map(|action| view(&app, action)).collect(),
         next_cursor,

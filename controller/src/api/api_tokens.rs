@@ -138,10 +138,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
         params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
     let tokens = app.store.read().await?.api_tokens_page(after, rows).await?;
-    let next_cursor = tokens
-        .last()
-        .filter(|_| tokens.len() >= limit)
-        .map(|token| token.id.to_string());
+    let next_cursor = fleet::cursor_after(&tokens, limit, |token| token.id.to_string());
     Ok(Json(Page {
         items: tokens.into_iter().map(view).collect(),
         next_cursor,

@@ -108,10 +108,9 @@ async fn page(app: &App, host: Option<HostId>, params: Params) -> Answer<Json<Pa
     };
     let mut tx = app.store.read().await?;
     let drifts = tx.drift_page(&query).await?;
-    let next_cursor = drifts
-        .last()
-        .filter(|_| drifts.len() >= limit)
-        .map(|drift| format!("{}.{}", drift.at.unix_ms(), drift.id));
+    let next_cursor = fleet::cursor_after(&drifts, limit, |drift| {
+        format!("{}.{}", drift.at.unix_ms(), drift.id)
+    });
     let items = drifts.into_iter().map(|drift| view(app, drift)).collect();
     Ok(Json(Page { items, next_cursor }))
 }

@@ -62,10 +62,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
         .iter()
         .filter(|held| after.is_none_or(|after| held.budget.name.as_str() > after));
     let page: Vec<Held> = rest.take(limit).cloned().collect();
-    let next_cursor = page
-        .last()
-        .filter(|_| page.len() >= limit)
-        .map(|held| held.budget.name.clone());
+    let next_cursor = fleet::cursor_after(&page, limit, |held| held.budget.name.clone());
     let boards = standing::of_budgets(&app, &page, app.clock.now(), ROWS_OF_LIST);
     let items = page
         .iter()
@@ -153,12 +150,7 @@ pub async fn apply(
     (params, headers, body): (Params, HeaderMap, Bytes),
 ) -> Answer<Json<BudgetsApplied>> {
     let params = params.only(&["dry_run"])?;
-    let dry_run = params.parsed(
-        "dry_run",
-        || "true or false".to_owned(),
-        |text| text.parse().ok(),
-    )?;
-    let dry_run: bool = dry_run.unwrap_or(false);
+    let dry_run = params.flag("dry_run")?;
     check_json(&headers)?;
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| InvalidBudgets(vec![format!("the body is no JSON: {error}")]))?;

@@ -224,6 +224,15 @@ pub fn cursor_limit() -> String {
     "the next_cursor of an answer to the same question".to_owned()
 }
 
+/// The cursor to what comes after these rows; `None` when they are fewer than were asked for, so that nothing does.
+pub fn cursor_after<R>(
+    rows: &[R],
+    limit: usize,
+    cursor: impl FnOnce(&R) -> String,
+) -> Option<String> {
+    rows.last().filter(|_| rows.len() >= limit).map(cursor)
+}
+
 /// The place in a list by time that a cursor of the form `TIME.ID` names.
 #[must_use]
 pub fn place_of_cursor(cursor: &str) -> Option<(Timestamp, i64)> {

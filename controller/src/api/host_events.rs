@@ -57,10 +57,9 @@ pub async fn list(
     };
     let mut tx = app.store.read().await?;
     let events = tx.events_page(&query).await?;
-    let next_cursor = events
-        .last()
-        .filter(|_| events.len() >= limit)
-        .map(|event| format!("{}.{}", event.at.unix_ms(), event.id));
+    let next_cursor = fleet::cursor_after(&events, limit, |event| {
+        format!("{}.{}", event.at.unix_ms(), event.id)
+    });
     let items = events.into_iter().map(view).collect();
     Ok(Json(Page { items, next_cursor }))
 }

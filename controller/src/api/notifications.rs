@@ -49,10 +49,8 @@ pub async fn list(
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
     let items = page(&app, &query).await?;
-    let next_cursor = items
-        .last()
-        .filter(|_| items.len() >= limit)
-        .map(|notification| notification.id.to_string());
+    let next_cursor =
+        fleet::cursor_after(&items, limit, |notification| notification.id.to_string());
     Ok(Json(Page { items, next_cursor }))
 }
 

@@ -156,6 +156,19 @@ impl Params {
             .unwrap_or(LIMIT_DEFAULT))
     }
 
+    /// Whether something is asked for; not when it is not said.
+    ///
+    /// # Errors
+    /// [`ParamError::Value`] or [`ParamError::Repeated`].
+    pub fn flag(&self, name: &'static str) -> Result<bool, ParamError> {
+        let said = self.parsed(
+            name,
+            || "true or false".to_owned(),
+            |text| text.parse().ok(),
+        )?;
+        Ok(said.unwrap_or(false))
+    }
+
     /// A value that `parse` understands.
     ///
     /// # Errors

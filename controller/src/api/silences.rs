@@ -57,10 +57,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
     let mut tx = app.store.read().await?;
     let silences = tx.silences_page(before, rows).await?;
-    let next_cursor = silences
-        .last()
-        .filter(|_| silences.len() >= limit)
-        .map(|silence| silence.id.to_string());
+    let next_cursor = fleet::cursor_after(&silences, limit, |silence| silence.id.to_string());
     let now = app.clock.now();
     Ok(Json(Page {
         items: silences.iter().map(|one| view(one, now)).collect(),

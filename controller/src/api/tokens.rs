@@ -109,10 +109,7 @@ pub async fn list(
     let records = tx
         .join_tokens_page(after, u32::try_from(limit).unwrap_or(u32::MAX))
         .await?;
-    let next_cursor = records
-        .last()
-        .filter(|_| records.len() >= limit)
-        .map(|record| record.id.to_string());
+    let next_cursor = fleet::cursor_after(&records, limit, |record| record.id.to_string());
     Ok(Json(Page {
         items: records.into_iter().map(view).collect(),
         next_cursor,

@@ -38,6 +38,10 @@ impl Board {
 
     fn take(&mut self, found: Found<'_>) {
         count(&mut self.counts, found.standing);
+        if self.rows_max == 0 {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
         self.kept.push((found.standing, found.view()));
         if self.kept.len() > self.rows_max.saturating_mul(2) {
             self.cut();
@@ -46,15 +50,9 @@ impl Board {
 
     fn cut(&mut self) {
         self.kept.sort_by(|(left, a), (right, b)| {
-            let place = |view: &BudgetStanding| {
-                (
-                    view.host_name.clone(),
-                    view.host.clone(),
-                    view.budget.clone(),
-                    view.namespace.clone(),
-                )
-            };
-            left.cmp(right).then_with(|| place(a).cmp(&place(b)))
+            let by_place = (&a.host_name, &a.host, &a.budget, &a.namespace);
+            left.cmp(right)
+                .then_with(|| by_place.cmp(&(&b.host_name, &b.host, &b.budget, &b.namespace)))
         });
         let beyond = self.kept.len().saturating_sub(self.rows_max);
         self.left_out = self.left_out.saturating_add(beyond as u64);

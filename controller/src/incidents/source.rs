@@ -192,9 +192,17 @@ impl causes::Hosts for Fleet<'_> {
     }
 
     fn has(&self, host: HostId, attribute: &str, value: &str) -> bool {
+        // Facts win over what the host says of itself, as in its attributes; building all of them for one is too much.
         let has = |live: &HostLive| {
-            let attributes = live.attributes();
-            attributes.get(attribute).is_some_and(|is| is == value)
+            let fact = live.facts.attributes().find(|(name, _)| *name == attribute);
+            fact.map_or_else(
+                || {
+                    live.own_attributes()
+                        .get(attribute)
+                        .is_some_and(|is| is == value)
+                },
+                |(_, is)| is == value,
+            )
         };
         self.app.live.read(host, has).unwrap_or(false)
     }

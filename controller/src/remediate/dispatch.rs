@@ -300,14 +300,14 @@ impl ActionDispatcher {
             return Ok(());
         }
         let now = app.clock.now();
-        let mut books = Books::read(&mut tx, now).await?;
+        let mut books = None;
         let mut all: Vec<Moved> = Vec::new();
         for id in candidates {
             let Some(action) = tx.action_find(id).await? else {
                 continue;
             };
             if matches!(action.state, ActionState::Approved | ActionState::Queued) {
-                all.push(move_on(&app, &mut tx, &mut books, action).await?);
+                all.push(move_on(&app, (&mut tx, &mut books), action, now).await?);
             }
         }
         tx.commit().await?;
@@ -358,34 +358,37 @@ impl ActionDispatcher {
 /// Takes one action as far as it may go.
 async fn move_on(
     app: &App,
-    tx: &mut Tx,
-    books: &mut Books,
+    (tx, books): (&mut Tx, &mut Option<Books>),
     mut action: Action,
+    now: Timestamp,
 ) -> Result<Moved, StoreError> {
-    let now = app.clock.now();
     let mut steps = Vec::new();
     let mut gate = gate::standing(app, tx, &action).await?;
     let (mut leaving, mut escalation) = (None, None);
     if gate == Gate::Pass && action.state == ActionState::Approved {
         steps.extend(step(app, &mut action, ActionState::Queued, (None, "")));
     }
-    if gate == Gate::Pass {
-        gate = books.limits(&action, now, &app.remediation.rules);
+    // A day of actions is read for the first one that only limits may keep, not for those that wait for something else.
+    if gate == Gate::Pass && books.is_none() {
+        *books = Some(Books::read(tx, now).await?);
     }
-    if gate == Gate::Pass {
-        match app.remediation.lanes.way_to(action.order.host) {
-            Way::Free(session, permit) => {
-                steps.extend(step(app, &mut action, ActionState::Sent, (None, "")));
-                action.sent_at = Some(now);
-                action.body.session = Some(session.get());
-                books.sent(&action);
-                leaving = Some((permit, order_frame(tx, &action).await?));
+    if let Some(books) = books.as_mut().filter(|_| gate == Gate::Pass) {
+        gate = books.limits(&action, now, &app.remediation.rules);
+        if gate == Gate::Pass {
+            match app.remediation.lanes.way_to(action.order.host) {
+                Way::Free(session, permit) => {
+                    steps.extend(step(app, &mut action, ActionState::Sent, (None, "")));
+                    action.sent_at = Some(now);
+                    action.body.session = Some(session.get());
+                    books.sent(&action);
+                    leaving = Some((permit, order_frame(tx, &action).await?));
+                }
+                Way::Busy => gate = Gate::Wait("the connection to its host is slow".to_owned()),
+                Way::Deaf => {
+                    gate = Gate::Wait("the host's agent takes no actions; update it".to_owned())
+                }
+                Way::Away => gate = Gate::Wait("its host is not connected".to_owned()),
             }
-            Way::Busy => gate = Gate::Wait("the connection to its host is slow".to_owned()),
-            Way::Deaf => {
-                gate = Gate::Wait("the host's agent takes no actions; update it".to_owned())
-            }
-            Way::Away => gate = Gate::Wait("its host is not connected".to_owned()),
         }
     }
     let waits_for = match gate {

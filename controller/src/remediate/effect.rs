@@ -61,8 +61,7 @@ enum MeasureError {
 enum Verdict {
     /// Not all of them are here.
     NotYet,
-    Better(Effect),
-    NotBetter(Effect),
+    Measured(Effect),
     /// They do not say.
     Unknown(&'static str),
 }
@@ -131,8 +130,14 @@ impl EffectMeter {
         let verdict = self.verdict(&action).await?;
         let (to, text, effect) = match verdict {
             Verdict::NotYet => return Ok(false),
-            Verdict::Better(effect) => (ActionState::Verified, told(&effect), Some(effect)),
-            Verdict::NotBetter(effect) => (ActionState::NotEffective, told(&effect), Some(effect)),
+            Verdict::Measured(effect) => {
+                let to = if effect.holds {
+                    ActionState::Verified
+                } else {
+                    ActionState::NotEffective
+                };
+                (to, told(&effect), Some(effect))
+            }
             Verdict::Unknown(text) => (ActionState::TimedOut, text.to_owned(), None),
         };
         action.body.effect = effect;
@@ -140,6 +145,7 @@ impl EffectMeter {
             return Ok(false);
         };
         self.store(&mut action, &[step]).await?;
+        app.remediation.changed.notify_one();
         if to == ActionState::NotEffective {
             escalate(
                 app,
@@ -157,7 +163,6 @@ impl EffectMeter {
         for step in steps {
             tell(&self.app, action, step);
         }
-        self.app.remediation.changed.notify_one();
         Ok(())
     }
 
@@ -210,11 +215,7 @@ impl EffectMeter {
             holds: is_better,
             port_space: space,
         };
-        Ok(if is_better {
-            Verdict::Better(effect)
-        } else {
-            Verdict::NotBetter(effect)
-        })
+        Ok(Verdict::Measured(effect))
     }
 
     /// The port space that an action is about: its incident's, or the tightest before it.

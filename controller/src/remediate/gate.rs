@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionState, Tier};
+use tidemark_model::action::{Action, ActionState};
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
@@ -170,7 +170,7 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
         let state = host.state.as_str();
         return Ok(Gate::Stop(format!("its host is {state}")));
     }
-    if is_own(app, &host) && action.order.spec.tier() > Tier::ReadOnly && !action.order.dry_run {
+    if is_own(app, &host) && action.disturbs() {
         return Ok(Gate::Stop("this controller runs on its host".to_owned()));
     }
     let Some((_, policy)) = tx.host_policy(action.order.host).await? else {

@@ -44,36 +44,48 @@ pub async fn proposals(app: &App, incident: &Incident) -> Result<Vec<ProposalVie
         .copied()
         .take(HOSTS_MAX)
         .collect();
-    let table = recoveries(app).await?;
-    let mut all: Vec<ProposalView> = Vec::new();
+    // The rules look over the whole fleet for each question: one question for all hosts.
+    let found = findings(app, &hosts).await?;
+    let mut steps = Vec::new();
     for id in hosts {
-        let policy = app.store.read().await?.host_policy(id).await?;
-        let policy = policy.map(|(_, policy)| policy);
         let seen = app.live.read(id, |host| {
             let os = Os::of_name(&host.profile.os);
             (os, host.profile.name.to_string())
         });
-        let Some((os, name)) = seen else {
+        let of_host = found.iter().find(|one| one.host == id.to_string());
+        let Some(((os, name), of_host)) = seen.zip(of_host) else {
             continue;
         };
-        for found in findings(app, &[id])
-            .await?
-            .iter()
-            .flat_map(|host| &host.findings)
-        {
-            for step in &found.playbook {
-                let spec = spec_of(os, found, step);
-                let about = (id, &*name, policy.as_ref());
-                let proposal = proposal(about, step, spec, &table);
-                let is_there = all.iter().any(|one| {
-                    one.host == proposal.host
-                        && one.action == proposal.action
-                        && (one.spec == proposal.spec && one.spec.is_some()
-                            || one.text == proposal.text)
-                });
-                if !is_there {
-                    all.push(proposal);
-                }
+        let policy = app.store.read().await?.host_policy(id).await?;
+        let about = About {
+            host: id,
+            name,
+            policy: policy.map(|(_, policy)| policy),
+        };
+        let with_spec = of_host.findings.iter().flat_map(|found| {
+            let spec = move |step| (step, spec_of(os, found, step));
+            found.playbook.iter().map(spec)
+        });
+        steps.push((about, with_spec.collect::<Vec<_>>()));
+    }
+    let mut specs = steps.iter().flat_map(|(_, steps)| steps);
+    let table = if specs.any(|(_, spec)| spec.is_some()) {
+        recoveries(app).await?
+    } else {
+        Vec::new()
+    };
+    let mut all: Vec<ProposalView> = Vec::new();
+    for (about, steps) in steps {
+        for (step, spec) in steps {
+            let proposal = proposal(&about, step, spec, &table);
+            let is_there = all.iter().any(|one| {
+                one.host == proposal.host
+                    && one.action == proposal.action
+                    && (one.spec == proposal.spec && one.spec.is_some()
+                        || one.text == proposal.text)
+            });
+            if !is_there {
+                all.push(proposal);
             }
         }
     }
@@ -82,8 +94,16 @@ pub async fn proposals(app: &App, incident: &Incident) -> Result<Vec<ProposalVie
     Ok(all)
 }
 
+/// The host that a proposal is for.
+struct About {
+    host: HostId,
+    name: String,
+    /// What it told of its policy; `None` before it told any.
+    policy: Option<HostPolicyView>,
+}
+
 fn proposal(
-    (host, name, policy): (HostId, &str, Option<&HostPolicyView>),
+    about: &About,
     step: &PlaybookStep,
     spec: Option<ActionSpec>,
     table: &[RecoveryView],
@@ -94,12 +114,12 @@ fn proposal(
     });
     let may = |policy: &HostPolicyView| step.action.map(|kind| policy.allowed.contains(&kind));
     ProposalView {
-        host: host.to_string(),
-        host_name: Some(clean(name)),
+        host: about.host.to_string(),
+        host_name: Some(clean(&about.name)),
         text: clean(&step.text),
         tier: spec.as_ref().map_or(step.tier, |spec| spec.tier().number()),
         disturbs: step.disturbs.clone(),
-        allowed: policy.and_then(may),
+        allowed: about.policy.as_ref().and_then(may),
         action: step.action,
         spec,
         recovery,

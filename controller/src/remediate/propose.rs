@@ -5,7 +5,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tidemark_model::action::order::{REASON_CHARS_MAX, VALID_MAX};
-use tidemark_model::action::{Action, ActionId, ActionSpec, ActionState, Order, Tier};
+use tidemark_model::action::{Action, ActionId, ActionSpec, ActionState, Order};
 use tidemark_model::view::ActionRequest;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{ActionQuery, Host, StoreError, Tx};
@@ -181,7 +181,7 @@ async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<(), ActionE
     if host.state != HostState::Enrolled {
         return Err(ActionError::HostOut);
     }
-    if is_own(app, &host) && order.spec.tier() > Tier::ReadOnly && !order.dry_run {
+    if is_own(app, &host) && order.disturbs() {
         return Err(ActionError::OwnHost);
     }
     let open = tx

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::diagnosis;
 use crate::diagnosis::seen::{FindingsSeen, Look};
 use crate::gateway::outcome::chain;
+use crate::live::HostLive;
 
 /// Between two activations.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -67,11 +68,11 @@ impl FindingsWatch {
     pub async fn activate(&self) -> Result<FindingsStatus, StoreError> {
         let app = &self.app;
         let before = app.findings.load_full();
-        let suspects: Vec<HostId> = diagnosis::suspects(app)
-            .into_iter()
-            .map(|(_, id)| id)
-            .filter(|id| self.is_heard(*id))
-            .collect();
+        let now = app.clock.now();
+        // What was found on a host that went silent is not found again by looking at the same samples.
+        let is_due = |host: &HostLive| diagnosis::is_suspect(host) && host.state(now) == "online";
+        let mut suspects = app.live.ids();
+        suspects.retain(|id| app.live.read(*id, is_due) == Some(true));
         let looked = turn(&before, &suspects);
         let found = diagnosis::findings(app, &looked).await?;
         let now = app.clock.now();
@@ -95,13 +96,6 @@ impl FindingsWatch {
         app.findings
             .store(Arc::new(FindingsSeen { hosts, is_complete }));
         Ok(status)
-    }
-
-    /// Whether a host is online: what was found on one that went silent is not found again by looking at the same samples.
-    fn is_heard(&self, id: HostId) -> bool {
-        let now = self.app.clock.now();
-        let state = self.app.live.read(id, |host| host.state(now));
-        state == Some("online")
     }
 }
 

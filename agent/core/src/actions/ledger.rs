@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tidemark_model::action::Tier;
 use tidemark_model::{ActionId, ActionKind, ActionReport, ActionState, Order, Timestamp};
 
 /// How long an ended action is remembered beyond the end of its order; longer than any clock is wrong that still works.
@@ -183,10 +182,7 @@ impl Ledger {
         counts: impl Fn(&Order) -> bool,
     ) -> impl Iterator<Item = &Entry> {
         self.entries.values().filter(move |entry| {
-            !entry.order.dry_run
-                && entry.order.spec.tier() > Tier::ReadOnly
-                && entry.began_at >= since
-                && counts(&entry.order)
+            entry.order.disturbs() && entry.began_at >= since && counts(&entry.order)
         })
     }
 

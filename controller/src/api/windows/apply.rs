@@ -57,12 +57,7 @@ pub async fn apply(
     (params, headers, body): (Params, HeaderMap, Bytes),
 ) -> Answer<Json<WindowsApplied>> {
     let params = params.only(&["dry_run"])?;
-    let dry_run = params.parsed(
-        "dry_run",
-        || "true or false".to_owned(),
-        |text| text.parse::<bool>().ok(),
-    )?;
-    let dry_run = dry_run.unwrap_or(false);
+    let dry_run = params.flag("dry_run")?;
     check_json(&headers)?;
     let request: WindowsRequest = serde_json::from_slice(&body)
         .map_err(|error| InvalidWindows(vec![format!("the body holds no windows: {error}")]))?;

@@ -225,7 +225,7 @@ impl Action {
     /// Whether it changes something on its host.
     #[must_use]
     pub fn disturbs(&self) -> bool {
-        !self.order.dry_run && self.order.spec.tier() > super::Tier::ReadOnly
+        self.order.disturbs()
     }
 
     /// Whether the host's samples are to say if it helped; otherwise the host's own word is all there is.

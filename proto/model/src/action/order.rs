@@ -8,7 +8,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use super::{ActionSpec, SpecProblem};
+use super::{ActionSpec, SpecProblem, Tier};
 use crate::signing::Signature;
 use crate::{HostId, Timestamp};
 
@@ -151,6 +151,12 @@ pub enum InvalidOrder {
 }
 
 impl Order {
+    /// Whether it changes something on its host.
+    #[must_use]
+    pub fn disturbs(&self) -> bool {
+        !self.dry_run && self.spec.tier() > Tier::ReadOnly
+    }
+
     /// The bytes that are signed, sent and kept.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
