@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod api_tokens;
 pub mod audits;
+pub mod body;
 pub mod budgets;
 pub mod causes;
 pub mod changes;

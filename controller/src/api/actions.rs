@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use tidemark_model::Timestamp;
 use tidemark_model::action::{Action, ActionId, ActionState, Approval, BroughtSignature, LifeStep};
 use tidemark_model::signing::{KeyId, Signature};
 use tidemark_model::view::{
     ActionDetail, ActionRequest, ActionView, ActionWord, ApprovalView, LifeStepView, Page, Problem,
     SignatureRequest, SignatureView,
 };
-use tidemark_model::{ErrorCode, Timestamp};
 use tidemark_store::ActionQuery;
 
+use super::body::{self, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::{Params, invalid};
-use super::problem::{Answer, ApiProblem};
-use super::tokens::check_json;
+use super::problem::Answer;
 use crate::app::App;
 use crate::remediate::ActionError;
 use crate::remediate::decide::{self, Word, approvals_needed};
@@ -96,12 +95,10 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
 pub async fn create(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
-    (params, headers, body): (Params, HeaderMap, Bytes),
+    (params, headers, body): Request,
 ) -> Answer<(StatusCode, Json<ActionView>)> {
     params.only(&[])?;
-    check_json(&headers)?;
-    let request: ActionRequest = serde_json::from_slice(&body)
-        .map_err(|error| ActionError::Limits(vec![format!("the body is no action: {error}")]))?;
+    let request: ActionRequest = body::json(&headers, &body, "the body is no action")?;
     let key = headers
         .get("idempotency-key")
         .map(|key| key.to_str().unwrap_or_default());
@@ -258,10 +255,9 @@ pub async fn sign(
     (params, headers, body): Request,
 ) -> Answer<Json<ActionDetail>> {
     params.only(&[])?;
-    check_json(&headers)?;
+    body::check_json(&headers)?;
     let id = id_of(&action)?;
-    let request: SignatureRequest = serde_json::from_slice(&body)
-        .map_err(|error| ActionError::Limits(vec![format!("the body is no signature: {error}")]))?;
+    let request: SignatureRequest = body::parsed(&body, "the body is no signature")?;
     let signature = signature_of(&request.key_id, &request.signature)?;
     decide::sign(&app, id, signature, asking.name()).await?;
     Ok(Json(find(&app, id).await?))
@@ -287,9 +283,6 @@ pub(super) fn signature_of(key_id: &str, signature: &str) -> Result<Signature, A
         .ok_or(ActionError::Limits(problems))
 }
 
-/// What of a request a word needs.
-type Request = (Params, HeaderMap, Bytes);
-
 async fn say(
     app: &App,
     asking: &Asking,
@@ -298,17 +291,8 @@ async fn say(
 ) -> Answer<Json<ActionDetail>> {
     params.only(&[])?;
     let id = id_of(action)?;
-    let request = if body.is_empty() {
-        ActionWord::default()
-    } else {
-        check_json(&headers)?;
-        serde_json::from_slice(&body).map_err(|error| {
-            ApiProblem::new(
-                ErrorCode::InvalidArgument,
-                format!("the body must be {{\"text\": \"...\"}}: {error}"),
-            )
-        })?
-    };
+    let what = "the body must be {\"text\": \"...\"}";
+    let request: ActionWord = body::json_or_default(&headers, &body, what)?;
     decide::decide(app, id, (word, asking.name()), &request.text).await?;
     Ok(Json(find(app, id).await?))
 }

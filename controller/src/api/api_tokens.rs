@@ -5,36 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use tidemark_model::error_code::ApiError;
+use axum::http::StatusCode;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView, Page, Problem};
 use tidemark_model::{ErrorCode, Role, Timestamp};
 use tidemark_store::ApiToken;
 
+use super::body::{self, Invalid, Request};
 use super::fleet;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
-use super::tokens::check_json;
 use crate::app::App;
 
 const NAME_CHARS_MAX: usize = 64;
 /// Shortest and longest life of an API token, in seconds.
 const TTL_LIMITS_S: (u64, u64) = (60, 31_536_000);
-
-/// Why an API token is not made: one sentence for each value that is out of limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct ApiTokenRequestError(Vec<String>);
-
-impl ApiError for ApiTokenRequestError {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidArgument
-    }
-}
 
 /// Makes an API token; its secret is shown this once.
 #[utoipa::path(
@@ -50,13 +37,10 @@ impl ApiError for ApiTokenRequestError {
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
-    (params, headers, body): (Params, HeaderMap, Bytes),
+    (params, headers, body): Request,
 ) -> Answer<(StatusCode, Json<ApiTokenCreated>)> {
     params.only(&[])?;
-    check_json(&headers)?;
-    let request: ApiTokenRequest = serde_json::from_slice(&body).map_err(|error| {
-        ApiTokenRequestError(vec![format!("the body is no API token request: {error}")])
-    })?;
+    let request: ApiTokenRequest = body::json(&headers, &body, "the body is no API token request")?;
     let (role, expires_at) = checked(&request, app.clock.now())?;
     let key = app.make_api_key(&request.name, role, expires_at).await?;
     app.note(
@@ -82,7 +66,7 @@ pub async fn create(
 fn checked(
     request: &ApiTokenRequest,
     now: Timestamp,
-) -> Result<(Role, Option<Timestamp>), ApiTokenRequestError> {
+) -> Result<(Role, Option<Timestamp>), Invalid> {
     let mut problems = Vec::new();
     let length = request.name.chars().count();
     let is_plain =
@@ -114,7 +98,7 @@ fn checked(
         .map(|ttl_s| now.saturating_add(Duration::from_secs(ttl_s)));
     role.filter(|_| problems.is_empty())
         .map(|role| (role, expires_at))
-        .ok_or(ApiTokenRequestError(problems))
+        .ok_or(Invalid(problems))
 }
 
 /// API tokens by id, without their secrets.

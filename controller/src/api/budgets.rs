@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde_json::Value;
 use tidemark_model::ErrorCode;
@@ -17,14 +16,14 @@ use tidemark_model::view::{
 };
 use tidemark_store::{BudgetVersion, Tx};
 
+use super::body::{self, Invalid, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
-use super::tokens::check_json;
 use crate::app::App;
 use crate::budgets::standing::{self, Board};
-use crate::budgets::written::{self, BUDGETS_MAX, InvalidBudgets};
+use crate::budgets::written::{self, BUDGETS_MAX};
 use crate::budgets::{self, Held, budget_of};
 
 /// Largest body that is taken, in bytes: 500 budgets of two thousand characters each.
@@ -147,13 +146,11 @@ pub async fn of_host(
 pub async fn apply(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
-    (params, headers, body): (Params, HeaderMap, Bytes),
+    (params, headers, body): Request,
 ) -> Answer<Json<BudgetsApplied>> {
     let params = params.only(&["dry_run"])?;
     let dry_run = params.flag("dry_run")?;
-    check_json(&headers)?;
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| InvalidBudgets(vec![format!("the body is no JSON: {error}")]))?;
+    let value: Value = body::json(&headers, &body, "the body is no JSON")?;
     let wanted = written::budgets(&value)?;
     let mut tx = if dry_run {
         app.store.read().await?
@@ -261,7 +258,7 @@ async fn planned<'a>(tx: &mut Tx, wanted: &'a [Budget]) -> Answer<Vec<Change<'a>
     let there = tx.budgets_standing(limit).await?.len();
     let total = there.saturating_add(created.count());
     if total > BUDGETS_MAX {
-        return Err(InvalidBudgets(vec![format!(
+        return Err(Invalid(vec![format!(
             "there would be {total} budgets; at most {BUDGETS_MAX} are kept: delete some, or let one stand for several hosts by its matchers"
         )])
         .into());

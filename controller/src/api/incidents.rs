@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use tidemark_model::incident::{Entry, Incident, IncidentState};
 use tidemark_model::notice::NoticeKind;
@@ -19,12 +17,12 @@ use tidemark_store::{
     StoreError, StoredDrift, Tx,
 };
 
+use super::body::{self, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::host_events::event_sentence;
 use super::params::{Params, invalid};
 use super::problem::{Answer, ApiProblem};
-use super::tokens::check_json;
 use super::windows;
 use crate::app::App;
 use crate::incidents::operate::{Deed, operate};
@@ -154,7 +152,7 @@ pub async fn act(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
     Path((incident, deed)): Path<(String, String)>,
-    (params, headers, body): (Params, HeaderMap, Bytes),
+    (params, headers, body): Request,
 ) -> Answer<Json<IncidentView>> {
     params.only(&[])?;
     let deed = Deed::from_name(&deed).ok_or_else(|| {
@@ -163,17 +161,7 @@ pub async fn act(
             "what is done to an incident is acknowledge, resolve or note",
         )
     })?;
-    let request = if body.is_empty() {
-        NoteRequest::default()
-    } else {
-        check_json(&headers)?;
-        serde_json::from_slice(&body).map_err(|error| {
-            ApiProblem::new(
-                ErrorCode::InvalidArgument,
-                format!("the body is no note: {error}"),
-            )
-        })?
-    };
+    let request: NoteRequest = body::json_or_default(&headers, &body, "the body is no note")?;
     let id = number(&incident)?;
     let changed = operate(&app, id, (deed, asking.name()), Some(&request.text)).await?;
     let mut tx = app.store.read().await?;

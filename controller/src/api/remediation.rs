@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use tidemark_model::Timestamp;
 use tidemark_model::view::{
@@ -15,13 +14,12 @@ use tidemark_model::view::{
 use tidemark_store::LockdownTurn;
 
 use super::actions::signature_of;
+use super::body::{self, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::Answer;
-use super::tokens::check_json;
 use crate::app::App;
-use crate::remediate::ActionError;
 use crate::remediate::lockdown::{self, Turn};
 use crate::remediate::recovery;
 
@@ -156,19 +154,14 @@ pub async fn unlock(
     (params, headers, body): Request,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    check_json(&headers)?;
+    body::check_json(&headers)?;
     let id = fleet::find_host(&app, &host)?;
-    let request: UnlockRequest = serde_json::from_slice(&body).map_err(|error| {
-        ActionError::Limits(vec![format!("the body is no end of a lockdown: {error}")])
-    })?;
+    let request: UnlockRequest = body::parsed(&body, "the body is no end of a lockdown")?;
     let signature = signature_of(&request.key_id, &request.signature)?;
     let issued_at = Timestamp::from_unix_ms(request.issued_at_ms);
     lockdown::unlock(&app, id, (issued_at, signature), asking.name())?;
     Ok(StatusCode::NO_CONTENT)
 }
-
-/// What of a request a turn needs.
-type Request = (Params, HeaderMap, Bytes);
 
 async fn turn(
     app: &App,
@@ -177,12 +170,8 @@ async fn turn(
     (params, headers, body): Request,
 ) -> Answer<Json<LockdownView>> {
     params.only(&[])?;
-    check_json(&headers)?;
-    let request: LockdownRequest = serde_json::from_slice(&body).map_err(|error| {
-        ActionError::Limits(vec![format!(
-            "the body must be {{\"reason\": \"...\"}}: {error}"
-        )])
-    })?;
+    let what = "the body must be {\"reason\": \"...\"}";
+    let request: LockdownRequest = body::json(&headers, &body, what)?;
     lockdown::turn(app, to, asking.name(), &request.reason).await?;
     Ok(Json(stands(app).await?))
 }

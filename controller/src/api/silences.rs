@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
-use tidemark_model::error_code::ApiError;
 use tidemark_model::silence::{Matcher, Silence};
 use tidemark_model::view::{Page, Problem, SilenceRequest, SilenceView};
 use tidemark_model::{ErrorCode, Timestamp};
 
+use super::body::{self, Invalid, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
-use super::tokens::check_json;
 use crate::app::App;
 use crate::incidents::text::clean;
 
@@ -24,17 +22,6 @@ const MATCHERS_MAX: usize = 20;
 const REASON_CHARS_MAX: usize = 500;
 /// Shortest and longest silence, in seconds.
 const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
-
-/// Why a silence is not made: one sentence for each value that is out of limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct SilenceRequestError(Vec<String>);
-
-impl ApiError for SilenceRequestError {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidArgument
-    }
-}
 
 /// Silences, newest first, with those that are over.
 #[utoipa::path(
@@ -80,12 +67,10 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
 pub async fn create(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
-    (params, headers, body): (Params, HeaderMap, Bytes),
+    (params, headers, body): Request,
 ) -> Answer<(StatusCode, Json<SilenceView>)> {
     params.only(&[])?;
-    check_json(&headers)?;
-    let request: SilenceRequest = serde_json::from_slice(&body)
-        .map_err(|error| SilenceRequestError(vec![format!("the body is no silence: {error}")]))?;
+    let request: SilenceRequest = body::json(&headers, &body, "the body is no silence")?;
     let made = make(&app, asking.name(), &request).await?;
     Ok((StatusCode::CREATED, Json(view(&made, app.clock.now()))))
 }
@@ -93,7 +78,7 @@ pub async fn create(
 /// Makes a silence in the name of `author`.
 ///
 /// # Errors
-/// [`SilenceRequestError`], or what the database says.
+/// [`Invalid`], or what the database says.
 pub async fn make(app: &App, author: &str, request: &SilenceRequest) -> Answer<Silence> {
     let now = app.clock.now();
     let silence = checked(request, author, now)?;
@@ -104,11 +89,7 @@ pub async fn make(app: &App, author: &str, request: &SilenceRequest) -> Answer<S
     Ok(Silence { id, ..silence })
 }
 
-fn checked(
-    request: &SilenceRequest,
-    author: &str,
-    now: Timestamp,
-) -> Result<Silence, SilenceRequestError> {
+fn checked(request: &SilenceRequest, author: &str, now: Timestamp) -> Result<Silence, Invalid> {
     let mut problems = Vec::new();
     if !(1..=MATCHERS_MAX).contains(&request.matchers.len()) {
         problems.push(format!(
@@ -144,7 +125,7 @@ fn checked(
         problems.push("starts_ms must be within a year".to_owned());
     }
     if !problems.is_empty() {
-        return Err(SilenceRequestError(problems));
+        return Err(Invalid(problems));
     }
     Ok(Silence {
         id: 0,

@@ -6,14 +6,14 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use tidemark_model::ErrorCode;
-use tidemark_model::error_code::ApiError;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem};
 use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX};
 use tidemark_store::JoinTokenRecord;
 
+use super::body::{self, Invalid};
 use super::fleet;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
@@ -25,23 +25,6 @@ const USES_MAX: u32 = 100_000;
 
 /// Labels of one token, at most.
 const LABELS_MAX: usize = 16;
-
-/// Why a join token is not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenRequestError {
-    /// The body is no such request.
-    #[error("the body is no join token request: {0}")]
-    Malformed(String),
-    /// Values that are out of limits, one sentence each.
-    #[error("{}", .0.join("; "))]
-    Limits(Vec<String>),
-}
-
-impl ApiError for TokenRequestError {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidArgument
-    }
-}
 
 /// Makes a join token; its secret is shown this once.
 #[utoipa::path(
@@ -62,9 +45,8 @@ pub async fn create(
     body: Bytes,
 ) -> Answer<(StatusCode, Json<JoinTokenCreated>)> {
     params.only(&[])?;
-    check_json(&headers)?;
-    let request: JoinTokenRequest = serde_json::from_slice(&body)
-        .map_err(|error| TokenRequestError::Malformed(error.to_string()))?;
+    let request: JoinTokenRequest =
+        body::json(&headers, &body, "the body is no join token request")?;
     check(&request)?;
     let made = app
         .make_join_token(
@@ -146,24 +128,7 @@ pub async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A form on another page can post text, but not JSON.
-pub(super) fn check_json(headers: &HeaderMap) -> Result<(), ApiProblem> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(ApiProblem::new(
-        ErrorCode::InvalidArgument,
-        "the body must be JSON; say so with Content-Type: application/json",
-    )
-    .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
-}
-
-fn check(request: &JoinTokenRequest) -> Result<(), TokenRequestError> {
+fn check(request: &JoinTokenRequest) -> Result<(), Invalid> {
     let mut problems = Vec::new();
     if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&request.ttl_s) {
         problems.push(format!(
@@ -200,7 +165,7 @@ fn check(request: &JoinTokenRequest) -> Result<(), TokenRequestError> {
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(TokenRequestError::Limits(problems))
+        Err(Invalid(problems))
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tidemark_model::Protocol;
 use tidemark_model::budget::{Allowance, Budget, Quantity, Subject, is_name};
 use tidemark_model::duration::{format_duration, parse_duration};
-use tidemark_model::error_code::ApiError;
 use tidemark_model::port::OWN_NAMESPACE;
 use tidemark_model::problem::Severity;
 use tidemark_model::silence::Matcher;
-use tidemark_model::{ErrorCode, Protocol};
+
+use crate::api::body::Invalid;
 
 /// Budgets that a controller keeps, and that one request applies.
 pub const BUDGETS_MAX: usize = 500;
@@ -38,23 +39,12 @@ const FIELDS: [&str; 11] = [
     "advice",
 ];
 
-/// Why budgets are not taken: a sentence for each problem, naming the budget, the field, the limit and the remedy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct InvalidBudgets(pub Vec<String>);
-
-impl ApiError for InvalidBudgets {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidArgument
-    }
-}
-
 /// Reads `{"budget": [...]}`.
 ///
 /// # Errors
-/// [`InvalidBudgets`] with every problem of every budget, 50 at most.
-pub fn budgets(body: &Value) -> Result<Vec<Budget>, InvalidBudgets> {
-    let one = |problem: String| InvalidBudgets(vec![problem]);
+/// [`Invalid`] with every problem of every budget, 50 at most.
+pub fn budgets(body: &Value) -> Result<Vec<Budget>, Invalid> {
+    let one = |problem: String| Invalid(vec![problem]);
     let fields = body
         .as_object()
         .ok_or_else(|| one("the body must be an object with the list `budget`".to_owned()))?;
@@ -94,7 +84,7 @@ pub fn budgets(body: &Value) -> Result<Vec<Budget>, InvalidBudgets> {
         problems.truncate(PROBLEMS_MAX);
         problems.push(format!("and {more} more"));
     }
-    Err(InvalidBudgets(problems))
+    Err(Invalid(problems))
 }
 
 /// Reads one budget; adds what is wrong with it to `problems`, each begun with `at`.

@@ -3,39 +3,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use tidemark_calendar::Window;
-use tidemark_model::error_code::ApiError;
+use tidemark_model::Timestamp;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::{Problem, WindowChange, WindowsApplied, WindowsRequest};
-use tidemark_model::{ErrorCode, Timestamp};
 use tidemark_store::{Applying, StoredWindow};
 
 use super::{TIMES, WindowLookupError, times_of};
+use crate::api::body::{self, Invalid, Request};
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
-use crate::api::tokens::check_json;
 use crate::app::App;
 use crate::incidents::text::clean;
 use crate::maintain::{self, WINDOWS_MAX};
 
 /// Sentences about what is wrong after which no more windows are looked at: one that never comes takes longest to see.
 const PROBLEMS_MAX: usize = 20;
-
-/// Why windows are not applied: one sentence for each field that is out of limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct InvalidWindows(Vec<String>);
-
-impl ApiError for InvalidWindows {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidArgument
-    }
-}
 
 /// Applies windows in the caller's name, all or none. Windows that are not named stay as they are.
 #[utoipa::path(
@@ -54,13 +41,11 @@ impl ApiError for InvalidWindows {
 pub async fn apply(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
-    (params, headers, body): (Params, HeaderMap, Bytes),
+    (params, headers, body): Request,
 ) -> Answer<Json<WindowsApplied>> {
     let params = params.only(&["dry_run"])?;
     let dry_run = params.flag("dry_run")?;
-    check_json(&headers)?;
-    let request: WindowsRequest = serde_json::from_slice(&body)
-        .map_err(|error| InvalidWindows(vec![format!("the body holds no windows: {error}")]))?;
+    let request: WindowsRequest = body::json(&headers, &body, "the body holds no windows")?;
     let now = app.clock.now();
     let windows = checked(request, now)?;
     let stored = stored(&app, &windows).await?;
@@ -95,10 +80,10 @@ pub async fn apply(
     }))
 }
 
-fn checked(request: WindowsRequest, now: Timestamp) -> Result<Vec<Window>, InvalidWindows> {
+fn checked(request: WindowsRequest, now: Timestamp) -> Result<Vec<Window>, Invalid> {
     let count = request.window.len();
     if !(1..=WINDOWS_MAX as usize).contains(&count) {
-        return Err(InvalidWindows(vec![format!(
+        return Err(Invalid(vec![format!(
             "window has {count} entries; it must have 1 to {WINDOWS_MAX}"
         )]));
     }
@@ -129,7 +114,7 @@ fn checked(request: WindowsRequest, now: Timestamp) -> Result<Vec<Window>, Inval
     if wrong.is_empty() {
         Ok(windows)
     } else {
-        Err(InvalidWindows(wrong))
+        Err(Invalid(wrong))
     }
 }
 
@@ -143,7 +128,7 @@ async fn stored(app: &App, windows: &[Window]) -> Answer<Vec<Option<StoredWindow
     let news = stored.iter().filter(|former| former.is_none()).count() as u64;
     let all = tx.windows_count().await?.saturating_add(news);
     if all > u64::from(WINDOWS_MAX) {
-        return Err(InvalidWindows(vec![format!(
+        return Err(Invalid(vec![format!(
             "there would be {all} windows; there may be {WINDOWS_MAX}: delete some, or let one stand for more hosts by its matchers"
         )])
         .into());
