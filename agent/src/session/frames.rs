@@ -74,34 +74,6 @@ pub(super) fn report(report: &ActionReport) -> Option<v1::AgentFrame> {
     report_to_wire(report).map(|update| frame(agent_frame::Kind::Action(update)))
 }
 
-/// A frame for the desk; `None` for one that is not about actions.
-///
-/// # Errors
-/// When a known frame is malformed.
-pub(super) fn message(frame: &v1::ControllerFrame) -> Result<Option<Message>, ConvertError> {
-    Ok(match &frame.kind {
-        Some(controller_frame::Kind::Action(order)) => {
-            Some(Message::Order(order_from_wire(order.clone())?))
-        }
-        Some(controller_frame::Kind::ActionAck(ack)) => {
-            let (id, state) = ack_from_wire(ack)?;
-            Some(Message::Acked(id, state))
-        }
-        Some(controller_frame::Kind::ActionConfirm(confirm)) => {
-            Some(Message::Confirmed(action_id_from_wire(&confirm.action_id)?))
-        }
-        Some(controller_frame::Kind::Lockdown(lockdown)) if lockdown.stop => Some(Message::Stop),
-        Some(controller_frame::Kind::Lockdown(lockdown)) => {
-            check_unlock_length(lockdown.unlock.len())?;
-            Some(Message::GoOn {
-                unlock: lockdown.unlock.clone(),
-                signatures: signatures_from_wire(&lockdown.signatures)?,
-            })
-        }
-        Some(_) | None => None,
-    })
-}
-
 const fn check_unlock_length(length: usize) -> Result<(), ConvertError> {
     if length > UNLOCK_BYTES_MAX {
         return Err(ConvertError::OutOfRange {
@@ -117,16 +89,25 @@ const fn frame(kind: agent_frame::Kind) -> v1::AgentFrame {
     v1::AgentFrame { kind: Some(kind) }
 }
 
-/// A frame for the core; `None` for a kind that this build does not know, which newer controllers may send.
+/// What a frame says, and to whom.
+#[derive(Debug, PartialEq)]
+pub(super) enum Heard {
+    /// To the core's session.
+    Core(Incoming),
+    /// To the desk of actions.
+    Desk(Message),
+}
+
+/// What a frame says; `None` for a kind that this build does not know, which newer controllers may send.
 ///
 /// # Errors
 /// When a known frame is malformed.
-pub(super) fn incoming(frame: v1::ControllerFrame) -> Result<Option<Incoming>, ConvertError> {
+pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, ConvertError> {
     let Some(kind) = frame.kind else {
         return Ok(None);
     };
     Ok(Some(match kind {
-        controller_frame::Kind::Welcome(welcome) => Incoming::Welcome(Welcome {
+        controller_frame::Kind::Welcome(welcome) => Heard::Core(Incoming::Welcome(Welcome {
             protocol: welcome.protocol,
             session: SessionId::new(welcome.session_id),
             acked: seq("welcome.acked_seq", welcome.acked_seq)?,
@@ -134,26 +115,40 @@ pub(super) fn incoming(frame: v1::ControllerFrame) -> Result<Option<Incoming>, C
             batch_records_max: welcome.batch_records_max,
             batch_bytes_max: welcome.batch_bytes_max,
             settings: welcome.settings.map(settings),
-        }),
-        controller_frame::Kind::Ack(ack) => Incoming::Ack {
+        })),
+        controller_frame::Kind::Ack(ack) => Heard::Core(Incoming::Ack {
             through: seq("ack.through_seq", ack.through_seq)?,
             credit: ack.credit,
-        },
-        controller_frame::Kind::Settings(wish) => Incoming::Settings(settings(wish)),
-        controller_frame::Kind::Drain(drain) => Incoming::Drain {
+        }),
+        controller_frame::Kind::Settings(wish) => Heard::Core(Incoming::Settings(settings(wish))),
+        controller_frame::Kind::Drain(drain) => Heard::Core(Incoming::Drain {
             spread: Duration::from_millis(drain.spread_ms.into()),
-        },
-        controller_frame::Kind::Action(_)
-        | controller_frame::Kind::ActionAck(_)
-        | controller_frame::Kind::ActionConfirm(_)
-        | controller_frame::Kind::Lockdown(_) => return Ok(None),
+        }),
         controller_frame::Kind::Refused(refused) => {
             let (first, last) = seq_range("refused", refused.first_seq, refused.last_seq)?;
-            Incoming::Refused {
+            Heard::Core(Incoming::Refused {
                 first,
                 last,
                 reason: Arc::from(shown(&refused.reason)),
-            }
+            })
+        }
+        controller_frame::Kind::Action(order) => {
+            Heard::Desk(Message::Order(order_from_wire(order)?))
+        }
+        controller_frame::Kind::ActionAck(ack) => {
+            let (id, state) = ack_from_wire(&ack)?;
+            Heard::Desk(Message::Acked(id, state))
+        }
+        controller_frame::Kind::ActionConfirm(confirm) => {
+            Heard::Desk(Message::Confirmed(action_id_from_wire(&confirm.action_id)?))
+        }
+        controller_frame::Kind::Lockdown(lockdown) if lockdown.stop => Heard::Desk(Message::Stop),
+        controller_frame::Kind::Lockdown(lockdown) => {
+            check_unlock_length(lockdown.unlock.len())?;
+            Heard::Desk(Message::GoOn {
+                signatures: signatures_from_wire(&lockdown.signatures)?,
+                unlock: lockdown.unlock,
+            })
         }
     }))
 }
@@ -186,7 +181,7 @@ mod tests {
         #[test]
         fn hostile_frames_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             if let Ok(frame) = v1::ControllerFrame::decode(bytes.as_slice()) {
-                drop(incoming(frame));
+                drop(heard(frame));
             }
         }
     }
@@ -194,6 +189,6 @@ mod tests {
     #[test]
     fn a_frame_of_an_unknown_kind_is_passed_over() {
         let unknown = v1::ControllerFrame::decode([0xfa, 0x01, 0x00].as_slice()).unwrap();
-        assert_eq!(incoming(unknown), Ok(None));
+        assert_eq!(heard(unknown), Ok(None));
     }
 }

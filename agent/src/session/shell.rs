@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::failures::{FailureLog, chain};
-use super::frames::{self, Greeting};
+use super::frames::{self, Greeting, Heard};
 use super::renewal::Renewal;
 use super::wire::{Connecting, Wire, WireEvent};
 use super::{SessionEnd, SessionEvent, SessionParts};
@@ -422,13 +422,9 @@ impl Shell {
             }
             Some(_) | None => None,
         };
-        match frames::message(&frame) {
-            Ok(None) => {}
-            Ok(Some(message)) => return self.handle_message(message),
-            Err(error) => return self.break_off(&error),
-        }
-        match frames::incoming(frame) {
-            Ok(Some(incoming)) => {
+        match frames::heard(frame) {
+            Ok(Some(Heard::Desk(message))) => self.handle_message(message),
+            Ok(Some(Heard::Core(incoming))) => {
                 if let Incoming::Refused { reason, .. } = &incoming {
                     tracing::warn!(%reason, "controller refuses records");
                 }

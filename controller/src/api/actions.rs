@@ -52,7 +52,8 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     let known = state.and_then(ActionState::from_name);
     let only_open = state == Some("active");
     if let Some(text) = state.filter(|_| known.is_none() && !only_open) {
-        let names = ActionState::ALL.map(ActionState::as_str).join(", ");
+        let names: Vec<_> = ActionState::ALL.iter().map(|one| one.as_str()).collect();
+        let names = names.join(", ");
         return Err(invalid("state", text, format!("active or one of {names}")).into());
     }
     let query = ActionQuery {

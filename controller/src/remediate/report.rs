@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn a_report_that_was_passed_is_one_that_life_does_not_lead_to_again() {
-        for state in ActionState::ALL {
-            for told in ActionState::ALL {
+        for state in ActionState::ALL.iter().copied() {
+            for told in ActionState::ALL.iter().copied() {
                 let leads_there = state.step(told).is_ok();
                 assert!(
                     !(is_passed(state, told) && leads_there),

@@ -120,7 +120,8 @@ const fn state_to_wire(state: ActionState) -> Option<v1::ActionState> {
 
 fn state_from_wire(number: i32) -> Result<ActionState, ConvertError> {
     ActionState::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|state| state_to_wire(*state).is_some_and(|wire| i32::from(wire) == number))
         .ok_or_else(|| malformed("action.state", "it is not one that a host tells"))
 }

@@ -97,7 +97,9 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
         (
             "actions",
             "state",
-            names(&ActionState::ALL.map(ActionState::as_str)),
+            names(&Vec::from_iter(
+                ActionState::ALL.iter().map(|state| state.as_str()),
+            )),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
         (

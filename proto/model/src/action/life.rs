@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn every_state_that_is_no_end_has_a_deadline() {
-        for from in ActionState::ALL {
+        for from in ActionState::ALL.iter().copied() {
             for to in from.next() {
                 let mut moved = action(ActionSpec::CollectEvidence { seconds: 5 });
                 moved.state = from;

@@ -1,46 +1,45 @@
 //! The life of an action: where it can stand and where it can go from there. A final state is always reached.
 
-use serde::{Deserialize, Serialize};
+use crate::kinds::kinds;
 
-/// Where an action stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum ActionState {
+kinds! {
+    /// Where an action stands.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    ActionState
     /// Asked for; waits for approval.
-    Proposed,
+    Proposed = "proposed",
     /// Approved; waits for its time.
-    Approved,
+    Approved = "approved",
     /// Waits for its host.
-    Queued,
+    Queued = "queued",
     /// Given to the host's session.
-    Sent,
+    Sent = "sent",
     /// The host took it: it is in its journal.
-    Accepted,
+    Accepted = "accepted",
     /// The host is doing it.
-    Running,
+    Running = "running",
     /// Done; the host's own samples are watched.
-    Verifying,
+    Verifying = "verifying",
     /// It helped, or did what it was to do where nothing is to be measured.
-    Verified,
+    Verified = "verified",
     /// A dry run said what it would do.
-    Answered,
+    Answered = "answered",
     /// An approver said no.
-    Rejected,
+    Rejected = "rejected",
     /// Nobody approved or took it in time.
-    Expired,
+    Expired = "expired",
     /// The host would not: its policy, a signature, a lockdown, a check before.
-    Refused,
+    Refused = "refused",
     /// It was tried and did not work.
-    Failed,
+    Failed = "failed",
     /// It was done and did not help.
-    NotEffective,
+    NotEffective = "not_effective",
     /// It was done and undone.
-    RolledBack,
+    RolledBack = "rolled_back",
     /// The host did not report in time.
-    TimedOut,
+    TimedOut = "timed_out",
     /// Taken back before the host took it.
-    Cancelled,
+    Cancelled = "cancelled",
 }
 
 /// A step that the life of an action does not have.
@@ -54,57 +53,6 @@ pub struct InvalidActionStep {
 }
 
 impl ActionState {
-    /// Every state, in the order of a life.
-    pub const ALL: [Self; 17] = [
-        Self::Proposed,
-        Self::Approved,
-        Self::Queued,
-        Self::Sent,
-        Self::Accepted,
-        Self::Running,
-        Self::Verifying,
-        Self::Verified,
-        Self::Answered,
-        Self::Rejected,
-        Self::Expired,
-        Self::Refused,
-        Self::Failed,
-        Self::NotEffective,
-        Self::RolledBack,
-        Self::TimedOut,
-        Self::Cancelled,
-    ];
-
-    /// The stored name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Proposed => "proposed",
-            Self::Approved => "approved",
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Accepted => "accepted",
-            Self::Running => "running",
-            Self::Verifying => "verifying",
-            Self::Verified => "verified",
-            Self::Answered => "answered",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::NotEffective => "not_effective",
-            Self::RolledBack => "rolled_back",
-            Self::TimedOut => "timed_out",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The state of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-
     /// Whether nothing follows. [`Self::TimedOut`] is final for whoever waits, yet a host that comes back late may still
     /// tell what became of it.
     #[must_use]
@@ -214,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_life_can_end_and_nothing_follows_an_end() {
-        for state in ActionState::ALL {
+        for state in ActionState::ALL.iter().copied() {
             let mut reached = vec![state];
             let mut at = 0;
             while let Some(one) = reached.get(at).copied() {
@@ -234,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_a_host_may_have_begun_cannot_be_taken_back() {
-        for state in ActionState::ALL {
+        for state in ActionState::ALL.iter().copied() {
             let can_cancel = state.step(ActionState::Cancelled).is_ok();
             assert!(!(can_cancel && state.may_have_begun()), "{state:?}");
             let name = state.as_str();

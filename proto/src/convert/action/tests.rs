@@ -33,7 +33,7 @@ fn report(state: ActionState, refusal: Option<Refusal>) -> ActionReport {
 
 #[test]
 fn every_report_of_a_host_arrives_as_it_was_sent() {
-    for state in ActionState::ALL {
+    for state in ActionState::ALL.iter().copied() {
         let refusals: Vec<_> = if state == ActionState::Refused {
             Refusal::ALL.iter().copied().map(Some).collect()
         } else {
