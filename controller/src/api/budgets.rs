@@ -14,7 +14,7 @@ use tidemark_model::view::{
     BudgetChange, BudgetDetail, BudgetSpec, BudgetStanding, BudgetVersionView, BudgetView,
     BudgetsApplied, BudgetsRequest, Page, Problem,
 };
-use tidemark_store::{BudgetVersion, Tx};
+use tidemark_store::{BUDGET_VERSIONS_MAX, BudgetVersion, Tx};
 
 use super::body::{self, Invalid, Request};
 use super::fleet;
@@ -35,8 +35,6 @@ const ROWS_OF_LIST: usize = 100;
 const ROWS_OF_ONE: usize = 1_000;
 /// Standings that applying shows of each budget.
 const ROWS_OF_CHANGE: usize = 100;
-/// Versions that one budget shows.
-const VERSIONS_MAX: u32 = 100;
 
 /// Budgets by name, with how hosts stand to them.
 #[utoipa::path(
@@ -93,7 +91,8 @@ pub async fn detail(
     params.only(&[])?;
     let held = app.budgets.find(&budget).ok_or_else(|| unknown(&budget))?;
     let mut tx = app.store.read().await?;
-    let versions = tx.budget_versions(&budget, VERSIONS_MAX).await?;
+    let limit = u32::try_from(BUDGET_VERSIONS_MAX).unwrap_or(u32::MAX);
+    let versions = tx.budget_versions(&budget, limit).await?;
     let one = std::slice::from_ref(&held);
     let boards = standing::of_budgets(&app, one, app.clock.now(), ROWS_OF_ONE);
     let board = boards.into_iter().next().unwrap_or_else(|| Board::new(0));

@@ -235,15 +235,14 @@ fn subject_of(problem: &Problem) -> Option<(HostId, String)> {
     }
 }
 
+/// How a host stands; one that is not known any more was shut out.
+fn state_of(app: &App, host: HostId, now: Timestamp) -> &'static str {
+    let state = app.live.read(host, |live| live.state(now));
+    state.unwrap_or("revoked")
+}
+
 fn hosts_heard(app: &App, hosts: &[HostId], now: Timestamp) -> Sight {
-    let states: Vec<&'static str> = hosts
-        .iter()
-        .map(|host| {
-            app.live
-                .read(*host, |live| live.state(now))
-                .unwrap_or("revoked")
-        })
-        .collect();
+    let states: Vec<&'static str> = hosts.iter().map(|host| state_of(app, *host, now)).collect();
     if states.iter().all(|state| *state == "revoked") {
         Sight::HostGone
     } else if states.contains(&"online") {

@@ -103,16 +103,13 @@ impl TryFrom<ActionRow> for Action {
             deadline: columns::optional_at(deadline),
             sent_at: columns::optional_at(sent_at),
             ended_at: columns::optional_at(ended_at),
-            body: serde_json::from_str(&body).map_err(|_| TABLE.unreadable("body", &body))?,
+            body: TABLE.json("body", &body)?,
         })
     }
 }
 
 fn body_of(action: &Action) -> Result<String, StoreError> {
-    serde_json::to_string(&action.body).map_err(|_| StoreError::InvalidValue {
-        field: "action",
-        limit: "representable as JSON",
-    })
+    columns::json("action", &action.body)
 }
 
 fn actions(rows: Vec<ActionRow>) -> Result<Vec<Action>, StoreError> {

@@ -1,5 +1,7 @@
 //! How values of the model look in a column: ids as text, counts as 64-bit integers, labels as JSON.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 use tidemark_model::{HostId, Timestamp};
@@ -23,6 +25,14 @@ pub(crate) fn text<'t>(field: &'static str, text: &'t str) -> Result<&'t str, St
         });
     }
     Ok(text)
+}
+
+/// A value as a column of JSON holds it.
+pub(crate) fn json(field: &'static str, value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::InvalidValue {
+        field,
+        limit: "representable as JSON",
+    })
 }
 
 /// Labels as a column holds them.
@@ -88,12 +98,12 @@ impl Table {
             .map_err(|_| self.unreadable(column, format_args!("{length} bytes")))
     }
 
-    /// Labels.
-    pub(crate) fn labels(
+    /// What a column of JSON holds.
+    pub(crate) fn json<T: DeserializeOwned>(
         self,
         column: &'static str,
         json: &str,
-    ) -> Result<BTreeMap<String, String>, StoreError> {
+    ) -> Result<T, StoreError> {
         serde_json::from_str(json).map_err(|_| self.unreadable(column, json))
     }
 }

@@ -160,10 +160,7 @@ fn detail_of(log: &LogRecord) -> Result<String, StoreError> {
         xml: None,
         ..log.clone()
     };
-    serde_json::to_string(&without_xml).map_err(|_| StoreError::InvalidValue {
-        field: "record of an event",
-        limit: "representable as JSON",
-    })
+    columns::json("record of an event", &without_xml)
 }
 
 #[derive(FromRow)]
@@ -196,8 +193,7 @@ impl TryFrom<EventRow> for StoredEvent {
         } = row;
         let log = match detail {
             Some(detail) => {
-                let mut log: LogRecord = serde_json::from_str(&detail)
-                    .map_err(|_| TABLE.unreadable("detail", &detail))?;
+                let mut log: LogRecord = TABLE.json("detail", &detail)?;
                 log.xml = xml.map(Arc::from);
                 Some(Box::new(log))
             }

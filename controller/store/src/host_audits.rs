@@ -102,9 +102,7 @@ impl Tx {
     pub async fn host_audit(&mut self, host: HostId) -> Result<Option<StandingFacts>, StoreError> {
         let content: Option<(String,)> = on_conn!(self, conn => sqlx::query_as(FIND)
             .bind(host.to_string()).fetch_optional(conn).await?);
-        let standing = content.map(|(content,)| {
-            serde_json::from_str(&content).map_err(|_| AUDITS.unreadable("content", &content))
-        });
+        let standing = content.map(|(content,)| AUDITS.json("content", &content));
         standing.transpose()
     }
 
@@ -120,10 +118,7 @@ impl Tx {
         drifts: &[Drift],
         drift_max: u32,
     ) -> Result<(), StoreError> {
-        let content = serde_json::to_string(standing).map_err(|_| StoreError::InvalidValue {
-            field: "audit of a host",
-            limit: "representable as JSON",
-        })?;
+        let content = columns::json("audit of a host", standing)?;
         let host = host.to_string();
         let at = standing.taken_at.unix_ms();
         on_conn!(self, conn => sqlx::query(PUT)

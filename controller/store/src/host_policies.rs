@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use tidemark_model::action::HostPolicyView;
 use tidemark_model::{HostId, Timestamp};
 
-use crate::columns::Table;
+use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
 use crate::{StoreError, Tx};
 
@@ -33,10 +33,7 @@ impl Tx {
         told_at: Timestamp,
         policy: &HostPolicyView,
     ) -> Result<(), StoreError> {
-        let content = serde_json::to_string(policy).map_err(|_| StoreError::InvalidValue {
-            field: "policy",
-            limit: "representable as JSON",
-        })?;
+        let content = columns::json("policy", policy)?;
         on_conn!(self, conn => sqlx::query(PUT)
             .bind(host.to_string()).bind(told_at.unix_ms()).bind(content)
             .execute(conn).await?.rows_affected());
@@ -56,8 +53,7 @@ impl Tx {
         let Some(PolicyRow { told_at, content }) = row else {
             return Ok(None);
         };
-        let policy =
-            serde_json::from_str(&content).map_err(|_| TABLE.unreadable("content", &content))?;
+        let policy = TABLE.json("content", &content)?;
         Ok(Some((Timestamp::from_unix_ms(told_at), policy)))
     }
 }

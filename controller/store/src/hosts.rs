@@ -155,9 +155,9 @@ impl TryFrom<HostRow> for Host {
                 time_zone: time_zone.map(Into::into),
                 capabilities: capabilities_from(&capabilities)
                     .ok_or_else(|| TABLE.unreadable("capabilities", capabilities))?,
-                labels: TABLE.labels("labels", &labels)?,
+                labels: TABLE.json("labels", &labels)?,
             },
-            token_labels: TABLE.labels("token_labels", &token_labels)?,
+            token_labels: TABLE.json("token_labels", &token_labels)?,
             state: HostState::from_name(&state).ok_or_else(|| TABLE.unreadable("state", state))?,
             state_generation: TABLE.unsigned("state_generation", state_generation)?,
             enrolled_at: Timestamp::from_unix_ms(enrolled_at),

@@ -80,8 +80,7 @@ impl TryFrom<IncidentRow> for Incident {
             generation,
             body,
         } = row;
-        let read: Self =
-            serde_json::from_str(&body).map_err(|_| TABLE.unreadable("body", &body))?;
+        let read: Self = TABLE.json("body", &body)?;
         Ok(Self {
             id,
             generation: TABLE.unsigned("generation", generation)?,
@@ -91,10 +90,7 @@ impl TryFrom<IncidentRow> for Incident {
 }
 
 fn body_of(incident: &Incident) -> Result<String, StoreError> {
-    serde_json::to_string(incident).map_err(|_| StoreError::InvalidValue {
-        field: "incident",
-        limit: "representable as JSON",
-    })
+    columns::json("incident", incident)
 }
 
 fn incidents(rows: Vec<IncidentRow>) -> Result<Vec<Incident>, StoreError> {

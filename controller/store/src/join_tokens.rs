@@ -143,7 +143,7 @@ impl TryFrom<TokenRow> for JoinTokenRecord {
             uses_max: TABLE.unsigned_32("uses_max", uses_max)?,
             uses: TABLE.unsigned_32("uses", uses)?,
             revoked_at: columns::optional_at(revoked_at),
-            labels: TABLE.labels("labels", &labels)?,
+            labels: TABLE.json("labels", &labels)?,
         })
     }
 }

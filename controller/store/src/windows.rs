@@ -80,8 +80,7 @@ impl TryFrom<VersionRow> for WindowVersion {
             applied_by,
             spec,
         } = row;
-        let read =
-            |text: String| serde_json::from_str(&text).map_err(|_| TABLE.unreadable("spec", text));
+        let read = |text: String| TABLE.json("spec", &text);
         Ok(Self {
             spec: spec.map(read).transpose()?,
             version: TABLE.unsigned("version", version)?,
@@ -153,10 +152,7 @@ impl Tx {
     ) -> Result<u64, StoreError> {
         let name = columns::text("name of a window", &spec.name)?;
         let by = columns::text("who applies a window", applying.by)?;
-        let text = serde_json::to_string(spec).map_err(|_| StoreError::InvalidValue {
-            field: "window",
-            limit: "representable as JSON",
-        })?;
+        let text = columns::json("window", spec)?;
         let version = self.window_newest(name).await?.saturating_add(1);
         let at = applying.at.unix_ms();
         let changed = match expected {

@@ -11,6 +11,7 @@ use serde_json::json;
 use tidemark_model::action::{ActionState, Refusal};
 use tidemark_model::view::{ActionDetail, RecoveryView};
 use tidemark_runtime::Clock;
+use tidemark_tests::harness::process::wrapping;
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, SOON, Up, on_own_network, program, until,
 };
@@ -68,14 +69,11 @@ impl Services {
 
 /// An agent that finds these services on its host.
 fn agent(machine: &Machine, folder: &AgentFolder, services: &Path) -> anyhow::Result<Process> {
-    let inner = folder.command("run")?;
-    let inner = inner.as_std();
-    let mut command = Command::new("unshare");
-    command
+    let mut wrapper = Command::new("unshare");
+    wrapper
         .args(["--mount", "sh", "-c", OWN_SERVICES, "sh"])
-        .arg(services)
-        .arg(inner.get_program())
-        .args(inner.get_args());
+        .arg(services);
+    let command = wrapping(wrapper, &folder.command("run")?);
     Process::start("web-1", command, machine.folder())
 }
 

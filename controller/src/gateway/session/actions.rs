@@ -8,7 +8,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tidemark_model::ErrorCode;
 use tidemark_model::action::{ActionReport, HostPolicyView};
 use tidemark_model::error_code::ApiError as _;
-use tidemark_model::notice::NoticeKind;
 use tidemark_proto::convert::action::ack_to_wire;
 use tidemark_proto::v1::controller_frame;
 use tokio::sync::mpsc;
@@ -16,7 +15,7 @@ use tonic::Status;
 
 use super::Session;
 use crate::gateway::outcome::status_of;
-use crate::remediate::report::{Next, ReportError, Teller, take_policy, take_report};
+use crate::remediate::report::{Next, Teller, take_policy, take_report};
 
 /// Reports and policies that an agent may send a second over time, and at once: each may cost a transaction.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
@@ -106,7 +105,7 @@ impl Actions {
             let next = match take_report(&session.app, teller, report).await {
                 Ok(next) => next,
                 Err(error) if is_away(error.code()) => return Ok(()),
-                Err(error) => return Err(refused(session, &error)),
+                Err(error) => return Err(session.refused(&error)),
             };
             let ack = ack_to_wire(report).map(controller_frame::Kind::ActionAck);
             self.reports.pop_front();
@@ -127,16 +126,7 @@ impl Actions {
     }
 }
 
-const fn is_away(code: ErrorCode) -> bool {
+/// Whether the database is away or full, so that what waits for it goes on waiting.
+pub(super) const fn is_away(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::Unavailable | ErrorCode::Exhausted)
-}
-
-fn refused(session: &Session, error: &ReportError) -> Status {
-    session.app.metrics.frames_refused.add(1);
-    session.app.note(
-        Some(session.host),
-        NoticeKind::FrameRefused,
-        format!("a frame was refused: {error}"),
-    );
-    status_of(error)
 }

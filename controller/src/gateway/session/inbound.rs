@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tidemark_model::error_code::ApiError as _;
+use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
-use tidemark_model::{ErrorCode, HostAudit, Seq};
+use tidemark_model::{HostAudit, Seq};
 use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::action::{policy_from_wire, report_from_wire};
 use tidemark_proto::convert::audit::audit_from_wire;
@@ -18,7 +18,7 @@ use tidemark_proto::v1::{
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
 
-use super::actions::Actions;
+use super::actions::{Actions, is_away};
 use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS, DRAIN_PATIENCE, Session};
 use crate::gateway::outcome::status_of;
 use crate::ingest::Delivered;
@@ -142,18 +142,20 @@ impl Running {
                 Err(error) => self.refuse(&batch, &error).await,
             },
             Some(agent_frame::Kind::Gap(gap)) => {
-                let gap = gap_from_wire(&gap).map_err(|error| self.refused(&error))?;
+                let gap = gap_from_wire(&gap).map_err(|error| self.session.refused(&error))?;
                 self.expect(gap.first.get(), gap.last.next().get())?;
                 self.deliver(Delivered::Gap(gap), heartbeat).await
             }
             Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
             Some(agent_frame::Kind::Audit(audit)) => self.take_audit(audit).await,
             Some(agent_frame::Kind::Action(update)) => {
-                let report = report_from_wire(update).map_err(|error| self.refused(&error))?;
+                let report =
+                    report_from_wire(update).map_err(|error| self.session.refused(&error))?;
                 self.actions.take_report(&self.session, report).await
             }
             Some(agent_frame::Kind::Policy(policy)) => {
-                let policy = policy_from_wire(policy).map_err(|error| self.refused(&error))?;
+                let policy =
+                    policy_from_wire(policy).map_err(|error| self.session.refused(&error))?;
                 self.actions.take_policy(&self.session, policy).await
             }
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
@@ -168,7 +170,7 @@ impl Running {
     /// An audit is taken whole or refused whole.
     async fn take_audit(&mut self, audit: v1::HostAudit) -> Result<(), Status> {
         self.audit_limiter.until_ready().await;
-        let audit = audit_from_wire(audit).map_err(|error| self.refused(&error))?;
+        let audit = audit_from_wire(audit).map_err(|error| self.session.refused(&error))?;
         self.audit = Some(audit);
         self.store_audit().await
     }
@@ -183,7 +185,7 @@ impl Running {
         } = &self.session;
         match app.take_audit(*host, audit.clone(), *skew_ms).await {
             Ok(()) => Ok(()),
-            Err(error) if matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Exhausted) => {
+            Err(error) if is_away(error.code()) => {
                 self.audit = Some(audit);
                 Ok(())
             }
@@ -206,7 +208,7 @@ impl Running {
 
     async fn tell_refused(&self, decoded: &DecodedBatch) -> Result<(), Status> {
         for (seq, error) in &decoded.refused {
-            let _: Status = self.refused(error);
+            let _: Status = self.session.refused(error);
             let refused = Refused {
                 first_seq: seq.get(),
                 last_seq: seq.get(),
@@ -250,7 +252,7 @@ impl Running {
 
     /// Tells the agent which records cannot be taken, and ends the session: its name table may be half read.
     async fn refuse(&mut self, batch: &RecordBatch, error: &ConvertError) -> Result<(), Status> {
-        let status = self.refused(error);
+        let status = self.session.refused(error);
         let last = batch
             .first_seq
             .saturating_add(u64::from(batch.count.max(1)))
@@ -265,20 +267,20 @@ impl Running {
             .await?;
         Err(status)
     }
+}
 
-    fn refused(&self, error: &ConvertError) -> Status {
-        let app = &self.session.app;
-        app.metrics.frames_refused.add(1);
-        app.note(
-            Some(self.session.host),
+impl Session {
+    /// Notes that a frame was refused, and says so in the agent's terms.
+    pub(super) fn refused(&self, error: &impl ApiError) -> Status {
+        self.app.metrics.frames_refused.add(1);
+        self.app.note(
+            Some(self.host),
             NoticeKind::FrameRefused,
             format!("a frame was refused: {error}"),
         );
         status_of(error)
     }
-}
 
-impl Session {
     pub(super) fn take_spool_status(&self, status: &SpoolStatus) -> Result<(), Status> {
         let counts = counts_from_wire(status).map_err(|error| status_of(&error))?;
         let now = self.app.clock.now();

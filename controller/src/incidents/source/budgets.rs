@@ -4,6 +4,7 @@ use tidemark_model::problem::{Problem, ProblemKey, Sureness};
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
 
 use super::Sight;
+use super::state_of;
 use crate::app::App;
 use crate::budgets::Held;
 use crate::budgets::standing::sentence_of;
@@ -17,7 +18,7 @@ const KIND: &str = "budget";
 pub(super) fn problems(app: &App, now: Timestamp) -> Vec<Problem> {
     let exceeded = app.budgets.exceeded().into_iter();
     exceeded
-        .filter(|(host, _, _)| state(app, *host, now) == "online")
+        .filter(|(host, _, _)| state_of(app, *host, now) == "online")
         .filter_map(|(host, (name, space), track)| {
             let held = app.budgets.find(&name)?;
             Some(problem(app, &held, (host, &space), &track))
@@ -31,7 +32,7 @@ pub(super) fn look(
     (host, budget, space): (HostId, &str, &PortSpaceKey),
     now: Timestamp,
 ) -> Sight {
-    match state(app, host, now) {
+    match state_of(app, host, now) {
         "revoked" => return Sight::HostGone,
         "online" => {}
         _ => return Sight::Unknown,
@@ -52,12 +53,6 @@ pub(super) fn look(
         None if has_sample(app, host) => Sight::Clear,
         None => Sight::Unknown,
     }
-}
-
-fn state(app: &App, host: HostId, now: Timestamp) -> &'static str {
-    app.live
-        .read(host, |live| live.state(now))
-        .unwrap_or("revoked")
 }
 
 /// Whether the newest sample was looked at: what it does not show is then not there any more.
