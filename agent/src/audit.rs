@@ -3,6 +3,8 @@
 //!
 //! Each topic has its own thread and time and is given up alone. Knows nothing of the session: that reads an [`AuditFeed`].
 
+mod holders;
+mod programs;
 mod reading;
 
 use std::io;
@@ -14,6 +16,8 @@ use tidemark_runtime::{Clock, Entropy};
 use tokio::sync::watch;
 
 use crate::owned_thread::{Joined, OwnedThread};
+pub use holders::{Holders, Watched};
+pub use programs::DIGEST_TIME;
 pub use reading::{Reader, Topics};
 
 /// How long a topic may take: `netsh` is asked several times for some, and given 10 s each time.

@@ -1,6 +1,7 @@
 //! One audit: every topic on a thread of its own that is given up after a while, all of it within what may be sent.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
@@ -11,29 +12,51 @@ use tidemark_model::audit::{AuditFact, FACTS_MAX, HostAudit, Topic, TopicState};
 use tidemark_platform::{ReadError, audit};
 use tidemark_proto::convert::audit::{AUDIT_BYTES_MAX, audit_bytes};
 
+use super::holders::Holders;
+use super::programs::Programs;
 use crate::session::chain;
 
 /// What a topic's thread hands over.
 type Answer = Result<Vec<AuditFact>, ReadError>;
 
 /// What can be read, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Topics {
     /// In the order in which they are read.
-    pub topics: &'static [Topic],
+    pub topics: Vec<Topic>,
     /// Reads one; may block.
-    pub read: fn(Topic) -> Answer,
+    pub read: Arc<dyn Fn(Topic) -> Answer + Send + Sync>,
     /// How long one may take.
     pub timeout: Duration,
 }
 
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Topics");
+        debug.field("topics", &self.topics);
+        debug.field("timeout", &self.timeout);
+        debug.finish_non_exhaustive()
+    }
+}
+
 impl Topics {
-    /// Those of this system.
-    pub const OF_SYSTEM: Self = Self {
-        topics: audit::TOPICS,
-        read: audit::read,
-        timeout: super::TOPIC_TIMEOUT,
-    };
+    /// Those of this system, with the programs of these holders of ports, which are digested for `digest_time` at most.
+    #[must_use]
+    pub fn of_system(holders: Holders, digest_time: Duration) -> Self {
+        let programs = Programs::new(holders, digest_time);
+        let read = move |topic| {
+            if topic == Topic::Programs {
+                programs.read()
+            } else {
+                audit::read(topic)
+            }
+        };
+        Self {
+            topics: [audit::TOPICS, &[Topic::Programs]].concat(),
+            read: Arc::new(read),
+            timeout: super::TOPIC_TIMEOUT,
+        }
+    }
 }
 
 /// Reads audits. A topic that hangs is not asked again until it has come back, so that no more threads hang than there are
@@ -57,7 +80,7 @@ impl Reader {
     /// Reads every topic.
     pub fn audit(&mut self, now: Timestamp) -> HostAudit {
         let mut audit = HostAudit::empty(now);
-        for topic in self.topics.topics {
+        for topic in &self.topics.topics.clone() {
             match self.read(*topic) {
                 Ok(facts) if audit.facts.len() + facts.len() > FACTS_MAX => {
                     let reason = format!("more than {FACTS_MAX} facts in all");
@@ -85,7 +108,7 @@ impl Reader {
         }
         self.hanging.remove(&topic);
         let (answer, answered) = mpsc::sync_channel(1);
-        let read = self.topics.read;
+        let read = Arc::clone(&self.topics.read);
         let started = thread::Builder::new()
             .name(format!("audit-{topic}"))
             .spawn(move || {

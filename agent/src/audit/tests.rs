@@ -23,8 +23,8 @@ fn topics(
     read: fn(Topic) -> Result<Vec<AuditFact>, ReadError>,
 ) -> Topics {
     Topics {
-        topics,
-        read,
+        topics: topics.to_vec(),
+        read: Arc::new(read),
         timeout: Duration::from_millis(200),
     }
 }
@@ -137,7 +137,9 @@ fn what_cannot_be_read_says_why_and_what_is_too_large_is_left_out() {
 
 #[test]
 fn the_real_thing_finds_this_hosts_range() {
-    let audit = Reader::new(Topics::OF_SYSTEM).audit(Timestamp::EPOCH);
+    let holders = Holders::default();
+    holders.put(Vec::new());
+    let audit = Reader::new(Topics::of_system(holders, DIGEST_TIME)).audit(Timestamp::EPOCH);
     assert!(audit.dynamic_range(tidemark_model::Protocol::Tcp).is_some());
 }
 
