@@ -314,6 +314,21 @@ fn a_registry_value_on_windows_is_told_and_its_change_is_drift() -> anyhow::Resu
             first.unread
         );
 
+        // Windows' processes hold none of Linux' sockets under Wine; the agent is told wherever it runs.
+        let exe = HEXLOWER.encode(digest(&SHA256, &fs::read(wine.agent())?).as_ref());
+        let version = format!("{}.0", env!("CARGO_PKG_VERSION"));
+        for (name, expected) in [("image_version", &version), ("image_sha256", &exe)] {
+            let fact = (name, "tidemark-agent.exe");
+            until("the agent's own executable", CHANGED, async || {
+                let told = of_program(&controller, &host, fact).await?;
+                Ok((told.as_ref() == Some(expected)).then_some(()))
+            })
+            .await
+            .with_context(|| format!("{name}: {}", agent.said()))?;
+        }
+        let products = fact(&first, "edr_products")?;
+        ensure!(products.value.as_deref() == Some("0"), "{products:#?}");
+
         set_number(&wine, "MaxUserPort", "65534").await?;
         set_number(&wine, "TcpTimedWaitDelay", "30").await?;
         let drift = until("both changes", CHANGED, async || {
