@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -39,15 +39,20 @@ const OWN_NAME: &str = if cfg!(windows) {
 pub struct Programs {
     holders: Holders,
     digest_time: Duration,
+    /// The processes of the last reading, by name.
+    looked_at: Mutex<BTreeMap<Arc<str>, BTreeSet<ProcessKey>>>,
     kept: Mutex<Kept>,
 }
+
+/// Number and start of a process.
+type ProcessKey = (u32, Timestamp);
 
 /// What earlier readings found.
 #[derive(Debug, Default)]
 struct Kept {
     files: BTreeMap<ImageIdentity, Known>,
     /// Which file each process runs.
-    processes: BTreeMap<(u32, Timestamp), ImageIdentity>,
+    processes: BTreeMap<ProcessKey, ImageIdentity>,
 }
 
 /// What is known of a file.
@@ -71,8 +76,23 @@ impl Programs {
         Self {
             holders,
             digest_time,
+            looked_at: Mutex::default(),
             kept: Mutex::default(),
         }
+    }
+
+    /// Whether a process of a name that was read is another one by now.
+    #[must_use]
+    pub fn has_restarted(&self) -> bool {
+        let looked_at = self
+            .looked_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let newest = self.holders.within(Duration::ZERO).unwrap_or_default();
+        newest.iter().any(|holder| {
+            let before = looked_at.get(&holder.name);
+            before.is_some_and(|before| !holder.keys().is_subset(before))
+        })
     }
 
     /// The facts of the programs; may take long.
@@ -85,6 +105,13 @@ impl Programs {
             source: io::Error::other("no sample was taken yet"),
         };
         let holders = self.holders.within(SAMPLE_PATIENCE).ok_or_else(none)?;
+        *self
+            .looked_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = holders
+            .iter()
+            .map(|holder| (Arc::clone(&holder.name), holder.keys()))
+            .collect();
         if let Err(error) = own::yield_thread_to_others() {
             tracing::debug!(%error, "executables are read at the usual priority");
         }
@@ -177,16 +204,21 @@ impl Kept {
 
     /// Lets go of processes that hold no ports now, and of what no process ran at last, when there is too much.
     fn forget(&mut self, holders: &[Holder]) {
-        let listed: BTreeSet<(u32, Timestamp)> = holders
-            .iter()
-            .flat_map(|holder| &holder.processes)
-            .map(|process| (process.pid, process.started_at))
-            .collect();
+        let listed: BTreeSet<ProcessKey> = holders.iter().flat_map(Holder::keys).collect();
         self.processes.retain(|process, _| listed.contains(process));
         if self.files.len() > KEPT_MAX {
             let run: BTreeSet<&ImageIdentity> = self.processes.values().collect();
             self.files.retain(|identity, _| run.contains(identity));
         }
+    }
+}
+
+impl Holder {
+    fn keys(&self) -> BTreeSet<ProcessKey> {
+        let processes = self.processes.iter();
+        processes
+            .map(|process| (process.pid, process.started_at))
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One audit: every topic on a thread of its own that is given up after a while, all of it within what may be sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use tidemark_model::Timestamp;
-use tidemark_model::audit::{AuditFact, FACTS_MAX, HostAudit, Topic, TopicState};
+use tidemark_model::audit::{AuditFact, FACTS_MAX, FactKey, HostAudit, Topic, TopicState};
 use tidemark_platform::{ReadError, audit};
 use tidemark_proto::convert::audit::{AUDIT_BYTES_MAX, audit_bytes};
 
@@ -28,6 +28,10 @@ pub struct Topics {
     pub read: Arc<dyn Fn(Topic) -> Answer + Send + Sync>,
     /// How long one may take.
     pub timeout: Duration,
+    /// Between two looks for programs that were started again: a deploy is to be dated.
+    pub look_every: Duration,
+    /// Whether one was since they were read.
+    pub has_restarted: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl fmt::Debug for Topics {
@@ -43,7 +47,8 @@ impl Topics {
     /// Those of this system, with the programs of these holders of ports, which are digested for `digest_time` at most.
     #[must_use]
     pub fn of_system(holders: Holders, digest_time: Duration) -> Self {
-        let programs = Programs::new(holders, digest_time);
+        let programs = Arc::new(Programs::new(holders, digest_time));
+        let looked_at = Arc::clone(&programs);
         let read = move |topic| {
             if topic == Topic::Programs {
                 programs.read()
@@ -55,6 +60,8 @@ impl Topics {
             topics: [audit::TOPICS, &[Topic::Programs]].concat(),
             read: Arc::new(read),
             timeout: super::TOPIC_TIMEOUT,
+            look_every: super::LOOK_EVERY,
+            has_restarted: Arc::new(move || looked_at.has_restarted()),
         }
     }
 }
@@ -98,6 +105,29 @@ impl Reader {
         }
         audit.facts.sort_by(|one, other| one.key.cmp(&other.key));
         within_bytes(audit)
+    }
+
+    /// How long to wait before the next look for programs that were started again.
+    #[must_use]
+    pub const fn look_every(&self) -> Duration {
+        self.topics.look_every
+    }
+
+    /// The audit `before` with programs as they are now; `None` when none was started again. What holds no ports at this
+    /// moment stays as it was until its turn.
+    pub fn look(&mut self, before: &HostAudit, now: Timestamp) -> Option<HostAudit> {
+        if !(self.topics.has_restarted)() {
+            return None;
+        }
+        let programs = self.read(Topic::Programs).ok()?;
+        let renewed: BTreeSet<&FactKey> = programs.iter().map(|fact| &fact.key).collect();
+        let mut audit = before.clone();
+        audit.taken_at = now;
+        audit.topics.insert(Topic::Programs, TopicState::Read);
+        audit.facts.retain(|fact| !renewed.contains(&fact.key));
+        audit.facts.extend(programs);
+        audit.facts.sort_by(|one, other| one.key.cmp(&other.key));
+        (audit.facts.len() <= FACTS_MAX).then(|| within_bytes(audit))
     }
 
     fn read(&mut self, topic: Topic) -> Result<Vec<AuditFact>, Arc<str>> {

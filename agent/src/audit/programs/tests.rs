@@ -46,14 +46,19 @@ fn digest_of(program: &Path) -> String {
 
 /// What is told of the digest of `server`, while these processes run it.
 fn told(programs: &Programs, processes: &[&ProcessIdentity]) -> Option<FactState> {
-    programs.holders.put(vec![Holder {
-        name: "server".into(),
-        processes: processes.iter().map(|process| (*process).clone()).collect(),
-    }]);
+    put(programs, processes);
     let facts = programs.read().unwrap();
     let key = FactKey::of_item(FactName::ImageSha256, "server");
     let mut found = facts.into_iter().filter(|fact| fact.key == key);
     found.next().map(|fact| fact.state)
+}
+
+fn put(programs: &Programs, processes: &[&ProcessIdentity]) {
+    let processes = processes.iter().map(|process| (*process).clone());
+    programs.holders.put(vec![Holder {
+        name: "server".into(),
+        processes: processes.collect(),
+    }]);
 }
 
 fn known(digest: &str) -> Option<FactState> {
@@ -76,7 +81,10 @@ fn a_process_is_told_by_what_it_runs_until_it_is_started_again() {
         known(&before),
         "the new file does not run yet"
     );
+    assert!(!programs.has_restarted());
     let (_new, new_process) = run(&program);
+    put(&programs, &[&old_process, &new_process]);
+    assert!(programs.has_restarted());
     let mut both = [before, after.clone()];
     both.sort();
     assert_eq!(
