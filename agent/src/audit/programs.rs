@@ -189,14 +189,15 @@ impl Kept {
     ) -> Result<(ImageIdentity, Known), ImageError> {
         let image = image?;
         let identity = image.identity();
-        let facts = match self.files.get(&identity) {
-            Some(known) if known.is_settled() => return Ok((identity, known.clone())),
-            // A package that was being installed, or a file that could not be digested in time.
-            Some(_) | None => image.facts(),
-        };
+        // What could not be told is asked for again: a package that was being installed, a file whose turn did not come.
+        let before = self.files.get(&identity);
+        let facts = before.map(|known| &known.facts);
+        let facts = facts.filter(|facts| is_told(&facts.version)).cloned();
+        let digest = before.map(|known| &known.digest);
+        let digest = digest.filter(|digest| is_told(digest)).cloned();
         let known = Known {
-            facts,
-            digest: budget.digest(&image),
+            facts: facts.unwrap_or_else(|| image.facts()),
+            digest: digest.unwrap_or_else(|| budget.digest(&image)),
         };
         self.files.insert(identity.clone(), known.clone());
         Ok((identity, known))
@@ -222,12 +223,9 @@ impl Holder {
     }
 }
 
-impl Known {
-    /// Whether a second look would say the same.
-    fn is_settled(&self) -> bool {
-        let is_known = |state: &FactState| !matches!(state, FactState::Unknown(_));
-        is_known(&self.facts.version) && is_known(&self.digest)
-    }
+/// Whether a second look would say the same.
+const fn is_told(state: &FactState) -> bool {
+    !matches!(state, FactState::Unknown(_))
 }
 
 impl Budget {

@@ -125,6 +125,27 @@ fn a_digest_that_takes_too_long_is_unknown_and_taken_another_time() {
 }
 
 #[test]
+fn a_file_is_digested_once_also_where_its_version_stays_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().canonicalize().unwrap().join("server");
+    install(&program, b"");
+    let digest = digest_of(&program);
+    let (_running, process) = run(&program);
+    // Packages say nothing of what does not lie at its path any more.
+    install(&program, b"2");
+    let mut kept = Kept::default();
+    let mut budget = Budget {
+        bytes: DIGESTED_BYTES_MAX,
+        until: Instant::now() + DIGEST_TIME,
+    };
+    let (_, first) = kept.read_process(&process, &mut budget).unwrap();
+    assert!(!is_told(&first.facts.version));
+    let left = budget.bytes;
+    let (_, second) = kept.read_process(&process, &mut budget).unwrap();
+    assert_eq!((Some(second.digest), budget.bytes), (known(&digest), left));
+}
+
+#[test]
 fn a_reading_digests_no_more_than_its_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().canonicalize().unwrap().join("server");
