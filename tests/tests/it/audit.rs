@@ -314,18 +314,9 @@ fn a_registry_value_on_windows_is_told_and_its_change_is_drift() -> anyhow::Resu
             first.unread
         );
 
-        // Windows' processes hold none of Linux' sockets under Wine; the agent is told wherever it runs.
-        let exe = HEXLOWER.encode(digest(&SHA256, &fs::read(wine.agent())?).as_ref());
-        let version = format!("{}.0", env!("CARGO_PKG_VERSION"));
-        for (name, expected) in [("image_version", &version), ("image_sha256", &exe)] {
-            let fact = (name, "tidemark-agent.exe");
-            until("the agent's own executable", CHANGED, async || {
-                let told = of_program(&controller, &host, fact).await?;
-                Ok((told.as_ref() == Some(expected)).then_some(()))
-            })
+        own_executable_is_told(&controller, &host, &wine)
             .await
-            .with_context(|| format!("{name}: {}", agent.said()))?;
-        }
+            .with_context(|| agent.said())?;
         let products = fact(&first, "edr_products")?;
         ensure!(products.value.as_deref() == Some("0"), "{products:#?}");
 
@@ -353,6 +344,24 @@ fn a_registry_value_on_windows_is_told_and_its_change_is_drift() -> anyhow::Resu
         );
         Ok(())
     })
+}
+
+/// Windows' processes hold none of Linux' sockets under Wine; the agent is told wherever it runs.
+async fn own_executable_is_told(
+    controller: &Controller,
+    host: &str,
+    wine: &Wine,
+) -> anyhow::Result<()> {
+    let exe = HEXLOWER.encode(digest(&SHA256, &fs::read(wine.agent())?).as_ref());
+    let version = format!("{}.0", env!("CARGO_PKG_VERSION"));
+    for (name, expected) in [("image_version", &version), ("image_sha256", &exe)] {
+        until(name, CHANGED, async || {
+            let told = of_program(controller, host, (name, "tidemark-agent.exe")).await?;
+            Ok((told.as_ref() == Some(expected)).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn set_number(wine: &Wine, name: &str, number: &str) -> anyhow::Result<()> {
