@@ -89,6 +89,23 @@ impl Operators {
         approve(controller, &self.approver, id).await
     }
 
+    /// Brings a signature.
+    ///
+    /// # Errors
+    /// When the controller does not take it.
+    pub async fn sign(
+        &self,
+        controller: &Controller,
+        id: &str,
+        signature: &Value,
+    ) -> anyhow::Result<()> {
+        let path = format!("/api/v1/actions/{id}/signatures");
+        let signed = controller.post_as(&self.requester, &path, signature);
+        let (status, answer) = signed.await?;
+        anyhow::ensure!(matches!(status, 200 | 201), "{status}: {answer}");
+        Ok(())
+    }
+
     /// Approves an action that wants another approval.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod events;
 mod exhaustion;
 mod findings;
 mod fleetsim;
+mod hostile_controller;
 mod incidents;
 mod page;
 mod port_range;

@@ -47,9 +47,11 @@ impl Site {
 /// Calls of this kind on the way of one action.
 async fn count(site: &mut Site, machine: &Machine, call: &'static str) -> anyhow::Result<u32> {
     let log = machine.folder().join(format!("{call}.log"));
-    let never = site.death(call, 1_000_000);
+    let never = site.death(call, 60_000);
+    let mut agent = site.folder.run()?;
     let mut strace = never.attach(site.controller.process.pid(), &log).await?;
     site.drive(machine, &format!("count {call}")).await?;
+    site.end(&mut agent).await?;
     strace.interrupt()?;
     strace.wait(SOON).await?;
     let text = fs::read_to_string(&log)?;
@@ -62,8 +64,6 @@ async fn count(site: &mut Site, machine: &Machine, call: &'static str) -> anyhow
 fn an_action_is_done_once_whenever_its_controller_dies() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let mut site = Site::start(machine).await?;
-        // Samples are written on the same way; few of them leave the counting to the action.
-        let _agent = site.folder.run()?;
         let mut points = BTreeMap::new();
         for call in ["pwrite64", "fdatasync", "fsync"] {
             let calls = count(&mut site, machine, call).await?;
@@ -74,6 +74,8 @@ fn an_action_is_done_once_whenever_its_controller_dies() -> anyhow::Result<()> {
             };
             for nth in (1..=calls).step_by(stride as usize) {
                 let mark = format!("{call} {nth}");
+                // One that has lost many sessions would take its time to come back.
+                let mut agent = site.folder.run()?;
                 let death = site.death(call, nth);
                 let log = machine.folder().join("strace.log");
                 let mut strace = death.attach(site.controller.process.pid(), &log).await?;
@@ -92,6 +94,7 @@ fn an_action_is_done_once_whenever_its_controller_dies() -> anyhow::Result<()> {
                     strace.interrupt()?;
                     strace.wait(SOON).await?;
                 }
+                site.end(&mut agent).await?;
                 let (tried, died) = points.entry(call).or_insert((0_u32, 0_u32));
                 *tried += 1;
                 *died += u32::from(has_died);
