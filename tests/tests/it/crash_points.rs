@@ -22,6 +22,7 @@ use tokio::process::Command;
 
 mod agent;
 mod controller;
+mod range;
 mod reboot;
 
 /// For an action whose host or controller dies on its way and comes back.
