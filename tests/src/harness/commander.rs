@@ -60,6 +60,8 @@ struct World {
     session: Option<mpsc::Sender<Answer>>,
     /// The last word about each action.
     reports: BTreeMap<ActionId, ActionReport>,
+    /// Whether it leaves unread what hosts say.
+    is_deaf: bool,
     /// Reports that came.
     told: u64,
     /// Sessions that were opened.
@@ -204,6 +206,12 @@ impl Commander {
             .map(drop)
     }
 
+    /// Reads nothing of what hosts say from here on, or goes on reading.
+    pub fn turn_deaf(&self, is_deaf: Deaf) {
+        self.world
+            .send_modify(|world| world.is_deaf = is_deaf == Deaf::Yes);
+    }
+
     /// Reports that came since the start, of whatever action.
     #[must_use]
     pub fn told(&self) -> u64 {
@@ -284,6 +292,15 @@ impl Commander {
         })?;
         Ok(world?.clone())
     }
+}
+
+/// Whether a commander reads what hosts say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deaf {
+    /// It does not.
+    Yes,
+    /// It does.
+    No,
 }
 
 /// What an order is for.
@@ -379,7 +396,10 @@ struct Conversation {
 
 impl Conversation {
     async fn run(self, mut frames: Streaming<v1::AgentFrame>) {
-        while let Ok(Some(frame)) = frames.message().await {
+        let mut seen = self.world.subscribe();
+        while seen.wait_for(|world| !world.is_deaf).await.is_ok()
+            && let Ok(Some(frame)) = frames.message().await
+        {
             if let Some(kind) = frame.kind {
                 self.take(kind).await;
             }

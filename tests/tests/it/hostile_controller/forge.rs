@@ -8,8 +8,8 @@ use tidemark_model::signing::{PrivateKey, PublicKey, Purpose, Signature};
 use tidemark_model::{ActionId, ActionSpec, HostId, Order, Timestamp};
 use tidemark_runtime::{Clock, Entropy};
 
-/// How long its orders are valid.
-const VALID_MS: i64 = 600_000;
+/// How long its orders are valid: longer than those of the real controller.
+const VALID_MS: i64 = 7_200_000;
 const ANN: [u8; 32] = [1; 32];
 
 /// Everything that scripts use.
