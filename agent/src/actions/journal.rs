@@ -135,23 +135,22 @@ impl Journal {
     /// `written` records were ever written, of which the ledger's are the last.
     fn write_anew(path: &Path, ledger: &Ledger, written: u64) -> io::Result<Self> {
         let mut content = String::new();
-        let remembered = ledger.records().count() as u64;
-        for record in ledger.records() {
-            let line = match record {
-                JournalRecord::Floor { at_ms, .. } => line_of(&JournalRecord::Floor {
-                    at_ms,
-                    written: written.saturating_sub(remembered.saturating_sub(1)),
-                }),
-                other => line_of(&other),
-            };
-            content.push_str(&line?);
+        let remembered = (ledger.records().count() as u64).saturating_sub(1);
+        for mut record in ledger.records() {
+            if let JournalRecord::Floor {
+                written: before, ..
+            } = &mut record
+            {
+                *before = written.saturating_sub(remembered);
+            }
+            content.push_str(&line_of(&record)?);
         }
         durable::replace_file(path, content.as_bytes(), Access::Owner)?;
         Ok(Self {
             path: path.to_owned(),
             file: OpenOptions::new().append(true).open(path)?,
             bytes: content.len() as u64,
-            written: written.max(remembered.saturating_sub(1)),
+            written: written.max(remembered),
         })
     }
 

@@ -164,9 +164,11 @@ fn a_journal_out_of_a_backup_refuses_what_was_ordered_before_and_begins_nothing(
     journal.append(&began(1)).unwrap();
     let backup = fs::read(place.path()).unwrap();
     journal.append(&reported(1, ActionState::Running)).unwrap();
-    // A copy of the moment is no old one.
+    // A copy of the moment is no old one, nor is one that died before it was noted.
     let (_, _, found) = place.open(2);
     assert_eq!(found, Found::Whole);
+    fs::write(place.path().with_extension("mark"), "1").unwrap();
+    assert_eq!(place.open(3).2, Found::Whole);
     fs::write(place.path(), &backup).unwrap();
     let (mut journal, ledger, found) = place.open(50);
     assert_eq!((found, ledger.floor()), (Found::Older, Some(at(50))));

@@ -79,13 +79,17 @@ fn a_range_and_what_is_kept_of_it_are_one_whenever_its_agent_dies() -> anyhow::R
             let holds = holds?.split_whitespace().collect::<Vec<_>>().join(" ");
             let is_kept = site.kept().contains(AFTER);
             let state = detail.action.state;
-            let (range, kept) = match state {
-                ActionState::RolledBack => (BEFORE, false),
-                // Whether it helped, its samples say; it was done.
-                ActionState::Verified | ActionState::NotEffective | ActionState::TimedOut => {
-                    (AFTER, true)
-                }
-                _ => anyhow::bail!("{nth}: {detail:#?}"),
+            // Whether a range that stays helped, its samples say.
+            let stays = [
+                ActionState::Verified,
+                ActionState::NotEffective,
+                ActionState::TimedOut,
+            ];
+            let (range, kept) = if state == ActionState::RolledBack {
+                (BEFORE, false)
+            } else {
+                assert!(stays.contains(&state), "{nth}: {detail:#?}");
+                (AFTER, true)
             };
             assert_eq!(
                 (holds.as_str(), is_kept),
