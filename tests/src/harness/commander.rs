@@ -284,9 +284,10 @@ impl Commander {
         let world = waited.with_context(|| {
             let world = self.world.borrow();
             format!(
-                "waited {} s in vain for {what}: {:?}, {:?}",
+                "waited {} s in vain for {what}: {} reports, the first {:?}, {:?}",
                 patience.as_secs(),
-                world.reports,
+                world.reports.len(),
+                world.reports.values().take(5).collect::<Vec<_>>(),
                 world.faults
             )
         })?;

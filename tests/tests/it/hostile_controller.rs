@@ -32,6 +32,8 @@ mod scripts;
 
 /// For hosts that come back from a session that they ended, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For the answer of a host that is connected.
+const ANSWER: Duration = Duration::from_secs(5);
 /// Orders of the flood.
 const FLOOD: u32 = 10_000;
 /// An agent has less than this in memory, whatever is sent to it.
@@ -54,6 +56,8 @@ subjects = ["appsvc", "sshd", "tidemark-agent"]
 actions = ["run_hook"]
 subjects = ["forbidden"]
 "#;
+/// A hook that says much more than anybody reads.
+const LOUD: &str = "head -c 200000000 /dev/zero | tr '\\0' x\n";
 /// Gives the agent alone services, and a `shutdown`, that do nothing but leave a line: $1 and $2 are their folders.
 const OWN_HOST: &str = r#"mkdir -p /etc/init.d && mount --bind "$1" /etc/init.d && mount --bind "$2" /usr/sbin && if [ -d /run/systemd ]; then mount -t tmpfs none /run/systemd; fi && shift 2 && exec "$@""#;
 
@@ -126,18 +130,19 @@ impl Site {
 
     /// Sends an order that is as it should be, for the line `mark`.
     async fn takes(&mut self, mark: &str) -> anyhow::Result<SignedOrder> {
-        // The host's own clock tells the pause that its policy wants between two of a kind.
-        let order = until("the pause between two of a kind", PATIENCE, async || {
-            let order = self.forge.order(hook("count", mark));
-            let order = self.forge.signed(&order);
-            let report = self.thief.deliver(&order, PATIENCE).await?;
-            if report.refusal == Some(Refusal::TooOften) {
+        let order = self.forge.order(hook("count", mark));
+        let order = self.forge.signed(&order);
+        // Its policy wants a pause between two of a kind, and a flood leaves it without words for a while; however often the
+        // order comes, it is done once.
+        let report = until("the host's readiness", PATIENCE, async || {
+            let Ok(report) = self.thief.deliver(&order, ANSWER).await else {
                 return Ok(None);
-            }
-            anyhow::ensure!(report.state == ActionState::Verifying, "{mark}: {report:?}");
-            Ok(Some(order))
+            };
+            let is_ready = !matches!(report.refusal, Some(Refusal::TooOften | Refusal::Busy));
+            Ok(is_ready.then_some(report))
         })
         .await?;
+        anyhow::ensure!(report.state == ActionState::Verifying, "{mark}: {report:?}");
         self.honest.push(mark.to_owned());
         self.nothing_else_happened(mark)?;
         Ok(order)
@@ -222,6 +227,9 @@ fn leave_lines(folder: &AgentFolder, ran: &std::path::Path) -> anyhow::Result<()
         script("init.d", service, service, 0o755)?;
     }
     script("sbin", "shutdown", "reboot", 0o755)?;
+    let loud = script("hooks", "loud", "loud", 0o755)?;
+    let cries = fs::read_to_string(&loud)? + LOUD;
+    fs::write(&loud, cries)?;
     Ok(())
 }
 
@@ -425,10 +433,14 @@ async fn floods(site: &mut Site) -> anyhow::Result<(u64, u64)> {
     site.thief.turn_deaf(Deaf::No);
     site.takes("after the flood").await?;
     let told = site.thief.told() - before;
+    let loud = site.forge.signed(&site.forge.order(hook("loud", "")));
+    let report = site.thief.deliver(&loud, PATIENCE).await?;
+    site.honest.push("loud".to_owned());
+    anyhow::ensure!(report.state == ActionState::Verifying, "{report:?}");
     let resident_kb = site.resident_kb()?;
     anyhow::ensure!(told > 100, "{told}");
-    // Answers that nobody reads are not kept without end.
-    anyhow::ensure!(told < u64::from(FLOOD / 2), "{told}");
+    // Answers that nobody reads are not kept without end: those there are were on the way, in about a MiB.
+    anyhow::ensure!(told < u64::from(FLOOD / 5 * 4), "{told}");
     anyhow::ensure!(resident_kb < RESIDENT_KB_MAX, "{resident_kb} KiB");
     let drives_away = [
         ("more bytes than an order has", 40_000, 1),
