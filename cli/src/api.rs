@@ -4,6 +4,7 @@ mod actions;
 mod budgets;
 mod incidents;
 mod live;
+mod remediation;
 mod sse;
 mod target;
 mod windows;
@@ -24,6 +25,7 @@ use tidemark_model::view::{
 pub use self::actions::Verdict;
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
+pub use self::remediation::Turn;
 pub use self::target::{Target, read_token};
 use crate::failure::{Failure, TokenSent};
 

@@ -10,7 +10,7 @@ use tidemark_model::problem::Severity;
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
-use crate::{NotificationState, Tier, Tx};
+use crate::{DocumentKind, NotificationState, Tier, Tx};
 
 contract!(
     every_statement_prepares,
@@ -22,8 +22,8 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::actions::STATEMENTS,
     crate::api_tokens::STATEMENTS,
     crate::bodies::STATEMENTS,
-    crate::budgets::STATEMENTS,
     crate::cursors::STATEMENTS,
+    crate::documents::STATEMENTS,
     crate::entities::STATEMENTS,
     crate::events::STATEMENTS,
     crate::heads::STATEMENTS,
@@ -42,7 +42,6 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
-    crate::windows::STATEMENTS,
 ];
 
 async fn every_statement_prepares(store: Store) {
@@ -100,6 +99,11 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             names(&Vec::from_iter(
                 ActionState::ALL.iter().map(|state| state.as_str()),
             )),
+        ),
+        (
+            "document_versions",
+            "kind",
+            names(&DocumentKind::ALL.map(DocumentKind::as_str)),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
         (
