@@ -7,6 +7,7 @@ use sqlx::{Executor, SqlSafeStr};
 use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
 use tidemark_model::problem::Severity;
+use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
@@ -39,6 +40,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
     crate::recent::STATEMENTS,
+    crate::runs::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
