@@ -105,6 +105,20 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
         (
+            "runs",
+            "state",
+            names(&Vec::from_iter(
+                RunState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
+        (
+            "run_hosts",
+            "state",
+            names(&Vec::from_iter(
+                RunHostState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
+        (
             "incidents",
             "severity",
             names(&Severity::ALL.map(Severity::as_str)),
