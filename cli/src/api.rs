@@ -4,6 +4,7 @@ mod actions;
 mod budgets;
 mod incidents;
 mod live;
+mod runs;
 mod sse;
 mod target;
 mod windows;
