@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(120);
 const CONCURRENCY: usize = 40;
 
-/// Limits and times as an operator may set them, short for this test.
-const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nconcurrent_max = 100\nper_hour_max = 10000\n";
+/// Limits and times as an operator may set them, short for this test; what is watched holds a sample of each host.
+const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"3s\"\ncooldown = \"1s\"\nconcurrent_max = 100\nper_hour_max = 10000\n";
 
 fn up(machine: &Machine) -> anyhow::Result<Up> {
     let settings = machine.folder().join("settings.toml");
@@ -47,7 +47,7 @@ impl Hosts {
         Ok(RunPlan {
             hosts: self.count,
             scenario: Scenario::open("idle")?,
-            interval: Duration::from_secs(3),
+            interval: Duration::from_secs(2),
             duration: Duration::from_secs(600),
             seed: 1,
         })

@@ -161,7 +161,7 @@ pub fn go(run: &mut Run, to: RunState, why: String, now: Timestamp) {
         run.deadline = None;
         for host in &mut run.hosts {
             if !host.state.is_final() {
-                let why = format!("the run is {}", to.as_str());
+                let why = "the run ended before its turn".to_owned();
                 host::go(host, RunHostState::Skipped, why, now);
             }
         }
