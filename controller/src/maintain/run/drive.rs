@@ -117,9 +117,23 @@ impl RunDriver {
         if is_about_to_begin && self.is_planned_anew(&run, &rules).await? {
             return Ok(());
         }
-        let mut tx = app.store.read().await?;
-        let facts = facts::facts(app, &mut tx, &run, shared).await?;
-        drop(tx);
+        let facts = match run.state {
+            // Only time leads on from there.
+            RunState::Planned => Facts::default(),
+            RunState::Approved
+            | RunState::Waiting
+            | RunState::Running
+            | RunState::Stopping
+            | RunState::Finished
+            | RunState::Stopped
+            | RunState::Failed
+            | RunState::Rejected
+            | RunState::Expired
+            | RunState::Cancelled => {
+                let mut tx = app.store.read().await?;
+                facts::facts(app, &mut tx, &run, shared).await?
+            }
+        };
         let (next, orders) = machine::step(run.clone(), &rules, &facts, now);
         if next == run {
             return Ok(());
