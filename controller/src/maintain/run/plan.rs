@@ -245,11 +245,9 @@ fn look(
         return Err(out(id.to_string(), "it is not known any more"));
     };
     let forbidden = policy.as_ref().and_then(|policy| {
-        let kinds = rules.steps.iter().map(|step| step.spec.kind());
-        let forbidden = kinds
-            .filter(|kind| !policy.allowed.contains(kind))
-            .map(|kind| kind.as_str());
-        forbidden.last()
+        let mut kinds = rules.steps.iter().map(|step| step.spec.kind());
+        let forbidden = kinds.find(|kind| !policy.allowed.contains(kind));
+        forbidden.map(|kind| kind.as_str())
     });
     if standing != HostState::Enrolled {
         return Err(out(name, &format!("it is {}", standing.as_str())));
