@@ -5,6 +5,7 @@ mod budgets;
 mod incidents;
 mod live;
 mod remediation;
+mod runs;
 mod sse;
 mod target;
 mod windows;

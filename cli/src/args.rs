@@ -9,6 +9,7 @@ mod history;
 mod incidents;
 mod keys;
 mod lockdown;
+mod runs;
 mod windows;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 pub use keys::{Key, PassphraseArgs};
 pub use lockdown::Lockdown;
+pub use runs::{PlanArgs, Run, RunWordArgs, RunsArgs};
 pub use windows::Window;
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
@@ -104,7 +106,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, actions, budgets, windows, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, actions, budgets, windows, runs, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -140,6 +142,9 @@ pub enum Command {
     /// Ask for actions on hosts, approve, reject, cancel and sign them
     #[command(subcommand)]
     Action(Action),
+    /// Plan maintenance runs over many hosts, approve and stop them
+    #[command(subcommand)]
+    Run(Run),
     /// Make, list and show signing keys of this machine
     #[command(subcommand)]
     Key(Key),
@@ -205,6 +210,9 @@ pub enum Get {
     /// Maintenance windows, and hosts that will not last until theirs
     #[command(visible_alias = "window")]
     Windows,
+    /// Maintenance runs, newest first
+    #[command(visible_alias = "run")]
+    Runs(RunsArgs),
     /// When nobody is told of what
     #[command(visible_alias = "silence")]
     Silences,
@@ -359,6 +367,12 @@ pub enum Describe {
         /// Its name, as listed
         #[arg(value_name = "NAME")]
         name: String,
+    },
+    /// A maintenance run: its plan, its waves, its hosts, every step of its life
+    Run {
+        /// Its number, as listed
+        #[arg(value_name = "RUN")]
+        number: i64,
     },
     /// An incident: host, cause, figures, what to do, its time line
     Incident {

@@ -26,6 +26,7 @@ pub mod params;
 pub mod problem;
 pub mod remediation;
 pub mod routes;
+pub mod runs;
 pub mod silences;
 pub mod status;
 pub mod tokens;

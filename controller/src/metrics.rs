@@ -157,6 +157,10 @@ metrics! {
     Counter actions_sent = "tidemark_actions_sent_total";
     /// Actions put back into the queue because a session ended before the host had said that it has them.
     Counter actions_put_back = "tidemark_actions_put_back_total";
+    /// Maintenance runs that have not ended.
+    Gauge runs_open = "tidemark_runs_open";
+    /// Actions that maintenance runs asked for.
+    Counter run_actions = "tidemark_run_actions_total";
     /// Whether every action is stopped (1) or not (0).
     Gauge lockdown = "tidemark_lockdown";
     /// Live views that were too slow and had to start over.

@@ -13,6 +13,7 @@ pub mod maintenance;
 pub mod notifications;
 pub mod picture;
 pub mod row;
+pub mod runs;
 pub mod standing;
 pub mod window;
 pub mod words;

@@ -342,6 +342,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::BudgetDeleted
         | NoticeKind::WindowApplied
         | NoticeKind::WindowDeleted
+        | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
         | NoticeKind::Controller => false,
     }

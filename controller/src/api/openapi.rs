@@ -6,7 +6,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, remediation, silences, status, tokens, windows,
+    hosts, incidents, live, notifications, remediation, runs, silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -58,6 +58,12 @@ use super::{
         actions::reject,
         actions::cancel,
         actions::sign,
+        runs::list,
+        runs::create,
+        runs::detail,
+        runs::approve,
+        runs::reject,
+        runs::stop,
         remediation::recoveries,
         remediation::policy,
         remediation::lockdown,

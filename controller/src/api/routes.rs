@@ -11,7 +11,8 @@ use tidemark_model::Role;
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, openapi, remediation, silences, status, tokens, windows,
+    hosts, incidents, live, notifications, openapi, remediation, runs, silences, status, tokens,
+    windows,
 };
 use crate::app::App;
 use crate::web;
@@ -110,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 78] = [
+pub static ROUTES: [Route; 85] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -255,6 +256,24 @@ pub static ROUTES: [Route; 78] = [
         Role::Operator,
         || routing::post(actions::sign),
     ),
+    api(GET, "/api/v1/runs", Role::Viewer, || {
+        routing::get(runs::list)
+    }),
+    api(POST, "/api/v1/runs", Role::Operator, || {
+        routing::post(runs::create).layer(DefaultBodyLimit::max(runs::BODY_BYTES_MAX))
+    }),
+    api(GET, "/api/v1/runs/{run}", Role::Viewer, || {
+        routing::get(runs::detail)
+    }),
+    api(POST, "/api/v1/runs/{run}/approve", Role::Approver, || {
+        routing::post(runs::approve)
+    }),
+    api(POST, "/api/v1/runs/{run}/reject", Role::Approver, || {
+        routing::post(runs::reject)
+    }),
+    api(POST, "/api/v1/runs/{run}/stop", Role::Operator, || {
+        routing::post(runs::stop)
+    }),
     api(GET, "/api/v1/recoveries", Role::Viewer, || {
         routing::get(remediation::recoveries)
     }),
@@ -329,6 +348,7 @@ pub static ROUTES: [Route; 78] = [
         routing::post(web::incident::act)
     }),
     page("/maintenance", || routing::get(web::maintenance::page)),
+    form("/runs/{run}/stop", || routing::post(web::runs::stop)),
     page("/notifications", || routing::get(web::notifications::page)),
     form("/notifications/test", || {
         routing::post(web::notifications::test)

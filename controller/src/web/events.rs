@@ -91,6 +91,7 @@ impl EventRow {
                 | NoticeKind::CauseFound
                 | NoticeKind::IncidentOpened
                 | NoticeKind::ActionChanged
+                | NoticeKind::RunChanged
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(

@@ -29,6 +29,7 @@ mod notification_groups;
 mod notifications;
 mod open;
 mod recent;
+mod runs;
 mod segments;
 mod settings;
 mod silences;
@@ -65,6 +66,7 @@ pub use notifications::{
 };
 pub use open::OpenError;
 pub use recent::{NewRecent, Recent, RecentId};
+pub use runs::{RunApproval, RunQuery};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
 pub use settings::Setting;
 pub use span::Span;

@@ -22,6 +22,7 @@ pub mod pattern;
 pub mod port;
 pub mod problem;
 pub mod role;
+pub mod run;
 pub mod sample;
 pub mod secret;
 pub mod signing;

@@ -5,6 +5,7 @@
 mod actions;
 mod budgets;
 mod incidents;
+mod runs;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
 };
+pub use runs::{RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord};
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,
     WindowVersionView, WindowView, WindowsApplied, WindowsRequest, ZoneTimes,

@@ -21,6 +21,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod remediation;
+mod runs;
 mod second_host;
 mod sources;
 mod windows;

@@ -7,6 +7,7 @@ use sqlx::{Executor, SqlSafeStr};
 use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
 use tidemark_model::problem::Severity;
+use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
@@ -39,6 +40,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
     crate::recent::STATEMENTS,
+    crate::runs::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
@@ -106,6 +108,20 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             names(&DocumentKind::ALL.map(DocumentKind::as_str)),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
+        (
+            "runs",
+            "state",
+            names(&Vec::from_iter(
+                RunState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
+        (
+            "run_hosts",
+            "state",
+            names(&Vec::from_iter(
+                RunHostState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
         (
             "incidents",
             "severity",
