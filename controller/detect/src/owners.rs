@@ -472,12 +472,19 @@ impl Track {
         Some(f64::from(before.min(self.least_ever(PORTS))))
     }
 
-    /// Ports at `at` over what it usually held in the day before, relative to that.
+    /// Ports at `at` over what it usually holds half a day around, relative to that.
     fn stands_out(&self, at: Timestamp) -> Option<f64> {
         let level = &self.levels[HALF_HOURS];
         let block = level.block_of(at);
         let top = level.over(block - 1, block + 1, PORTS).reduce(f64::max)?;
-        let mut day: Vec<f64> = level.over(block - 24, block + 24, PORTS).collect();
+        // A job that is listed only while it runs held next to nothing before.
+        let listed = level.block_of(self.listed_at);
+        let before = self.before_ports.map(f64::from);
+        let held = |block: i64| match level.get(block, PORTS) {
+            None if block < listed => before,
+            known => known,
+        };
+        let mut day: Vec<f64> = (block - 24..=block + 24).filter_map(held).collect();
         let usual = median(&mut day)?;
         Some((top - usual) / (usual + 30.0))
     }
