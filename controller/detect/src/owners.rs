@@ -105,22 +105,23 @@ impl Owners {
     /// Takes what the processes hold at `at`; one name's processes are added up.
     pub(crate) fn take(&mut self, at: Timestamp, readings: &[OwnerReading<'_>], unlisted_max: u32) {
         let mut groups = grouped(readings);
+        let moment = Moment::new(at);
         for track in &mut self.tracks {
             let position = groups
                 .iter()
                 .position(|group| group.is(track.hash, &track.name));
             match position.map(|position| groups.swap_remove(position)) {
-                Some(group) => track.take(at, &group.whole),
-                None => track.take_unlisted(at, unlisted_max),
+                Some(group) => track.take(&moment, &group.whole),
+                None => track.take_unlisted(&moment, unlisted_max),
             }
         }
         for group in &groups {
-            self.admit(at, group);
+            self.admit(&moment, group);
         }
         self.unlisted_max = Some(unlisted_max);
     }
 
-    fn admit(&mut self, at: Timestamp, group: &Group<'_>) {
+    fn admit(&mut self, moment: &Moment, group: &Group<'_>) {
         let reading = &group.whole;
         if self.tracks.len() >= self.tracks_max {
             let smallest = self
@@ -138,8 +139,8 @@ impl Owners {
             }
             self.tracks.swap_remove(position);
         }
-        let mut track = Track::new(at, group, self.unlisted_max);
-        track.take(at, reading);
+        let mut track = Track::new(moment.at, group, self.unlisted_max);
+        track.take(moment, reading);
         self.tracks.push(track);
     }
 
@@ -244,6 +245,19 @@ impl Owners {
     }
 }
 
+/// A time, and the block of each level that it lies in.
+struct Moment {
+    at: Timestamp,
+    blocks: [i64; LEVELS.len()],
+}
+
+impl Moment {
+    fn new(at: Timestamp) -> Self {
+        let blocks = LEVELS.map(|(width, _)| at.unix_ms().div_euclid(width));
+        Self { at, blocks }
+    }
+}
+
 /// The processes of one name, added up.
 struct Group<'a> {
     hash: u64,
@@ -321,9 +335,10 @@ impl Track {
         }
     }
 
-    fn take(&mut self, at: Timestamp, reading: &OwnerReading<'_>) {
+    fn take(&mut self, moment: &Moment, reading: &OwnerReading<'_>) {
+        let at = moment.at;
         let handles = reading.handles.map(|handles| handles / HANDLES_UNIT);
-        self.merge(at, Some(reading.ports), handles);
+        self.merge(moment, reading.ports, handles);
         if at < self.last_at {
             return;
         }
@@ -365,16 +380,16 @@ impl Track {
     }
 
     /// It is not listed, so it holds no more than the bound.
-    fn take_unlisted(&mut self, at: Timestamp, unlisted_max: u32) {
-        self.merge(at, Some(unlisted_max), None);
-        if at >= self.last_at {
+    fn take_unlisted(&mut self, moment: &Moment, unlisted_max: u32) {
+        self.merge(moment, unlisted_max, None);
+        if moment.at >= self.last_at {
             self.last_ports = self.last_ports.min(unlisted_max);
         }
     }
 
-    fn merge(&mut self, at: Timestamp, ports: Option<u32>, handles: Option<u32>) {
-        for (level, block) in self.levels.iter_mut().zip(blocks_of(at)) {
-            level.merge_block(block, [ports, handles]);
+    fn merge(&mut self, moment: &Moment, ports: u32, handles: Option<u32>) {
+        for (level, block) in self.levels.iter_mut().zip(moment.blocks) {
+            level.merge_block(block, [Some(ports), handles]);
         }
     }
 
@@ -457,12 +472,19 @@ impl Track {
         Some(f64::from(before.min(self.least_ever(PORTS))))
     }
 
-    /// Ports at `at` over what it usually held in the day before, relative to that.
+    /// Ports at `at` over what it usually holds half a day around, relative to that.
     fn stands_out(&self, at: Timestamp) -> Option<f64> {
         let level = &self.levels[HALF_HOURS];
         let block = level.block_of(at);
         let top = level.over(block - 1, block + 1, PORTS).reduce(f64::max)?;
-        let mut day: Vec<f64> = level.over(block - 24, block + 24, PORTS).collect();
+        // A job that is listed only while it runs held next to nothing before.
+        let listed = level.block_of(self.listed_at);
+        let before = self.before_ports.map(f64::from);
+        let held = |block: i64| match level.get(block, PORTS) {
+            None if block < listed => before,
+            known => known,
+        };
+        let mut day: Vec<f64> = (block - 24..=block + 24).filter_map(held).collect();
         let usual = median(&mut day)?;
         Some((top - usual) / (usual + 30.0))
     }
@@ -487,13 +509,6 @@ impl Track {
         let rings: usize = self.levels.iter().map(Ring::heap_bytes).sum();
         rings + self.restarts.capacity() * size_of::<Restart>() + self.name.len()
     }
-}
-
-/// The block of each level that `at` lies in.
-fn blocks_of(at: Timestamp) -> [i64; LEVELS.len()] {
-    // Widths that are known beforehand divide several times as fast as others.
-    let [(w0, _), (w1, _), (w2, _), (w3, _), (w4, _)] = LEVELS;
-    [w0, w1, w2, w3, w4].map(|width| at.unix_ms().div_euclid(width))
 }
 
 fn slots_of(width_ms: i64) -> i64 {

@@ -78,12 +78,14 @@ impl<const F: usize> Ring<F> {
             return false;
         };
         for ((stored, value), keep) in cell.iter_mut().zip(values).zip(keep) {
-            let Some(value) = value else { continue };
-            let value = u16::try_from(value).unwrap_or(NOTHING - 1).min(NOTHING - 1);
+            let value = value.map_or(NOTHING, |value| value.min(u32::from(NOTHING - 1)) as u16);
             *stored = match keep {
-                _ if *stored == NOTHING => value,
+                // Nothing is the greatest number, and one more than it the least.
                 Keep::Least => value.min(*stored),
-                Keep::Greatest => value.max(*stored),
+                Keep::Greatest => value
+                    .wrapping_add(1)
+                    .max(stored.wrapping_add(1))
+                    .wrapping_sub(1),
             };
         }
         true
@@ -121,13 +123,13 @@ impl<const F: usize> Ring<F> {
 
     /// Adds `count` empty blocks; the oldest make room.
     fn push_newer(&mut self, count: usize) {
-        let over = (self.cells.len() + count).saturating_sub(self.slots);
-        if over > 0 {
-            self.cells.drain(..over);
-            self.first = self.first.saturating_add(over as i64);
-        }
         for _ in 0..count {
-            self.reserve();
+            if self.cells.len() >= self.slots {
+                self.cells.pop_front();
+                self.first = self.first.saturating_add(1);
+            } else {
+                self.reserve();
+            }
             self.cells.push_back([NOTHING; F]);
         }
     }
@@ -146,26 +148,45 @@ impl<const F: usize> Ring<F> {
         (value != NOTHING).then(|| f64::from(value))
     }
 
-    /// What each of the blocks `from..=to` holds of `field`, NaN for nothing.
-    pub(crate) fn values(&self, from: i64, to: i64, field: usize) -> impl Iterator<Item = f64> {
+    /// Adds to `values` what each of the blocks `from..=to` holds of `field`, each `TIMES` over, NaN for nothing.
+    pub(crate) fn append<const TIMES: usize>(
+        &self,
+        (from, to): (i64, i64),
+        field: usize,
+        values: &mut Vec<f64>,
+    ) {
+        let (begin, end) = self.positions(from, to);
+        let count = usize::try_from(to.saturating_add(1).saturating_sub(from)).unwrap_or(0);
+        let before = usize::try_from(self.first.saturating_sub(from)).unwrap_or(0);
+        let filled = values.len();
+        values.resize(filled + TIMES * count, f64::NAN);
+        let slots = values
+            .get_mut(filled + TIMES * before.min(count)..)
+            .unwrap_or_default();
+        let (older, newer) = self.cells.as_slices();
+        let middle = older.len();
+        let older = older.get(begin.min(middle)..end.min(middle));
+        let newer = newer.get(begin.max(middle) - middle..end.max(middle) - middle);
+        let cells = [older, newer].map(Option::unwrap_or_default);
+        let (older_slots, newer_slots) = slots.split_at_mut(TIMES * cells[0].len());
+        for (slots, cells) in [older_slots, newer_slots].into_iter().zip(cells) {
+            for (slots, cell) in slots.chunks_exact_mut(TIMES).zip(cells) {
+                if let Some(value) = cell.get(field).filter(|value| **value != NOTHING) {
+                    slots.fill(f64::from(*value));
+                }
+            }
+        }
+    }
+
+    /// Positions of the blocks `from..=to` among those held, the end being one beyond.
+    fn positions(&self, from: i64, to: i64) -> (usize, usize) {
         let held = self.cells.len() as i64;
         let begin = from.saturating_sub(self.first).clamp(0, held);
         let end = to
             .saturating_sub(self.first)
             .saturating_add(1)
             .clamp(begin, held);
-        let before = (self.first.min(to.saturating_add(1)) - from).max(0);
-        let after = (to.saturating_add(1) - from).max(0) - before - (end - begin);
-        let nothing =
-            |count: i64| std::iter::repeat_n(f64::NAN, usize::try_from(count).unwrap_or(0));
-        let inside = self
-            .cells
-            .range(begin as usize..end as usize)
-            .map(move |cell| match cell.get(field) {
-                Some(value) if *value != NOTHING => f64::from(*value),
-                Some(_) | None => f64::NAN,
-            });
-        nothing(before).chain(inside).chain(nothing(after))
+        (begin as usize, end as usize)
     }
 
     /// The least of `field` over the blocks `from..=to`.
@@ -175,14 +196,9 @@ impl<const F: usize> Ring<F> {
 
     /// What the blocks `from..=to` hold of `field`, oldest first, empty ones left out.
     pub(crate) fn over(&self, from: i64, to: i64, field: usize) -> impl Iterator<Item = f64> + '_ {
-        let held = self.cells.len() as i64;
-        let begin = from.saturating_sub(self.first).clamp(0, held);
-        let end = to
-            .saturating_sub(self.first)
-            .saturating_add(1)
-            .clamp(begin, held);
+        let (begin, end) = self.positions(from, to);
         self.cells
-            .range(begin as usize..end as usize)
+            .range(begin..end)
             .filter_map(move |cell| cell.get(field).copied())
             .filter(|value| *value != NOTHING)
             .map(f64::from)
@@ -222,8 +238,10 @@ mod tests {
         for (from, to) in [(0, 12), (4, 6), (0, 2), (10, 12), (9, 9), (7, 6)] {
             let one_by_one: Vec<Option<f64>> =
                 (from..=to).map(|block| ring.get(block, 0)).collect();
-            let values: Vec<Option<f64>> = ring
-                .values(from, to, 0)
+            let mut values = Vec::new();
+            ring.append::<1>((from, to), 0, &mut values);
+            let values: Vec<Option<f64>> = values
+                .into_iter()
                 .map(|value| (!value.is_nan()).then_some(value))
                 .collect();
             assert_eq!(values, one_by_one, "{from}..={to}");

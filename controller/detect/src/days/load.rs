@@ -32,6 +32,8 @@ const AHEAD_SHARE: f64 = 0.4;
 const AHEAD_ALWAYS_HOURS: f64 = 72.0;
 /// Longest look ahead, in days.
 const HORIZON_DAYS: usize = 45;
+/// A peak is new for as many quarter hours: the processes that made it are still known.
+const NEW_PEAK: i64 = 8;
 /// Checks that must agree, and how many in a row must disagree to clear.
 const AGREEING: u32 = 2;
 const DISAGREEING: u32 = 48;
@@ -58,6 +60,15 @@ pub(crate) struct Growing {
     agreed: u32,
     disagreed: u32,
     raised: Option<Box<LoadGrowth>>,
+    peaked: Option<Box<Peaked>>,
+}
+
+/// The newest peak of a day, and who made it: a job that has ended is soon not known any more.
+#[derive(Clone, Debug)]
+struct Peaked {
+    /// Number of its quarter hour.
+    quarter: i64,
+    by: Option<Arc<str>>,
 }
 
 impl Growing {
@@ -67,7 +78,13 @@ impl Growing {
 
     /// Weighs a series at a whole hour.
     pub(crate) fn check(&mut self, series: &Series<'_>, owners: &Owners, is_saturated: bool) {
-        match (find(series, owners), self.raised.is_some()) {
+        let found = if has_high_peak(series) {
+            self.note_peak(series, owners);
+            find(series, owners, self.peaked.as_deref())
+        } else {
+            None
+        };
+        match (found, self.raised.is_some()) {
             (Some(growth), true) => {
                 self.disagreed = 0;
                 self.raised = Some(Box::new(growth));
@@ -89,6 +106,19 @@ impl Growing {
         }
     }
 
+    /// Remembers who made the peak of the newest day while that is known.
+    fn note_peak(&mut self, series: &Series<'_>, owners: &Owners) {
+        let Some(peak_at) = peak_position(series) else {
+            return;
+        };
+        if series.newest() - peak_at < NEW_PEAK {
+            self.peaked = Some(Box::new(Peaked {
+                quarter: series.origin + peak_at,
+                by: peaking(series, owners, peak_at),
+            }));
+        }
+    }
+
     /// Forgets the verdict, as after a change of capacity.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
@@ -96,15 +126,18 @@ impl Growing {
 
     pub(crate) fn heap_bytes(&self) -> usize {
         self.raised.as_ref().map_or(0, |_| size_of::<LoadGrowth>())
+            + self.peaked.as_ref().map_or(0, |_| size_of::<Peaked>())
     }
 }
 
-fn find(series: &Series<'_>, owners: &Owners) -> Option<LoadGrowth> {
-    let newest = series.newest();
+/// Whether the newest day is known and its peak high enough to be a concern.
+fn has_high_peak(series: &Series<'_>) -> bool {
     let today = series.peaks_of_today();
-    if or(greatest(&today), 0.0) < PEAK_SHARE * series.capacity || missing(&today) > 0.5 {
-        return None;
-    }
+    or(greatest(&today), 0.0) >= PEAK_SHARE * series.capacity && missing(&today) <= 0.5
+}
+
+fn find(series: &Series<'_>, owners: &Owners, peaked: Option<&Peaked>) -> Option<LoadGrowth> {
+    let newest = series.newest();
     // Days before and in a leak tell nothing of the load after it.
     let since = series
         .spoilt
@@ -115,7 +148,15 @@ fn find(series: &Series<'_>, owners: &Owners) -> Option<LoadGrowth> {
     SPANS_DAYS
         .into_iter()
         .filter(|days| *days <= have)
-        .find_map(|days| find_over(series, owners, days))
+        .find_map(|days| find_over(series, (owners, peaked), days))
+}
+
+/// The process that makes the peak at `peak_at`.
+fn peaking(series: &Series<'_>, owners: &Owners, peak_at: i64) -> Option<Arc<str>> {
+    owners.peaking(
+        quarter_start(series.origin + peak_at),
+        is_storm(series, peak_at),
+    )
 }
 
 /// The greatest of each of the last `days` days.
@@ -128,7 +169,11 @@ fn daily(values: &[f64], newest: i64, days: i64) -> Vec<f64> {
         .collect()
 }
 
-fn find_over(series: &Series<'_>, owners: &Owners, days: i64) -> Option<LoadGrowth> {
+fn find_over(
+    series: &Series<'_>,
+    (owners, peaked): (&Owners, Option<&Peaked>),
+    days: i64,
+) -> Option<LoadGrowth> {
     let newest = series.newest();
     let capacity = series.capacity;
     let peaks = daily(series.peak(), newest, days);
@@ -183,12 +228,19 @@ fn find_over(series: &Series<'_>, owners: &Owners, days: i64) -> Option<LoadGrow
     if passage[1] >= AHEAD_MAX_HOURS.min(most) {
         return None;
     }
+    let quarter = series.origin + peak_at;
+    let culprit = peaked
+        .filter(|peaked| (peaked.quarter - quarter).abs() < NEW_PEAK)
+        .map_or_else(
+            || peaking(series, owners, peak_at),
+            |peaked| peaked.by.clone(),
+        );
     Some(LoadGrowth {
         per_day: slope,
         peaks: (early, late),
         days,
         is_storm,
-        culprit: owners.peaking(quarter_start(series.origin + peak_at), is_storm),
+        culprit,
         passage,
         weighed: series.origin + newest,
     })

@@ -128,19 +128,39 @@ impl Outlook {
         self.courses.iter().map(weighted).sum()
     }
 
-    /// By how many ports the floor was lower `hours` ago.
-    pub(crate) fn gained_since(&self, hours: f64) -> f64 {
-        let mut left = hours;
-        let mut gained = 0.0;
-        for rate in &self.days {
-            let span = left.min(24.0);
-            gained += rate * span;
-            left -= span;
-            if left <= 0.0 {
-                return gained;
-            }
+    /// What the last days brought.
+    pub(crate) fn gained(&self) -> Gained<'_> {
+        let mut sum = 0.0;
+        let before = self.days.iter().map(|rate| {
+            let before = sum;
+            sum += rate * 24.0;
+            before
+        });
+        Gained {
+            outlook: self,
+            before: before.collect(),
+            whole: sum,
         }
-        gained + self.slope * left
+    }
+}
+
+/// What a rise brought over its last days.
+pub(crate) struct Gained<'a> {
+    outlook: &'a Outlook,
+    /// Ports that came after each of the days, and in all of them.
+    before: Vec<f64>,
+    whole: f64,
+}
+
+impl Gained<'_> {
+    /// By how many ports the floor was lower `hours` ago.
+    pub(crate) fn since(&self, hours: f64) -> f64 {
+        let day = ((hours / 24.0).ceil() - 1.0).max(0.0);
+        let mut days = self.before.iter().zip(&self.outlook.days);
+        match days.nth(day as usize) {
+            Some((before, rate)) => before + rate * (hours - 24.0 * day),
+            None => self.whole + self.outlook.slope * (hours - 24.0 * self.before.len() as f64),
+        }
     }
 }
 

@@ -23,14 +23,18 @@ const SLOPE_ERROR_LEAST: f64 = 0.06;
 const NOISE_FACTOR: f64 = 0.6;
 /// The last quantile.
 const LAST_SHARE: f64 = 0.9;
-/// Days back whose floors are looked at, and from what share of capacity on another floor counts.
-const DAYS_BACK: usize = 28;
+/// Days back whose peaks and floors are looked at: the same hour two weeks before. From what share of capacity on another
+/// floor counts.
+const DAYS_BACK: usize = 15;
 const LEVEL_SHARE: f64 = 0.04;
 /// Hours over which it is measured: a week.
 const NOISE_HOURS: i64 = 168;
 
 /// Hours from now until ports run out, for 10, 50 and 90 in a hundred; infinite when not within 45 days.
 pub(crate) type Passage = [f64; 3];
+
+/// Hours of a day.
+const DAY_HOURS: usize = 24;
 
 /// A path of noise: its hours, and the greatest of each day.
 pub(crate) struct Path {
@@ -83,9 +87,11 @@ pub(crate) fn passage(
     let recent_top = or(greatest(part(&hours.peak, count - 24, count - 1)), 0.0);
     let rough = ((capacity - recent_top) / outlook.rate().max(1e-6)).max(1.0);
     let horizon = (2.2 * rough + 60.0).clamp(30.0, HOURS_MAX as f64) as usize;
-    let since_onset = outlook.gained_since(age_hours);
+    let gained = outlook.gained();
+    let since_onset = gained.since(age_hours);
     let earlier = Earlier::new(hours, age_hours, capacity);
-    let workload: Vec<f64> = (0..count)
+    let from = (count - (DAYS_BACK * DAY_HOURS) as i64).max(0);
+    let workload: Vec<f64> = (from..count)
         .map(|hour| {
             // Peaks of a leak that is over say nothing of the load.
             if series.is_spoilt(skipped + 4 * hour + 3) {
@@ -93,7 +99,7 @@ pub(crate) fn passage(
             }
             let before_now = (count - 1 - hour) as f64;
             let lower = if before_now < age_hours {
-                outlook.gained_since(before_now)
+                gained.since(before_now)
             } else {
                 since_onset + earlier.lower_than_onset(before_now)
             };
@@ -108,38 +114,78 @@ pub(crate) fn passage(
     meetings(outlook, &peaks, horizon, (sigma, capacity))
 }
 
-/// One way that the rate, the slope and the workload may go.
-struct Walk<'a> {
+/// The ways of one course at one slope: they differ by their noise.
+struct Walks<'a> {
     course: &'a Course,
     factor: f64,
-    path: &'a Path,
+    /// Ports an hour on the day, and what the floor had risen by before it and at its end.
+    rate: f64,
+    risen_before: f64,
     risen: f64,
+    /// Which paths of noise have not met capacity, a bit each.
+    going: u16,
 }
 
-impl Walk<'_> {
-    /// Goes on by a day over `base`, whose greatest is `top`; gives the hour in which it meets capacity.
-    fn day(
-        &mut self,
-        day: usize,
-        (base, top): (&[f64], f64),
-        (sigma, capacity): (f64, f64),
-    ) -> Option<usize> {
+/// What a day brings to all walks.
+struct Day {
+    number: usize,
+    /// The usual peaks of its hours; hours beyond the horizon have none.
+    base: [f64; DAY_HOURS],
+    /// The greatest of `base`, and of the noise of all paths.
+    top: f64,
+    noise_top: f64,
+}
+
+impl<'a> Walks<'a> {
+    /// The walks of a course at each slope.
+    fn of(course: &'a Course) -> [Self; SLOPE_DEVIATES.len()] {
+        let error = course.error.hypot(SLOPE_ERROR_LEAST).min(0.6);
+        SLOPE_DEVIATES.map(|deviate| Self {
+            course,
+            factor: 1.0 + error * deviate,
+            rate: 0.0,
+            risen_before: 0.0,
+            risen: 0.0,
+            going: u16::MAX,
+        })
+    }
+
+    /// Lets the floor rise by a day.
+    fn rise(&mut self, day: usize) {
         let rates = &self.course.rates;
-        let rate = self.factor * rates.get(day).or(rates.last()).unwrap_or(&0.0);
-        let risen = self.risen;
-        self.risen += 24.0 * rate;
-        let noise_top = self.path.tops.get(day).copied().unwrap_or(0.0);
-        if top + self.risen + noise_top * sigma < capacity {
-            return None;
+        self.rate = self.factor * rates.get(day).or(rates.last()).unwrap_or(&0.0);
+        self.risen_before = self.risen;
+        self.risen += 24.0 * self.rate;
+    }
+
+    /// Gives the hours of the day in which paths meet capacity.
+    fn meet(&mut self, day: &Day, (sigma, capacity): (f64, f64), met: &mut Vec<usize>) {
+        if day.top + self.risen + day.noise_top * sigma < capacity {
+            return;
         }
-        let noise = self.path.hours.get(24 * day..)?;
-        base.iter()
-            .zip(noise)
-            .enumerate()
-            .find(|(hour, (base, noise))| {
-                *base + risen + rate * (*hour as f64 + 1.0) + sigma * *noise >= capacity
-            })
-            .map(|(hour, _)| hour)
+        let mut levels = [f64::NEG_INFINITY; DAY_HOURS];
+        let mut highest = f64::NEG_INFINITY;
+        for (hour, (level, base)) in levels.iter_mut().zip(&day.base).enumerate() {
+            *level = *base + self.risen_before + self.rate * (hour as f64 + 1.0);
+            highest = highest.max(*level);
+        }
+        for (bit, path) in noise().iter().enumerate() {
+            let noise_top = path.tops.get(day.number).copied().unwrap_or(0.0);
+            if self.going & (1 << bit) == 0 || highest + noise_top * sigma < capacity {
+                continue;
+            }
+            let noise = path.hours.get(DAY_HOURS * day.number..);
+            let Some(noise) = noise.and_then(|noise| noise.first_chunk::<DAY_HOURS>()) else {
+                continue;
+            };
+            // Hours before the one that meets it are several times as many: sums without branches tell whether to look.
+            let meets = |(level, noise): (&f64, &f64)| level + sigma * noise >= capacity;
+            let hours = levels.iter().zip(noise).map(meets);
+            if hours.fold(0u64, |sum, meets| sum + u64::from(meets)) > 0 {
+                self.going &= !(1 << bit);
+                met.extend(levels.iter().zip(noise).position(meets));
+            }
+        }
     }
 }
 
@@ -150,40 +196,58 @@ fn meetings(
     horizon: usize,
     limits: (f64, f64),
 ) -> Passage {
-    let mut walks: Vec<Walk<'_>> =
-        Vec::with_capacity(outlook.courses.len() * PATHS * SLOPE_DEVIATES.len());
-    for course in &outlook.courses {
-        let error = course.error.hypot(SLOPE_ERROR_LEAST).min(0.6);
-        for path in noise() {
-            walks.extend(SLOPE_DEVIATES.map(|deviate| Walk {
-                course,
-                factor: 1.0 + error * deviate,
-                path,
-                risen: 0.0,
-            }));
-        }
-    }
-    let whole: f64 = walks.iter().map(|walk| walk.course.weight).sum();
-    let mut times: Vec<(f64, f64)> = Vec::with_capacity(walks.len());
+    let mut walks: Vec<Walks<'_>> = outlook.courses.iter().flat_map(Walks::of).collect();
+    let paths = walks.len() * PATHS;
+    let every = walks.iter().flat_map(|walks| [walks.course.weight; PATHS]);
+    let whole: f64 = every.sum();
+    let mut times: Vec<(f64, f64)> = Vec::with_capacity(paths);
+    let mut hours: Vec<usize> = Vec::with_capacity(PATHS);
     let mut met = 0.0;
-    for day in 0..horizon.div_ceil(24) {
-        let hours = 24 * day + 1..=horizon.min(24 * (day + 1));
-        let base: Vec<f64> = hours.map(|ahead| peaks.at(ahead as i64)).collect();
-        let top = greatest(&base);
-        walks.retain_mut(|walk| {
-            let Some(hour) = walk.day(day, (&base, top), limits) else {
-                return true;
-            };
-            times.push(((24 * day + hour) as f64 + 0.5, walk.course.weight));
-            met += walk.course.weight;
-            false
-        });
+    for number in 0..horizon.div_ceil(DAY_HOURS) {
+        let mut highest = f64::NEG_INFINITY;
+        for walks in &mut walks {
+            walks.rise(number);
+            highest = highest.max(walks.risen);
+        }
+        let noise_top = noise_top(number);
+        let (sigma, capacity) = limits;
+        if peaks.greatest + highest + noise_top * sigma < capacity {
+            continue;
+        }
+        let first = DAY_HOURS * number;
+        let mut base = [f64::NEG_INFINITY; DAY_HOURS];
+        let ahead = first + 1..=horizon.min(first + DAY_HOURS);
+        for (base, ahead) in base.iter_mut().zip(ahead) {
+            *base = peaks.at(ahead as i64);
+        }
+        let day = Day {
+            number,
+            top: greatest(&base),
+            base,
+            noise_top,
+        };
+        for walks in &mut walks {
+            walks.meet(&day, limits, &mut hours);
+            for hour in hours.drain(..) {
+                times.push(((first + hour) as f64 + 0.5, walks.course.weight));
+                met += walks.course.weight;
+            }
+        }
+        walks.retain(|walks| walks.going != 0);
         // Later ones are beyond the last quantile.
         if met > LAST_SHARE * whole {
             break;
         }
     }
     weighted_quantiles(&mut times, whole)
+}
+
+/// The greatest noise of all paths on one of the days ahead.
+fn noise_top(day: usize) -> f64 {
+    noise()
+        .iter()
+        .map(|path| path.tops.get(day).copied().unwrap_or(0.0))
+        .fold(0.0, f64::max)
 }
 
 /// By how much the floor before the rise stood lower or higher than when it began: the teeth of a saw, or other loads.
@@ -269,15 +333,19 @@ struct UsualPeaks<'a> {
     /// Number of the hour that begins now.
     now: i64,
     fallback: f64,
+    /// No peak is higher.
+    greatest: f64,
 }
 
 impl<'a> UsualPeaks<'a> {
     fn new(workload: &'a [f64], now: i64) -> Self {
         let count = workload.len() as i64;
+        let fallback = or(middle(part(workload, count - 24, count - 1)), 0.0);
         Self {
             workload,
             now,
-            fallback: or(middle(part(workload, count - 24, count - 1)), 0.0),
+            fallback,
+            greatest: or(greatest(workload), fallback).max(fallback),
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Series<'a> {
     pub boots: Vec<i64>,
     pub capacity: f64,
     memory: &'a Memory,
+    /// The floor without what is spoilt, where anything is.
+    usable: OnceCell<Vec<f64>>,
     /// Most weighings end before they are asked for.
     peak: OnceCell<Vec<f64>>,
     time_wait: OnceCell<Vec<f64>>,
@@ -45,6 +47,7 @@ impl<'a> Series<'a> {
             origin,
             floor: column(memory, (origin, newest), FLOOR),
             memory,
+            usable: OnceCell::new(),
             peak: OnceCell::new(),
             time_wait: OnceCell::new(),
             spoilt: spoilt(memory, origin, newest),
@@ -54,6 +57,19 @@ impl<'a> Series<'a> {
                 .map(|boot| memory.quarters.block_of(*boot) - origin)
                 .collect(),
             capacity,
+        })
+    }
+
+    /// The floor where it is part of what is usual, NaN elsewhere.
+    pub(crate) fn usable(&self) -> &[f64] {
+        if self.memory.spoilt().is_empty() {
+            return &self.floor;
+        }
+        self.usable.get_or_init(|| {
+            let known = self.floor.iter().zip(&self.spoilt);
+            known
+                .map(|(floor, spoilt)| if *spoilt { f64::NAN } else { *floor })
+                .collect()
         })
     }
 
@@ -78,8 +94,11 @@ impl<'a> Series<'a> {
     /// Greatest ports in use of each quarter hour of the newest day.
     pub(crate) fn peaks_of_today(&self) -> Vec<f64> {
         let newest = self.origin + self.newest();
-        let quarters = &self.memory.quarters;
-        quarters.values(newest - DAY + 1, newest, PEAK).collect()
+        let mut today = Vec::with_capacity(DAY as usize);
+        self.memory
+            .quarters
+            .append::<1>((newest - DAY + 1, newest), PEAK, &mut today);
+        today
     }
 
     /// Position of the newest element.
@@ -114,22 +133,23 @@ impl<'a> Series<'a> {
 
 /// One field of the quarter hours `origin..=newest`, those older than are kept by the hour they lie in.
 fn column(memory: &Memory, (origin, newest): (i64, i64), field: usize) -> Vec<f64> {
-    let mut values = Vec::with_capacity((newest - origin + 1).max(0) as usize);
+    const HOUR: i64 = HOUR_MS / QUARTER_MS;
+    let hour_of = |block: i64| block.div_euclid(HOUR);
+    let count = (newest - origin + 1).max(0) as usize;
+    let mut values = Vec::with_capacity(count + 2 * HOUR as usize);
     let quarters = memory.quarters.oldest().unwrap_or(newest + 1);
     let fine_from = quarters.clamp(origin, newest + 1);
-    let hour_of = |block: i64| block.div_euclid(HOUR_MS / QUARTER_MS);
     if origin < fine_from {
-        let from_hour = hour_of(origin);
-        let hours = memory
+        let hours = (hour_of(origin), hour_of(fine_from - 1));
+        memory
             .hours
-            .values(from_hour, hour_of(fine_from - 1), field);
-        for (hour, value) in (from_hour..).zip(hours) {
-            let begin = (hour * 4).max(origin);
-            let end = (hour * 4 + 4).min(fine_from);
-            values.extend(std::iter::repeat_n(value, (end - begin).max(0) as usize));
-        }
+            .append::<{ HOUR as usize }>(hours, field, &mut values);
+        values.truncate((fine_from - HOUR * hours.0) as usize);
+        values.drain(..(origin - HOUR * hours.0) as usize);
     }
-    values.extend(memory.quarters.values(fine_from, newest, field));
+    memory
+        .quarters
+        .append::<1>((fine_from, newest), field, &mut values);
     values
 }
 

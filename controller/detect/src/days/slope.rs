@@ -14,6 +14,9 @@ pub(crate) struct Slope {
     pub error: f64,
 }
 
+/// Hours that are looked at: the days of a rise that courses are told from, and a week of usual days before it.
+const HOURS_MAX: usize = 24 * 24;
+
 /// Floors and peaks by hour, the last being the hour that ends now.
 pub(crate) struct Hours {
     pub(super) floor: Vec<f64>,
@@ -22,7 +25,8 @@ pub(crate) struct Hours {
 
 impl Hours {
     pub(crate) fn new(series: &Series<'_>) -> Self {
-        let skipped = series.floor.len() % 4;
+        let length = series.floor.len();
+        let skipped = length - 4 * (length / 4).min(HOURS_MAX);
         let whole = |values: &[f64], reduce: fn(&[f64]) -> f64| {
             values
                 .get(skipped..)

@@ -122,43 +122,82 @@ pub(crate) fn climb(series: &Series<'_>, since: i64) -> Option<Climb> {
 /// left out and days before them taken instead; when too little is left, spoilt ones count.
 pub(super) fn profile(series: &Series<'_>, from: i64, length: i64, days: i64) -> Vec<f64> {
     let count = usize::try_from(length).unwrap_or(0);
-    let mut clean = vec![f64::NAN; count];
-    let mut taken = vec![0u8; count];
-    let mut raw = vec![f64::NAN; count];
-    for back in days..days + PROFILE_REACH_DAYS {
-        let is_near = back < days + PROFILE_DAYS;
-        if !is_near && taken.iter().all(|taken| i64::from(*taken) >= PROFILE_DAYS) {
-            break;
-        }
-        let Ok(begin) = usize::try_from(from - DAY * back) else {
-            break;
-        };
-        let floor = series.floor.get(begin..).unwrap_or_default();
-        let spoilt = series.spoilt.get(begin..).unwrap_or_default();
-        if is_near {
-            for (raw, value) in raw.iter_mut().zip(floor) {
-                *raw = raw.max(*value);
-            }
-        }
-        let known = floor.iter().zip(spoilt);
-        for ((clean, taken), (value, spoilt)) in clean.iter_mut().zip(&mut taken).zip(known) {
-            if i64::from(*taken) < PROFILE_DAYS && !value.is_nan() && !spoilt {
-                *clean = clean.max(*value);
-                *taken += 1;
-            }
+    let usable = series.usable();
+    let mut greatest = vec![f64::NEG_INFINITY; count];
+    let (mut whole_days, mut gaps) = (0, 0);
+    for day in days_back(usable, (from, count), days..days + PROFILE_DAYS) {
+        whole_days += i64::from(day.len() == count);
+        for (greatest, value) in greatest.iter_mut().zip(day) {
+            *greatest = if *value > *greatest {
+                *value
+            } else {
+                *greatest
+            };
+            gaps += u64::from(value.is_nan());
         }
     }
-    if missing(&clean) < 0.2 { clean } else { raw }
+    if whole_days == PROFILE_DAYS && gaps == 0 {
+        return greatest;
+    }
+    let clean = profile_with_gaps(usable, (from, count), days);
+    if missing(&clean) < 0.2 {
+        return clean;
+    }
+    let mut raw = vec![f64::NAN; count];
+    for day in days_back(&series.floor, (from, count), days..days + PROFILE_DAYS) {
+        for (raw, value) in raw.iter_mut().zip(day) {
+            *raw = raw.max(*value);
+        }
+    }
+    raw
+}
+
+/// A profile of which each quarter hour takes a week of days, as far back as it must.
+fn profile_with_gaps(usable: &[f64], (from, count): (i64, usize), days: i64) -> Vec<f64> {
+    let mut greatest = vec![f64::NAN; count];
+    let mut taken = vec![0i64; count];
+    for day in days_back(usable, (from, count), days..days + PROFILE_REACH_DAYS) {
+        let mut is_full = true;
+        for ((greatest, taken), value) in greatest.iter_mut().zip(&mut taken).zip(day) {
+            if *taken < PROFILE_DAYS && !value.is_nan() {
+                *greatest = greatest.max(*value);
+                *taken += 1;
+            }
+            is_full &= *taken >= PROFILE_DAYS;
+        }
+        if is_full {
+            break;
+        }
+    }
+    greatest
+}
+
+/// The `count` values from the time of day of `from` on, on each of the `days` before, as far back as there are.
+fn days_back(
+    values: &[f64],
+    (from, count): (i64, usize),
+    mut days: std::ops::Range<i64>,
+) -> impl Iterator<Item = &[f64]> {
+    std::iter::from_fn(move || {
+        let begin = usize::try_from(from - DAY * days.next()?).ok()?;
+        let values = values.get(begin..).unwrap_or_default();
+        Some(values.get(..count).unwrap_or(values))
+    })
 }
 
 /// Takes the daily profile out of `values`; where it is unknown, its median.
 pub(super) fn net_of(values: &[f64], profile: &[f64]) -> Vec<f64> {
-    let usual = middle(profile);
-    values
-        .iter()
-        .zip(profile)
-        .map(|(value, profile)| value - or(*profile, usual))
-        .collect()
+    net(values, profile).collect()
+}
+
+fn net<'a>(values: &'a [f64], profile: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+    let usual = if profile.iter().any(|value| value.is_nan()) {
+        middle(profile)
+    } else {
+        f64::NAN
+    };
+    let pairs = values.iter().zip(profile);
+    pairs.map(move |(value, profile)| value - or(*profile, usual))
 }
 
 fn climb_at(
@@ -257,11 +296,11 @@ fn may_rise(
     days: i64,
 ) -> Result<(), Refusal> {
     let block = length / scale.blocks as i64;
-    let net = |begin: i64| {
+    let least_net = |begin: i64| {
         let values = part(&series.floor, begin, begin + block - 1);
-        least(&net_of(values, &profile(series, begin, block, days)))
+        net(values, &profile(series, begin, block, days)).fold(f64::NAN, f64::min)
     };
-    let gain = net(from + length - block) - net(from);
+    let gain = least_net(from + length - block) - least_net(from);
     let material = scale.capacity_share * series.capacity;
     if gain < 0.5 * material {
         let least = material;

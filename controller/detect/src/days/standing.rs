@@ -223,6 +223,10 @@ impl Standing {
         if slope.value <= 0.0 {
             return Err(Refusal::NoSlope);
         }
+        let gain = climb.gain.max(0.8 * slope.value * age);
+        if !doubts::is_unusual(series, onset, gain, climb.block_hours) {
+            return Err(Refusal::Usual { gain });
+        }
         let outlook = Outlook::new(&hours, slope, age, hour_number(series));
         let passage = passage(series, &hours, &outlook, age);
         let ahead = passage[1];
@@ -245,10 +249,6 @@ impl Standing {
         }
         if doubts::flattens(series, onset, ahead) {
             return Err(Refusal::Flattens);
-        }
-        let gain = climb.gain.max(0.8 * slope.value * age);
-        if !doubts::is_unusual(series, onset, gain, climb.block_hours) {
-            return Err(Refusal::Usual { gain });
         }
         Ok(Candidate {
             climb,

@@ -7,3 +7,4 @@ mod days;
 mod hygiene;
 mod minutes;
 mod simulation;
+mod storms;
