@@ -14,7 +14,7 @@ use tidemark_model::view::{
     BudgetChange, BudgetDetail, BudgetSpec, BudgetStanding, BudgetVersionView, BudgetView,
     BudgetsApplied, BudgetsRequest, Page, Problem,
 };
-use tidemark_store::{BUDGET_VERSIONS_MAX, BudgetVersion, Tx};
+use tidemark_store::{DOCUMENT_VERSIONS_MAX, BudgetVersion, Tx};
 
 use super::body::{self, Invalid, Request};
 use super::fleet;
@@ -91,7 +91,7 @@ pub async fn detail(
     params.only(&[])?;
     let held = app.budgets.find(&budget).ok_or_else(|| unknown(&budget))?;
     let mut tx = app.store.read().await?;
-    let limit = u32::try_from(BUDGET_VERSIONS_MAX).unwrap_or(u32::MAX);
+    let limit = u32::try_from(DOCUMENT_VERSIONS_MAX).unwrap_or(u32::MAX);
     let versions = tx.budget_versions(&budget, limit).await?;
     let one = std::slice::from_ref(&held);
     let boards = standing::of_budgets(&app, one, app.clock.now(), ROWS_OF_ONE);

@@ -91,6 +91,7 @@ impl EventRow {
                 | NoticeKind::CauseFound
                 | NoticeKind::IncidentOpened
                 | NoticeKind::ActionChanged
+                | NoticeKind::PolicyFired
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(
@@ -113,6 +114,8 @@ impl EventRow {
                 | NoticeKind::BudgetDeleted
                 | NoticeKind::WindowApplied
                 | NoticeKind::WindowDeleted
+                | NoticeKind::PolicyApplied
+                | NoticeKind::PolicyDeleted
                 | NoticeKind::Controller,
             )
             | None => "calm",

@@ -76,6 +76,12 @@ kinds! {
     ActionEscalated = "action_escalated",
     /// Every action was stopped, or may go on.
     LockdownTurned = "lockdown_turned",
+    /// A standing policy was made or changed.
+    PolicyApplied = "policy_applied",
+    /// A standing policy was deleted.
+    PolicyDeleted = "policy_deleted",
+    /// A standing policy began to act on a host.
+    PolicyFired = "policy_fired",
     /// The controller started or stopped.
     Controller = "controller",
 }

@@ -5,6 +5,7 @@
 mod actions;
 mod budgets;
 mod incidents;
+mod policies;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,10 @@ pub use budgets::{
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
+};
+pub use policies::{
+    CaseView, PoliciesApplied, PoliciesRequest, PolicyChange, PolicyDetail, PolicyReplay,
+    PolicyVersionView, PolicyView, ReplayFiring, TriedView,
 };
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,

@@ -69,13 +69,13 @@ async fn the_same_version_is_added_once(store: Store) {
 }
 
 async fn a_budget_keeps_its_newest_versions(store: Store) {
-    let all: Vec<_> = (1..=crate::BUDGET_VERSIONS_MAX + 3)
+    let all: Vec<_> = (1..=crate::DOCUMENT_VERSIONS_MAX + 3)
         .map(|number| version("web", number, Some("{}")))
         .collect();
     append(&store, &all).await;
     let mut tx = store.read().await.unwrap();
     let kept = tx.budget_versions("web", 1_000).await.unwrap();
-    assert_eq!(kept.len() as u64, crate::BUDGET_VERSIONS_MAX);
+    assert_eq!(kept.len() as u64, crate::DOCUMENT_VERSIONS_MAX);
     assert_eq!(kept.last().unwrap().version, 4);
 }
 

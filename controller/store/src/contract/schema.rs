@@ -6,6 +6,7 @@ use std::path::Path;
 use sqlx::{Executor, SqlSafeStr};
 use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
+use tidemark_model::policy::CaseState;
 use tidemark_model::problem::Severity;
 use tidemark_model::{HostState, Protocol, Role};
 
@@ -38,6 +39,8 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
+    crate::policies::STATEMENTS,
+    crate::policy_cases::STATEMENTS,
     crate::recent::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
@@ -99,6 +102,13 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             "state",
             names(&Vec::from_iter(
                 ActionState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
+        (
+            "policy_cases",
+            "state",
+            names(&Vec::from_iter(
+                CaseState::ALL.iter().map(|state| state.as_str()),
             )),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
