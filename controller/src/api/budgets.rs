@@ -14,7 +14,7 @@ use tidemark_model::view::{
     BudgetChange, BudgetDetail, BudgetSpec, BudgetStanding, BudgetVersionView, BudgetView,
     BudgetsApplied, BudgetsRequest, Page, Problem,
 };
-use tidemark_store::{DOCUMENT_VERSIONS_MAX, BudgetVersion, Tx};
+use tidemark_store::{BudgetVersion, DOCUMENT_VERSIONS_MAX, Tx};
 
 use super::body::{self, Invalid, Request};
 use super::fleet;

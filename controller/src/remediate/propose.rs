@@ -199,7 +199,7 @@ async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<(), ActionE
 }
 
 /// Whether this controller runs on that host.
-pub(super) fn is_own(app: &App, host: &Host) -> bool {
+pub(crate) fn is_own(app: &App, host: &Host) -> bool {
     match &app.remediation.rules.own_host {
         OwnHost::None => false,
         OwnHost::Named(name) => **name == *host.facts.name || *name == host.id.to_string(),

@@ -114,9 +114,12 @@ impl Documents {
             .map(|body| columns::text("document", body))
             .transpose()?;
         let number = columns::signed("version of a document", version.version)?;
-        let stale = |error| match error {
-            StoreError::AlreadyExists { .. } => StoreError::Stale { what },
-            other => other,
+        let stale = |error: StoreError| {
+            if matches!(error, StoreError::AlreadyExists { .. }) {
+                StoreError::Stale { what }
+            } else {
+                error
+            }
         };
         let inserted = on_conn!(tx, conn => sqlx::query(self.append)
             .bind(name).bind(number).bind(version.at.unix_ms()).bind(author).bind(body)

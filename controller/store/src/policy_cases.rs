@@ -43,6 +43,7 @@ statements! {
     DELETE = "DELETE FROM policy_cases WHERE id = $1 AND generation = $2";
     OPEN = select_cases!("WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT $2");
     PAGE = select_cases!("WHERE policy = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    NEWEST = select_cases!("ORDER BY id DESC LIMIT $1");
     OF_HOST = select_cases!("WHERE policy = $1 AND host = $2 AND fired_at IS NOT NULL AND (ended_at IS NULL OR ended_at >= $3) \
         ORDER BY id DESC LIMIT $4");
     ACTING = "SELECT count(*) FROM policy_cases WHERE policy = $1 AND state = 'acting' AND ended_at IS NULL";
@@ -189,6 +190,15 @@ impl Tx {
         let policy = columns::text("name of a policy", policy)?;
         cases(on_conn!(self, conn => sqlx::query_as(PAGE)
             .bind(policy).bind(before).bind(i64::from(limit)).fetch_all(conn).await?))
+    }
+
+    /// Cases of all policies, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn policy_cases_newest(&mut self, limit: u32) -> Result<Vec<Case>, StoreError> {
+        cases(on_conn!(self, conn => sqlx::query_as(NEWEST)
+            .bind(i64::from(limit)).fetch_all(conn).await?))
     }
 
     /// Cases of a policy on a host that were begun, and ended since or not at all, the newest first.

@@ -124,6 +124,9 @@ async fn a_host_has_one_open_case_of_a_policy(store: Store) {
         .map(|one| one.id)
         .collect();
     assert_eq!(of_first, [next, first.id]);
+    let newest = tx.policy_cases_newest(2).await.unwrap();
+    let newest: Vec<(i64, &str)> = newest.iter().map(|one| (one.id, &*one.policy)).collect();
+    assert_eq!(newest, [(next, "leak"), (next - 1, "other")]);
 }
 
 async fn a_stale_generation_changes_and_deletes_no_case(store: Store) {
@@ -163,7 +166,7 @@ async fn what_fired_is_counted_by_policy_and_found_by_host(store: Store) {
     );
     let of_host = ("leak", host_id(1));
     let since = tx.policy_cases_fired(of_host, at(20_000), 9).await;
-    assert_eq!(since.unwrap(), [lately.clone()]);
+    assert_eq!(since.unwrap(), std::slice::from_ref(&lately));
     let all = tx.policy_cases_fired(of_host, at(0), 9).await.unwrap();
     assert_eq!(all, [lately, long_ago]);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::action::ActionSpec;
 
 fn read(value: Value) -> Result<Policy, Vec<String>> {
-    Policy::read(serde_json::from_value(value).unwrap())
+    Policy::read(serde_json::from_value(value).map_err(|error| vec![error.to_string()])?)
 }
 
 fn with(field: &str, value: Value) -> Value {
@@ -93,126 +93,121 @@ fn a_rung_may_name_the_culprit_where_there_is_a_typed_way() {
     );
 }
 
+/// A field, a value that it must not have, and how the problem begins.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("name", r#""Leak!""#, "name must be 1 to 64"),
+    ("hosts", "[]", "hosts has 0 matchers; it must have 1 to 20"),
+    ("hosts", r#"["tier"]"#, r#"hosts: "tier" is no matcher"#),
+    (
+        "for",
+        r#""8d""#,
+        r#"for is "8d"; it must be a duration of 0s to 7d"#,
+    ),
+    ("approve_within", r#""14d""#, r#"approve_within is "14d""#),
+    ("condition", "{}", "condition has 0 of level, eta"),
+    (
+        "condition",
+        r#"{"level": 90, "eta": "4h"}"#,
+        "condition has 2 of level, eta",
+    ),
+    (
+        "condition",
+        r#"{"level": 0}"#,
+        "condition.level is 0; it must be 1 to 100",
+    ),
+    (
+        "condition",
+        r#"{"level": 90, "confidence": 80}"#,
+        "condition.confidence goes with",
+    ),
+    (
+        "condition",
+        r#"{"level": 90, "protocol": "sctp"}"#,
+        "condition.protocol must be",
+    ),
+    (
+        "condition",
+        r#"{"finding": "gremlins"}"#,
+        r#"condition.finding is "gremlins", which is no rule"#,
+    ),
+    (
+        "condition",
+        r#"{"event": "4231"}"#,
+        r#"condition.event is "4231"; write SOURCE/ID"#,
+    ),
+    (
+        "condition",
+        r#"{"incident": "gremlins"}"#,
+        r#"condition.incident is "gremlins""#,
+    ),
+    (
+        "condition",
+        r#"{"budget": "billing", "within": "5m"}"#,
+        "condition.within goes with",
+    ),
+    (
+        "condition",
+        r#"{"event": "a/1", "within": "5m"}"#,
+        "for is 5m, as long as an event counts",
+    ),
+    ("ladder", "[]", "ladder has 0 rungs; it must have 1 to 10"),
+    (
+        "ladder",
+        r#"[{"action": "dance"}]"#,
+        r#"ladder[0].action: "dance" is no action"#,
+    ),
+    (
+        "ladder",
+        r#"[{"action": "restart_service"}]"#,
+        "ladder[0].action: restart_service: missing field",
+    ),
+    (
+        "ladder",
+        r#"[{"action": "end_process", "with": ["pid=0", "started_at_ms=1", "image=a"]}]"#,
+        "ladder[0].with: pid",
+    ),
+    (
+        "ladder",
+        r#"[{"action": "reboot", "subject": "culprit"}]"#,
+        r#"ladder[0].subject "culprit" is for restart_service"#,
+    ),
+    (
+        "ladder",
+        r#"[{"action": "restart_service", "subject": "culprit", "with": ["service=x"]}]"#,
+        r#"ladder[0].subject "culprit""#,
+    ),
+    (
+        "ladder",
+        r#"[{"action": "restart_service", "subject": "{service}"}]"#,
+        r#"ladder[0].subject is "{service}""#,
+    ),
+    (
+        "ladder",
+        r#"[{"action": "run_hook", "with": ["name=a"]}, {"action": "run_hook", "with": ["name=a"]}]"#,
+        "ladder[1] does the same as ladder[0]",
+    ),
+    (
+        "ladder",
+        r#"[{"action": "collect_evidence", "with": ["seconds=5"], "wait": "2d"}]"#,
+        r#"ladder[0].wait is "2d""#,
+    ),
+    (
+        "limits",
+        r#"{"per_day": 25}"#,
+        "limits.per_day is 25; it must be 1 to 24",
+    ),
+    ("limits", r#"{"concurrent": 0}"#, "limits.concurrent is 0"),
+    (
+        "limits",
+        r#"{"cooldown": "soon"}"#,
+        r#"limits.cooldown is "soon""#,
+    ),
+];
+
 #[test]
 fn what_is_wrong_is_told_with_its_field_and_what_to_write() {
-    for (field, value, part) in [
-        ("name", json!("Leak!"), "name must be 1 to 64"),
-        (
-            "hosts",
-            json!([]),
-            "hosts has 0 matchers; it must have 1 to 20",
-        ),
-        ("hosts", json!(["tier"]), "hosts: \"tier\" is no matcher"),
-        (
-            "for",
-            json!("8d"),
-            "for is \"8d\"; it must be a duration of 0s to 7d",
-        ),
-        ("approve_within", json!("14d"), "approve_within is \"14d\""),
-        ("condition", json!({}), "condition has 0 of level, eta"),
-        (
-            "condition",
-            json!({"level": 90, "eta": "4h"}),
-            "condition has 2 of level, eta",
-        ),
-        (
-            "condition",
-            json!({"level": 0}),
-            "condition.level is 0; it must be 1 to 100",
-        ),
-        (
-            "condition",
-            json!({"level": 90, "confidence": 80}),
-            "condition.confidence goes with",
-        ),
-        (
-            "condition",
-            json!({"level": 90, "protocol": "sctp"}),
-            "condition.protocol must be",
-        ),
-        (
-            "condition",
-            json!({"finding": "gremlins"}),
-            "condition.finding is \"gremlins\", which is no rule",
-        ),
-        (
-            "condition",
-            json!({"event": "4231"}),
-            "condition.event is \"4231\"; write SOURCE/ID",
-        ),
-        (
-            "condition",
-            json!({"incident": "gremlins"}),
-            "condition.incident is \"gremlins\"",
-        ),
-        (
-            "condition",
-            json!({"budget": "billing", "within": "5m"}),
-            "condition.within goes with",
-        ),
-        (
-            "condition",
-            json!({"event": "a/1", "within": "5m"}),
-            "for is 5m, as long as an event counts",
-        ),
-        (
-            "ladder",
-            json!([]),
-            "ladder has 0 rungs; it must have 1 to 10",
-        ),
-        (
-            "ladder",
-            json!([{"action": "dance"}]),
-            "ladder[0].action: \"dance\" is no action",
-        ),
-        (
-            "ladder",
-            json!([{"action": "restart_service"}]),
-            "ladder[0].action: restart_service: missing field",
-        ),
-        (
-            "ladder",
-            json!([{"action": "end_process", "with": ["pid=0", "started_at_ms=1", "image=a"]}]),
-            "ladder[0].with: pid",
-        ),
-        (
-            "ladder",
-            json!([{"action": "reboot", "subject": "culprit"}]),
-            "ladder[0].subject \"culprit\" is for restart_service",
-        ),
-        (
-            "ladder",
-            json!([{"action": "restart_service", "subject": "culprit", "with": ["service=x"]}]),
-            "ladder[0].subject",
-        ),
-        (
-            "ladder",
-            json!([{"action": "restart_service", "subject": "{service}"}]),
-            "ladder[0].subject is \"{service}\"",
-        ),
-        (
-            "ladder",
-            json!([{"action": "run_hook", "with": ["name=a"]}, {"action": "run_hook", "with": ["name=a"]}]),
-            "ladder[1] does the same as ladder[0]",
-        ),
-        (
-            "ladder",
-            json!([{"action": "collect_evidence", "with": ["seconds=5"], "wait": "2d"}]),
-            "ladder[0].wait is \"2d\"",
-        ),
-        (
-            "limits",
-            json!({"per_day": 25}),
-            "limits.per_day is 25; it must be 1 to 24",
-        ),
-        ("limits", json!({"concurrent": 0}), "limits.concurrent is 0"),
-        (
-            "limits",
-            json!({"cooldown": "soon"}),
-            "limits.cooldown is \"soon\"",
-        ),
-    ] {
-        let problems = read(with(field, value.clone())).unwrap_err();
+    for (field, value, part) in WRONG {
+        let problems = read(with(field, serde_json::from_str(value).unwrap())).unwrap_err();
         let told = problems.iter().any(|problem| problem.starts_with(part));
         assert!(told, "{field} = {value}: {problems:?}");
     }
