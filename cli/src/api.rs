@@ -4,6 +4,7 @@ mod actions;
 mod budgets;
 mod incidents;
 mod live;
+mod policies;
 mod sse;
 mod target;
 mod windows;

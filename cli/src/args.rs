@@ -7,6 +7,7 @@ mod check;
 mod history;
 mod incidents;
 mod keys;
+mod policies;
 mod windows;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use check::{CheckArgs, Part, asks_for_check};
 pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 pub use keys::{Key, PassphraseArgs};
+pub use policies::Policy;
 pub use windows::Window;
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
@@ -100,7 +102,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, actions, budgets, windows, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, actions, policies, budgets, windows, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -123,11 +125,14 @@ pub enum Command {
     /// Try the way to a receiver
     #[command(subcommand)]
     Notify(Notify),
-    /// Apply files with budgets or maintenance windows
+    /// Apply files with budgets, policies or maintenance windows
     Apply(ApplyArgs),
     /// Delete budgets
     #[command(subcommand)]
     Budget(Budget),
+    /// Show what standing policies would have done, and delete them
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show when maintenance windows come, and delete them
     #[command(subcommand)]
     Window(Window),
@@ -189,6 +194,9 @@ pub enum Get {
     Actions(ActionsArgs),
     /// Which actions have worked, on what, for how long
     Recoveries,
+    /// What is asked for by itself when, and what came of it
+    #[command(visible_alias = "policy")]
+    Policies,
     /// What may be held of hosts' ports, and how hosts stand to it
     #[command(visible_alias = "budget")]
     Budgets(BudgetsArgs),
@@ -337,6 +345,12 @@ pub enum Describe {
     },
     /// A budget: what it allows, how each host stands to it, who changed what
     Budget {
+        /// Its name, as listed
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// A standing policy: what it says, what it does on which host, who applied what
+    Policy {
         /// Its name, as listed
         #[arg(value_name = "NAME")]
         name: String,

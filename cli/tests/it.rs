@@ -20,6 +20,8 @@ mod formats;
 mod incidents;
 #[path = "it/login.rs"]
 mod login;
+#[path = "it/policies.rs"]
+mod policies;
 #[cfg(unix)]
 #[path = "it/terminal.rs"]
 mod terminal;

@@ -155,7 +155,8 @@ impl Turn<'_> {
 
     /// Stores a case that is escalated, with its incident, and tells people.
     async fn give_up(&self, mut tx: Tx, case: &mut Case) -> Result<(), StoreError> {
-        escalate::raise(&mut tx, case, self.now).await?;
+        let about = (&self.held.policy.condition, self.now);
+        escalate::raise(&mut tx, case, about).await?;
         tx.policy_case_update(case).await?;
         tx.commit().await?;
         escalate::tell(self.app, case);

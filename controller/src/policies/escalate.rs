@@ -64,11 +64,24 @@ fn closeness(incident: &Incident, seen: &Seen, condition: &Condition) -> Option<
     }
 }
 
-/// Raises the incident of a case, in the transaction that says that it is escalated.
+/// Raises the incident of a case, in the transaction that says that it is escalated; one that was opened only after the case
+/// was begun is found.
 ///
 /// # Errors
 /// [`StoreError::Stale`] when somebody else changed the incident meanwhile.
-pub(super) async fn raise(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn raise(
+    tx: &mut Tx,
+    case: &mut Case,
+    (condition, now): (&Condition, Timestamp),
+) -> Result<(), StoreError> {
+    if case.body.incident.is_none() {
+        let seen = Seen {
+            text: String::new(),
+            space: None,
+            incident: None,
+        };
+        case.body.incident = incident_of(tx, (case.host, &seen), condition).await?;
+    }
     let Some(id) = case.body.incident else {
         return Ok(());
     };

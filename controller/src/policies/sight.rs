@@ -190,9 +190,15 @@ pub fn look(
                 None => Sight::Unknown,
             }
         }
-        Condition::Event { source, code, .. } => {
+        Condition::Event {
+            source,
+            code,
+            within,
+        } => {
             let told = outlook.events.get(&(source.clone(), *code));
-            match told.and_then(|by_host| by_host.get(&host)) {
+            let told = told.and_then(|by_host| by_host.get(&host));
+            // Another policy may have asked for older ones.
+            match told.filter(|(at, _)| *at >= now.saturating_sub(*within)) {
                 Some((at, text)) => seen(format!(
                     "event {source}/{code} at {}: {text}",
                     words::utc(*at)
