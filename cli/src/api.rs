@@ -5,6 +5,7 @@ mod budgets;
 mod incidents;
 mod live;
 mod policies;
+mod remediation;
 mod sse;
 mod target;
 mod windows;
@@ -25,6 +26,7 @@ use tidemark_model::view::{
 pub use self::actions::Verdict;
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
+pub use self::remediation::Turn;
 pub use self::target::{Target, read_token};
 use crate::failure::{Failure, TokenSent};
 

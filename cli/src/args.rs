@@ -1,12 +1,14 @@
 //! The command line's grammar. What the commands do is not here.
 
 mod actions;
+mod api_tokens;
 mod apply;
 mod budgets;
 mod check;
 mod history;
 mod incidents;
 mod keys;
+mod lockdown;
 mod policies;
 mod windows;
 
@@ -19,12 +21,14 @@ use tidemark_model::duration::parse_duration;
 use crate::since::Moment;
 
 pub use actions::{Action, ActionsArgs, ProposeArgs, WordArgs};
+pub use api_tokens::{ApiToken, Role};
 pub use apply::ApplyArgs;
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
 pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 pub use keys::{Key, PassphraseArgs};
+pub use lockdown::Lockdown;
 pub use policies::Policy;
 pub use windows::Window;
 
@@ -144,6 +148,12 @@ pub enum Command {
     /// Make, list and show signing keys of this machine
     #[command(subcommand)]
     Key(Key),
+    /// Stop every action everywhere, and let them go on
+    #[command(subcommand)]
+    Lockdown(Lockdown),
+    /// Make, list and revoke API tokens: who may use this controller
+    #[command(subcommand)]
+    ApiToken(ApiToken),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),
@@ -215,6 +225,9 @@ pub enum Get {
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,
+    /// API tokens, without their secrets
+    #[command(visible_alias = "api-token")]
+    ApiTokens,
 }
 
 /// Which hosts to list.

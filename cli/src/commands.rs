@@ -1,10 +1,12 @@
 //! One module a command: ask the API, make a report, show it.
 
 mod actions;
+mod api_tokens;
 mod apply;
 mod budgets;
 mod causes;
 pub mod check;
+mod consent;
 mod context;
 mod describe;
 mod drift;
@@ -15,6 +17,7 @@ mod history;
 mod hosts;
 mod incidents;
 mod keys;
+mod lockdown;
 mod login;
 mod notify;
 mod one_by_one;
@@ -31,6 +34,7 @@ use clap::CommandFactory as _;
 use tidemark_model::Timestamp;
 use tidemark_runtime::Clock;
 
+use self::consent::Consent;
 use crate::api::{Api, Target};
 use crate::args::{
     Args, Budget, Command, Describe, Get, Global, Notify, Policy, Revoke, Silence, Token, Window,
@@ -105,6 +109,9 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Get(Get::Recoveries) => actions::recoveries(&ctx).await,
         Command::Describe(Describe::Action { id }) => actions::describe(&ctx, &id).await,
         Command::Key(wanted) => keys::run(&ctx, &wanted),
+        Command::Lockdown(wanted) => lockdown::run(&ctx, &wanted).await,
+        Command::ApiToken(wanted) => api_tokens::run(&ctx, &wanted).await,
+        Command::Get(Get::ApiTokens) => api_tokens::list(&ctx).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,
         Command::Describe(Describe::Incident { id }) => incidents::describe(&ctx, id).await,
@@ -117,12 +124,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Compare(wanted) => history::compare(&ctx, &wanted).await,
         Command::Forecast(wanted) => forecast::forecast(&ctx, &wanted).await,
         Command::Revoke(Revoke::Host { hosts, yes }) => {
-            let consent = if yes {
-                revoke::Consent::Given
-            } else {
-                revoke::Consent::Ask
-            };
-            revoke::hosts(&ctx, &hosts, consent).await
+            revoke::hosts(&ctx, &hosts, Consent::of(yes)).await
         }
         Command::Status => status::status(&ctx).await,
         Command::Login(wanted) => login::login(&ctx, &wanted).await,

@@ -22,6 +22,8 @@ mod incidents;
 mod login;
 #[path = "it/policies.rs"]
 mod policies;
+#[path = "it/remediation.rs"]
+mod remediation;
 #[cfg(unix)]
 #[path = "it/terminal.rs"]
 mod terminal;

@@ -9,6 +9,7 @@ pub mod budgets;
 pub mod causes;
 pub mod changes;
 pub mod connection;
+pub mod documents;
 pub mod events;
 pub mod findings;
 pub mod fleet;

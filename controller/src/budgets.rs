@@ -13,7 +13,7 @@ use tidemark_model::budget::Budget;
 use tidemark_model::host::Capability;
 use tidemark_model::silence::Labels;
 use tidemark_model::{HostId, PortSpaceKey, Sample, Timestamp};
-use tidemark_store::{BudgetVersion, StoreError};
+use tidemark_store::{DocumentKind, DocumentVersion, StoreError};
 
 use self::measure::{Sight, measure};
 use self::track::{Standing, Track};
@@ -224,8 +224,9 @@ pub fn measure_spaces<'b>(
 /// What the database says.
 pub async fn refresh(app: &App) -> Result<(), StoreError> {
     let mut tx = app.store.read().await?;
-    let limit = u32::try_from(BUDGETS_MAX).unwrap_or(u32::MAX);
-    let standing = tx.budgets_standing(limit).await?;
+    let standing = tx
+        .documents_standing(DocumentKind::Budget, BUDGETS_MAX)
+        .await?;
     app.budgets
         .hold(standing.into_iter().filter_map(held_of).collect());
     look(app);
@@ -250,7 +251,7 @@ pub fn look(app: &App) {
 
 /// A version as a budget; `None` for a deletion, and for one that this release cannot read.
 #[must_use]
-pub fn held_of(version: BudgetVersion) -> Option<Held> {
+pub fn held_of(version: DocumentVersion) -> Option<Held> {
     let budget = budget_of(&version)?;
     Some(Held {
         budget,
@@ -262,7 +263,7 @@ pub fn held_of(version: BudgetVersion) -> Option<Held> {
 
 /// What a version says; `None` for a deletion, and for one that this release cannot read.
 #[must_use]
-pub fn budget_of(version: &BudgetVersion) -> Option<Budget> {
+pub fn budget_of(version: &DocumentVersion) -> Option<Budget> {
     let mut problems = Vec::new();
     let value = serde_json::from_str(version.body.as_deref()?).unwrap_or_default();
     let budget = written::budget(&value, &version.name, &mut problems);

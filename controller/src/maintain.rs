@@ -8,10 +8,10 @@ mod survey;
 
 use tidemark_model::window::Occurrence;
 use tidemark_model::{HostId, Timestamp};
-use tidemark_store::StoreError;
+use tidemark_store::{DocumentKind, StoreError};
 
 pub use agenda::{Agenda, Entry};
-pub use book::{Book, Held, WINDOWS_MAX};
+pub use book::{Book, Held, WINDOWS_MAX, window_of};
 pub use plan::plan;
 pub use survey::{Survey, survey};
 
@@ -23,7 +23,9 @@ use crate::app::App;
 /// When the database fails; what was known stays.
 pub async fn refresh(app: &App) -> Result<(), StoreError> {
     let mut tx = app.store.read().await?;
-    let stored = tx.windows_all(WINDOWS_MAX).await?;
+    let stored = tx
+        .documents_standing(DocumentKind::Window, WINDOWS_MAX)
+        .await?;
     drop(tx);
     let known = app.windows.load();
     if !known.is_of(&stored) {

@@ -13,13 +13,13 @@ use std::collections::HashSet;
 
 use tidemark_model::policy::{Condition, Policy};
 use tidemark_model::{HostId, Timestamp};
-use tidemark_store::{PolicyVersion, StoreError, Tx};
+use tidemark_store::{DocumentKind, DocumentVersion, StoreError, Tx};
 
 use crate::app::App;
 use crate::maintain;
 
 /// Policies that a controller keeps, and that one request applies.
-pub const POLICIES_MAX: usize = 200;
+pub const POLICIES_MAX: u32 = 200;
 
 /// A policy that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +39,15 @@ pub struct Held {
 /// # Errors
 /// When the database fails.
 pub async fn held(tx: &mut Tx) -> Result<Vec<Held>, StoreError> {
-    let limit = u32::try_from(POLICIES_MAX).unwrap_or(u32::MAX);
-    let standing = tx.policies_standing(limit).await?;
+    let standing = tx
+        .documents_standing(DocumentKind::Policy, POLICIES_MAX)
+        .await?;
     Ok(standing.into_iter().filter_map(held_of).collect())
 }
 
 /// A version as a policy; `None` for a deletion, and for one that this release cannot read.
 #[must_use]
-pub fn held_of(version: PolicyVersion) -> Option<Held> {
+pub fn held_of(version: DocumentVersion) -> Option<Held> {
     Some(Held {
         policy: policy_of(&version)?,
         version: version.version,
@@ -57,7 +58,7 @@ pub fn held_of(version: PolicyVersion) -> Option<Held> {
 
 /// What a version says; `None` for a deletion, and for one that this release cannot read.
 #[must_use]
-pub fn policy_of(version: &PolicyVersion) -> Option<Policy> {
+pub fn policy_of(version: &DocumentVersion) -> Option<Policy> {
     let body = version.body.as_deref()?;
     let read = serde_json::from_str(body)
         .map_err(|error| error.to_string())

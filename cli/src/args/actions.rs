@@ -1,6 +1,7 @@
 //! The grammar of actions.
 
 use clap::Subcommand;
+use tidemark_model::ActionKind;
 
 use super::PassphraseArgs;
 
@@ -8,10 +9,7 @@ use super::PassphraseArgs;
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Ask for an action on a host; others approve it, and the host's own policy decides
-    #[command(
-        after_help = "Example: tidemark action propose web-1 restart_service service=appsvc --reason 'leaks ports' --dry-run\n\
-                            On the host, `tidemark-agent policy check` says whether it would be taken."
-    )]
+    #[command(after_help = propose_help())]
     Propose(ProposeArgs),
     /// Approve what somebody else asked for
     Approve(WordArgs),
@@ -32,6 +30,17 @@ pub enum Action {
         #[command(flatten)]
         passphrase: PassphraseArgs,
     },
+}
+
+fn propose_help() -> String {
+    let examples = ActionKind::ALL.iter().map(|kind| kind.example());
+    let examples: Vec<_> = examples.collect();
+    format!(
+        "Example: tidemark action propose web-1 restart_service service=appsvc --reason 'leaks ports' --dry-run\n\n\
+         Actions, with what they need:\n  {}\n\n\
+         On the host, `tidemark-agent policy check` says whether it would be taken.",
+        examples.join("\n  ")
+    )
 }
 
 /// What is asked for.

@@ -2,18 +2,19 @@
 
 mod report;
 
+use tidemark_model::ActionSpec;
 use tidemark_model::Order;
-use tidemark_model::signing::{PrivateKey, Purpose};
+use tidemark_model::signing::Purpose;
 use tidemark_model::view::{ActionRequest, SignatureRequest};
-use tidemark_model::{ActionSpec, Secret};
 
 use self::report::{ActionList, Described, Proposed, Recoveries};
 use super::Ctx;
+use super::consent::Consent;
+use super::keys;
 use super::show::{show, show_once};
 use crate::api::{Query, Verdict};
 use crate::args::{Action, ActionsArgs, PassphraseArgs, ProposeArgs, WordArgs};
 use crate::failure::Failure;
-use crate::keys::{self, SealedKey};
 use crate::render::text::visible;
 
 /// Does what was asked.
@@ -28,10 +29,7 @@ pub async fn run(ctx: &Ctx<'_>, wanted: &Action) -> Result<(), Failure> {
             key,
             yes,
             passphrase,
-        } => {
-            let asks = if *yes { Asks::Nothing } else { Asks::First };
-            sign(ctx, id, (key, passphrase), asks).await
-        }
+        } => sign(ctx, id, (key, passphrase), Consent::of(*yes)).await,
     }
 }
 
@@ -86,20 +84,13 @@ async fn judge(ctx: &Ctx<'_>, verdict: Verdict, word: &WordArgs) -> Result<(), F
     show_once(ctx, &Described(judged))
 }
 
-/// Whether a person is asked before something is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asks {
-    First,
-    Nothing,
-}
-
 /// What is signed is read from the very bytes that are signed: a controller that shows one thing and sends another gains
 /// nothing.
 async fn sign(
     ctx: &Ctx<'_>,
     id: &str,
     (name, passphrase): (&str, &PassphraseArgs),
-    asks: Asks,
+    consent: Consent,
 ) -> Result<(), Failure> {
     let api = ctx.api()?;
     let bytes = api.action_order(id).await?;
@@ -111,16 +102,10 @@ async fn sign(
         ));
     }
     ctx.console.write(&visible_order(&order))?;
-    if asks == Asks::First {
-        if !ctx.console.can_ask() {
-            return Err(Failure::usage("there is no terminal to ask; add --yes"));
-        }
-        let answer = ctx.console.ask("Sign it? [y/N] ")?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Err(Failure::usage("nothing was signed"));
-        }
+    if !consent.is_given(ctx, "Sign it?", "this signs it")? {
+        return Ok(());
     }
-    let key = open(ctx, name, passphrase)?;
+    let key = keys::open(ctx, name, passphrase)?;
     let signature = key.sign(Purpose::Order, &bytes);
     let request = SignatureRequest {
         key_id: signature.key.to_string(),
@@ -128,23 +113,6 @@ async fn sign(
     };
     let signed = api.sign_action(id, &request).await?;
     show_once(ctx, &Described(signed))
-}
-
-/// Opens a key of this machine.
-fn open(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<PrivateKey, Failure> {
-    let key = SealedKey::read(&keys::folder()?, name)?;
-    let passphrase: Secret<String> = match &from.passphrase_file {
-        Some(path) => keys::passphrase_from(path)?,
-        None if ctx.console.can_ask() => {
-            ctx.console.ask_secret(&format!("Passphrase of {name}: "))?
-        }
-        None => {
-            return Err(Failure::usage(
-                "there is no terminal to ask for the passphrase; give --passphrase-file",
-            ));
-        }
-    };
-    Ok(key.open(&passphrase)?)
 }
 
 fn visible_order(order: &Order) -> String {

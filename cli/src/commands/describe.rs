@@ -1,5 +1,6 @@
 //! `describe host`: everything that is known of a host, in sections.
 
+mod allowed;
 pub mod configuration;
 mod sample;
 
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 use tidemark_model::audit::view::HostAuditView;
-use tidemark_model::view::{HostDetail, HostView, PortSpaceView};
+use tidemark_model::view::{HostDetail, HostPolicyAnswer, HostView, PortSpaceView};
 
 use super::Ctx;
 use super::one_by_one::all_or_partly;
@@ -53,7 +54,9 @@ pub struct Description {
     pub detail: HostDetail,
     /// How it is configured; `None` from a controller that does not say yet, or cannot while its database is away.
     pub configuration: Option<HostAuditView>,
-    /// Why that cannot be told.
+    /// What it lets be done to it; `None` from a controller that does not say yet, or cannot while its database is away.
+    pub policy: Option<HostPolicyAnswer>,
+    /// Why one of them cannot be told.
     #[serde(skip)]
     pub hindrance: Option<String>,
 }
@@ -61,18 +64,30 @@ pub struct Description {
 impl Description {
     async fn of(api: &Api, name: &str) -> Result<Self, Failure> {
         let detail = api.host(name).await?;
-        let (configuration, hindrance) = match api.audit(&detail.host.id).await {
-            Ok(configuration) => (configuration, None),
-            // What is known without the database is shown all the same.
-            Err(failure) if failure.is_unavailable() => (None, Some(failure.to_string())),
-            Err(failure) => return Err(failure),
-        };
+        let mut hindrance = None;
+        let configuration = unless_away(api.audit(&detail.host.id).await, &mut hindrance)?;
+        let policy = unless_away(api.host_policy(&detail.host.id).await, &mut hindrance)?;
         Ok(Self {
             detail,
             configuration,
+            policy,
             hindrance,
         })
     }
+}
+
+/// What was told; nothing, and why, while the database is away: what is known without it is shown all the same.
+fn unless_away<T>(
+    told: Result<Option<T>, Failure>,
+    hindrance: &mut Option<String>,
+) -> Result<Option<T>, Failure> {
+    told.or_else(|failure| {
+        if !failure.is_unavailable() {
+            return Err(failure);
+        }
+        *hindrance = Some(failure.to_string());
+        Ok(None)
+    })
 }
 
 /// What is known of some hosts; never empty.
@@ -100,7 +115,9 @@ impl Report for Descriptions {
                     (None, Some(hindrance)) => configuration::unknown(hindrance, screen),
                     (None, None) => String::new(),
                 };
-                describe(&host.detail, screen) + &section
+                let policy = host.policy.as_ref();
+                let policy = policy.map(|policy| allowed::section(policy, screen));
+                describe(&host.detail, screen) + &policy.unwrap_or_default() + &section
             })
             .collect();
         described.join("\n")

@@ -1,6 +1,8 @@
 //! `key new|list|show`: operators' signing keys, which no controller ever sees.
 
 use serde::Serialize;
+use tidemark_model::Secret;
+use tidemark_model::signing::PrivateKey;
 use tidemark_runtime::Entropy;
 
 use super::Ctx;
@@ -50,6 +52,23 @@ fn new(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<(), Failure> 
         visible(&path.display().to_string())
     ));
     Ok(())
+}
+
+/// Opens a key of this machine.
+pub fn open(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<PrivateKey, Failure> {
+    let key = SealedKey::read(&keys::folder()?, name)?;
+    let passphrase: Secret<String> = match &from.passphrase_file {
+        Some(path) => keys::passphrase_from(path)?,
+        None if ctx.console.can_ask() => {
+            ctx.console.ask_secret(&format!("Passphrase of {name}: "))?
+        }
+        None => {
+            return Err(Failure::usage(
+                "there is no terminal to ask for the passphrase; give --passphrase-file",
+            ));
+        }
+    };
+    Ok(key.open(&passphrase)?)
 }
 
 fn list(ctx: &Ctx<'_>) -> Result<(), Failure> {

@@ -3,18 +3,10 @@
 use tidemark_model::view::HostView;
 
 use super::Ctx;
+use super::consent::Consent;
 use super::one_by_one::one_by_one;
 use crate::failure::Failure;
 use crate::render::text::visible;
-
-/// Whether the operator still has to agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    /// With `--yes`.
-    Given,
-    /// Ask, listing the hosts by name.
-    Ask,
-}
 
 /// Shuts hosts out for good. All of them are looked up first, so that a misspelt name stops it before anything is done.
 pub async fn hosts(ctx: &Ctx<'_>, names: &[String], consent: Consent) -> Result<(), Failure> {
@@ -24,22 +16,12 @@ pub async fn hosts(ctx: &Ctx<'_>, names: &[String], consent: Consent) -> Result<
         found.push(api.host(name).await?.host);
     }
     let listed: Vec<_> = found.iter().map(|host| visible(&host.name)).collect();
-    if consent == Consent::Ask {
-        if !ctx.console.can_ask() {
-            return Err(Failure::usage(format!(
-                "this shuts out {} for good; add --yes to do it",
-                listed.join(", ")
-            )));
-        }
-        let question = format!(
-            "Shut out {} for good? Their agents need a new identity to come back. [y/N] ",
-            listed.join(", ")
-        );
-        let answer = ctx.console.ask(&question)?.to_lowercase();
-        if answer != "y" && answer != "yes" {
-            ctx.console.note("nothing was done");
-            return Ok(());
-        }
+    let listed = listed.join(", ");
+    let question =
+        format!("Shut out {listed} for good? Their agents need a new identity to come back.");
+    let else_say = format!("this shuts out {listed} for good");
+    if !consent.is_given(ctx, &question, &else_say)? {
+        return Ok(());
     }
     let said = |host: &HostView| {
         let (name, id) = (visible(&host.name), visible(&host.id));

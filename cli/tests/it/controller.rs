@@ -213,6 +213,7 @@ fn router(canned: Canned) -> Router {
         .merge(crate::budgets::routes())
         .merge(crate::incidents::routes())
         .merge(crate::policies::routes())
+        .merge(crate::remediation::routes())
         .merge(crate::windows::routes())
         .layer(middleware::from_fn_with_state(canned.clone(), guard))
         .with_state(canned)

@@ -22,11 +22,14 @@ fn percent(latest: &Latest) -> f64 {
 }
 
 fn level(latest: &Latest) -> String {
+    let share = match percent(latest) {
+        share if latest.in_use > 0 && share < 1.0 => "<1".to_owned(),
+        share => format!("{share:.0}"),
+    };
     format!(
-        "{} of {} in use ({:.0} %)",
+        "{} of {} in use ({share} %)",
         count(f64::from(latest.in_use)),
         ports(f64::from(latest.capacity)),
-        percent(latest)
     )
 }
 

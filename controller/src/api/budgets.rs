@@ -7,20 +7,20 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde_json::Value;
-use tidemark_model::ErrorCode;
 use tidemark_model::budget::Budget;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::{
     BudgetChange, BudgetDetail, BudgetSpec, BudgetStanding, BudgetVersionView, BudgetView,
     BudgetsApplied, BudgetsRequest, Page, Problem,
 };
-use tidemark_store::{BudgetVersion, DOCUMENT_VERSIONS_MAX, Tx};
+use tidemark_store::{DocumentKind, DocumentVersion};
 
-use super::body::{self, Invalid, Request};
+use super::body::{self, Request};
+use super::documents::{self, Document};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
-use super::problem::{Answer, ApiProblem};
+use super::problem::Answer;
 use crate::app::App;
 use crate::budgets::standing::{self, Board};
 use crate::budgets::written::{self, BUDGETS_MAX};
@@ -89,10 +89,12 @@ pub async fn detail(
     params: Params,
 ) -> Answer<Json<BudgetDetail>> {
     params.only(&[])?;
-    let held = app.budgets.find(&budget).ok_or_else(|| unknown(&budget))?;
+    let held = app
+        .budgets
+        .find(&budget)
+        .ok_or_else(|| documents::unknown::<Budget>(&budget))?;
     let mut tx = app.store.read().await?;
-    let limit = u32::try_from(DOCUMENT_VERSIONS_MAX).unwrap_or(u32::MAX);
-    let versions = tx.budget_versions(&budget, limit).await?;
+    let versions = tx.document_versions(DocumentKind::Budget, &budget).await?;
     let one = std::slice::from_ref(&held);
     let boards = standing::of_budgets(&app, one, app.clock.now(), ROWS_OF_ONE);
     let board = boards.into_iter().next().unwrap_or_else(|| Board::new(0));
@@ -156,9 +158,10 @@ pub async fn apply(
     } else {
         app.store.begin().await?
     };
-    let changes = planned(&mut tx, &wanted).await?;
+    let changes = documents::planned(&mut tx, &wanted).await?;
     if !dry_run {
-        store(&app, tx, asking.name(), &changes).await?;
+        documents::store(&app, tx, asking.name(), &changes).await?;
+        budgets::refresh(&app).await?;
     }
     let boards = standing::of_new(&app, &wanted, app.clock.now(), ROWS_OF_CHANGE);
     let budgets = changes.into_iter().zip(boards).map(|(change, board)| {
@@ -169,7 +172,7 @@ pub async fn apply(
             name: change.wanted.name.clone(),
             outcome: change.outcome.to_owned(),
             version: change.version,
-            differences: change.differences,
+            differences: differences(change.before.as_ref(), change.wanted),
             counts,
             over: rows.into_iter().filter(is_over).collect(),
         }
@@ -199,100 +202,30 @@ pub async fn delete(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    let mut tx = app.store.begin().await?;
-    let newest = tx.budget_newest(&budget).await?;
-    let newest = newest
-        .filter(|newest| newest.body.is_some())
-        .ok_or_else(|| unknown(&budget))?;
-    tx.budget_append(&BudgetVersion {
-        name: budget.clone(),
-        version: newest.version.saturating_add(1),
-        at: app.clock.now(),
-        author: asking.name().to_owned(),
-        body: None,
-    })
-    .await?;
-    tx.commit().await?;
-    let text = format!("{} deleted the budget {budget}", asking.name());
-    app.note(None, NoticeKind::BudgetDeleted, text);
+    documents::delete::<Budget>(&app, asking.name(), &budget).await?;
     budgets::refresh(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn unknown(name: &str) -> ApiProblem {
-    let name: String = name.chars().take(64).collect();
-    let title = format!("there is no budget {name:?}; the list of budgets has their names");
-    ApiProblem::new(ErrorCode::NotFound, title)
-}
+impl Document for Budget {
+    type Spec = BudgetSpec;
 
-/// What is to become of one budget.
-struct Change<'a> {
-    wanted: &'a Budget,
-    outcome: &'static str,
-    version: u64,
-    differences: Vec<String>,
-}
+    const KIND: DocumentKind = DocumentKind::Budget;
+    const MAX: u32 = BUDGETS_MAX;
+    const APPLIED: NoticeKind = NoticeKind::BudgetApplied;
+    const DELETED: NoticeKind = NoticeKind::BudgetDeleted;
 
-async fn planned<'a>(tx: &mut Tx, wanted: &'a [Budget]) -> Answer<Vec<Change<'a>>> {
-    let mut changes = Vec::new();
-    for wanted in wanted {
-        let newest = tx.budget_newest(&wanted.name).await?;
-        let before = newest.as_ref().and_then(budget_of);
-        let version = newest.as_ref().map_or(0, |newest| newest.version);
-        let is_there = newest.is_some_and(|newest| newest.body.is_some());
-        let (outcome, version) = match &before {
-            Some(before) if before == wanted => ("unchanged", version),
-            _ if is_there => ("changed", version.saturating_add(1)),
-            _ => ("created", version.saturating_add(1)),
-        };
-        changes.push(Change {
-            wanted,
-            outcome,
-            version,
-            differences: differences(before.as_ref(), wanted),
-        });
+    fn name(&self) -> &str {
+        &self.name
     }
-    let created = changes.iter().filter(|change| change.outcome == "created");
-    let limit = u32::try_from(BUDGETS_MAX).unwrap_or(u32::MAX);
-    let there = tx.budgets_standing(limit).await?.len();
-    let total = there.saturating_add(created.count());
-    if total > BUDGETS_MAX {
-        return Err(Invalid(vec![format!(
-            "there would be {total} budgets; at most {BUDGETS_MAX} are kept: delete some, or let one stand for several hosts by its matchers"
-        )])
-        .into());
-    }
-    Ok(changes)
-}
 
-async fn store(app: &App, mut tx: Tx, author: &str, changes: &[Change<'_>]) -> Answer<()> {
-    let at = app.clock.now();
-    let news = || {
-        changes
-            .iter()
-            .filter(|change| change.outcome != "unchanged")
-    };
-    for change in news() {
-        let body = serde_json::to_string(&change.wanted.spec())
-            .map_err(|error| ApiProblem::internal(&error.to_string()))?;
-        tx.budget_append(&BudgetVersion {
-            name: change.wanted.name.clone(),
-            version: change.version,
-            at,
-            author: author.to_owned(),
-            body: Some(body),
-        })
-        .await?;
+    fn spec(&self) -> BudgetSpec {
+        Self::spec(self)
     }
-    tx.commit().await?;
-    for change in news() {
-        let text = format!(
-            "{author} {} the budget {} (version {})",
-            change.outcome, change.wanted.name, change.version
-        );
-        app.note(None, NoticeKind::BudgetApplied, text);
+
+    fn of_version(version: &DocumentVersion) -> Option<Self> {
+        budget_of(version)
     }
-    Ok(budgets::refresh(app).await?)
 }
 
 /// Fields that differ, a line each: `- for = "5m"`, `+ for = "10m"`.
@@ -328,7 +261,7 @@ fn view(held: &Held, board: Board) -> BudgetView {
     }
 }
 
-fn version_view(version: BudgetVersion) -> BudgetVersionView {
+fn version_view(version: DocumentVersion) -> BudgetVersionView {
     let spec: Option<BudgetSpec> = budget_of(&version).map(|budget| budget.spec());
     BudgetVersionView {
         version: version.version,

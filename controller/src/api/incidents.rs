@@ -297,6 +297,8 @@ async fn around(
             .iter()
             .map(|drift| line(drift.at, kind, drift_sentence(drift))),
     );
+    // Each came newest first; what came in one millisecond stays in its order.
+    lines.reverse();
     Ok(lines)
 }
 

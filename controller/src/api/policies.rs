@@ -15,9 +15,10 @@ use tidemark_model::view::{
     PolicyVersionView, PolicyView, Problem, TriedView,
 };
 use tidemark_model::{ErrorCode, HostId, Role, Timestamp};
-use tidemark_store::{DOCUMENT_VERSIONS_MAX, PolicyFirings, PolicyVersion, StoreError, Tx};
+use tidemark_store::{DocumentKind, DocumentVersion, PolicyFirings, StoreError, Tx};
 
 use super::body::{self, Invalid, Request};
+use super::documents::{self, Change, Document};
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
@@ -88,10 +89,12 @@ pub async fn detail(
     params: Params,
 ) -> Answer<Json<PolicyDetail>> {
     params.only(&[])?;
-    let limit = u32::try_from(DOCUMENT_VERSIONS_MAX).unwrap_or(u32::MAX);
     let mut tx = app.store.read().await?;
-    let versions = tx.policy_versions(&policy, limit).await?;
-    let newest = versions.first().ok_or_else(|| unknown(&policy))?.clone();
+    let versions = tx.document_versions(DocumentKind::Policy, &policy).await?;
+    let newest = versions
+        .first()
+        .ok_or_else(|| documents::unknown::<Policy>(&policy))?
+        .clone();
     let deeds = Deeds::read(&mut tx, app.clock.now()).await?;
     let cases = tx
         .policy_cases_page(&policy, i64::MAX, CASES_OF_ONE)
@@ -137,13 +140,13 @@ pub async fn apply(
     } else {
         app.store.begin().await?
     };
-    let changes = planned(&mut tx, &wanted).await?;
+    let changes = documents::planned(&mut tx, &wanted).await?;
     check_approver(&asking, &changes)?;
     if dry_run {
         // History is read for a while; nobody waits for this transaction meanwhile.
         drop(tx);
     } else {
-        store(&app, tx, asking.name(), &changes).await?;
+        documents::store(&app, tx, asking.name(), &changes).await?;
     }
     let now = app.clock.now();
     let mut policies = Vec::with_capacity(changes.len());
@@ -158,7 +161,7 @@ pub async fn apply(
             name: change.wanted.name().to_owned(),
             outcome: change.outcome.to_owned(),
             version: change.version,
-            differences: change.differences,
+            differences: differences(change.before.as_ref(), change.wanted),
             hosts: hosts.len() as u64,
             hosts_without_window: without_window(&app, &hosts, now),
             replay,
@@ -190,9 +193,11 @@ pub async fn dry_run(
     let params = params.only(&["days"])?;
     let days = params.number("days", 1..=replay::DAYS_MAX)?;
     let mut tx = app.store.read().await?;
-    let newest = tx.policy_newest(&policy).await?;
+    let newest = tx.document_newest(DocumentKind::Policy, &policy).await?;
     drop(tx);
-    let held = newest.and_then(held_of).ok_or_else(|| unknown(&policy))?;
+    let held = newest
+        .and_then(held_of)
+        .ok_or_else(|| documents::unknown::<Policy>(&policy))?;
     let days = days.unwrap_or(replay::DAYS);
     Ok(Json(replay::replay(&app, &held.policy, days).await?))
 }
@@ -216,30 +221,8 @@ pub async fn delete(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    let by = clean(asking.name());
-    let mut tx = app.store.begin().await?;
-    let newest = tx.policy_newest(&policy).await?;
-    let newest = newest
-        .filter(|newest| newest.body.is_some())
-        .ok_or_else(|| unknown(&policy))?;
-    tx.policy_append(&PolicyVersion {
-        name: policy.clone(),
-        version: newest.version.saturating_add(1),
-        at: app.clock.now(),
-        author: by.clone(),
-        body: None,
-    })
-    .await?;
-    tx.commit().await?;
-    let text = format!("{by} deleted the policy {policy}");
-    app.note(None, NoticeKind::PolicyDeleted, text);
+    documents::delete::<Policy>(&app, asking.name(), &policy).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn unknown(name: &str) -> ApiProblem {
-    let name: String = name.chars().take(64).collect();
-    let title = format!("there is no policy {name:?}; the list of policies has their names");
-    ApiProblem::new(ErrorCode::NotFound, title)
 }
 
 fn check_budgets(app: &App, wanted: &[Policy]) -> Result<(), Invalid> {
@@ -256,7 +239,7 @@ fn check_budgets(app: &App, wanted: &[Policy]) -> Result<(), Invalid> {
 }
 
 /// Who may not approve an action may not approve all of them in advance.
-fn check_approver(asking: &Asking, changes: &[Change<'_>]) -> Answer<()> {
+fn check_approver(asking: &Asking, changes: &[Change<'_, Policy>]) -> Answer<()> {
     let may = asking
         .caller
         .as_ref()
@@ -276,82 +259,30 @@ fn check_approver(asking: &Asking, changes: &[Change<'_>]) -> Answer<()> {
     }
 }
 
-/// What is to become of one policy.
-struct Change<'a> {
-    wanted: &'a Policy,
-    outcome: &'static str,
-    version: u64,
-    differences: Vec<String>,
-}
+impl Document for Policy {
+    type Spec = PolicySpec;
 
-async fn planned<'a>(tx: &mut Tx, wanted: &'a [Policy]) -> Answer<Vec<Change<'a>>> {
-    let mut changes = Vec::new();
-    for wanted in wanted {
-        let newest = tx.policy_newest(wanted.name()).await?;
-        let before = newest.as_ref().and_then(policy_of);
-        let version = newest.as_ref().map_or(0, |newest| newest.version);
-        let is_there = newest.is_some_and(|newest| newest.body.is_some());
-        let (outcome, version) = match &before {
-            Some(before) if before == wanted => ("unchanged", version),
-            _ if is_there => ("changed", version.saturating_add(1)),
-            _ => ("created", version.saturating_add(1)),
-        };
-        let before = before.map(|before| before.spec);
-        changes.push(Change {
-            wanted,
-            outcome,
-            version,
-            differences: differences(before.as_ref(), &wanted.spec),
-        });
-    }
-    let created = changes.iter().filter(|change| change.outcome == "created");
-    let limit = u32::try_from(POLICIES_MAX).unwrap_or(u32::MAX);
-    let there = tx.policies_standing(limit).await?.len();
-    let total = there.saturating_add(created.count());
-    if total > POLICIES_MAX {
-        return Err(Invalid(vec![format!(
-            "there would be {total} policies; at most {POLICIES_MAX} are kept: delete some, or let one stand for more hosts by its matchers"
-        )])
-        .into());
-    }
-    Ok(changes)
-}
+    const KIND: DocumentKind = DocumentKind::Policy;
+    const MAX: u32 = POLICIES_MAX;
+    const APPLIED: NoticeKind = NoticeKind::PolicyApplied;
+    const DELETED: NoticeKind = NoticeKind::PolicyDeleted;
 
-async fn store(app: &App, mut tx: Tx, by: &str, changes: &[Change<'_>]) -> Answer<()> {
-    let (at, by) = (app.clock.now(), clean(by));
-    let news = || {
-        changes
-            .iter()
-            .filter(|change| change.outcome != "unchanged")
-    };
-    for change in news() {
-        let body = serde_json::to_string(&change.wanted.spec)
-            .map_err(|error| ApiProblem::internal(&error.to_string()))?;
-        tx.policy_append(&PolicyVersion {
-            name: change.wanted.name().to_owned(),
-            version: change.version,
-            at,
-            author: by.clone(),
-            body: Some(body),
-        })
-        .await?;
+    fn name(&self) -> &str {
+        Self::name(self)
     }
-    tx.commit().await?;
-    for change in news() {
-        let text = format!(
-            "{by} {} the policy {} (version {})",
-            change.outcome,
-            change.wanted.name(),
-            change.version
-        );
-        app.note(None, NoticeKind::PolicyApplied, text);
+
+    fn spec(&self) -> PolicySpec {
+        self.spec.clone()
     }
-    Ok(())
+
+    fn of_version(version: &DocumentVersion) -> Option<Self> {
+        policy_of(version)
+    }
 }
 
 /// Fields that differ, a line each: `- for = "5m"`, `+ for = "10m"`.
-fn differences(before: Option<&PolicySpec>, after: &PolicySpec) -> Vec<String> {
-    let fields = |spec: &PolicySpec| match serde_json::to_value(spec) {
+fn differences(before: Option<&Policy>, after: &Policy) -> Vec<String> {
+    let fields = |policy: &Policy| match serde_json::to_value(&policy.spec) {
         Ok(Value::Object(fields)) => fields,
         Ok(_) | Err(_) => serde_json::Map::new(),
     };
@@ -477,7 +408,7 @@ pub fn case_view(app: &App, case: Case) -> CaseView {
     }
 }
 
-fn version_view(version: PolicyVersion) -> PolicyVersionView {
+fn version_view(version: DocumentVersion) -> PolicyVersionView {
     let spec = policy_of(&version).map(|policy| policy.spec);
     PolicyVersionView {
         version: version.version,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use tidemark_calendar::{Window, Zone};
-use tidemark_model::error_code::ApiError;
 use tidemark_model::incident::Incident;
 use tidemark_model::view::{
     OccurrenceView, Page, Problem, SilencedByWindow, WindowDetail, WindowStanding, WindowTimes,
@@ -16,14 +15,15 @@ use tidemark_model::view::{
 };
 use tidemark_model::window::{Occurrence, Survival};
 use tidemark_model::{ErrorCode, HostId, Timestamp};
-use tidemark_store::WINDOW_VERSIONS_MAX;
+use tidemark_store::DocumentKind;
 
 pub use apply::{__path_apply, __path_delete, apply, delete};
 pub use feed::{__path_calendar, calendar};
 
+use super::documents;
 use super::fleet;
 use super::params::Params;
-use super::problem::Answer;
+use super::problem::{Answer, ApiProblem};
 use crate::app::App;
 use crate::maintain::{self, Held, Survey};
 
@@ -33,42 +33,6 @@ const TIMES: usize = 10;
 const TIMES_MAX: usize = 100;
 /// Time zones of a window that are told.
 const ZONES_MAX: usize = 50;
-
-/// Why a window cannot be shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WindowLookupError {
-    /// There is none.
-    #[error("there is no window {name:?}; the list of windows has their names")]
-    Unknown {
-        /// What was asked for, cut.
-        name: String,
-    },
-    /// It is not for that host.
-    #[error("the window {window} is not for this host: its matchers are {}", .hosts.join(" "))]
-    NotForHost {
-        /// Its name.
-        window: String,
-        /// Its matchers.
-        hosts: Vec<String>,
-    },
-}
-
-impl ApiError for WindowLookupError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Unknown { .. } => ErrorCode::NotFound,
-            Self::NotForHost { .. } => ErrorCode::Precondition,
-        }
-    }
-}
-
-impl WindowLookupError {
-    fn unknown(name: &str) -> Self {
-        Self::Unknown {
-            name: name.chars().take(64).collect(),
-        }
-    }
-}
 
 /// All maintenance windows by name.
 #[utoipa::path(
@@ -108,18 +72,17 @@ pub async fn detail(
     params: Params,
 ) -> Answer<Json<WindowDetail>> {
     params.only(&[])?;
-    let limit = u32::try_from(WINDOW_VERSIONS_MAX).unwrap_or(u32::MAX);
     let mut tx = app.store.read().await?;
-    let versions = tx.window_versions(&window, limit).await?;
+    let versions = tx.document_versions(DocumentKind::Window, &window).await?;
     if versions.is_empty() {
-        return Err(WindowLookupError::unknown(&window).into());
+        return Err(documents::unknown::<Window>(&window));
     }
     let now = app.clock.now();
     let versions = versions.into_iter().map(|version| WindowVersionView {
+        spec: maintain::window_of(&version).map(|window| window.spec().clone()),
         version: version.version,
-        applied_ms: version.applied_at.unix_ms(),
-        applied_by: version.applied_by,
-        spec: version.spec,
+        applied_ms: version.at.unix_ms(),
+        applied_by: version.author,
     });
     let book = app.windows.load_full();
     Ok(Json(WindowDetail {
@@ -157,7 +120,7 @@ pub async fn next(
     let book = app.windows.load_full();
     let held = book
         .find(&window)
-        .ok_or_else(|| WindowLookupError::unknown(&window))?;
+        .ok_or_else(|| documents::unknown::<Window>(&window))?;
     let now = app.clock.now();
     let times = match params.one("host")? {
         None => {
@@ -192,16 +155,18 @@ fn times_on(
     window: &Window,
     host: HostId,
     (count, now): (usize, Timestamp),
-) -> Result<WindowTimes, WindowLookupError> {
+) -> Result<WindowTimes, ApiProblem> {
     let known = app
         .live
         .read(host, |live| (live.labels(), live.profile.time_zone.clone()));
     let (labels, zone) = known.unwrap_or_default();
     if !window.is_for(&labels) {
-        return Err(WindowLookupError::NotForHost {
-            window: window.name().to_owned(),
-            hosts: window.spec().hosts.clone(),
-        });
+        let title = format!(
+            "the window {} is not for this host: its matchers are {}",
+            window.name(),
+            window.spec().hosts.join(" ")
+        );
+        return Err(ApiProblem::new(ErrorCode::Precondition, title));
     }
     let own = zone.and_then(|name| Zone::named(&name));
     let zone = window.zone().on(own.as_ref());

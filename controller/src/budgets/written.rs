@@ -14,7 +14,7 @@ use tidemark_model::silence::Matcher;
 use crate::api::body::Invalid;
 
 /// Budgets that a controller keeps, and that one request applies.
-pub const BUDGETS_MAX: usize = 500;
+pub const BUDGETS_MAX: u32 = 500;
 
 const MATCHERS_MAX: usize = 20;
 const PATTERN_CHARS_MAX: usize = 256;
@@ -55,7 +55,7 @@ pub fn budgets(body: &Value) -> Result<Vec<Budget>, Invalid> {
         .collect();
     let list = fields.get("budget").and_then(Value::as_array);
     let list = list.ok_or_else(|| one("`budget` must be a list of budgets".to_owned()))?;
-    if !(1..=BUDGETS_MAX).contains(&list.len()) {
+    if !(1..=BUDGETS_MAX as usize).contains(&list.len()) {
         return Err(one(format!(
             "`budget` has {} entries; it must have 1 to {BUDGETS_MAX}",
             list.len()
@@ -408,10 +408,12 @@ mod tests {
         ] {
             assert!(budgets(&body).is_err(), "{body}");
         }
-        let many =
-            vec![json!({"name": "a", "process": "x", "allow": {"ports": 1}}); BUDGETS_MAX + 1];
+        let many = vec![
+            json!({"name": "a", "process": "x", "allow": {"ports": 1}});
+            BUDGETS_MAX as usize + 1
+        ];
         assert!(budgets(&json!({ "budget": many })).is_err());
-        let wrong = vec![json!(1); BUDGETS_MAX];
+        let wrong = vec![json!(1); BUDGETS_MAX as usize];
         let problems = budgets(&json!({ "budget": wrong })).unwrap_err().0;
         assert_eq!(problems.len(), PROBLEMS_MAX + 1, "bounded");
         for text in ["a\nb", "", " "] {

@@ -120,7 +120,7 @@ pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp) -> String {
         problem
             .advice
             .first()
-            .map(|advice| format!("Do: {advice}.")),
+            .map(|advice| format!("Do: {}.", advice.trim_end_matches('.'))),
     );
     parts.extend(runbook_of(problem).map(|page| format!("Runbook: {page}.")));
     parts.join(" ")
@@ -167,11 +167,14 @@ fn until(problem: &Problem, now: Timestamp) -> String {
             earliest,
             latest,
         }) => {
-            let latest = latest.map_or_else(|| "never".to_owned(), words::utc);
+            let earliest = words::utc(earliest);
+            let interval = match latest.map(words::utc) {
+                Some(latest) => format!("between {earliest} and {latest}"),
+                None => format!("not before {earliest}, and perhaps never"),
+            };
             format!(
-                "Ports run out {}; 80 % sure that it is between {} and {latest}.",
-                both(at, now),
-                words::utc(earliest)
+                "Ports run out {}; 80 % sure that it is {interval}.",
+                both(at, now)
             )
         }
     }
@@ -240,13 +243,17 @@ mod tests {
             "web-1: w3wp.exe takes TCP ports and does not give them back. \
              Since Mon 23 Nov 2026 00:40 UTC (25 min ago). \
              Ports run out Mon 23 Nov 2026 03:15 UTC (in 2 h 10 min); \
-             80 % sure that it is between Mon 23 Nov 2026 02:55 UTC and never. \
+             80 % sure that it is not before Mon 23 Nov 2026 02:55 UTC, and perhaps never. \
              Do: Restart w3wp.exe before the ports run out."
         );
         assert_eq!(
             title("web-1", &incident()),
             "web-1: TCP ports run out Mon 23 Nov 2026 03:15 UTC (w3wp.exe)"
         );
+        let mut told = incident();
+        told.problem.advice = vec!["Ask the owners.".to_owned()];
+        let text = sentence("web-1", &told, NOW);
+        assert!(text.ends_with(" Do: Ask the owners."), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidemark_calendar::Window;
 use tidemark_model::Timestamp;
-use tidemark_store::StoredWindow;
+use tidemark_store::DocumentVersion;
 
 /// Windows that a controller keeps.
 pub const WINDOWS_MAX: u32 = 500;
@@ -35,10 +35,8 @@ pub struct Book {
 
 impl Book {
     /// Whether it was made of these.
-    pub(super) fn is_of(&self, stored: &[StoredWindow]) -> bool {
-        let names = stored
-            .iter()
-            .map(|one| (one.spec.name.as_str(), one.version));
+    pub(super) fn is_of(&self, stored: &[DocumentVersion]) -> bool {
+        let names = stored.iter().map(|one| (one.name.as_str(), one.version));
         names.eq(self
             .read
             .iter()
@@ -46,25 +44,16 @@ impl Book {
     }
 
     /// The book that follows this one.
-    pub(super) fn next(&self, stored: Vec<StoredWindow>) -> Self {
-        let read = stored
-            .iter()
-            .map(|one| (one.spec.name.clone(), one.version));
+    pub(super) fn next(&self, stored: Vec<DocumentVersion>) -> Self {
+        let read = stored.iter().map(|one| (one.name.clone(), one.version));
         let read = read.collect();
         let windows = stored.into_iter().filter_map(|stored| {
-            let name = stored.spec.name.clone();
-            match Window::read(stored.spec) {
-                Ok(window) => Some(Held {
-                    window: Arc::new(window),
-                    version: stored.version,
-                    applied_at: stored.applied_at,
-                    applied_by: stored.applied_by,
-                }),
-                Err(error) => {
-                    tracing::error!(window = name, %error, "a stored window cannot be read, and never comes");
-                    None
-                }
-            }
+            Some(Held {
+                window: Arc::new(window_of(&stored)?),
+                version: stored.version,
+                applied_at: stored.at,
+                applied_by: stored.author,
+            })
         });
         Self {
             windows: windows.collect(),
@@ -78,4 +67,23 @@ impl Book {
     pub fn find(&self, name: &str) -> Option<&Held> {
         self.windows.iter().find(|held| held.window.name() == name)
     }
+}
+
+/// What a version says; `None` for a deletion, and for one that this release cannot read.
+#[must_use]
+pub fn window_of(version: &DocumentVersion) -> Option<Window> {
+    let spec = serde_json::from_str(version.body.as_deref()?);
+    let window = spec
+        .map_err(|error| error.to_string())
+        .and_then(|spec| Window::read(spec).map_err(|error| error.to_string()));
+    window
+        .inspect_err(|error| {
+            tracing::error!(
+                window = version.name,
+                version = version.version,
+                error,
+                "a stored window cannot be read, and never comes; apply it again"
+            );
+        })
+        .ok()
 }

@@ -27,7 +27,7 @@ pub fn policies(body: &Value) -> Result<Vec<Policy>, Invalid> {
         .collect();
     let list = fields.get("policy").and_then(Value::as_array);
     let list = list.ok_or_else(|| one("`policy` must be a list of policies".to_owned()))?;
-    if !(1..=POLICIES_MAX).contains(&list.len()) {
+    if !(1..=POLICIES_MAX as usize).contains(&list.len()) {
         return Err(one(format!(
             "`policy` has {} entries; it must have 1 to {POLICIES_MAX}",
             list.len()
@@ -130,10 +130,10 @@ mod tests {
         ] {
             assert!(policies(&body).is_err(), "{body}");
         }
-        let wrong = vec![json!(1); POLICIES_MAX];
+        let wrong = vec![json!(1); POLICIES_MAX as usize];
         let problems = policies(&json!({ "policy": wrong })).unwrap_err().0;
         assert_eq!(problems.len(), PROBLEMS_MAX + 1, "bounded");
-        let many = vec![json!(1); POLICIES_MAX + 1];
+        let many = vec![json!(1); POLICIES_MAX as usize + 1];
         assert!(policies(&json!({ "policy": many })).is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! What is only kept for a while: notices, hosts' events and drift, incidents that are over with what was told of them,
-//! actions, hourly rows, join tokens that nobody can use, former versions of budgets and policies. History has its compactor.
+//! actions, hourly rows, join tokens that nobody can use, former versions of documents. History has its compactor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +24,10 @@ pub const DRIFTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// Incidents, silences and messages are kept this long after their end.
 const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
-/// Former versions of budgets are kept this long: who allowed what is asked a year later.
-const BUDGETS_KEPT: Duration = Duration::from_secs(730 * 86_400);
-/// Former versions of policies, and what policies did on hosts, are kept this long.
-const POLICIES_KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// Former versions of documents are kept this long: who allowed what is asked a year later.
+const DOCUMENTS_KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// What policies did on hosts is kept this long.
+const CASES_KEPT: Duration = Duration::from_secs(730 * 86_400);
 /// Actions are kept this long after their end, with every step: who did what to a host is asked for years later.
 const ACTIONS_KEPT: Duration = Duration::from_secs(730 * 86_400);
 
@@ -58,10 +58,10 @@ pub struct ExpireStatus {
     pub tokens: u64,
     /// Incidents, silences and messages.
     pub incidents: u64,
-    /// Versions of budgets that do not hold any more.
-    pub budgets: u64,
-    /// Versions of policies that do not hold any more, and cases that ended.
-    pub policies: u64,
+    /// Versions of documents that do not hold any more.
+    pub documents: u64,
+    /// Cases of policies.
+    pub cases: u64,
     /// Actions.
     pub actions: u64,
 }
@@ -126,28 +126,27 @@ impl Expirer {
             let incidents = tx.incidents_delete_before(cutoff, INCIDENTS_MAX).await?;
             let silences = tx.silences_delete_before(cutoff, ROWS_MAX).await?;
             let messages = tx.notifications_delete_before(cutoff, ROWS_MAX).await?;
-            let budgets = tx
-                .budget_versions_delete_before(now.saturating_sub(BUDGETS_KEPT), ROWS_MAX)
+            let documents = tx
+                .document_versions_delete_before(now.saturating_sub(DOCUMENTS_KEPT), ROWS_MAX)
                 .await?;
-            let cutoff = now.saturating_sub(POLICIES_KEPT);
-            let policies = tx.policy_versions_delete_before(cutoff, ROWS_MAX).await?;
-            let cases = tx.policy_cases_delete_before(cutoff, ROWS_MAX).await?;
+            let cases = tx
+                .policy_cases_delete_before(now.saturating_sub(CASES_KEPT), ROWS_MAX)
+                .await?;
             let actions = tx
                 .actions_delete_before(now.saturating_sub(ACTIONS_KEPT), ACTIONS_MAX)
                 .await?;
             tx.commit().await?;
             status.actions += actions;
             status.incidents += incidents + silences + messages;
-            status.budgets += budgets;
-            status.policies += policies + cases;
+            status.documents += documents;
+            status.cases += cases;
             status.notices += notices;
             status.events += events;
             status.drifts += drifts;
             status.hours += hours;
             status.tokens += tokens;
             let is_done = [
-                notices, events, drifts, hours, tokens, silences, messages, budgets, policies,
-                cases,
+                notices, events, drifts, hours, tokens, silences, messages, documents, cases,
             ]
             .iter()
             .all(|deleted| *deleted < u64::from(ROWS_MAX))

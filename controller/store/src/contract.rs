@@ -8,8 +8,8 @@ use tidemark_model::{HostFacts, HostId, Timestamp};
 use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 
 mod actions;
-mod budgets;
 mod cursors;
+mod documents;
 mod events;
 mod history;
 mod host_audits;
@@ -23,7 +23,6 @@ mod schema;
 mod silences;
 mod tokens;
 mod transactions;
-mod windows;
 
 fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)

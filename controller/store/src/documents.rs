@@ -1,16 +1,60 @@
-//! Documents that are applied as code, by version: the newest of a name holds, the others say who applied what before. What
-//! a document says is not known here.
+//! Documents that people apply, by version: the newest of a name holds, the others say who applied what before. What a
+//! document says is not known here.
 
 use sqlx::FromRow;
 use tidemark_model::Timestamp;
 
 use crate::columns::{self, Table};
 use crate::error::one_row;
-use crate::tx::on_conn;
+use crate::tx::{on_conn, statements};
 use crate::{StoreError, Tx};
 
-/// Versions of one document that are kept.
-pub const DOCUMENT_VERSIONS_MAX: u64 = 100;
+const TABLE: Table = Table("document_versions");
+
+/// What a document is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// What may be held of hosts' ports.
+    Budget,
+    /// What is asked for by itself when.
+    Policy,
+    /// When hosts may be maintained.
+    Window,
+}
+
+impl DocumentKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Budget, Self::Policy, Self::Window];
+
+    /// The lower-case name used everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Policy => "policy",
+            Self::Window => "window",
+        }
+    }
+
+    /// The name of several.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Budget => "budgets",
+            Self::Policy => "policies",
+            Self::Window => "windows",
+        }
+    }
+
+    /// How often one may be applied with all versions kept: the oldest go first.
+    pub const VERSIONS_MAX: u32 = 100;
+
+    const fn stale(self) -> StoreError {
+        StoreError::Stale {
+            what: self.as_str(),
+        }
+    }
+}
 
 /// One version of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,51 +71,30 @@ pub struct DocumentVersion {
     pub body: Option<String>,
 }
 
-/// The statements of one kind of document.
-pub(crate) struct Documents {
-    /// Its table.
-    pub(crate) table: Table,
-    /// Its kind, for errors.
-    pub(crate) what: &'static str,
-    pub(crate) append: &'static str,
-    pub(crate) standing: &'static str,
-    pub(crate) newest: &'static str,
-    pub(crate) page: &'static str,
-    pub(crate) delete_before: &'static str,
-    pub(crate) delete_beyond: &'static str,
-}
-
-/// Declares the statements of a kind of document, and `DOCUMENTS` with them.
-macro_rules! documents {
-    ($table:literal, $what:literal) => {
-        $crate::tx::statements! {
-            APPEND = concat!("INSERT INTO ", $table, " (name, version, at, author, body) VALUES ($1, $2, $3, $4, $5)");
-            STANDING = concat!("SELECT name, version, at, author, body FROM ", $table, " AS one WHERE body IS NOT NULL AND \
-                NOT EXISTS (SELECT 1 FROM ", $table, " AS newer WHERE newer.name = one.name AND newer.version > one.version) \
-                ORDER BY name LIMIT $1");
-            NEWEST = concat!("SELECT name, version, at, author, body FROM ", $table, " WHERE name = $1 ORDER BY version DESC LIMIT 1");
-            PAGE = concat!("SELECT name, version, at, author, body FROM ", $table, " WHERE name = $1 ORDER BY version DESC LIMIT $2");
-            // A deletion goes last of its name, so that no former version comes back.
-            DELETE_BEFORE = concat!("DELETE FROM ", $table, " WHERE (name, version) IN (SELECT name, version FROM ", $table, " AS one \
-                WHERE at < $1 AND (EXISTS (SELECT 1 FROM ", $table, " AS newer WHERE newer.name = one.name AND newer.version > one.version) \
-                OR (body IS NULL AND NOT EXISTS (SELECT 1 FROM ", $table, " AS older \
-                WHERE older.name = one.name AND older.version < one.version))) ORDER BY at LIMIT $2)");
-            DELETE_BEYOND = concat!("DELETE FROM ", $table, " WHERE name = $1 AND version <= $2");
-        }
-
-        const DOCUMENTS: $crate::documents::Documents = $crate::documents::Documents {
-            table: $crate::columns::Table($table),
-            what: $what,
-            append: APPEND,
-            standing: STANDING,
-            newest: NEWEST,
-            page: PAGE,
-            delete_before: DELETE_BEFORE,
-            delete_beyond: DELETE_BEYOND,
-        };
+macro_rules! select_versions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT name, version, at, author, body FROM document_versions AS one WHERE kind = $1 ",
+            $rest
+        )
     };
 }
-pub(crate) use documents;
+
+statements! {
+    APPEND = "INSERT INTO document_versions (kind, name, version, at, author, body) VALUES ($1, $2, $3, $4, $5, $6)";
+    STANDING = select_versions!("AND body IS NOT NULL AND NOT EXISTS (SELECT 1 FROM document_versions AS newer \
+        WHERE newer.kind = one.kind AND newer.name = one.name AND newer.version > one.version) ORDER BY name LIMIT $2");
+    NEWEST = select_versions!("AND name = $2 ORDER BY version DESC LIMIT 1");
+    PAGE = select_versions!("AND name = $2 ORDER BY version DESC LIMIT $3");
+    // A deletion goes last of its name, so that no former version comes back.
+    DELETE_BEFORE = "DELETE FROM document_versions WHERE (kind, name, version) IN \
+        (SELECT kind, name, version FROM document_versions AS one WHERE at < $1 AND \
+        (EXISTS (SELECT 1 FROM document_versions AS newer \
+        WHERE newer.kind = one.kind AND newer.name = one.name AND newer.version > one.version) \
+        OR (body IS NULL AND NOT EXISTS (SELECT 1 FROM document_versions AS older \
+        WHERE older.kind = one.kind AND older.name = one.name AND older.version < one.version))) ORDER BY at LIMIT $2)";
+    DELETE_BEYOND = "DELETE FROM document_versions WHERE kind = $1 AND name = $2 AND version <= $3";
+}
 
 #[derive(FromRow)]
 struct VersionRow {
@@ -82,8 +105,10 @@ struct VersionRow {
     body: Option<String>,
 }
 
-impl Documents {
-    fn read(&self, row: VersionRow) -> Result<DocumentVersion, StoreError> {
+impl TryFrom<VersionRow> for DocumentVersion {
+    type Error = StoreError;
+
+    fn try_from(row: VersionRow) -> Result<Self, StoreError> {
         let VersionRow {
             name,
             version,
@@ -91,94 +116,108 @@ impl Documents {
             author,
             body,
         } = row;
-        Ok(DocumentVersion {
+        Ok(Self {
             name,
-            version: self.table.unsigned("version", version)?,
+            version: TABLE.unsigned("version", version)?,
             at: Timestamp::from_unix_ms(at),
             author,
             body,
         })
     }
+}
 
-    /// Adds a version. The oldest ones beyond [`DOCUMENT_VERSIONS_MAX`] go.
-    pub(crate) async fn append(
-        &self,
-        tx: &mut Tx,
+impl Tx {
+    /// Adds a version. The oldest ones beyond [`DocumentKind::VERSIONS_MAX`] go.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when somebody else added that version meanwhile.
+    pub async fn document_append(
+        &mut self,
+        kind: DocumentKind,
         version: &DocumentVersion,
     ) -> Result<(), StoreError> {
-        let what = self.what;
         let name = columns::text("name of a document", &version.name)?;
         let author = columns::text("author of a document", &version.author)?;
         let body = version.body.as_deref();
-        let body = body
-            .map(|body| columns::text("document", body))
-            .transpose()?;
+        let body = body.map(|body| columns::text("document", body));
         let number = columns::signed("version of a document", version.version)?;
-        let stale = |error: StoreError| {
-            if matches!(error, StoreError::AlreadyExists { .. }) {
-                StoreError::Stale { what }
-            } else {
-                error
-            }
-        };
-        let inserted = on_conn!(tx, conn => sqlx::query(self.append)
-            .bind(name).bind(number).bind(version.at.unix_ms()).bind(author).bind(body)
-            .execute(conn).await.map_err(StoreError::unless_exists(what))
-            .map_err(stale)?
+        let inserted = on_conn!(self, conn => sqlx::query(APPEND)
+            .bind(kind.as_str()).bind(name).bind(number).bind(version.at.unix_ms()).bind(author)
+            .bind(body.transpose()?)
+            .execute(conn).await.map_err(StoreError::unless_exists(kind.as_str()))
+            .map_err(|error| unless_stale(kind, error))?
             .rows_affected());
-        one_row(inserted, StoreError::Stale { what })?;
-        let beyond = version.version.saturating_sub(DOCUMENT_VERSIONS_MAX);
-        let beyond = columns::signed("version of a document", beyond)?;
-        on_conn!(tx, conn => sqlx::query(self.delete_beyond)
-            .bind(name).bind(beyond).execute(conn).await?.rows_affected());
+        one_row(inserted, kind.stale())?;
+        let beyond = number.saturating_sub(i64::from(DocumentKind::VERSIONS_MAX));
+        on_conn!(self, conn => sqlx::query(DELETE_BEYOND)
+            .bind(kind.as_str()).bind(name).bind(beyond).execute(conn).await?.rows_affected());
         Ok(())
     }
 
-    /// Those that hold, by name, at most `limit`.
-    pub(crate) async fn standing(
-        &self,
-        tx: &mut Tx,
+    /// The documents that hold, by name, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn documents_standing(
+        &mut self,
+        kind: DocumentKind,
         limit: u32,
     ) -> Result<Vec<DocumentVersion>, StoreError> {
-        let rows: Vec<VersionRow> = on_conn!(tx, conn => sqlx::query_as(self.standing)
-            .bind(i64::from(limit)).fetch_all(conn).await?);
-        rows.into_iter().map(|row| self.read(row)).collect()
+        let rows: Vec<VersionRow> = on_conn!(self, conn => sqlx::query_as(STANDING)
+            .bind(kind.as_str()).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter().map(DocumentVersion::try_from).collect()
     }
 
     /// The newest version of a name, also when it is a deletion.
-    pub(crate) async fn newest(
-        &self,
-        tx: &mut Tx,
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn document_newest(
+        &mut self,
+        kind: DocumentKind,
         name: &str,
     ) -> Result<Option<DocumentVersion>, StoreError> {
         let name = columns::text("name of a document", name)?;
-        let row: Option<VersionRow> = on_conn!(tx, conn => sqlx::query_as(self.newest)
-            .bind(name).fetch_optional(conn).await?);
-        row.map(|row| self.read(row)).transpose()
+        let row: Option<VersionRow> = on_conn!(self, conn => sqlx::query_as(NEWEST)
+            .bind(kind.as_str()).bind(name).fetch_optional(conn).await?);
+        row.map(DocumentVersion::try_from).transpose()
     }
 
-    /// The versions of a name, newest first, at most `limit`.
-    pub(crate) async fn versions(
-        &self,
-        tx: &mut Tx,
+    /// The versions of a name, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn document_versions(
+        &mut self,
+        kind: DocumentKind,
         name: &str,
-        limit: u32,
     ) -> Result<Vec<DocumentVersion>, StoreError> {
         let name = columns::text("name of a document", name)?;
-        let rows: Vec<VersionRow> = on_conn!(tx, conn => sqlx::query_as(self.page)
-            .bind(name).bind(i64::from(limit)).fetch_all(conn).await?);
-        rows.into_iter().map(|row| self.read(row)).collect()
+        let rows: Vec<VersionRow> = on_conn!(self, conn => sqlx::query_as(PAGE)
+            .bind(kind.as_str()).bind(name).bind(i64::from(DocumentKind::VERSIONS_MAX))
+            .fetch_all(conn).await?);
+        rows.into_iter().map(DocumentVersion::try_from).collect()
     }
 
-    /// Deletes versions from before `cutoff` that do not hold any more, at most `limit`. Answers how many.
-    pub(crate) async fn delete_before(
-        &self,
-        tx: &mut Tx,
+    /// Deletes versions of every kind from before `cutoff` that do not hold any more, at most `limit`. Answers how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn document_versions_delete_before(
+        &mut self,
         cutoff: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        Ok(on_conn!(tx, conn => sqlx::query(self.delete_before)
+        Ok(on_conn!(self, conn => sqlx::query(DELETE_BEFORE)
             .bind(cutoff.unix_ms()).bind(i64::from(limit)).execute(conn).await?
             .rows_affected()))
+    }
+}
+
+fn unless_stale(kind: DocumentKind, error: StoreError) -> StoreError {
+    if matches!(error, StoreError::AlreadyExists { .. }) {
+        kind.stale()
+    } else {
+        error
     }
 }

@@ -8,7 +8,6 @@ mod actions;
 mod api_tokens;
 mod batch;
 mod bodies;
-mod budgets;
 mod columns;
 mod cursors;
 mod database_url;
@@ -29,7 +28,6 @@ mod notices;
 mod notification_groups;
 mod notifications;
 mod open;
-mod policies;
 mod policy_cases;
 mod recent;
 mod segments;
@@ -38,7 +36,6 @@ mod silences;
 mod span;
 mod store;
 mod tx;
-mod windows;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
@@ -49,10 +46,9 @@ mod contract;
 pub use actions::ActionQuery;
 pub use api_tokens::{ApiToken, NewApiToken};
 pub use bodies::RecentHead;
-pub use budgets::BudgetVersion;
 pub use cursors::Cursor;
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
-pub use documents::{DOCUMENT_VERSIONS_MAX, DocumentVersion};
+pub use documents::{DocumentKind, DocumentVersion};
 pub use entities::EntityRow;
 pub use error::StoreError;
 pub use events::{EventQuery, NewEvent, RecordXml, StoredEvent};
@@ -69,7 +65,6 @@ pub use notifications::{
     NewNotification, Notification, NotificationCount, NotificationQuery, NotificationState,
 };
 pub use open::OpenError;
-pub use policies::PolicyVersion;
 pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
@@ -77,4 +72,3 @@ pub use settings::Setting;
 pub use span::Span;
 pub use store::{Backend, Store};
 pub use tx::Tx;
-pub use windows::{Applying, StoredWindow, WINDOW_VERSIONS_MAX, WindowVersion};

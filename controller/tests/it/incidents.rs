@@ -14,10 +14,12 @@ use tidemark_controller::notify::receiver::{Authorization, Receiver, ReceiverKin
 use tidemark_model::audit::{
     AuditFact, FactKey, FactName, FactState, FactValue, HostAudit, Topic, TopicState,
 };
+use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::{
     IncidentDetail, IncidentView, NotificationView, Page, ReceiverView, SilenceView,
 };
 use tidemark_model::{HostId, Role, Timestamp};
+use tidemark_store::NewNotice;
 
 use crate::api::client;
 use crate::made_up::{CAPACITY, MadeUp, sample};
@@ -213,11 +215,27 @@ async fn what_was_changed_in_the_days_before_stands_in_the_time_line() {
         app.take_audit(id, audit, 0).await.unwrap();
     }
     fleet.connect(id);
+    let at = app.clock.now();
+    let notices = ["first", "second", "third"].map(|text| NewNotice {
+        at,
+        host: Some(id),
+        kind: NoticeKind::ActionChanged,
+        text: text.into(),
+    });
+    let mut tx = app.store.begin().await.unwrap();
+    tx.notices_append(&notices).await.unwrap();
+    tx.commit().await.unwrap();
     let full = sample(app.clock.now(), CAPACITY, 0);
     fleet.deliver(id, vec![full]).await;
     look(&fleet).await;
     let number = incidents(&fleet, "").await[0].id;
     let detail: IncidentDetail = get(&fleet, &format!("/api/v1/incidents/{number}")).await;
+    let noted = detail.timeline.iter();
+    let noted: Vec<&str> = noted
+        .filter(|line| line.kind == "action_changed")
+        .map(|line| &*line.text)
+        .collect();
+    assert_eq!(noted, ["first", "second", "third"]);
     let changes: Vec<(&str, Option<&str>)> = detail
         .timeline
         .iter()

@@ -18,7 +18,7 @@ use tidemark_model::policy::{Case, CaseState};
 use tidemark_model::problem::Severity;
 use tidemark_model::sample::EventHit;
 use tidemark_model::{PortSpaceKey, Protocol, SessionId};
-use tidemark_store::{ActionQuery, NewEvent, PolicyVersion};
+use tidemark_store::{ActionQuery, DocumentKind, DocumentVersion, NewEvent};
 use tokio_util::sync::CancellationToken;
 
 use crate::action_lives::{Still, host};
@@ -63,15 +63,16 @@ impl Scene {
 
     async fn apply_as(&self, name: &str, version: u64, policy: Option<Value>) {
         let mut tx = self.still.app.store.begin().await.unwrap();
-        tx.policy_append(&PolicyVersion {
+        let version = DocumentVersion {
             name: name.to_owned(),
             version,
             at: self.still.clock.now(),
             author: "ann".to_owned(),
             body: policy.map(|policy| policy.to_string()),
-        })
-        .await
-        .unwrap();
+        };
+        tx.document_append(DocumentKind::Policy, &version)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -474,13 +475,17 @@ async fn it_waits_for_the_hosts_window_where_it_is_told_to() {
         "name": "night", "recurrence": "FREQ=DAILY", "start": "2027-01-01T02:00", "duration": "2h",
         "time_zone": "UTC", "hosts": ["host=*"],
     });
-    let mut tx = app.store.begin().await.unwrap();
-    let applying = tidemark_store::Applying {
-        by: "ann",
+    let window = DocumentVersion {
+        name: "night".to_owned(),
+        version: 1,
         at: scene.still.clock.now(),
+        author: "ann".to_owned(),
+        body: Some(window.to_string()),
     };
-    let spec = serde_json::from_value(window).unwrap();
-    tx.window_put(&spec, None, applying).await.unwrap();
+    let mut tx = app.store.begin().await.unwrap();
+    tx.document_append(DocumentKind::Window, &window)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     tidemark_controller::maintain::refresh(app).await.unwrap();
     scene.minute(FULL).await;

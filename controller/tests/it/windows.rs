@@ -120,7 +120,7 @@ async fn a_window_is_applied_changed_and_deleted_with_who_did_it() {
     host(&fleet, "db-1", None).await;
     let later = fleet.started.app.clock.now().saturating_add(HOUR);
     let wish = window("night", later, "4h");
-    let dry = put(&fleet, "?dry_run=true", json!([wish])).await;
+    let dry = put(&fleet, "?dry_run=true", json!([wish.clone()])).await;
     let dry: WindowsApplied = dry.json().await.unwrap();
     assert!(dry.dry_run);
     assert_eq!(
@@ -172,6 +172,14 @@ async fn a_window_is_applied_changed_and_deleted_with_who_did_it() {
     );
     let hosts: Page<HostView> = get(&fleet, "/api/v1/hosts").await;
     assert_eq!(hosts.items[0].window, None);
+
+    let dry = put(&fleet, "?dry_run=true", json!([&wish])).await;
+    let dry: WindowsApplied = dry.json().await.unwrap();
+    let told = &dry.windows[0];
+    let done = apply(&fleet, wish).await;
+    let done = &done.windows[0];
+    assert_eq!((&*done.outcome, done.version), ("created", 4));
+    assert_eq!((&*told.outcome, told.version), ("created", 4));
 }
 
 #[tokio::test]

@@ -190,6 +190,21 @@ fn a_high_level_without_a_trend_is_said_but_not_dated() {
     );
 }
 
+#[test]
+fn a_few_ports_of_many_are_not_called_none() {
+    let mut host = Host::new(10_000);
+    let few = Load {
+        worker: 20.0,
+        ..Load::default()
+    };
+    host.feed(0.0, &few);
+    let told = host.forecast(1.0).explanation;
+    assert!(
+        told.starts_with("20 of 10,000 ports in use (<1 %)"),
+        "{told}"
+    );
+}
+
 /// A month of a busy host, with twice as many processes as are remembered, over TCP and UDP.
 #[test]
 fn a_month_of_a_busy_host_stays_within_its_budget() {

@@ -10,10 +10,12 @@ use tidemark_calendar::Window;
 use tidemark_model::Timestamp;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::{Problem, WindowChange, WindowsApplied, WindowsRequest};
-use tidemark_store::{Applying, StoredWindow};
+use tidemark_model::window::WindowSpec;
+use tidemark_store::{DocumentKind, DocumentVersion};
 
-use super::{TIMES, WindowLookupError, times_of};
+use super::{TIMES, times_of};
 use crate::api::body::{self, Invalid, Request};
+use crate::api::documents::{self, Document};
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
@@ -48,31 +50,25 @@ pub async fn apply(
     let request: WindowsRequest = body::json(&headers, &body, "the body holds no windows")?;
     let now = app.clock.now();
     let windows = checked(request, now)?;
-    let stored = stored(&app, &windows).await?;
-    let mut versions = Vec::new();
-    if dry_run {
-        versions.extend(stored.iter().map(|former| {
-            let version = former.as_ref().map_or(0, |former| former.version);
-            version.saturating_add(1)
-        }));
+    let mut tx = if dry_run {
+        app.store.read().await?
     } else {
-        versions = store(&app, &windows, &stored, asking.name()).await?;
+        app.store.begin().await?
+    };
+    let changes = documents::planned(&mut tx, &windows).await?;
+    if !dry_run {
+        documents::store(&app, tx, asking.name(), &changes).await?;
+        take_in(&app).await?;
     }
     let borrowed: Vec<&Window> = windows.iter().collect();
     let surveys = maintain::survey(&app, &borrowed, now);
-    let changes = windows.iter().zip(&stored).zip(versions).zip(&surveys);
-    let changes = changes.map(|(((window, former), version), survey)| {
-        let outcome = outcome(window, former.as_ref());
-        WindowChange {
-            name: window.name().to_owned(),
-            outcome: outcome.to_owned(),
-            version: match former {
-                Some(former) if outcome == "unchanged" => former.version,
-                Some(_) | None => version,
-            },
-            hosts: survey.hosts(),
-            times: times_of(window, survey, (TIMES, now)),
-        }
+    let changes = changes.into_iter().zip(&surveys);
+    let changes = changes.map(|(change, survey)| WindowChange {
+        name: change.wanted.name().to_owned(),
+        outcome: change.outcome.to_owned(),
+        version: change.version,
+        hosts: survey.hosts(),
+        times: times_of(change.wanted, survey, (TIMES, now)),
     });
     Ok(Json(WindowsApplied {
         dry_run,
@@ -118,70 +114,31 @@ fn checked(request: WindowsRequest, now: Timestamp) -> Result<Vec<Window>, Inval
     }
 }
 
-/// What is stored under the names of these windows.
-async fn stored(app: &App, windows: &[Window]) -> Answer<Vec<Option<StoredWindow>>> {
-    let mut tx = app.store.read().await?;
-    let mut stored = Vec::with_capacity(windows.len());
-    for window in windows {
-        stored.push(tx.window_find(window.name()).await?);
-    }
-    let news = stored.iter().filter(|former| former.is_none()).count() as u64;
-    let all = tx.windows_count().await?.saturating_add(news);
-    if all > u64::from(WINDOWS_MAX) {
-        return Err(Invalid(vec![format!(
-            "there would be {all} windows; there may be {WINDOWS_MAX}: delete some, or let one stand for more hosts by its matchers"
-        )])
-        .into());
-    }
-    Ok(stored)
-}
+impl Document for Window {
+    type Spec = WindowSpec;
 
-fn outcome(window: &Window, former: Option<&StoredWindow>) -> &'static str {
-    match former {
-        None => "created",
-        Some(former) if former.spec == *window.spec() => "unchanged",
-        Some(_) => "changed",
+    const KIND: DocumentKind = DocumentKind::Window;
+    const MAX: u32 = WINDOWS_MAX;
+    const APPLIED: NoticeKind = NoticeKind::WindowApplied;
+    const DELETED: NoticeKind = NoticeKind::WindowDeleted;
+
+    fn name(&self) -> &str {
+        Self::name(self)
+    }
+
+    fn spec(&self) -> WindowSpec {
+        Self::spec(self).clone()
+    }
+
+    fn of_version(version: &DocumentVersion) -> Option<Self> {
+        maintain::window_of(version)
     }
 }
 
-/// Stores those that are new or other than before; answers the version of each.
-async fn store(
-    app: &App,
-    windows: &[Window],
-    stored: &[Option<StoredWindow>],
-    by: &str,
-) -> Answer<Vec<u64>> {
-    let by = clean(by);
-    let applying = Applying {
-        by: &by,
-        at: app.clock.now(),
-    };
-    let mut versions = Vec::with_capacity(windows.len());
-    let mut told = Vec::new();
-    let mut tx = app.store.begin().await?;
-    for (window, former) in windows.iter().zip(stored) {
-        let former_version = former.as_ref().map(|former| former.version);
-        let outcome = outcome(window, former.as_ref());
-        if outcome == "unchanged" {
-            versions.push(former_version.unwrap_or(0));
-            continue;
-        }
-        let version = tx
-            .window_put(window.spec(), former_version, applying)
-            .await?;
-        versions.push(version);
-        let name = window.name();
-        told.push(format!(
-            "{by} {outcome} the window {name}, version {version}"
-        ));
-    }
-    tx.commit().await?;
-    for text in told {
-        app.note(None, NoticeKind::WindowApplied, text);
-    }
+async fn take_in(app: &App) -> Answer<()> {
     maintain::refresh(app).await?;
     app.incidents_changed.notify_one();
-    Ok(versions)
+    Ok(())
 }
 
 /// Deletes a window in the caller's name; its versions stay.
@@ -204,19 +161,7 @@ pub async fn delete(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    let by = clean(asking.name());
-    let applying = Applying {
-        by: &by,
-        at: app.clock.now(),
-    };
-    let mut tx = app.store.begin().await?;
-    let former = tx.window_find(&window).await?;
-    let former = former.ok_or_else(|| WindowLookupError::unknown(&window))?;
-    tx.window_delete(&window, former.version, applying).await?;
-    tx.commit().await?;
-    let text = format!("{by} deleted the window {window}");
-    app.note(None, NoticeKind::WindowDeleted, text);
-    maintain::refresh(&app).await?;
-    app.incidents_changed.notify_one();
+    documents::delete::<Window>(&app, asking.name(), &window).await?;
+    take_in(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }

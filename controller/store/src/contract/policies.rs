@@ -1,14 +1,13 @@
-//! Policies by version beside budgets, and their cases: one open a host and policy, changed by generation, counted by firing.
+//! Cases of policies: one open a host and policy, changed by generation, counted by firing.
 
 use tidemark_model::action::ActionId;
 use tidemark_model::policy::{Case, CaseState, Fixes, Ladder, Pending, RungOutcome, Tried};
 use tidemark_model::view::ActionRequest;
 
 use super::*;
-use crate::{PolicyFirings, PolicyVersion, StoreError};
+use crate::{PolicyFirings, StoreError};
 
 contract!(
-    policies_and_budgets_of_one_name_do_not_meet,
     a_case_comes_back_as_it_was_stored,
     a_host_has_one_open_case_of_a_policy,
     a_stale_generation_changes_and_deletes_no_case,
@@ -34,36 +33,6 @@ async fn fired(store: &Store, (policy, host): (&str, u32), fired: i64, end: Case
     one.close(end, at(fired + 1_000));
     one.id = insert(store, &one).await.unwrap();
     one
-}
-
-async fn policies_and_budgets_of_one_name_do_not_meet(store: Store) {
-    let version = |number, body: Option<&str>| PolicyVersion {
-        name: "web".to_owned(),
-        version: number,
-        at: at(5),
-        author: "ann".to_owned(),
-        body: body.map(str::to_owned),
-    };
-    let mut tx = store.begin().await.unwrap();
-    tx.policy_append(&version(1, Some("{}"))).await.unwrap();
-    tx.policy_append(&version(2, Some("[2]"))).await.unwrap();
-    assert_eq!(tx.budget_newest("web").await.unwrap(), None);
-    tx.budget_append(&version(1, None)).await.unwrap();
-    let standing = tx.policies_standing(9).await.unwrap();
-    assert_eq!(standing, [version(2, Some("[2]"))]);
-    assert_eq!(tx.policy_versions("web", 9).await.unwrap().len(), 2);
-    tx.policy_append(&version(3, None)).await.unwrap();
-    assert_eq!(tx.policies_standing(9).await.unwrap(), []);
-    assert_eq!(
-        tx.policy_newest("web").await.unwrap(),
-        Some(version(3, None))
-    );
-    let deleted = tx.policy_versions_delete_before(at(6), 9).await.unwrap();
-    assert_eq!(deleted, 2, "the deletion goes last");
-    tx.commit().await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    let again = tx.policy_append(&version(3, None)).await;
-    assert!(matches!(again, Err(StoreError::Stale { .. })), "{again:?}");
 }
 
 async fn a_case_comes_back_as_it_was_stored(store: Store) {

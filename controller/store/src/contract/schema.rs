@@ -11,7 +11,7 @@ use tidemark_model::problem::Severity;
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
-use crate::{NotificationState, Tier, Tx};
+use crate::{DocumentKind, NotificationState, Tier, Tx};
 
 contract!(
     every_statement_prepares,
@@ -23,8 +23,8 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::actions::STATEMENTS,
     crate::api_tokens::STATEMENTS,
     crate::bodies::STATEMENTS,
-    crate::budgets::STATEMENTS,
     crate::cursors::STATEMENTS,
+    crate::documents::STATEMENTS,
     crate::entities::STATEMENTS,
     crate::events::STATEMENTS,
     crate::heads::STATEMENTS,
@@ -39,13 +39,11 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
-    crate::policies::STATEMENTS,
     crate::policy_cases::STATEMENTS,
     crate::recent::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
-    crate::windows::STATEMENTS,
 ];
 
 async fn every_statement_prepares(store: Store) {
@@ -103,6 +101,11 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             names(&Vec::from_iter(
                 ActionState::ALL.iter().map(|state| state.as_str()),
             )),
+        ),
+        (
+            "document_versions",
+            "kind",
+            names(&DocumentKind::ALL.map(DocumentKind::as_str)),
         ),
         (
             "policy_cases",

@@ -1,16 +1,8 @@
--- Standing policies: every version of each, with who applied it, and what each did on which host. The newest version of a name
--- is what holds. The SQLite file of the same name declares the same tables, columns and nullability.
+-- Standing policies are documents, too; and what each did on which host.
+-- The SQLite file of the same name declares the same tables, columns and nullability.
 
-CREATE TABLE policy_versions (
-    name    TEXT   COLLATE "C" NOT NULL,
-    version BIGINT NOT NULL CHECK (version > 0),
-    at      BIGINT NOT NULL,
-    author  TEXT   NOT NULL,
-    -- The policy as it was applied, as JSON; NULL where it was deleted.
-    body    TEXT,
-    PRIMARY KEY (name, version)
-);
-CREATE INDEX policy_versions_by_age ON policy_versions (at);
+ALTER TABLE document_versions DROP CONSTRAINT document_versions_kind_check;
+ALTER TABLE document_versions ADD CONSTRAINT document_versions_kind_check CHECK (kind IN ('budget', 'policy', 'window'));
 
 CREATE TABLE policy_cases (
     id         BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,16 +1,22 @@
--- Standing policies: every version of each, with who applied it, and what each did on which host. The newest version of a name
--- is what holds. The Postgres file of the same name declares the same tables, columns and nullability.
+-- Standing policies are documents, too; and what each did on which host.
+-- The Postgres file of the same name declares the same tables, columns and nullability.
 
-CREATE TABLE policy_versions (
+-- SQLite cannot alter a CHECK: the table is rebuilt with one kind more.
+CREATE TABLE document_versions_rebuilt (
+    kind    TEXT    NOT NULL CHECK (kind IN ('budget', 'policy', 'window')),
     name    TEXT    NOT NULL,
     version INTEGER NOT NULL CHECK (version > 0),
     at      INTEGER NOT NULL,
     author  TEXT    NOT NULL,
-    -- The policy as it was applied, as JSON; NULL where it was deleted.
+    -- The document as it was applied, as JSON; NULL where it was deleted.
     body    TEXT,
-    PRIMARY KEY (name, version)
+    PRIMARY KEY (kind, name, version)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX policy_versions_by_age ON policy_versions (at);
+INSERT INTO document_versions_rebuilt (kind, name, version, at, author, body)
+    SELECT kind, name, version, at, author, body FROM document_versions;
+DROP TABLE document_versions;
+ALTER TABLE document_versions_rebuilt RENAME TO document_versions;
+CREATE INDEX document_versions_by_age ON document_versions (at);
 
 CREATE TABLE policy_cases (
     id         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

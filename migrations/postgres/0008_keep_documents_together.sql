@@ -1,0 +1,24 @@
+-- Documents that people apply, of every kind in one table: every version of each, with who applied it. The newest one of a
+-- kind and name is what holds.
+-- The SQLite file of the same name declares the same tables, columns and nullability.
+
+CREATE TABLE document_versions (
+    kind    TEXT   COLLATE "C" NOT NULL CHECK (kind IN ('budget', 'window')),
+    name    TEXT   COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL CHECK (version > 0),
+    at      BIGINT NOT NULL,
+    author  TEXT   NOT NULL,
+    -- The document as it was applied, as JSON; NULL where it was deleted.
+    body    TEXT,
+    PRIMARY KEY (kind, name, version)
+);
+CREATE INDEX document_versions_by_age ON document_versions (at);
+
+INSERT INTO document_versions (kind, name, version, at, author, body)
+    SELECT 'budget', name, version, at, author, body FROM budget_versions;
+INSERT INTO document_versions (kind, name, version, at, author, body)
+    SELECT 'window', name, version, applied_at, applied_by, spec FROM window_versions;
+
+DROP TABLE budget_versions;
+DROP TABLE window_versions;
+DROP TABLE windows;
