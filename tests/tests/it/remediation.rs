@@ -209,7 +209,7 @@ fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Re
 const POLICY: &str = r#"
 [[policy]]
 name = "full"
-hosts = ["host=web-*"]
+hosts = ["host=*"]
 condition = { level = 60 }
 for = "5s"
 order = "by_recovery"
