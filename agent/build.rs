@@ -1,7 +1,9 @@
-//! For Windows: compiles the agent's messages into its executable, where the event viewer looks for their texts.
+//! For Windows: compiles the agent's messages into its executable, where the event viewer looks for their texts, and its
+//! version, which Windows and the agent's own audit tell.
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,9 +20,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     let object = out.join("messages.o");
     // Both tools write beside each other: windres includes the binary table by its name alone.
     run(&out, "windmc", &["-U".as_ref(), messages.as_ref()])?;
-    run(&out, "windres", &["tidemark.rc".as_ref(), object.as_ref()])?;
+    fs::write(out.join("agent.rc"), resources())?;
+    run(&out, "windres", &["agent.rc".as_ref(), object.as_ref()])?;
     println!("cargo::rustc-link-arg-bins={}", object.display());
     Ok(())
+}
+
+/// The messages and a `VERSIONINFO`, whose version has four parts.
+fn resources() -> String {
+    let parts = ["MAJOR", "MINOR", "PATCH"]
+        .map(|part| env::var(format!("CARGO_PKG_VERSION_{part}")).unwrap_or_default());
+    let numbers = parts.join(",");
+    let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    format!(
+        r#"#include "tidemark.rc"
+1 VERSIONINFO
+FILEVERSION {numbers},0
+PRODUCTVERSION {numbers},0
+FILETYPE 1
+BEGIN
+  BLOCK "StringFileInfo"
+  BEGIN
+    BLOCK "040904B0"
+    BEGIN
+      VALUE "FileDescription", "Tidemark agent"
+      VALUE "FileVersion", "{version}"
+      VALUE "OriginalFilename", "tidemark-agent.exe"
+      VALUE "ProductName", "Tidemark"
+      VALUE "ProductVersion", "{version}"
+    END
+  END
+  BLOCK "VarFileInfo"
+  BEGIN
+    VALUE "Translation", 0x409, 0x4B0
+  END
+END
+"#
+    )
 }
 
 fn run(folder: &Path, tool: &str, arguments: &[&Path]) -> Result<(), Box<dyn Error>> {

@@ -13,5 +13,4 @@ pub(crate) mod lockdown;
 pub(crate) mod policy_file;
 
 pub use desk::{Desk, DeskError, DeskParts};
-pub use feed::ActionFeed;
-pub(crate) use feed::Message;
+pub use feed::{ActionFeed, Message, PlayedDesk};

@@ -3,6 +3,8 @@
 //!
 //! Each topic has its own thread and time and is given up alone. Knows nothing of the session: that reads an [`AuditFeed`].
 
+mod holders;
+mod programs;
 mod reading;
 
 use std::io;
@@ -14,10 +16,14 @@ use tidemark_runtime::{Clock, Entropy};
 use tokio::sync::watch;
 
 use crate::owned_thread::{Joined, OwnedThread};
+pub use holders::{Holders, Watched};
+pub use programs::DIGEST_TIME;
 pub use reading::{Reader, Topics};
 
 /// How long a topic may take: `netsh` is asked several times for some, and given 10 s each time.
 pub const TOPIC_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks for programs that were started again.
+pub const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits for the topic that is being read.
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 /// An audit comes up to this share of the interval early or late, so that a fleet's machines do not work in step.
@@ -90,7 +96,8 @@ impl Orders {
 }
 
 impl Auditor {
-    /// Starts the thread; it reads at once, and then every `interval`.
+    /// Starts the thread; it reads at once, and then every `interval`. Programs that were started again meanwhile are read
+    /// soon.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -106,8 +113,18 @@ impl Auditor {
         let thread = OwnedThread::start("audit", move || {
             loop {
                 tell(&newest, reader.audit(clock.now()));
-                if awaited.stopped_within(jittered(interval, entropy.u64())) {
-                    return;
+                let mut left = jittered(interval, entropy.u64());
+                while !left.is_zero() {
+                    let step = left.min(reader.look_every());
+                    if awaited.stopped_within(step) {
+                        return;
+                    }
+                    left -= step;
+                    let before = newest.borrow().clone();
+                    let looked = before.and_then(|before| reader.look(&before, clock.now()));
+                    if let Some(audit) = looked {
+                        tell(&newest, audit);
+                    }
                 }
             }
         })?;

@@ -6,6 +6,7 @@ mod incidents;
 mod live;
 mod policies;
 mod remediation;
+mod runs;
 mod sse;
 mod target;
 mod windows;

@@ -10,6 +10,7 @@ mod incidents;
 mod keys;
 mod lockdown;
 mod policies;
+mod runs;
 mod windows;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence,
 pub use keys::{Key, PassphraseArgs};
 pub use lockdown::Lockdown;
 pub use policies::Policy;
+pub use runs::{PlanArgs, Run, RunWordArgs, RunsArgs};
 pub use windows::Window;
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
@@ -106,7 +108,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, actions, policies, budgets, windows, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, actions, policies, budgets, windows, runs, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -145,6 +147,9 @@ pub enum Command {
     /// Ask for actions on hosts, approve, reject, cancel and sign them
     #[command(subcommand)]
     Action(Action),
+    /// Plan maintenance runs over many hosts, approve and stop them
+    #[command(subcommand)]
+    Run(Run),
     /// Make, list and show signing keys of this machine
     #[command(subcommand)]
     Key(Key),
@@ -213,6 +218,9 @@ pub enum Get {
     /// Maintenance windows, and hosts that will not last until theirs
     #[command(visible_alias = "window")]
     Windows,
+    /// Maintenance runs, newest first
+    #[command(visible_alias = "run")]
+    Runs(RunsArgs),
     /// When nobody is told of what
     #[command(visible_alias = "silence")]
     Silences,
@@ -373,6 +381,12 @@ pub enum Describe {
         /// Its name, as listed
         #[arg(value_name = "NAME")]
         name: String,
+    },
+    /// A maintenance run: its plan, its waves, its hosts, every step of its life
+    Run {
+        /// Its number, as listed
+        #[arg(value_name = "RUN")]
+        number: i64,
     },
     /// An incident: host, cause, figures, what to do, its time line
     Incident {

@@ -23,6 +23,7 @@ mod notify;
 mod one_by_one;
 mod policies;
 mod revoke;
+mod runs;
 mod show;
 mod status;
 mod tokens;
@@ -108,6 +109,9 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Get(Get::Actions(wanted)) => actions::list(&ctx, &wanted).await,
         Command::Get(Get::Recoveries) => actions::recoveries(&ctx).await,
         Command::Describe(Describe::Action { id }) => actions::describe(&ctx, &id).await,
+        Command::Run(wanted) => runs::run(&ctx, &wanted).await,
+        Command::Get(Get::Runs(wanted)) => runs::list(&ctx, &wanted).await,
+        Command::Describe(Describe::Run { number }) => runs::describe(&ctx, number).await,
         Command::Key(wanted) => keys::run(&ctx, &wanted),
         Command::Lockdown(wanted) => lockdown::run(&ctx, &wanted).await,
         Command::ApiToken(wanted) => api_tokens::run(&ctx, &wanted).await,

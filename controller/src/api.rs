@@ -27,6 +27,7 @@ pub mod policies;
 pub mod problem;
 pub mod remediation;
 pub mod routes;
+pub mod runs;
 pub mod silences;
 pub mod status;
 pub mod tokens;

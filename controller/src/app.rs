@@ -77,6 +77,8 @@ pub struct App {
     pub notify: NotifySettings,
     /// Actions: their limits, and the ways to their hosts.
     pub remediation: Remediation,
+    /// Wakes what works on maintenance runs.
+    pub runs_changed: Notify,
     /// Wakes what tells of incidents.
     pub incidents_changed: Notify,
     /// Wakes what takes messages to receivers.

@@ -187,6 +187,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incident_rules,
         notify,
         remediation: Remediation::new(remediation),
+        runs_changed: Notify::new(),
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),
     });

@@ -15,7 +15,7 @@ use tidemark_model::{HostId, HostState, SessionId, Timestamp};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-pub use facts::{CHANGES_MAX as FACT_CHANGES_MAX, KnownFacts};
+pub use facts::{CHANGES_MAX as FACT_CHANGES_MAX, KnownFacts, is_digest};
 pub use host::{Delivery, HostLive, HostProfile, Refusals};
 pub use lately::Lately;
 pub use minutes::LastHour;

@@ -4,6 +4,7 @@
 mod agenda;
 mod book;
 mod plan;
+pub mod run;
 mod survey;
 
 use tidemark_model::window::Occurrence;

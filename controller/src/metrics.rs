@@ -169,6 +169,10 @@ metrics! {
     Counter policies_escalated = "tidemark_policy_escalations_total";
     /// Looks at all policies that failed and were tried again.
     Counter policy_sweeps_failed = "tidemark_policy_sweeps_failed_total";
+    /// Maintenance runs that have not ended.
+    Gauge runs_open = "tidemark_runs_open";
+    /// Actions that maintenance runs asked for.
+    Counter run_actions = "tidemark_run_actions_total";
     /// Whether every action is stopped (1) or not (0).
     Gauge lockdown = "tidemark_lockdown";
     /// Live views that were too slow and had to start over.

@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod picture;
 pub mod policies;
 pub mod row;
+pub mod runs;
 pub mod standing;
 pub mod window;
 pub mod words;

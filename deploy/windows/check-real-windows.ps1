@@ -552,6 +552,22 @@ Test-Point '46 cluster-resources' {
     } | Sort-Object -Unique)
     if ($kinds.Count -gt 0) { 'PASS', ($kinds -join '; ') } else { 'FAIL', 'the cluster has no resources that can be read' }
 }
+Test-Point '47 own-program' {
+    # The digests of all programs that are told; the agent's own is always among them.
+    $file = (Get-Item -LiteralPath $Agent).VersionInfo
+    $version = "$($file.FileMajorPart).$($file.FileMinorPart).$($file.FileBuildPart).$($file.FilePrivatePart)"
+    $digest = (Get-FileHash -LiteralPath $Agent -Algorithm SHA256).Hash.ToLowerInvariant()
+    $evidence = "version $version, SHA-256 $digest; the agent says: $((Get-Facts 'image_version') -join ', ')"
+    $isTold = (Get-Facts 'image_version') -contains $version -and (Get-Facts 'image_sha256') -contains $digest
+    if ($isTold) { 'PASS', $evidence } else { 'FAIL', $evidence }
+}
+Test-Point '48 endpoint-protection' {
+    $told = @((Get-Audit).facts | Where-Object { $_.name -eq 'edr' } | ForEach-Object { $_.item })
+    $evidence = "the agent says: $($told -join ', '), $((Get-Facts 'edr') -join ', ')"
+    $defender = Get-Service -Name WinDefend -ErrorAction SilentlyContinue
+    if ($null -ne $defender -and $told -notcontains 'Microsoft Defender Antivirus') { 'FAIL', $evidence }
+    else { 'UNKNOWN', "$evidence; compare with what is installed" }
+}
 
 Write-Output ('{0} passed, {1} failed, {2} unknown' -f $script:Counts['PASS'], $script:Counts['FAIL'], $script:Counts['UNKNOWN'])
 if ($script:Failed -gt 0) { exit 1 }

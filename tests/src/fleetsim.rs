@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod ledger;
 pub mod limits;
 pub mod meter;
+pub mod orders;
 pub mod progress;
 pub mod replay;
 pub mod report;

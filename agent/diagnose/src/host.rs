@@ -101,6 +101,20 @@ impl<'a> Host<'a> {
         differ.then(|| format!("The templates have: {}.", named.join(", ")))
     }
 
+    /// Names the products for endpoint protection: they filter the network from within the system.
+    pub(crate) fn endpoint_protection(&self) -> Option<String> {
+        let products: Vec<String> = self
+            .audit()?
+            .items(FactName::Edr)
+            .map(|(product, state)| match state.text() {
+                Some(version) => format!("{product} ({version})"),
+                None => product.to_owned(),
+            })
+            .collect();
+        (!products.is_empty())
+            .then(|| format!("Endpoint protection on this host: {}.", products.join(", ")))
+    }
+
     fn audit(&self) -> Option<&'a HostAudit> {
         self.situation.audit.as_ref()
     }

@@ -10,10 +10,12 @@ pub mod application_message;
 mod audit_facts;
 mod counter_values;
 pub mod descriptor;
+mod endpoint_protection;
 pub mod error;
 pub mod event_source;
 mod exposure;
 mod hosts_file;
+mod image_facts;
 pub mod local_answer;
 mod nearest;
 mod port_tools;
@@ -30,7 +32,7 @@ pub mod windows_data;
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    application_log, attempt, audit, connection, counters, disk, event_log, folders, host,
+    application_log, attempt, audit, connection, counters, disk, event_log, folders, host, image,
     installation, local_pipe, namespace, own, ports, private, process, remedy, system_service,
     tables,
 };
@@ -39,7 +41,7 @@ pub use linux::{
 mod windows;
 #[cfg(windows)]
 pub use windows::{
-    application_log, attempt, audit, connection, counters, disk, event_log, folders, host,
+    application_log, attempt, audit, connection, counters, disk, event_log, folders, host, image,
     installation, local_pipe, namespace, own, ports, private, process, remedy, system_service,
     tables,
 };

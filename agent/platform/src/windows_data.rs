@@ -15,6 +15,7 @@ pub mod file_time;
 pub mod file_version;
 pub mod handle_list;
 pub mod hazard;
+pub mod image_path;
 pub mod machine_config;
 pub mod network_card;
 pub mod port_range;
@@ -23,6 +24,7 @@ pub mod service_control;
 pub mod service_list;
 pub mod socket_rows;
 pub mod suspects;
+pub mod version_resource;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -167,6 +167,9 @@ fn tell_found(found: &Found) {
             aside = %aside.display(),
             "the journal of actions was damaged; orders that were made before this moment are refused"
         ),
+        Found::Older => tracing::error!(
+            "the journal of actions is an old one, as out of a backup; orders that were made before this moment are refused"
+        ),
     }
 }
 

@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidemark_model::action::{HostPolicyView, SignedOrder};
 use tidemark_model::signing::Signature;
 use tidemark_model::{ActionId, ActionReport, ActionState};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::desk::Input;
 
 /// Most reports that wait for a session; the desk tells those that are not stored again with the next one.
 const WAITING_MAX: usize = 1_024;
 
+/// Messages that wait for a desk that the caller plays.
+const PLAYED_MAX: usize = 64;
+
 /// A message of the controller about actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub enum Message {
     /// A session with a controller that sends actions began.
     Opened,
     /// An order.
@@ -78,8 +81,38 @@ pub struct ActionFeed(Option<Ends>);
 
 #[derive(Clone, Debug)]
 struct Ends {
-    to_desk: SyncSender<Input>,
+    to_desk: ToDesk,
     outbox: Arc<Outbox>,
+}
+
+#[derive(Clone, Debug)]
+enum ToDesk {
+    Thread(SyncSender<Input>),
+    Played(mpsc::Sender<Message>),
+}
+
+/// The other end of a feed whose desk the caller plays, as a simulation does.
+#[derive(Debug)]
+pub struct PlayedDesk {
+    messages: mpsc::Receiver<Message>,
+    outbox: Arc<Outbox>,
+}
+
+impl PlayedDesk {
+    /// The next message of the controller; `None` when no session is left that could bring one. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.messages.recv().await
+    }
+
+    /// Has a report told, now or in the next session.
+    pub fn tell(&self, report: ActionReport) {
+        self.outbox.tell(report);
+    }
+
+    /// Has the host's policy told.
+    pub fn tell_policy(&self, policy: HostPolicyView) {
+        self.outbox.tell_policy(policy);
+    }
 }
 
 impl ActionFeed {
@@ -90,7 +123,21 @@ impl ActionFeed {
     }
 
     pub(super) const fn new(to_desk: SyncSender<Input>, outbox: Arc<Outbox>) -> Self {
+        let to_desk = ToDesk::Thread(to_desk);
         Self(Some(Ends { to_desk, outbox }))
+    }
+
+    /// A feed with the other end of it, for a desk that the caller plays.
+    #[must_use]
+    pub fn played() -> (Self, PlayedDesk) {
+        let (sender, messages) = mpsc::channel(PLAYED_MAX);
+        let outbox = Arc::new(Outbox::default());
+        let desk = PlayedDesk {
+            messages,
+            outbox: Arc::clone(&outbox),
+        };
+        let to_desk = ToDesk::Played(sender);
+        (Self(Some(Ends { to_desk, outbox })), desk)
     }
 
     /// Whether this host takes actions.
@@ -103,9 +150,12 @@ impl ActionFeed {
         let Some(ends) = &self.0 else {
             return false;
         };
-        match ends.to_desk.try_send(Input::Session(message)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        match &ends.to_desk {
+            ToDesk::Thread(desk) => match desk.try_send(Input::Session(message)) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+            },
+            ToDesk::Played(desk) => desk.try_send(message).is_ok(),
         }
     }
 

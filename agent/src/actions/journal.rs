@@ -1,14 +1,14 @@
 //! The journal of actions on disk: one line a record, durable before anything follows from it.
 //!
-//! A torn last line was never durable, so nothing followed from it. Damage elsewhere means that something may have been
-//! forgotten: the journal is set aside and orders made before that moment are refused.
+//! A torn last line was never durable, so nothing followed from it. Damage elsewhere, and fewer records than there were,
+//! mean that something may have been forgotten: orders made before that moment are refused, and nothing is begun anew.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use tidemark_agent_core::actions::{JournalRecord, Ledger};
-use tidemark_model::Timestamp;
+use tidemark_agent_core::actions::{Entry, JournalRecord, Ledger};
+use tidemark_model::{ActionId, ActionReport, ActionState, Timestamp};
 use tidemark_runtime::durable::{self, Access};
 
 /// From this size on the journal is written anew when something in it may go.
@@ -22,6 +22,8 @@ pub(super) struct Journal {
     path: PathBuf,
     file: File,
     bytes: u64,
+    /// Records that were ever written.
+    written: u64,
 }
 
 /// What opening the journal came upon.
@@ -33,7 +35,13 @@ pub(super) enum Found {
     Missing,
     /// A damaged one, which was set aside there.
     Damaged(PathBuf),
+    /// One from before the last records, as out of a backup.
+    Older,
 }
+
+/// What is told in place of what a damaged or older journal has lost.
+const LOST: &str = "the host's journal lost what became of it; it may have been done or not, and it is not repeated: look at \
+                    the host";
 
 /// The journal of an agent whose folder this is.
 pub(super) fn path_in(folder: &Path) -> PathBuf {
@@ -41,27 +49,38 @@ pub(super) fn path_in(folder: &Path) -> PathBuf {
 }
 
 impl Journal {
-    /// Opens the journal at `path` and rebuilds the ledger. Without a whole journal the ledger's floor is `now`.
+    /// Opens the journal at `path` and rebuilds the ledger. Without a whole journal the ledger's floor is `now`, and what had
+    /// not begun by it is taken for lost.
     ///
     /// # Errors
     /// What the file system says; then nothing may be done, since nothing could be remembered.
     pub(super) fn open(path: &Path, now: Timestamp) -> io::Result<(Self, Ledger, Found)> {
         let mut ledger = Ledger::default();
-        let found = match read(path)? {
-            None => Found::Missing,
-            Some(text) if replay(&text, &mut ledger) => Found::Whole,
-            Some(_) => {
-                // What can still be read is kept: it may only widen what is refused.
-                let aside = path.with_extension(format!("damaged-{}", now.unix_ms()));
-                fs::rename(path, &aside)?;
-                Found::Damaged(aside)
-            }
+        let mark = Mark::read(path)?;
+        let (found, written) = match read(path)? {
+            None => (Found::Missing, 0),
+            Some(text) => match replay(&text, &mut ledger) {
+                (true, written) if mark.allows(written) => (Found::Whole, written),
+                (true, written) => (Found::Older, written),
+                (false, written) => {
+                    // What can still be read is kept: it may only widen what is refused.
+                    let aside = path.with_extension(format!("damaged-{}", now.unix_ms()));
+                    fs::rename(path, &aside)?;
+                    (Found::Damaged(aside), written)
+                }
+            },
         };
         if found != Found::Whole {
-            ledger.apply(JournalRecord::Floor { at_ms: now });
+            let floor = JournalRecord::Floor {
+                at_ms: now,
+                written: 0,
+            };
+            ledger.apply(floor);
+            give_up_lost(&mut ledger, &found, now);
         }
         ledger.prune(now);
-        let journal = Self::write_anew(path, &ledger)?;
+        let journal = Self::write_anew(path, &ledger, mark.at_least(written))?;
+        journal.leave_mark();
         Ok((journal, ledger, found))
     }
 
@@ -90,6 +109,8 @@ impl Journal {
         match appended {
             Ok(()) => {
                 self.bytes = self.bytes.saturating_add(line.len() as u64);
+                self.written = self.written.saturating_add(1);
+                self.leave_mark();
                 Ok(())
             }
             Err(error) => {
@@ -106,14 +127,22 @@ impl Journal {
     /// What the file system says; the old journal stays.
     pub(super) fn compact(&mut self, ledger: &Ledger) -> io::Result<()> {
         if self.bytes >= COMPACT_BYTES {
-            *self = Self::write_anew(&self.path, ledger)?;
+            *self = Self::write_anew(&self.path, ledger, self.written)?;
         }
         Ok(())
     }
 
-    fn write_anew(path: &Path, ledger: &Ledger) -> io::Result<Self> {
+    /// `written` records were ever written, of which the ledger's are the last.
+    fn write_anew(path: &Path, ledger: &Ledger, written: u64) -> io::Result<Self> {
         let mut content = String::new();
-        for record in ledger.records() {
+        let remembered = (ledger.records().count() as u64).saturating_sub(1);
+        for mut record in ledger.records() {
+            if let JournalRecord::Floor {
+                written: before, ..
+            } = &mut record
+            {
+                *before = written.saturating_sub(remembered);
+            }
             content.push_str(&line_of(&record)?);
         }
         durable::replace_file(path, content.as_bytes(), Access::Owner)?;
@@ -121,7 +150,83 @@ impl Journal {
             path: path.to_owned(),
             file: OpenOptions::new().append(true).open(path)?,
             bytes: content.len() as u64,
+            written: written.max(remembered),
         })
+    }
+
+    /// Notes beside the journal how far it is, so that one out of a backup is known as such. Behind the journal it only
+    /// knows fewer of them.
+    fn leave_mark(&self) {
+        let path = mark_beside(&self.path);
+        let text = format!("{}\n", self.written);
+        if let Err(error) = durable::replace_file(&path, text.as_bytes(), Access::Owner) {
+            tracing::warn!(%error, path = %path.display(), "how far the journal is cannot be noted");
+        }
+    }
+}
+
+/// How far the journal was, by the note beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// Nobody noted it.
+    None,
+    /// So many records.
+    At(u64),
+    /// The note is no number.
+    Unreadable,
+}
+
+impl Mark {
+    fn read(journal: &Path) -> io::Result<Self> {
+        match fs::read_to_string(mark_beside(journal)) {
+            Ok(text) => Ok(text.trim().parse().map_or(Self::Unreadable, Self::At)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Self::Unreadable),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a journal of so many records can be the last one.
+    const fn allows(self, written: u64) -> bool {
+        match self {
+            Self::None => true,
+            Self::At(noted) => noted <= written,
+            Self::Unreadable => false,
+        }
+    }
+
+    /// So many records, or those that were noted.
+    fn at_least(self, written: u64) -> u64 {
+        match self {
+            Self::At(noted) => noted.max(written),
+            Self::None | Self::Unreadable => written,
+        }
+    }
+}
+
+fn mark_beside(journal: &Path) -> PathBuf {
+    journal.with_extension("mark")
+}
+
+/// Ends what the lost records may have been about: what looks as if it had not begun may have been done. What had begun is
+/// taken up as after any crash, unless it may have ended since.
+fn give_up_lost(ledger: &mut Ledger, found: &Found, now: Timestamp) {
+    let is_lost = |entry: &&Entry| {
+        let has_begun = entry
+            .report
+            .as_ref()
+            .is_some_and(|report| report.state == ActionState::Running);
+        !has_begun || *found == Found::Older
+    };
+    let lost: Vec<ActionId> = ledger
+        .unfinished()
+        .into_iter()
+        .filter(is_lost)
+        .map(|entry| entry.order.id)
+        .collect();
+    for id in lost {
+        let report = ActionReport::new(id, ActionState::Failed, now, LOST);
+        ledger.apply(JournalRecord::Reported { report });
     }
 }
 
@@ -144,20 +249,30 @@ fn line_of(record: &JournalRecord) -> io::Result<String> {
     Ok(format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())))
 }
 
-/// Applies every line; whether all were whole, but for a torn last one. A journal is never without a whole first line,
-/// its floor, which it is made with: one that is has lost everything.
-fn replay(text: &[u8], ledger: &mut Ledger) -> bool {
+/// Applies every line; whether all were whole, but for a torn last one, and how many records were ever written. A journal is
+/// never without a whole first line, its floor, which it is made with: one that is has lost everything.
+fn replay(text: &[u8], ledger: &mut Ledger) -> (bool, u64) {
     let mut is_whole = text.contains(&b'\n');
+    let mut written: u64 = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\n") else {
             break;
         };
-        match record_of(line) {
-            Some(record) => ledger.apply(record),
-            None => is_whole = false,
-        }
+        let Some(record) = record_of(line) else {
+            is_whole = false;
+            continue;
+        };
+        let counts = match &record {
+            JournalRecord::Floor { written, .. } => *written,
+            JournalRecord::Began { .. }
+            | JournalRecord::Reported { .. }
+            | JournalRecord::Acked { .. }
+            | JournalRecord::Forgotten { .. } => 1,
+        };
+        written = written.saturating_add(counts);
+        ledger.apply(record);
     }
-    is_whole
+    (is_whole, written)
 }
 
 fn record_of(line: &[u8]) -> Option<JournalRecord> {

@@ -23,9 +23,11 @@ fn topics(
     read: fn(Topic) -> Result<Vec<AuditFact>, ReadError>,
 ) -> Topics {
     Topics {
-        topics,
-        read,
+        topics: topics.to_vec(),
+        read: Arc::new(read),
         timeout: Duration::from_millis(200),
+        look_every: Duration::from_millis(5),
+        has_restarted: Arc::new(|| false),
     }
 }
 
@@ -55,6 +57,46 @@ async fn only_an_audit_that_says_something_new_wakes_the_session() {
         told.push(audit.number(FactName::MaxUserPort).unwrap());
     }
     assert_eq!(told, [0, 1, 2]);
+    auditor.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_was_started_again_is_told_before_the_next_audit() {
+    static READINGS: AtomicU64 = AtomicU64::new(0);
+    fn read(topic: Topic) -> Result<Vec<AuditFact>, ReadError> {
+        if topic == Topic::System {
+            return Ok(vec![fact(FactName::Processors, 4)]);
+        }
+        let version = |program: &str, version: &str| AuditFact {
+            key: FactKey::of_item(FactName::ImageVersion, program),
+            state: FactState::Known(FactValue::text(version)),
+        };
+        // The backup is over at the second reading.
+        let versions = match READINGS.fetch_add(1, Ordering::AcqRel) {
+            0 => vec![version("backup", "3"), version("server", "1")],
+            _ => vec![version("server", "2")],
+        };
+        Ok(versions)
+    }
+    let topics = Topics {
+        has_restarted: Arc::new(|| READINGS.load(Ordering::Acquire) == 1),
+        ..topics(&[Topic::System, Topic::Programs], read)
+    };
+    let hour = Duration::from_secs(3_600);
+    let reader = Reader::new(topics);
+    let auditor = Auditor::start(reader, hour, Clock::System, Entropy::System).unwrap();
+    let mut feed = auditor.feed();
+    let audit = loop {
+        within(feed.changed()).await;
+        let audit = feed.newest().unwrap();
+        let server = audit.state_of(FactName::ImageVersion, Some("server"));
+        if server.and_then(FactState::text) == Some("2") {
+            break audit;
+        }
+    };
+    let backup = audit.state_of(FactName::ImageVersion, Some("backup"));
+    assert_eq!(backup.and_then(FactState::text), Some("3"));
+    assert_eq!(audit.number(FactName::Processors), Some(4));
     auditor.stop().await.unwrap();
 }
 
@@ -137,7 +179,9 @@ fn what_cannot_be_read_says_why_and_what_is_too_large_is_left_out() {
 
 #[test]
 fn the_real_thing_finds_this_hosts_range() {
-    let audit = Reader::new(Topics::OF_SYSTEM).audit(Timestamp::EPOCH);
+    let holders = Holders::default();
+    holders.put(Vec::new());
+    let audit = Reader::new(Topics::of_system(holders, DIGEST_TIME)).audit(Timestamp::EPOCH);
     assert!(audit.dynamic_range(tidemark_model::Protocol::Tcp).is_some());
 }
 

@@ -19,7 +19,7 @@ use super::supervisor::{Supervisor, Turn};
 use super::{SettingsArgs, block_on};
 use crate::actions::policy_file::PolicyFile;
 use crate::actions::{ActionFeed, Desk, DeskParts};
-use crate::audit::{AuditFeed, Auditor, Reader, Topics};
+use crate::audit::{AuditFeed, Auditor, DIGEST_TIME, Holders, Reader, Topics, Watched};
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
 use crate::enroll::enroll;
@@ -87,10 +87,11 @@ async fn serve(
     supervisor.tell(Turn::Starting);
     let outbox = open_spool(&config, &clock, &entropy)?;
     supervisor.tell(Turn::Starting);
-    let sampler = start_sampler(&config, &outbox, &clock)?;
+    let holders = Holders::default();
+    let sampler = start_sampler(&config, holders.clone(), &outbox, &clock)?;
     let control = sampler.control();
     let events = start_events(&config, &outbox, &control, &clock)?;
-    let auditor = start_auditor(&config, &clock, &entropy)?;
+    let auditor = start_auditor(&config, holders, &clock, &entropy)?;
     let board = StatusBoard::new(clock.clone());
     tell_start(&config, &controller);
     let writer = Arc::new(StatusWriter {
@@ -198,6 +199,7 @@ fn tell_recovery(recovery: &Recovery) {
 
 fn start_sampler(
     config: &AgentConfig,
+    holders: Holders,
     outbox: &OutboxHandle,
     clock: &Clock,
 ) -> anyhow::Result<Sampler> {
@@ -208,7 +210,8 @@ fn start_sampler(
         light_interval: config.light_interval,
         outbox_bytes_max: config.spool.bytes_max,
     };
-    Sampler::start(collector, settings, outbox.clone(), clock.clone())
+    let source = Watched::new(collector, holders);
+    Sampler::start(source, settings, outbox.clone(), clock.clone())
         .context("the system gives no thread for the sampler")
 }
 
@@ -260,13 +263,14 @@ async fn keep_reading(events: EventReader, stop: CancellationToken) {
 /// Starts reading the host's configuration; `None` when that is switched off.
 fn start_auditor(
     config: &AgentConfig,
+    holders: Holders,
     clock: &Clock,
     entropy: &Entropy,
 ) -> anyhow::Result<Option<Auditor>> {
     let Some(interval) = config.audit_interval else {
         return Ok(None);
     };
-    let reader = Reader::new(Topics::OF_SYSTEM);
+    let reader = Reader::new(Topics::of_system(holders, DIGEST_TIME));
     Auditor::start(reader, interval, clock.clone(), entropy.clone())
         .map(Some)
         .context("the system gives no thread for the audit")

@@ -11,12 +11,12 @@ use clap::Args;
 use tidemark_model::duration::format_duration;
 use tidemark_model::host::CapabilityReport;
 use tidemark_model::sample::{CounterRates, PortSpaceSample, ProbeOutcome, ProbeResult};
-use tidemark_model::{HostFacts, Sample};
+use tidemark_model::{HostAudit, HostFacts, Sample};
 use tidemark_runtime::{Clock, Outcome};
 
 use super::table::{Table, grouped, known};
 use super::{OutputArgs, SettingsArgs, block_on, print};
-use crate::audit::{Reader, Topics};
+use crate::audit::{DIGEST_TIME, Holders, Reader, Topics};
 use crate::collect::Collector;
 use crate::doctor::saved_snapshot;
 use crate::facts;
@@ -55,9 +55,7 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         Collector::new(config.collect).context("the socket tables of this host cannot be read")?;
     let hazard = collector.hazard().map(ToString::to_string);
     let sample = block_on(take(collector, args.over))?;
-    let audit = args
-        .audit
-        .then(|| Reader::new(Topics::OF_SYSTEM).audit(Clock::System.now()));
+    let audit = args.audit.then(|| read_configuration(&sample));
     if args.output.is_json() {
         let mut text = saved_snapshot(sample, facts, audit)?;
         text.push('\n');
@@ -73,6 +71,13 @@ pub(super) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         text.push_str(&configuration::render(audit));
     }
     print(&text)
+}
+
+fn read_configuration(sample: &Sample) -> HostAudit {
+    let holders = Holders::default();
+    holders.note(sample);
+    let topics = Topics::of_system(holders, DIGEST_TIME);
+    Reader::new(topics).audit(Clock::System.now())
 }
 
 /// Two samples when rates are wanted: the first one has nothing to compare with. The probes ran with the first.

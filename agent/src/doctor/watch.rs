@@ -8,7 +8,7 @@ use tidemark_model::{HostAudit, HostFacts};
 use tidemark_runtime::{Clock, Entropy};
 
 use super::{Looked, Source};
-use crate::audit::{Auditor, Reader, Topics};
+use crate::audit::{Auditor, Holders, Reader, Topics};
 use crate::collect::{CollectError, CollectSettings, Collector};
 use crate::facts;
 
@@ -22,6 +22,8 @@ const COST_SHARE: u32 = 4;
 const AUDIT_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How long the configuration is waited for once the host has been watched.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long executables are digested: no rule needs it, and a doctor waits for the whole configuration.
+const DIGEST_TIME: Duration = Duration::from_secs(2);
 /// Two rounds of probes must fit in, because one that fails confirms nothing.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 /// More owners and destinations than the service reports: this is looked at once.
@@ -53,7 +55,8 @@ pub async fn watch(watch: Watch, progress: impl Fn(Duration)) -> Result<Looked, 
     looked.situation.capabilities = facts.sees();
     // Events are added by whoever reads them.
     looked.situation.capabilities.remove(&Capability::Events);
-    let auditor = read_configuration();
+    let holders = Holders::default();
+    let auditor = read_configuration(holders.clone());
     let mut collector = Collector::new(settings)?;
     if let Some(hazard) = collector.hazard() {
         looked
@@ -74,7 +77,8 @@ pub async fn watch(watch: Watch, progress: impl Fn(Duration)) -> Result<Looked, 
     loop {
         let started = tokio::time::Instant::now();
         let samples = &mut looked.situation.samples;
-        match collector.sample(Clock::System.now()) {
+        let sampled = collector.sample(Clock::System.now());
+        match sampled.inspect(|sample| holders.note(sample)) {
             Ok(sample) => samples.push(sample),
             Err(error) if samples.is_empty() => return Err(error),
             Err(error) => {
@@ -122,8 +126,8 @@ fn reservation(facts: &HostFacts, capability: Capability) -> Option<&str> {
 }
 
 /// Reads the configuration beside the samples; parts of the system may hang, and a doctor does not wait for them.
-fn read_configuration() -> Option<Auditor> {
-    let reader = Reader::new(Topics::OF_SYSTEM);
+fn read_configuration(holders: Holders) -> Option<Auditor> {
+    let reader = Reader::new(Topics::of_system(holders, DIGEST_TIME));
     let started = Auditor::start(reader, AUDIT_INTERVAL, Clock::System, Entropy::System);
     started
         .inspect_err(|error| tracing::warn!(%error, "the configuration cannot be read"))

@@ -390,7 +390,8 @@ impl Shell {
         match event {
             WireEvent::Connected => self.core.handle_connected(now),
             WireEvent::Sent(Some(sent)) => self.core.handle_sent(now, sent),
-            WireEvent::Sent(None) => {}
+            // What waited for room may have it.
+            WireEvent::Sent(None) => self.send_actions(),
             WireEvent::Frame(frame) => self.handle_frame(frame),
             WireEvent::Ended(failure) => self.handle_ended(&failure),
             WireEvent::Closed => {

@@ -21,6 +21,10 @@ const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// How long the controller gets to answer the half-closed stream of an agent that stops.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Frames that wait behind those, from which on nothing is added that can wait or be said again: what a controller that
+/// asks and does not listen makes an agent keep.
+const FRAMES_WAITING_MAX: usize = 1_024;
+
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Answer = Result<Response<Streaming<ControllerFrame>>, Status>;
 
@@ -85,6 +89,14 @@ impl Wire {
     pub(super) fn send(&mut self, frame: AgentFrame, report: Option<Sent>) {
         if let Self::Open(open) = self {
             open.outgoing.push_back((frame, report));
+        }
+    }
+
+    /// Whether so many frames wait that no more should.
+    pub(super) fn is_backed_up(&self) -> bool {
+        match self {
+            Self::Open(open) => open.outgoing.len() >= FRAMES_WAITING_MAX,
+            Self::Idle | Self::Connecting(_) => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! `apply`: what files hold, put in force together or not at all.
 
-mod file;
+pub(super) mod file;
 
 use super::show::show_once;
 use super::{Ctx, budgets, policies, windows};

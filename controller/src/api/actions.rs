@@ -37,6 +37,7 @@ const STEPS_MAX: u32 = 500;
         ("host" = Option<String>, Query, description = "Id or name."),
         ("state" = Option<String>, Query, description = "One state, or active for what has not ended."),
         ("incident" = Option<i64>, Query, description = "Number of the incident that they are for."),
+        ("run" = Option<i64>, Query, description = "Number of the maintenance run that they are of."),
         ("limit" = Option<usize>, Query, description = "Rows of a page, 1 to 1000; 100 without it.", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
     ),
@@ -46,7 +47,7 @@ const STEPS_MAX: u32 = 500;
     )
 )]
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<ActionView>>> {
-    let params = params.only(&["host", "state", "incident", "limit", "cursor"])?;
+    let params = params.only(&["host", "state", "incident", "run", "limit", "cursor"])?;
     let limit = params.limit()?;
     let state = params.one("state")?;
     let known = state.and_then(ActionState::from_name);
@@ -65,6 +66,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
             .map(|name| fleet::find_host(&app, name))
             .transpose()?,
         incident: params.number("incident", 1..=i64::MAX)?,
+        run: params.number("run", 1..=i64::MAX)?,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
     let actions = app.store.read().await?.actions_page(&query).await?;
@@ -348,6 +350,7 @@ pub fn view(app: &App, action: &Action) -> ActionView {
         requester: order.requester.clone(),
         reason: order.reason.clone(),
         incident: action.incident,
+        run: action.run,
         approvals_needed: approvals_needed(action),
         issued_ms: order.issued_at_ms.unix_ms(),
         not_before_ms: order.not_before_ms.unix_ms(),

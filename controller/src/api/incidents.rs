@@ -345,6 +345,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::WindowDeleted
         | NoticeKind::PolicyApplied
         | NoticeKind::PolicyDeleted
+        | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
         | NoticeKind::Controller => false,
     }

@@ -6,7 +6,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, policies, remediation, silences, status, tokens,
+    hosts, incidents, live, notifications, policies, remediation, runs, silences, status, tokens,
     windows,
 };
 
@@ -64,6 +64,12 @@ use super::{
         policies::detail,
         policies::delete,
         policies::dry_run,
+        runs::list,
+        runs::create,
+        runs::detail,
+        runs::approve,
+        runs::reject,
+        runs::stop,
         remediation::recoveries,
         remediation::policy,
         remediation::lockdown,

@@ -11,7 +11,7 @@ use tidemark_model::Role;
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, openapi, policies, remediation, silences, status,
+    hosts, incidents, live, notifications, openapi, policies, remediation, runs, silences, status,
     tokens, windows,
 };
 use crate::app::App;
@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 84] = [
+pub static ROUTES: [Route; 91] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -274,6 +274,24 @@ pub static ROUTES: [Route; 84] = [
         Role::Operator,
         || routing::post(policies::dry_run),
     ),
+    api(GET, "/api/v1/runs", Role::Viewer, || {
+        routing::get(runs::list)
+    }),
+    api(POST, "/api/v1/runs", Role::Operator, || {
+        routing::post(runs::create).layer(DefaultBodyLimit::max(runs::BODY_BYTES_MAX))
+    }),
+    api(GET, "/api/v1/runs/{run}", Role::Viewer, || {
+        routing::get(runs::detail)
+    }),
+    api(POST, "/api/v1/runs/{run}/approve", Role::Approver, || {
+        routing::post(runs::approve)
+    }),
+    api(POST, "/api/v1/runs/{run}/reject", Role::Approver, || {
+        routing::post(runs::reject)
+    }),
+    api(POST, "/api/v1/runs/{run}/stop", Role::Operator, || {
+        routing::post(runs::stop)
+    }),
     api(GET, "/api/v1/recoveries", Role::Viewer, || {
         routing::get(remediation::recoveries)
     }),
@@ -349,6 +367,7 @@ pub static ROUTES: [Route; 84] = [
     }),
     page("/maintenance", || routing::get(web::maintenance::page)),
     page("/policies", || routing::get(web::policies::page)),
+    form("/runs/{run}/stop", || routing::post(web::runs::stop)),
     page("/notifications", || routing::get(web::notifications::page)),
     form("/notifications/test", || {
         routing::post(web::notifications::test)

@@ -248,6 +248,7 @@ pub fn profile_of(host: &Host) -> HostProfile {
         name: host.facts.name.clone(),
         os: host.facts.os.clone(),
         agent_version: host.facts.agent_version.clone(),
+        boot_id: host.facts.boot_id.clone(),
         time_zone: host.facts.time_zone.clone(),
         capabilities: host.facts.capabilities.clone(),
         labels,

@@ -2,12 +2,12 @@
 //! agent reports.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidemark_detect::causes::AttributeChange;
 use tidemark_model::Timestamp;
 use tidemark_model::audit::drift::Setting;
-use tidemark_model::audit::{Drift, FactKey, FactName, StandingFacts, Topic};
+use tidemark_model::audit::{Drift, FactKey, FactName, StandingFact, StandingFacts, Topic};
 use tidemark_store::StoredDrift;
 
 /// Attributes of one host; beyond them the oldest hotfixes go first.
@@ -112,8 +112,19 @@ impl KnownFacts {
 
     fn stand(&mut self, standing: &StandingFacts) {
         let drivers = drivers(standing);
+        let digested = digested(standing);
         let mut found: Vec<(u8, Attribute)> = Vec::new();
         for fact in &standing.facts {
+            // It names the same file, and where that is too large to digest, it alone does.
+            let is_twice = fact.key.name == FactName::ImageBuildId
+                && fact
+                    .key
+                    .item
+                    .as_deref()
+                    .is_some_and(|item| digested.contains(item));
+            if is_twice {
+                continue;
+            }
             let absent = || fact.key.item.is_none().then(|| Setting::Absent.to_string());
             let value = match &fact.setting {
                 Some(Setting::Value(value)) => Some(value.to_string()),
@@ -121,7 +132,7 @@ impl KnownFacts {
                 None => None,
             };
             let attribute = value.and_then(|value| attribute_of(&fact.key, &value, &drivers));
-            found.extend(attribute.map(|attribute| (rank(fact.key.name), attribute)));
+            found.extend(attribute.map(|attribute| (rank(fact), attribute)));
         }
         for (topic, at) in &self.changed_at {
             found.extend(day(*at).map(|day| (0, (format!("changed[{topic}]").into(), day))));
@@ -140,15 +151,39 @@ impl KnownFacts {
     }
 }
 
-/// What goes last when there is too much.
-const fn rank(name: FactName) -> u8 {
-    if matches!(name.topic(), Topic::Hotfixes) {
+/// What goes last when there is too much: first what a host has one of, what its programs and products for endpoint protection
+/// are, then cards and the like.
+fn rank(fact: &StandingFact) -> u8 {
+    let name = fact.key.name;
+    let is_gone = name.is_of_things_seen() && fact.unknown.is_some();
+    let is_of_software = matches!(name.topic(), Topic::Programs | Topic::EndpointProtection);
+    if is_gone || matches!(name.topic(), Topic::Hotfixes) {
         2
-    } else if name.is_of_items() {
+    } else if name.is_of_items() && (name.is_digest() || !is_of_software) {
         1
     } else {
         0
     }
+}
+
+/// Programs whose file was digested.
+fn digested(standing: &StandingFacts) -> BTreeSet<&str> {
+    let facts = standing.facts.iter();
+    facts
+        .filter(|fact| fact.key.name == FactName::ImageSha256 && fact.setting.is_some())
+        .filter_map(|fact| fact.key.item.as_deref())
+        .collect()
+}
+
+/// Whether the values of an attribute are digests: of those that explain leaks as well, people want to read another.
+#[must_use]
+pub fn is_digest(attribute: &str) -> bool {
+    let mut digests = FactName::ALL.iter().filter(|name| name.is_digest());
+    digests.any(|name| {
+        attribute
+            .strip_prefix(name.as_str())
+            .is_some_and(|item| item.starts_with('['))
+    })
 }
 
 /// The driver of each card.

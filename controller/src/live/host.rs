@@ -40,6 +40,8 @@ pub struct HostProfile {
     pub os: Arc<str>,
     /// Version of its agent.
     pub agent_version: Arc<str>,
+    /// Identity of its boot, as its agent told it last. Hostile text.
+    pub boot_id: Arc<str>,
     /// IANA name of its time zone; `None` while nobody knows. Hostile text.
     pub time_zone: Option<Arc<str>>,
     /// What its agent can see.

@@ -85,6 +85,13 @@ impl Agenda {
         self.without_zone.iter().map(|name| &**name)
     }
 
+    /// The times of the window of that name; `None` when the host is not in it, or its time zone is not known.
+    #[must_use]
+    pub fn times_of(&self, window: &str) -> Option<&[Occurrence]> {
+        let entry = self.entries.iter().find(|entry| &*entry.window == window);
+        entry.map(|entry| &*entry.times)
+    }
+
     /// The window that counts: of those that are open the one that ends last, else the next.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Option<(&Entry, Occurrence)> {

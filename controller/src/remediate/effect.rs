@@ -33,8 +33,8 @@ const BETTER_SHARE: u32 = 100;
 const BETTER_PORTS_MIN: u32 = 8;
 /// Between two looks at whether effects still hold.
 const HOLD_PERIOD: Duration = Duration::from_secs(60);
-/// Actions whose effect is looked at in one such look.
-const HOLDING_MAX: u32 = 1_000;
+/// Actions that such a look reads at once; it looks at all of them.
+const HOLDING_ROWS: u32 = 200;
 /// Longest that an effect is followed.
 const FOLLOWED_MAX: Duration = Duration::from_secs(90 * 86_400);
 /// The time that an effect is known to have held is written down when it grew by this.
@@ -319,41 +319,47 @@ impl EffectMeter {
 
     /// Keeps up to date until when effects held.
     async fn follow(&self, now: Timestamp) -> Result<(), StoreError> {
-        let app = &self.app;
-        let holding = app
-            .store
-            .read()
-            .await?
-            .actions_holding(0, HOLDING_MAX)
-            .await?;
-        for mut action in holding {
-            let Some(effect) = action.body.effect.clone() else {
-                continue;
+        let mut after = None;
+        loop {
+            let mut tx = self.app.store.read().await?;
+            let holding = tx.actions_holding(after, HOLDING_ROWS).await?;
+            drop(tx);
+            let Some(last) = holding.last() else {
+                return Ok(());
             };
-            let look = app.live.read(action.order.host, |live| {
-                let space = live.spaces.get(&effect.port_space)?;
-                let minutes = space.last_hour.until(now);
-                let mut last: Vec<u32> = minutes
-                    .iter()
-                    .rev()
-                    .take(LAST_MINUTES)
-                    .flatten()
-                    .copied()
-                    .collect();
-                last.sort_unstable();
-                let in_use = *last.get(last.len() / 2)?;
-                Some((space.level.at, space.level.capacity.saturating_sub(in_use)))
-            });
-            let followed = followed(&effect, look.flatten(), action.ended_at, now);
-            if let Some(followed) = followed {
-                action.body.effect = Some(followed);
-                match self.store(&mut action, &[]).await {
-                    Ok(()) | Err(StoreError::Stale { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+            after = Some(last.id());
+            for action in holding {
+                self.follow_one(action, now).await?;
             }
         }
-        Ok(())
+    }
+
+    async fn follow_one(&self, mut action: Action, now: Timestamp) -> Result<(), StoreError> {
+        let Some(effect) = &action.body.effect else {
+            return Ok(());
+        };
+        let look = self.app.live.read(action.order.host, |live| {
+            let space = live.spaces.get(&effect.port_space)?;
+            let minutes = space.last_hour.until(now);
+            let mut last: Vec<u32> = minutes
+                .iter()
+                .rev()
+                .take(LAST_MINUTES)
+                .flatten()
+                .copied()
+                .collect();
+            last.sort_unstable();
+            let in_use = *last.get(last.len() / 2)?;
+            Some((space.level.at, space.level.capacity.saturating_sub(in_use)))
+        });
+        let Some(followed) = followed(effect, look.flatten(), action.ended_at, now) else {
+            return Ok(());
+        };
+        action.body.effect = Some(followed);
+        match self.store(&mut action, &[]).await {
+            Ok(()) | Err(StoreError::Stale { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -175,7 +175,7 @@ fn order_of(app: &App, asked: &Asked<'_>) -> (Option<Order>, Vec<String>) {
 }
 
 /// Whether that host may be a target at all.
-async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<(), ActionError> {
+pub(crate) async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<(), ActionError> {
     let host = tx.host_find(order.host).await?;
     let host = host.ok_or(StoreError::NotFound { what: "host" })?;
     if host.state != HostState::Enrolled {
@@ -200,14 +200,15 @@ async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<(), ActionE
 
 /// Whether this controller runs on that host.
 pub(crate) fn is_own(app: &App, host: &Host) -> bool {
+    is_own_host(app, host.id, (&host.facts.name, &host.facts.boot_id))
+}
+
+/// Whether this controller runs on the host of that id, name and boot.
+pub(crate) fn is_own_host(app: &App, id: HostId, (name, boot): (&str, &str)) -> bool {
     match &app.remediation.rules.own_host {
         OwnHost::None => false,
-        OwnHost::Named(name) => **name == *host.facts.name || *name == host.id.to_string(),
-        OwnHost::Detect => app
-            .remediation
-            .own_boot
-            .as_deref()
-            .is_some_and(|boot| boot == &*host.facts.boot_id),
+        OwnHost::Named(own) => own == name || *own == id.to_string(),
+        OwnHost::Detect => app.remediation.own_boot.as_deref() == Some(boot),
     }
 }
 

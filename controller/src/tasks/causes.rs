@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::incidents::text::clean;
-use crate::live::HostLive;
+use crate::live::{HostLive, is_digest};
 
 /// Between two looks that nobody asked for.
 const PERIOD: Duration = Duration::from_secs(300);
@@ -258,6 +258,8 @@ impl Memory {
             .map(|(name, value)| (&**name, &**value))
             .collect();
         attributes.extend(host.facts.attributes());
+        // Of values that explain leaks equally well, the one that was taken in first is named.
+        attributes.sort_by_key(|(name, _)| is_digest(name));
         let leak = self.witnesses.leak_of(&id).cloned();
         let remembered = self
             .hosts

@@ -42,6 +42,8 @@ const INCIDENTS_MAX: u32 = 500;
 
 /// Actions deleted in one transaction, each with its life.
 const ACTIONS_MAX: u32 = 500;
+/// Runs deleted in one step; each may have thousands of hosts.
+const RUNS_MAX: u32 = 10;
 
 /// What an activation deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,8 +137,11 @@ impl Expirer {
             let actions = tx
                 .actions_delete_before(now.saturating_sub(ACTIONS_KEPT), ACTIONS_MAX)
                 .await?;
+            let runs = tx
+                .runs_delete_before(now.saturating_sub(ACTIONS_KEPT), RUNS_MAX)
+                .await?;
             tx.commit().await?;
-            status.actions += actions;
+            status.actions += actions + runs;
             status.incidents += incidents + silences + messages;
             status.documents += documents;
             status.cases += cases;
@@ -151,7 +156,8 @@ impl Expirer {
             .iter()
             .all(|deleted| *deleted < u64::from(ROWS_MAX))
                 && incidents < u64::from(INCIDENTS_MAX)
-                && actions < u64::from(ACTIONS_MAX);
+                && actions < u64::from(ACTIONS_MAX)
+                && runs < u64::from(RUNS_MAX);
             if is_done || stop.is_cancelled() {
                 return Ok(status);
             }

@@ -92,6 +92,7 @@ impl EventRow {
                 | NoticeKind::IncidentOpened
                 | NoticeKind::ActionChanged
                 | NoticeKind::PolicyFired
+                | NoticeKind::RunChanged
                 | NoticeKind::HostEvent,
             ) => "watch",
             Some(

@@ -1,4 +1,4 @@
-//! `/maintenance`: windows with their next times, and hosts whose ports will not last until theirs.
+//! `/maintenance`: runs with their progress, windows with their next times, and hosts whose ports will not last until theirs.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use tidemark_model::Timestamp;
 use tidemark_model::view::{HostView, WindowView};
 use tidemark_model::window::Survival;
+use tidemark_model::{Role, Timestamp};
 
+use super::runs::{self, RunRow};
 use super::standing::{self, EtaWords};
 use super::window::WindowWords;
 use super::{Frame, for_person, page as respond, words};
@@ -28,10 +29,10 @@ pub async fn page(
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
-    for_person(maintenance_page(&app, &asking, params))
+    for_person(maintenance_page(&app, &asking, params).await)
 }
 
-fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
+async fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
     params.only(&[])?;
     let now = app.clock.now();
     let book = app.windows.load_full();
@@ -56,6 +57,11 @@ fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<Respon
     in_danger.truncate(HOSTS_MAX);
     Ok(respond(&MaintenancePage {
         frame: Frame::new("maintenance", asking),
+        runs: runs::rows(app, now).await?,
+        can_stop: asking
+            .caller
+            .as_ref()
+            .is_some_and(|caller| caller.role >= Role::Operator),
         windows,
         in_danger,
         left_out,
@@ -67,6 +73,8 @@ fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<Respon
 #[template(path = "maintenance.html")]
 struct MaintenancePage {
     frame: Frame,
+    runs: Vec<RunRow>,
+    can_stop: bool,
     windows: Vec<WindowRow>,
     in_danger: Vec<HostRow>,
     left_out: usize,

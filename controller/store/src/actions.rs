@@ -22,6 +22,8 @@ pub struct ActionQuery {
     pub host: Option<HostId>,
     /// Only for this incident.
     pub incident: Option<i64>,
+    /// Only of this run.
+    pub run: Option<i64>,
     /// At most this many.
     pub limit: u32,
 }
@@ -31,7 +33,7 @@ const TABLE: Table = Table("actions");
 macro_rules! select_actions {
     ($rest:literal) => {
         concat!(
-            "SELECT number, incident, request_key, state, generation, deadline, sent_at, ended_at, order_bytes, body \
+            "SELECT number, incident, run, request_key, state, generation, deadline, sent_at, ended_at, order_bytes, body \
              FROM actions ",
             $rest
         )
@@ -40,17 +42,17 @@ macro_rules! select_actions {
 
 statements! {
     INSERT = "INSERT INTO actions (id, host, incident, kind, subject, tier, dry_run, request_key, state, generation, deadline, sent_at, \
-        ended_at, holding, order_bytes, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12, 0, $13, $14) RETURNING number";
+        ended_at, holding, order_bytes, body, run) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11, $12, 0, $13, $14, $15) RETURNING number";
     UPDATE = "UPDATE actions SET state = $3, deadline = $4, sent_at = $5, ended_at = $6, holding = $7, body = $8, \
         generation = generation + 1 WHERE id = $1 AND generation = $2";
     FIND = select_actions!("WHERE id = $1");
     OF_REQUEST = select_actions!("WHERE request_key = $1");
     PAGE = select_actions!("WHERE number < $1 AND (CAST($2 AS TEXT) IS NULL OR state = $2) AND (CAST($3 AS TEXT) IS NULL OR host = $3) \
         AND (CAST($4 AS BIGINT) IS NULL OR incident = $4) AND (CAST($5 AS BIGINT) = 0 OR ended_at IS NULL) \
-        ORDER BY number DESC LIMIT $6");
+        AND (CAST($7 AS BIGINT) IS NULL OR run = $7) ORDER BY number DESC LIMIT $6");
     IN_STATE = select_actions!("WHERE state = $1 AND number > $2 ORDER BY number LIMIT $3");
     DUE = select_actions!("WHERE deadline <= $1 ORDER BY deadline LIMIT $2");
-    HOLDING = select_actions!("WHERE holding = 1 AND number > $1 ORDER BY number LIMIT $2");
+    HOLDING = select_actions!("WHERE holding = 1 AND id > $1 ORDER BY id LIMIT $2");
     SENT_SINCE = select_actions!("WHERE sent_at >= $1 AND tier > 0 AND dry_run = 0 ORDER BY sent_at DESC LIMIT $2");
     ENDED_SINCE = select_actions!("WHERE ended_at >= $1 AND dry_run = 0 ORDER BY ended_at DESC LIMIT $2");
     ENDED_BEFORE = "SELECT id FROM actions WHERE ended_at < $1 AND holding = 0 ORDER BY ended_at LIMIT $2";
@@ -64,6 +66,7 @@ statements! {
 struct ActionRow {
     number: i64,
     incident: Option<i64>,
+    run: Option<i64>,
     request_key: Option<String>,
     state: String,
     generation: i64,
@@ -81,6 +84,7 @@ impl TryFrom<ActionRow> for Action {
         let ActionRow {
             number,
             incident,
+            run,
             request_key,
             state,
             generation,
@@ -97,6 +101,7 @@ impl TryFrom<ActionRow> for Action {
                 .map_err(|error| TABLE.unreadable("order_bytes", error))?,
             bytes: order_bytes,
             incident,
+            run,
             request_key,
             state: ActionState::from_name(&state)
                 .ok_or_else(|| TABLE.unreadable("state", &state))?,
@@ -140,6 +145,7 @@ impl Tx {
             .bind(columns::optional_ms(action.ended_at))
             .bind(&action.bytes)
             .bind(body)
+            .bind(action.run)
             .fetch_one(conn).await.map_err(StoreError::unless_exists("action"))?);
         self.action_step_append(action.id(), &action.first_step())
             .await?;
@@ -212,6 +218,7 @@ impl Tx {
             .bind(query.incident)
             .bind(i64::from(query.only_open))
             .bind(i64::from(query.limit))
+            .bind(query.run)
             .fetch_all(conn).await?))
     }
 
@@ -242,15 +249,16 @@ impl Tx {
             .bind(now.unix_ms()).bind(i64::from(limit)).fetch_all(conn).await?))
     }
 
-    /// Actions that helped and still do, by number, the first of them after `after`.
+    /// Actions that helped and still do, by id, those after `after`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn actions_holding(
         &mut self,
-        after: i64,
+        after: Option<ActionId>,
         limit: u32,
     ) -> Result<Vec<Action>, StoreError> {
+        let after = after.map_or_else(String::new, |id| id.to_string());
         actions(on_conn!(self, conn => sqlx::query_as(HOLDING)
             .bind(after).bind(i64::from(limit)).fetch_all(conn).await?))
     }

@@ -19,6 +19,7 @@ mod notices;
 mod notifications;
 mod open;
 mod policies;
+mod runs;
 mod schema;
 mod silences;
 mod tokens;

@@ -30,6 +30,7 @@ mod notifications;
 mod open;
 mod policy_cases;
 mod recent;
+mod runs;
 mod segments;
 mod settings;
 mod silences;
@@ -67,6 +68,7 @@ pub use notifications::{
 pub use open::OpenError;
 pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
+pub use runs::{RunApproval, RunQuery};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
 pub use settings::Setting;
 pub use span::Span;

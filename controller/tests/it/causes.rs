@@ -31,11 +31,18 @@ pub async fn four_minutes(fleet: &MadeUp, name: &str, edr: &str, leaked: u32) ->
 /// Four minutes of samples at 1 s: a leak, or none. Two are at the edge of what a detector calls a leak, and whether they do
 /// hangs on where in a block they begin.
 async fn leak(fleet: &MadeUp, host: HostId, leaked: u32) {
+    leak_by(fleet, host, leaked, "w3wp.exe").await;
+}
+
+/// The same by a process of that name.
+async fn leak_by(fleet: &MadeUp, host: HostId, leaked: u32, culprit: &str) {
     let now = fleet.started.app.clock.now().unix_ms();
     let samples = (0..240u32)
         .map(|second| {
             let at = Timestamp::from_unix_ms(now - i64::from(240 - second) * 1_000);
-            sample(at, 300 + second % 5 + second * leaked, 40)
+            let mut sample = sample(at, 300 + second % 5 + second * leaked, 40);
+            sample.port_spaces[0].owners[0].process.name = culprit.into();
+            sample
         })
         .collect();
     fleet.deliver(host, samples).await;
@@ -230,4 +237,107 @@ async fn what_audits_said_and_changed_is_known_again_after_a_restart() {
     let cause = tokio::time::timeout(deadline, told).await.unwrap();
     assert_eq!(&*cause.attribute, "nic_driver_version[e1iexpress]");
     assert_eq!(cause.changed_before, cause.hosts_total, "{cause:#?}");
+}
+
+/// What an agent reads of a database server: the file that its `sqlservr.exe` runs, and its product for endpoint protection.
+fn audit_of_server(at: Timestamp, version: &str, edr: &str) -> HostAudit {
+    let mut audit = HostAudit::empty(at);
+    let digest = format!("{:0>64}", version.replace('.', ""));
+    for (name, item, value) in [
+        (FactName::Build, None, FactValue::Number(17_763)),
+        (
+            FactName::ImageVersion,
+            Some("sqlservr.exe"),
+            FactValue::text(version),
+        ),
+        (
+            FactName::ImageSha256,
+            Some("sqlservr.exe"),
+            FactValue::text(&digest),
+        ),
+        (FactName::EdrProducts, None, FactValue::Number(1)),
+        (
+            FactName::Edr,
+            Some("CrowdStrike Falcon"),
+            FactValue::text(edr),
+        ),
+        (
+            FactName::EdrRunning,
+            Some("CrowdStrike Falcon"),
+            FactValue::Flag(true),
+        ),
+    ] {
+        audit.topics.insert(name.topic(), TopicState::Read);
+        let key = item.map_or(FactKey::of(name), |item| FactKey::of_item(name, item));
+        let state = FactState::Known(value);
+        audit.facts.push(AuditFact { key, state });
+    }
+    audit
+}
+
+#[tokio::test]
+async fn a_deploy_of_the_service_and_one_of_the_endpoint_protection_are_told_apart() {
+    let fleet = MadeUp::start().await;
+    let token = fleet.token(Role::Viewer).await;
+    let app = &fleet.started.app;
+    let ago = |hours: u64| {
+        let now = app.clock.now();
+        now.saturating_sub(Duration::from_secs(hours * 3_600))
+    };
+    // 16 servers got the service's update, 14 others the product's, of which 12 leak; 40 got neither.
+    let hosts = (0..70).map(async |number| {
+        let host = fleet.host(&format!("sql-{number:02}")).await;
+        let (version, edr) = match number {
+            0..16 => ("15.0.4160.1", "6.58.17212.0"),
+            16..30 => ("15.0.4150.3", "7.0.18110.0"),
+            _ => ("15.0.4150.3", "6.58.17212.0"),
+        };
+        let before = audit_of_server(ago(48), "15.0.4150.3", "6.58.17212.0");
+        app.take_audit(host, before, 0).await.unwrap();
+        let updated = audit_of_server(ago(2), version, edr);
+        app.take_audit(host, updated, 0).await.unwrap();
+        let leaked = if number < 28 { 40 } else { 0 };
+        leak_by(&fleet, host, leaked, "sqlservr.exe").await;
+    });
+    futures::future::join_all(hosts).await;
+    let mut finder = CauseFinder::new(Arc::clone(app));
+    let status = finder.activate().await;
+    assert_eq!((status.hosts, status.leaking, status.causes), (70, 28, 2));
+    let view = causes(&fleet, &token).await;
+    let told: Vec<(&str, &str, u64, u64, u64)> = view
+        .items
+        .iter()
+        .map(|cause| {
+            let (attribute, value) = (&*cause.attribute, &*cause.value);
+            (
+                attribute,
+                value,
+                cause.hosts_total,
+                cause.having,
+                cause.changed_before,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("edr[CrowdStrike Falcon]", "7.0.18110.0", 12, 14, 12),
+            ("image_version[sqlservr.exe]", "15.0.4160.1", 16, 16, 16)
+        ],
+        "{view:#?}"
+    );
+    for (cause, words) in view.items.iter().zip([
+        "sqlservr.exe leaks on 12 of 14 hosts with edr[CrowdStrike Falcon] 7.0.18110.0 and on 0 of 40 other hosts",
+        "sqlservr.exe leaks on 16 of 16 hosts with image_version[sqlservr.exe] 15.0.4160.1 and on 12 of 54 other hosts",
+    ]) {
+        assert!(cause.explanation.contains(words), "{}", cause.explanation);
+    }
+    let alike = view.items[1].alike.iter().map(|value| &*value.attribute);
+    assert!(
+        alike
+            .clone()
+            .any(|attribute| attribute == "image_sha256[sqlservr.exe]"),
+        "the digest says the same: {:?}",
+        view.items[1].alike
+    );
 }

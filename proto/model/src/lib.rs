@@ -23,6 +23,7 @@ pub mod policy;
 pub mod port;
 pub mod problem;
 pub mod role;
+pub mod run;
 pub mod sample;
 pub mod secret;
 pub mod signing;

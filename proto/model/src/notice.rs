@@ -74,6 +74,8 @@ kinds! {
     ActionChanged = "action_changed",
     /// An action did not help or was done too often: somebody must look.
     ActionEscalated = "action_escalated",
+    /// A maintenance run went on: planned, approved, begun, stopped, ended.
+    RunChanged = "run_changed",
     /// Every action was stopped, or may go on.
     LockdownTurned = "lockdown_turned",
     /// A standing policy was made or changed.

@@ -6,6 +6,7 @@ mod actions;
 mod budgets;
 mod incidents;
 mod policies;
+mod runs;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use policies::{
     CaseView, PoliciesApplied, PoliciesRequest, PolicyChange, PolicyDetail, PolicyReplay,
     PolicyVersionView, PolicyView, ReplayFiring, TriedView,
 };
+pub use runs::{RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord};
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,
     WindowVersionView, WindowView, WindowsApplied, WindowsRequest, ZoneTimes,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidemark_agent::actions::ActionFeed;
@@ -18,11 +19,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
 use super::meter::Meter;
+use super::orders::{Desk, OrderPlan};
 
 /// An enrolled agent.
 #[derive(Debug)]
 pub struct Agent {
     facts: HostFacts,
+    orders: Option<Arc<OrderPlan>>,
+    /// Between its going down and its coming back nothing is sampled.
+    is_down: AtomicBool,
     vault: Arc<Vault>,
     outbox: OutboxHandle,
     epoch: Epoch,
@@ -97,10 +102,13 @@ impl Agent {
         vault: Vault,
         limits: MemoryLimits,
         meter: Arc<Meter>,
+        orders: Option<Arc<OrderPlan>>,
     ) -> Self {
         let epoch = Epoch::from_random(Entropy::System.u64());
         Self {
             facts,
+            orders,
+            is_down: AtomicBool::new(false),
             vault: Arc::new(vault),
             outbox: OutboxHandle::new(MemoryOutbox::new(epoch, limits)),
             epoch,
@@ -123,6 +131,9 @@ impl Agent {
 
     /// Hands a record to the agent, as its sampler would.
     pub fn produce(&self, record: &Record) {
+        if self.is_down.load(Ordering::Acquire) {
+            return;
+        }
         self.ledger
             .produce(&self.outbox, &encode_stored(record), self.clock.now());
     }
@@ -138,25 +149,54 @@ impl Agent {
         self.outbox.counts()
     }
 
-    /// Delivers until `stop`.
+    /// Delivers until `stop`, and takes orders where its fleet does. A restart breaks the session off as a power cut would.
     pub(super) async fn deliver(
         self: Arc<Self>,
         dialer: Arc<Dialer>,
         settings: DeliverySettings,
         stop: CancellationToken,
     ) {
-        let mut session_settings = SessionSettings::shipped(self.facts.clone());
+        let mut facts = self.facts.clone();
+        let Some(plan) = &self.orders else {
+            return self
+                .session(&dialer, settings, (facts, ActionFeed::none()), stop)
+                .await;
+        };
+        let (feed, mut desk) = Desk::new(Arc::clone(plan), self.host(), &facts);
+        while !stop.is_cancelled() {
+            let parts = (facts.clone(), feed.clone());
+            tokio::select! {
+                () = self.session(&dialer, settings, parts, stop.clone()) => return,
+                () = desk.work_until_restart() => {}
+            }
+            self.is_down.store(true, Ordering::Release);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                boot = desk.boot() => facts.boot_id = boot,
+            }
+            self.is_down.store(false, Ordering::Release);
+        }
+    }
+
+    async fn session(
+        &self,
+        dialer: &Arc<Dialer>,
+        settings: DeliverySettings,
+        (facts, actions): (HostFacts, ActionFeed),
+        stop: CancellationToken,
+    ) {
+        let mut session_settings = SessionSettings::shipped(facts);
         let backoff = &mut session_settings.core.backoff;
         backoff.cap = backoff.cap.min(settings.reconnect_max);
         backoff.loss_spread = backoff.loss_spread.min(settings.reconnect_max);
         let ledger = Arc::clone(&self.ledger);
         let parts = SessionParts {
             settings: session_settings,
-            dialer,
+            dialer: Arc::clone(dialer),
             vault: Arc::clone(&self.vault),
             outbox: self.outbox.clone(),
             audits: AuditFeed::none(),
-            actions: ActionFeed::none(),
+            actions,
             clock: self.clock.clone(),
             entropy: Entropy::System,
             events: Box::new(move |event| ledger.take(&event)),

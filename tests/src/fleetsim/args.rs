@@ -1,6 +1,7 @@
 //! The command line of `fleetsim`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +11,7 @@ use tidemark_model::duration::parse_duration;
 
 use super::agent::DeliverySettings;
 use super::fleet::FleetSettings;
+use super::orders::{Fails, OrderPlan};
 use super::replay::{ReplayPlan, Speed, Times};
 use super::run::RunPlan;
 use super::scenario::Scenario;
@@ -117,6 +119,12 @@ struct TargetArguments {
     /// How long acks may take after the last record
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
     drain: Duration,
+    /// Take orders and carry them out in play; a restart gives the host a new boot
+    #[arg(long)]
+    orders: bool,
+    /// Share of the hosts on which every order fails, 0 to 1, chosen by their names
+    #[arg(long, default_value = "0", value_name = "SHARE", requires = "orders", value_parser = share)]
+    fail_share: f64,
     /// The controller's API, to ask what it stored, as in http://127.0.0.1:7080
     #[arg(long, value_name = "URL", requires = "api_token_file")]
     api: Option<String>,
@@ -163,6 +171,9 @@ impl TargetArguments {
                     reconnect_max: self.reconnect_max,
                     ..DeliverySettings::default()
                 },
+                orders: self
+                    .orders
+                    .then(|| Arc::new(OrderPlan::new(Fails::Share(self.fail_share)))),
             },
             patience: self.drain,
             api: self.api.zip(self.api_token_file),
@@ -178,6 +189,12 @@ fn interval(text: &str) -> Result<Duration, String> {
     Err(format!(
         "{text} is out of limits; an interval is 100ms to 300s"
     ))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok();
+    let legal = share.filter(|share| (0.0..=1.0).contains(share));
+    legal.ok_or_else(|| format!("{text} is no share; it is 0 to 1"))
 }
 
 fn scenario(name_or_path: &str) -> Result<Scenario, anyhow::Error> {
@@ -215,6 +232,8 @@ mod tests {
             (&["run", "--interval", "1ms"], "100ms to 300s"),
             (&["run", "--scenario", "busy"], "idle, leak, churn, mixed"),
             (&["replay", "--samples", "x", "--speed", "0"], "`max`"),
+            (&["run", "--orders", "--fail-share", "2"], "0 to 1"),
+            (&["run", "--fail-share", "0.1"], "--orders"),
             (&["run", "--api", "http://x"], "--api-token-file"),
         ] {
             let error = parse(arguments).unwrap_err();

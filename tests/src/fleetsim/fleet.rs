@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::agent::{Agent, DeliverySettings, HostOutcome};
 use super::enrolment::{Door, enrol_all};
 use super::meter::Meter;
+use super::orders::OrderPlan;
 use super::progress::Progress;
 
 /// How often a waiting fleet looks whether all is delivered.
@@ -30,6 +31,8 @@ pub struct FleetSettings {
     pub enrol_per_second: u32,
     /// How records are held and delivered.
     pub delivery: DeliverySettings,
+    /// How orders are carried out; `None` for agents that take none.
+    pub orders: Option<Arc<OrderPlan>>,
 }
 
 /// Enrolled agents with their sessions.
@@ -101,7 +104,8 @@ impl Fleet {
             .into_iter()
             .map(|(facts, vault)| {
                 let limits = settings.delivery.outbox;
-                let agent = Arc::new(Agent::new(facts, vault, limits, Arc::clone(&meter)));
+                let (meter, orders) = (Arc::clone(&meter), settings.orders.clone());
+                let agent = Arc::new(Agent::new(facts, vault, limits, meter, orders));
                 let delivering = Arc::clone(&agent).deliver(
                     Arc::clone(&dialer),
                     settings.delivery,

@@ -73,6 +73,26 @@ impl AgentFolder {
         self.configure(&format!("{before}{lines}\n"))
     }
 
+    /// Writes the host's policy.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the configuration cannot.
+    pub fn allow(&self, policy: &str) -> anyhow::Result<()> {
+        let is_new = !self.policy().is_file();
+        fs::write(self.policy(), policy)?;
+        if is_new {
+            let line = format!("policy_file = \"{}\"", self.policy().display());
+            self.add_config(&line)?;
+        }
+        Ok(())
+    }
+
+    /// The host's policy file.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.path.join("policy.toml")
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> PathBuf {

@@ -2,29 +2,24 @@
 //! says. Real TLS, the product's own wire, and nothing between the test and the host.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tidemark_model::action::SignedOrder;
 use tidemark_model::token::{CaPin, TokenId};
 use tidemark_model::{
     ActionId, ActionReport, ActionSpec, ActionState, HostId, JoinToken, Order, Secret, Timestamp,
 };
-use tidemark_proto::SERVER_NAME;
 use tidemark_proto::convert::action::{ack_to_wire, order_to_wire, report_from_wire};
 use tidemark_proto::v1::agent_gateway_server::{AgentGateway, AgentGatewayServer};
 use tidemark_proto::v1::enrollment_server::{Enrollment, EnrollmentServer};
 use tidemark_proto::v1::{self, ControllerFrame, agent_frame, controller_frame};
-use tidemark_runtime::tls::{self, TlsIdentity};
+use tidemark_runtime::tls;
 use tidemark_runtime::{Clock, Entropy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -33,6 +28,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
+
+mod authority;
+
+use authority::Authority;
 
 const HOUR_MS: i64 = 3_600_000;
 /// How long an order is valid.
@@ -47,7 +46,7 @@ type Answer = Result<ControllerFrame, Status>;
 #[derive(Debug)]
 pub struct Commander {
     address: SocketAddr,
-    pin: CaPin,
+    pin: Option<CaPin>,
     world: watch::Sender<World>,
     _connections: JoinSet<()>,
 }
@@ -61,6 +60,12 @@ struct World {
     session: Option<mpsc::Sender<Answer>>,
     /// The last word about each action.
     reports: BTreeMap<ActionId, ActionReport>,
+    /// Whether it leaves unread what hosts say.
+    is_deaf: bool,
+    /// Reports that came.
+    told: u64,
+    /// Sessions that were opened.
+    sessions: u64,
     /// What a host said that is no report.
     faults: Vec<String>,
 }
@@ -71,15 +76,39 @@ impl Commander {
     /// # Errors
     /// When it cannot listen, or make its certificates.
     pub async fn start() -> anyhow::Result<Self> {
-        let authority = Arc::new(Authority::new()?);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::with(Authority::new()?, anywhere, None).await
+    }
+
+    /// Takes the place of a real controller whose folder was stolen, at its address, for one of its hosts.
+    ///
+    /// # Errors
+    /// When it cannot listen there, or the folder holds no authority.
+    pub async fn in_place_of(
+        data_dir: &Path,
+        address: SocketAddr,
+        host: HostId,
+    ) -> anyhow::Result<Self> {
+        Self::with(Authority::stolen(data_dir)?, address, Some(host)).await
+    }
+
+    async fn with(
+        authority: Authority,
+        address: SocketAddr,
+        host: Option<HostId>,
+    ) -> anyhow::Result<Self> {
+        let authority = Arc::new(authority);
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let pin = authority.pin;
         let acceptor = TlsAcceptor::from(tls::server_config(
             authority.server()?,
             authority.root.clone(),
         )?);
-        let world = watch::Sender::new(World::default());
+        let world = watch::Sender::new(World {
+            host,
+            ..World::default()
+        });
         let service = Service {
             world: world.clone(),
             authority,
@@ -106,14 +135,87 @@ impl Commander {
     }
 
     /// A token that it takes, as it takes any.
-    #[must_use]
-    pub fn token(&self) -> String {
+    ///
+    /// # Errors
+    /// When its authority is a stolen one.
+    pub fn token(&self) -> anyhow::Result<String> {
         let token = JoinToken {
             id: TokenId::from_bytes([1; 10]),
             secret: Secret::new([2; 32]),
-            ca_pin: self.pin,
+            ca_pin: self.pin.context("nobody joins a usurper")?,
         };
-        token.expose_text()
+        Ok(token.expose_text())
+    }
+
+    /// Sends one frame over the session, whatever is in it.
+    ///
+    /// # Errors
+    /// When no host is there within `patience`, or it is gone again.
+    pub async fn send_frame(
+        &self,
+        kind: controller_frame::Kind,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let world = self
+            .until("a session", patience, |world| world.session.is_some())
+            .await?;
+        let session = world.session.context("a session")?;
+        session
+            .send(Ok(ControllerFrame { kind: Some(kind) }))
+            .await
+            .context("the session is gone")
+    }
+
+    /// Sends these bytes as an order and waits for the host's next last word about its id.
+    ///
+    /// # Errors
+    /// When it does not come within `patience`.
+    pub async fn deliver(
+        &self,
+        signed: &SignedOrder,
+        patience: Duration,
+    ) -> anyhow::Result<ActionReport> {
+        self.world.send_modify(|world| {
+            world.reports.remove(&signed.id);
+        });
+        let frame = controller_frame::Kind::Action(order_to_wire(signed));
+        self.send_frame(frame, patience).await?;
+        let has_ended = |report: &ActionReport| is_last_word(report.state);
+        let world = self
+            .until("the host's last word", patience, |world| {
+                world.reports.get(&signed.id).is_some_and(has_ended)
+            })
+            .await?;
+        world.reports.get(&signed.id).cloned().context("no report")
+    }
+
+    /// Sends something and waits until the host has ended the session over it and come back.
+    ///
+    /// # Errors
+    /// When it does not within `patience`.
+    pub async fn drives_away(
+        &self,
+        kind: controller_frame::Kind,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let before = self.world.borrow().sessions;
+        self.send_frame(kind, patience).await?;
+        let is_another = |world: &World| world.sessions > before && world.session.is_some();
+        self.until("another session", patience, is_another)
+            .await
+            .map(drop)
+    }
+
+    /// Reads nothing of what hosts say from here on, or goes on reading.
+    pub fn turn_deaf(&self, is_deaf: Deaf) {
+        self.world
+            .send_modify(|world| world.is_deaf = is_deaf == Deaf::Yes);
+    }
+
+    /// Reports that came since the start, of whatever action.
+    #[must_use]
+    pub fn told(&self) -> u64 {
+        self.world.borrow().told
     }
 
     /// Has the host do it, and waits for its last word.
@@ -146,10 +248,7 @@ impl Commander {
         let world = self
             .until("a session", patience, |world| world.session.is_some())
             .await?;
-        let (host, session) = world
-            .host
-            .zip(world.session)
-            .context("a session without a host")?;
+        let host = world.host.context("a session without a host")?;
         let now = Clock::System.now();
         let entropy = Entropy::System;
         let order = Order {
@@ -170,18 +269,8 @@ impl Commander {
             bytes: order.to_bytes(),
             signatures: Vec::new(),
         };
-        let frame = controller_frame::Kind::Action(order_to_wire(&signed));
-        session
-            .send(Ok(ControllerFrame { kind: Some(frame) }))
-            .await
-            .context("the session is gone")?;
-        let has_ended = |report: &ActionReport| is_last_word(report.state);
-        let world = self
-            .until(&format!("the end of: {what}"), patience, |world| {
-                world.reports.get(&order.id).is_some_and(has_ended)
-            })
-            .await?;
-        world.reports.get(&order.id).cloned().context("no report")
+        let told = self.deliver(&signed, patience).await;
+        told.with_context(|| what)
     }
 
     async fn until(
@@ -195,14 +284,24 @@ impl Commander {
         let world = waited.with_context(|| {
             let world = self.world.borrow();
             format!(
-                "waited {} s in vain for {what}: {:?}, {:?}",
+                "waited {} s in vain for {what}: {} reports, the first {:?}, {:?}",
                 patience.as_secs(),
-                world.reports,
+                world.reports.len(),
+                world.reports.values().take(5).collect::<Vec<_>>(),
                 world.faults
             )
         })?;
         Ok(world?.clone())
     }
+}
+
+/// Whether a commander reads what hosts say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deaf {
+    /// It does not.
+    Yes,
+    /// It does.
+    No,
 }
 
 /// What an order is for.
@@ -222,56 +321,6 @@ const fn is_last_word(state: ActionState) -> bool {
             | ActionState::Failed
             | ActionState::RolledBack
     )
-}
-
-/// Who signs its certificates and the hosts'.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    root: CertificateDer<'static>,
-    pin: CaPin,
-}
-
-impl Authority {
-    fn new() -> anyhow::Result<Self> {
-        let key = KeyPair::generate()?;
-        let pin = CaPin::of_spki(&key.subject_public_key_info());
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let root = params.self_signed(&key)?.der().clone();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            root,
-            pin,
-        })
-    }
-
-    fn server(&self) -> anyhow::Result<TlsIdentity> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.subject_alt_names = vec![SanType::DnsName(SERVER_NAME.try_into()?)];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let leaf = params.signed_by(&key, &self.issuer)?;
-        Ok(TlsIdentity {
-            chain: vec![leaf.der().clone(), self.root.clone()],
-            key: PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        })
-    }
-
-    fn issue(&self, csr_der: &[u8]) -> anyhow::Result<v1::Credentials> {
-        let csr = CertificateSigningRequestParams::from_der(&csr_der.into())?;
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let leaf = params.signed_by(&csr.public_key, &self.issuer)?;
-        let now_ms = Clock::System.now().unix_ms();
-        Ok(v1::Credentials {
-            chain_der: vec![leaf.der().to_vec()],
-            root_der: self.root.to_vec(),
-            not_before_ms: now_ms - HOUR_MS,
-            not_after_ms: now_ms + 72 * HOUR_MS,
-            generation: 1,
-        })
-    }
 }
 
 #[derive(Clone)]
@@ -348,12 +397,20 @@ struct Conversation {
 
 impl Conversation {
     async fn run(self, mut frames: Streaming<v1::AgentFrame>) {
-        while let Ok(Some(frame)) = frames.message().await {
+        let mut seen = self.world.subscribe();
+        while seen.wait_for(|world| !world.is_deaf).await.is_ok()
+            && let Ok(Some(frame)) = frames.message().await
+        {
             if let Some(kind) = frame.kind {
                 self.take(kind).await;
             }
         }
-        self.world.send_modify(|world| world.session = None);
+        self.world.send_modify(|world| {
+            let is_own = |session: &mpsc::Sender<Answer>| session.same_channel(&self.answers);
+            if world.session.as_ref().is_some_and(is_own) {
+                world.session = None;
+            }
+        });
     }
 
     async fn take(&self, kind: agent_frame::Kind) {
@@ -383,6 +440,7 @@ impl Conversation {
             self.answer(controller_frame::Kind::ActionAck(ack)).await;
         }
         self.world.send_modify(|world| {
+            world.told += 1;
             world.reports.insert(report.id, report);
         });
     }
@@ -403,8 +461,10 @@ impl Conversation {
         .await;
         if hello.takes_actions {
             let session = self.answers.clone();
-            self.world
-                .send_modify(|world| world.session = Some(session));
+            self.world.send_modify(|world| {
+                world.sessions += 1;
+                world.session = Some(session);
+            });
         }
     }
 

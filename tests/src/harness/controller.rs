@@ -291,6 +291,22 @@ impl Controller {
         Ok((response.status().as_u16(), response.json().await?))
     }
 
+    /// The same under a key of the caller's own, so that asking again asks for nothing more.
+    ///
+    /// # Errors
+    /// When it does not answer, or with something else.
+    pub async fn post_once_as(
+        &self,
+        (token, key): (&str, &str),
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<(u16, serde_json::Value)> {
+        let request = self.client.post(format!("{}{path}", self.ready.http));
+        let request = request.header("idempotency-key", key);
+        let response = request.bearer_auth(token).json(body).send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
     /// Asks as somebody without a token: the status and the body.
     ///
     /// # Errors

@@ -26,6 +26,24 @@ pub struct Neighbour {
     holder: Process,
 }
 
+/// How a cable is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cable {
+    /// In its place.
+    Plugged,
+    /// Out.
+    Pulled,
+}
+
+impl Cable {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Plugged => "up",
+            Self::Pulled => "down",
+        }
+    }
+}
+
 impl Neighbour {
     /// Makes the machine with that name and those dynamic ports; `number` tells it from the others of the test.
     ///
@@ -122,8 +140,20 @@ impl Neighbour {
         finished(self.inside(&shell(script, args))).await
     }
 
+    /// Pulls the cable, or puts it back.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn cable(&self, is_to_be: Cable) -> anyhow::Result<()> {
+        let mut ip = Command::new("ip");
+        let name = format!("cable-{}", self.number);
+        ip.args(["link", "set", &name, is_to_be.word()]);
+        finished(ip).await
+    }
+
     /// The same program on this machine.
-    fn inside(&self, command: &Command) -> Command {
+    #[must_use]
+    pub fn inside(&self, command: &Command) -> Command {
         let mut wrapper = Command::new("nsenter");
         let pid = self.holder.pid().as_raw_pid().to_string();
         wrapper.args(["--target", &pid, "--net", "--uts", "--"]);

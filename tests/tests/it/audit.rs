@@ -1,15 +1,20 @@
 //! A host's configuration as operators see it: told when the agent connects, and every change of it once it is made, on
 //! Linux and by the Windows executable.
 
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use data_encoding::HEXLOWER;
+use ring::digest::{SHA256, digest};
 use tidemark_model::audit::view::{DriftView, FactView, HostAuditView};
 use tidemark_model::view::Page;
 use tidemark_proto::v1::{self, agent_frame, audit_fact};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Finished, Machine, Peer, Process, SOON, STARTING, Up, Wine,
-    on_own_network, until,
+    on_own_network, program, until,
 };
 
 /// An audit is due every second; Wine, on a busy machine, may take long for one.
@@ -149,6 +154,105 @@ fn a_changed_port_range_is_seen_by_api_command_line_and_page() -> anyhow::Result
     })
 }
 
+/// What is told of `name` for the program `item`; `None` while it is not known.
+async fn of_program(
+    controller: &Controller,
+    host: &str,
+    (name, item): (&str, &str),
+) -> anyhow::Result<Option<String>> {
+    let audit = audit(controller, host).await?;
+    let mut facts = audit.facts.into_iter();
+    let found = facts.find(|fact| fact.name == name && fact.item.as_deref() == Some(item));
+    Ok(found.and_then(|fact| fact.value))
+}
+
+/// Puts a build of `port_eater` at `path` as deploys do: beside it first, then in its place. Bytes behind an executable do
+/// nothing.
+fn deploy(path: &Path, build: &[u8]) -> anyhow::Result<String> {
+    let next = path.with_extension("next");
+    fs::copy(program("port_eater")?.as_std().get_program(), &next)?;
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&next)?
+        .write_all(build)?;
+    fs::rename(&next, path)?;
+    Ok(HEXLOWER.encode(digest(&SHA256, &fs::read(path)?).as_ref()))
+}
+
+#[test]
+fn a_deploy_of_a_program_that_holds_ports_is_told_once_it_runs() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        machine.set_dynamic_ports(32_768, 60_999)?;
+        let (controller, folder) = place(machine, "host").await?;
+        let server = machine.folder().join("orders-api");
+        let run = || {
+            let mut command = tokio::process::Command::new(&server);
+            let leak = "leak --per-second 500 --sockets 300 --connections 0 --to 127.0.0.1:9";
+            command.args(leak.split(' ')).kill_on_drop(true);
+            Process::start("orders-api", command, machine.folder())
+        };
+        let first = deploy(&server, b"1")?;
+        let mut old = run()?;
+        let agent = folder.run()?;
+        let (host, _) = first_audit(&controller, &agent).await?;
+        let fact = ("image_sha256", "orders-api");
+        let is_told = async |expected: &str| {
+            let told = of_program(&controller, &host, fact).await?;
+            Ok((told.as_deref() == Some(expected)).then_some(()))
+        };
+        until("the digest of what runs", CHANGED, async || {
+            is_told(&first).await
+        })
+        .await
+        .with_context(|| agent.said())?;
+        // A reading digests so many bytes, and builds for tests are large.
+        until("the digest of the agent itself", CHANGED, async || {
+            of_program(&controller, &host, ("image_sha256", "tidemark-agent")).await
+        })
+        .await
+        .with_context(|| agent.said())?;
+
+        let second = deploy(&server, b"2")?;
+        let _new = run()?;
+        let mut both = [first.clone(), second.clone()];
+        both.sort();
+        until("both while both run", CHANGED, async || {
+            is_told(&both.join(", ")).await
+        })
+        .await
+        .with_context(|| agent.said())?;
+        old.kill().await?;
+        until("the new one alone", CHANGED, async || {
+            is_told(&second).await
+        })
+        .await
+        .with_context(|| agent.said())?;
+
+        let drift: Vec<DriftView> = controller.cli_json(&["get", "drift"]).await?;
+        let of_program = drift
+            .iter()
+            .filter(|drift| drift.item.as_deref() == Some("orders-api"));
+        let told: Vec<(&str, &str, &str)> = of_program
+            .filter(|drift| drift.fact == "image_sha256")
+            .map(|drift| (&*drift.fact, &*drift.from, &*drift.to))
+            .collect();
+        let both = both.join(", ");
+        ensure!(
+            told == [
+                ("image_sha256", &*both, &*second),
+                ("image_sha256", &*first, &*both)
+            ],
+            "{drift:#?}"
+        );
+        let described = controller.cli(&["describe", "host", &host]).await?;
+        let described = described.succeeded()?;
+        for words in [&*second, "edr_products"] {
+            ensure!(described.contains(words), "{words}: {described}");
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn an_agent_shows_its_configuration_without_a_controller() -> anyhow::Result<()> {
     on_own_network(async |machine| {
@@ -210,6 +314,12 @@ fn a_registry_value_on_windows_is_told_and_its_change_is_drift() -> anyhow::Resu
             first.unread
         );
 
+        own_executable_is_told(&controller, &host, &wine)
+            .await
+            .with_context(|| agent.said())?;
+        let products = fact(&first, "edr_products")?;
+        ensure!(products.value.as_deref() == Some("0"), "{products:#?}");
+
         set_number(&wine, "MaxUserPort", "65534").await?;
         set_number(&wine, "TcpTimedWaitDelay", "30").await?;
         let drift = until("both changes", CHANGED, async || {
@@ -234,6 +344,24 @@ fn a_registry_value_on_windows_is_told_and_its_change_is_drift() -> anyhow::Resu
         );
         Ok(())
     })
+}
+
+/// Windows' processes hold none of Linux' sockets under Wine; the agent is told wherever it runs.
+async fn own_executable_is_told(
+    controller: &Controller,
+    host: &str,
+    wine: &Wine,
+) -> anyhow::Result<()> {
+    let exe = HEXLOWER.encode(digest(&SHA256, &fs::read(wine.agent())?).as_ref());
+    let version = format!("{}.0", env!("CARGO_PKG_VERSION"));
+    for (name, expected) in [("image_version", &version), ("image_sha256", &exe)] {
+        until(name, CHANGED, async || {
+            let told = of_program(controller, host, (name, "tidemark-agent.exe")).await?;
+            Ok((told.as_ref() == Some(expected)).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn set_number(wine: &Wine, name: &str, number: &str) -> anyhow::Result<()> {

@@ -184,6 +184,7 @@ fn settings(token: &JoinTokenCreated) -> anyhow::Result<FleetSettings> {
             reconnect_max: RECONNECT_MAX,
             ..DeliverySettings::default()
         },
+        orders: None,
     })
 }
 

@@ -245,13 +245,22 @@ fn times(order: &Order, at: &Circumstances<'_>) -> Option<Obstacle> {
         .floor()
         .is_some_and(|floor| order.issued_at_ms <= floor)
     {
-        let text = "the host's journal was lost after this order was made, so that it may have been carried out; make a \
-                    new one";
+        let text = "the host's journal was lost, or is out of a backup, and this order was made before, so that it may have \
+                    been carried out; make a new one";
         return Some(obstacle(Refusal::Replayed, text));
     }
     if order.expires_at_ms <= at.now {
         let text = "the order was valid until before now, by the host's clock; make a new one";
         return Some(obstacle(Refusal::Expired, text));
+    }
+    if at
+        .ledger
+        .forgotten()
+        .is_some_and(|forgotten| order.expires_at_ms <= forgotten)
+    {
+        let text = "the host's clock was ahead, and it has forgotten orders that were valid as long as this one, which may \
+                    have been carried out; make a new one that is valid for longer";
+        return Some(obstacle(Refusal::Replayed, text));
     }
     let latest_start = at.now.saturating_add(CLOCK_TOLERANCE);
     if order.not_before_ms > latest_start {

@@ -39,6 +39,14 @@ pub enum JournalRecord {
     Floor {
         /// Orders that were made up to then are refused.
         at_ms: Timestamp,
+        /// Records that the journal ever had beside those that follow; a journal with fewer than before is an old one.
+        #[serde(default)]
+        written: u64,
+    },
+    /// Actions whose orders were valid until then or for less long may have been forgotten.
+    Forgotten {
+        /// Orders that expire up to then are refused.
+        expired_at_ms: Timestamp,
     },
 }
 
@@ -72,6 +80,7 @@ impl Entry {
 pub struct Ledger {
     entries: BTreeMap<ActionId, Entry>,
     floor: Option<Timestamp>,
+    forgotten: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -98,8 +107,9 @@ impl Ledger {
                     entry.is_acked = true;
                 }
             }
-            JournalRecord::Floor { at_ms } => {
-                self.floor = Some(self.floor.map_or(at_ms, |floor| floor.max(at_ms)));
+            JournalRecord::Floor { at_ms, .. } => self.floor = self.floor.max(Some(at_ms)),
+            JournalRecord::Forgotten { expired_at_ms } => {
+                self.forgotten = self.forgotten.max(Some(expired_at_ms));
             }
         }
     }
@@ -114,6 +124,13 @@ impl Ledger {
     #[must_use]
     pub const fn floor(&self) -> Option<Timestamp> {
         self.floor
+    }
+
+    /// Orders that expire up to this time may have been carried out and forgotten. By a right clock they have long expired;
+    /// by one that was ahead and was set back they have not.
+    #[must_use]
+    pub const fn forgotten(&self) -> Option<Timestamp> {
+        self.forgotten
     }
 
     /// Whether there is no room for another action.
@@ -145,19 +162,29 @@ impl Ledger {
     /// Forgets what ended, was stored by the controller, and can no longer be replayed at `now`; whether anything was.
     pub fn prune(&mut self, now: Timestamp) -> bool {
         let before = self.entries.len();
+        let forgotten = &mut self.forgotten;
         self.entries.retain(|_, entry| {
             let over = entry.order.expires_at_ms.saturating_add(KEPT);
             let is_over = entry.has_ended() && over <= now;
             // A day is what the limits look back.
             let counts = entry.began_at.saturating_add(Duration::from_secs(86_400)) > now;
-            !is_over || counts || !entry.is_acked
+            let stays = !is_over || counts || !entry.is_acked;
+            if !stays {
+                *forgotten = (*forgotten).max(Some(entry.order.expires_at_ms));
+            }
+            stays
         });
         self.entries.len() != before
     }
 
     /// The journal's lines that make this ledger, for a journal that is written anew.
     pub fn records(&self) -> impl Iterator<Item = JournalRecord> {
-        let floor = self.floor.map(|at_ms| JournalRecord::Floor { at_ms });
+        let floor = self
+            .floor
+            .map(|at_ms| JournalRecord::Floor { at_ms, written: 0 });
+        let forgotten = self
+            .forgotten
+            .map(|expired_at_ms| JournalRecord::Forgotten { expired_at_ms });
         let entries = self.entries.values().flat_map(|entry| {
             let began = JournalRecord::Began {
                 order: entry.order.clone(),
@@ -172,7 +199,7 @@ impl Ledger {
                 .then_some(JournalRecord::Acked { id: entry.order.id });
             [Some(began), reported, acked].into_iter().flatten()
         });
-        floor.into_iter().chain(entries)
+        floor.into_iter().chain(forgotten).chain(entries)
     }
 
     /// Actions of tier 1 and more that were begun in earnest since `since` and that `counts`.

@@ -37,7 +37,8 @@ pub(super) fn find(view: &View<'_>) -> Vec<Finding> {
                 grouped(space.capacity()),
                 percent(space.level())
             ))
-            .seen_all(events::sentence(&hints));
+            .seen_all(events::sentence(&hints))
+            .seen_all(view.host.endpoint_protection());
             if refusal == Refusal::Once {
                 case = case.lacks("a second round of probes");
             }

@@ -9,6 +9,7 @@
 mod build;
 mod downstream;
 mod harmless;
+mod hidden_owner;
 mod order;
 mod properties;
 mod thresholds;

@@ -12,7 +12,7 @@ use tidemark_model::audit::{AuditFact, FactName, FactState, FactValue, Topic};
 
 use super::ethtool::Ethtool;
 use super::ports::PortSettings;
-use super::{host, procfile};
+use super::{endpoint_protection, host, procfile};
 use crate::ReadError;
 use crate::audit_facts::{FactList, flag, number, ranges, text, unknown};
 use crate::{hosts_file, virtual_machine};
@@ -26,6 +26,7 @@ pub const TOPICS: &[Topic] = &[
     Topic::Limits,
     Topic::Nics,
     Topic::Names,
+    Topic::EndpointProtection,
 ];
 
 /// Network interfaces that are asked about.
@@ -45,11 +46,13 @@ pub fn read(topic: Topic) -> Result<Vec<AuditFact>, ReadError> {
         Topic::Limits => limits(&mut facts),
         Topic::Nics => nics(&mut facts)?,
         Topic::Names => names(&mut facts),
+        Topic::EndpointProtection => endpoint_protection::read(&mut facts)?,
         Topic::ExcludedPorts
         | Topic::TcpTemplates
         | Topic::TcpGlobals
         | Topic::DotNet
-        | Topic::Hotfixes => {}
+        | Topic::Hotfixes
+        | Topic::Programs => {}
     }
     Ok(facts.finish())
 }

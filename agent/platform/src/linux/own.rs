@@ -11,6 +11,8 @@ use super::procfile;
 
 /// What the agent's unit sets as `Nice=`.
 const NICE: i32 = 5;
+/// The lowest priority there is.
+const LEAST_NICE: i32 = 19;
 
 /// Lets everything else on the host go first, where nobody did so for this process. Threads that exist already keep what
 /// they have (`setpriority(2)`, bugs).
@@ -22,6 +24,15 @@ pub fn yield_to_others() -> io::Result<()> {
         setpriority_process(None, NICE)?;
     }
     Ok(())
+}
+
+/// Lets everything else go before this thread: for work that may take long. Disks follow the processor's order.
+///
+/// # Errors
+/// What the kernel says.
+pub fn yield_thread_to_others() -> io::Result<()> {
+    // Number 0 is the calling thread, not its process (`setpriority(2)`, bugs).
+    Ok(setpriority_process(None, LEAST_NICE)?)
 }
 
 /// CPU time of this process since it started, all threads, user and system.

@@ -12,9 +12,9 @@ use std::{env, fs};
 
 use tidemark_model::audit::{AuditFact, FactName, FactState, Topic};
 
-use super::{host, own, registry_read, wine};
+use super::{endpoint_protection, host, own, registry_read, wine};
 use crate::audit_facts::{FactList, number, text, unknown};
-use crate::windows_data::file_version;
+use crate::windows_data::version_resource;
 use crate::{ReadError, hosts_file, virtual_machine};
 
 /// What can be read on this system.
@@ -29,6 +29,7 @@ pub const TOPICS: &[Topic] = &[
     Topic::Names,
     Topic::DotNet,
     Topic::Hotfixes,
+    Topic::EndpointProtection,
 ];
 
 const CURRENT_VERSION: &str = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion";
@@ -36,7 +37,7 @@ const FIRMWARE: &str = r"HARDWARE\DESCRIPTION\System\BIOS";
 const CONTROL: &str = r"SYSTEM\CurrentControlSet\Control";
 const TCPIP6_PARAMETERS: &str = r"SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters";
 const DNS_PARAMETERS: &str = r"SYSTEM\CurrentControlSet\Services\DNS\Parameters";
-/// Largest file that is read; `tcpip.sys` has 3 MB.
+/// Largest file that is read whole; a `machine.config` has some 40 KB.
 const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Reads the facts of a topic; may take long. A topic that this system does not have holds none.
@@ -56,7 +57,8 @@ pub fn read(topic: Topic) -> Result<Vec<AuditFact>, ReadError> {
         Topic::Names => names(&mut facts),
         Topic::DotNet => dotnet::read(&mut facts),
         Topic::Hotfixes => management::hotfixes(&mut facts)?,
-        Topic::Conntrack | Topic::Limits => {}
+        Topic::EndpointProtection => endpoint_protection::read(&mut facts, &windows_folder()),
+        Topic::Conntrack | Topic::Limits | Topic::Programs => {}
     }
     Ok(facts.finish())
 }
@@ -70,9 +72,9 @@ fn system(facts: &mut FactList) {
         registry_text(CURRENT_VERSION, "ProductName"),
     );
     let driver = windows_folder().join(r"System32\drivers\tcpip.sys");
-    let state = match file(&driver) {
-        Ok(None) => FactState::Absent,
-        Ok(Some(image)) => text(file_version::in_image(&image).as_deref()),
+    let state = match File::open(&driver).and_then(version_resource::in_image) {
+        Ok(version) => text(version.as_deref()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FactState::Absent,
         Err(error) => unknown(&error),
     };
     facts.set(FactName::TcpipDriverVersion, state);

@@ -11,7 +11,8 @@ use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerf
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 use windows_sys::Win32::System::Threading::{
-    BELOW_NORMAL_PRIORITY_CLASS, GetCurrentProcess, GetProcessTimes, SetPriorityClass,
+    BELOW_NORMAL_PRIORITY_CLASS, GetCurrentProcess, GetCurrentThread, GetProcessTimes,
+    SetPriorityClass, SetThreadPriority, THREAD_MODE_BACKGROUND_BEGIN,
 };
 
 /// Units of 100 ns that a `FILETIME` counts in a second.
@@ -24,6 +25,18 @@ const FILETIME_PER_SECOND: u64 = 10_000_000;
 pub fn yield_to_others() -> io::Result<()> {
     // SAFETY: the pseudo handle needs no closing.
     if unsafe { SetPriorityClass(GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Lets everything else go before this thread, for the processor and for disks: for work that may take long.
+///
+/// # Errors
+/// What Windows says.
+pub fn yield_thread_to_others() -> io::Result<()> {
+    // SAFETY: the pseudo handle names this thread and needs no closing.
+    if unsafe { SetThreadPriority(GetCurrentThread(), THREAD_MODE_BACKGROUND_BEGIN) } == 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

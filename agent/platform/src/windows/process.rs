@@ -6,7 +6,7 @@
 
 mod open;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 use tidemark_model::Timestamp;
@@ -189,6 +189,22 @@ pub(super) fn handle_counts() -> io::Result<Vec<HandleCount>> {
     });
     walked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(counts)
+}
+
+/// File names of the images of all processes, in lower case.
+///
+/// # Errors
+/// When the system does not list processes.
+pub(super) fn names() -> io::Result<BTreeSet<String>> {
+    let mut answer = AnswerBuffer::default();
+    let filled = answer.fill(ask_processes);
+    filled.map_err(|Unanswered(code)| io::Error::from_raw_os_error(code))?;
+    let mut names = BTreeSet::new();
+    let walked = each_process(answer.bytes(), answer.address(), |listed| {
+        names.insert(listed.name().to_lowercase());
+    });
+    walked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(names)
 }
 
 /// Takes a process over into what is known.

@@ -170,6 +170,22 @@ impl<'a> Deed<'a> {
         ))
     }
 
+    /// Makes durable that it is past a step. What was told of it before is as old as it was: the controller measures a
+    /// setting's confirmation by that time.
+    pub(super) fn pass(&mut self, step: &str) {
+        self.done(step, "");
+        self.report.text = cut(step);
+        self.hand_on();
+    }
+
+    /// Whether that step was done.
+    pub(super) fn has_done(&self, what: &str) -> bool {
+        let steps = &self.report.steps;
+        steps
+            .iter()
+            .any(|step| step.what == what && step.state == StepState::Done)
+    }
+
     /// Tells how far it is; whether that is durable.
     pub(super) fn progress(&mut self, text: &str) -> bool {
         self.report.state = ActionState::Running;
@@ -179,6 +195,11 @@ impl<'a> Deed<'a> {
     fn tell(&mut self, text: &str) -> bool {
         self.report.at_ms = self.hands.clock.now();
         self.report.text = cut(text);
+        self.hand_on()
+    }
+
+    /// Has the report made durable and told; whether it is durable.
+    fn hand_on(&self) -> bool {
         let (durable, is_durable) = sync_channel(1);
         let progress = Input::Progress(Box::new(self.report.clone()), durable);
         // A desk that is gone has stopped: what follows belongs to the next start.

@@ -12,6 +12,9 @@ use crate::actions::confirm::Waited;
 
 mod collisions;
 
+/// The step that says that it stays.
+const CONFIRMED: &str = "confirmed over a new session";
+
 /// What an order says about a range.
 struct Wish {
     protocol: Protocol,
@@ -70,7 +73,11 @@ pub(super) fn set(deed: &mut Deed<'_>) -> Result<(), Halt> {
     );
     deed.progress("set; waits for its confirmation");
     match deed.await_confirmation(wish.patience) {
-        Waited::Confirmed => keep(deed, &wish),
+        Waited::Confirmed => {
+            // Whatever happens from here on, it stays: what is kept for the next starts and what holds must not differ.
+            deed.pass(CONFIRMED);
+            keep(deed, &wish)
+        }
         Waited::Late => Err(undo(
             deed,
             &wish,
@@ -95,7 +102,8 @@ fn keep(deed: &mut Deed<'_>, wish: &Wish) -> Result<(), Halt> {
     kept.map_err(|error| Halt::Failed(format!("it holds until the next start only: {error}")))
 }
 
-/// The agent stopped between the change and its confirmation: the range goes back, whatever the controller thinks.
+/// The agent stopped between the change and its confirmation: the range goes back, whatever the controller thinks. After the
+/// confirmation it stays.
 pub(super) fn take_up(deed: &mut Deed<'_>) -> Result<(), Halt> {
     let before = deed
         .changes()
@@ -107,6 +115,12 @@ pub(super) fn take_up(deed: &mut Deed<'_>) -> Result<(), Halt> {
             "the agent stopped in the middle of it, and what the range was is not known".to_owned(),
         ));
     };
+    if deed.has_done(CONFIRMED) {
+        if wish.lasting == Lasting::Always {
+            settings::set_range(wish.protocol, wish.family, wish.range)?;
+        }
+        return keep(deed, &wish);
+    }
     if settings::range(wish.protocol, wish.family)? != wish.range {
         return Err(Halt::RolledBack(
             "the agent stopped before it was confirmed; the range is not set".to_owned(),

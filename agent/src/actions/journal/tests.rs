@@ -156,3 +156,49 @@ fn an_all_zero_journal_is_a_lost_one() {
     let (_, ledger, _) = place.open(70);
     assert_eq!(ledger.floor(), Some(at(70)));
 }
+
+#[test]
+fn a_journal_out_of_a_backup_refuses_what_was_ordered_before_and_begins_nothing() {
+    let place = Place::new();
+    let (mut journal, _, _) = place.open(1);
+    journal.append(&began(1)).unwrap();
+    let backup = fs::read(place.path()).unwrap();
+    journal.append(&reported(1, ActionState::Running)).unwrap();
+    // A copy of the moment is no old one, nor is one that died before it was noted.
+    let (_, _, found) = place.open(2);
+    assert_eq!(found, Found::Whole);
+    fs::write(place.path().with_extension("mark"), "1").unwrap();
+    assert_eq!(place.open(3).2, Found::Whole);
+    fs::write(place.path(), &backup).unwrap();
+    let (mut journal, ledger, found) = place.open(50);
+    assert_eq!((found, ledger.floor()), (Found::Older, Some(at(50))));
+    assert!(ledger.unfinished().is_empty());
+    let told: Vec<_> = ledger.untold().map(|report| report.state).collect();
+    assert_eq!(told, [ActionState::Failed]);
+    // From here on it is the journal.
+    journal.append(&began(2)).unwrap();
+    let (_, ledger, found) = place.open(60);
+    assert_eq!((found, ledger.floor()), (Found::Whole, Some(at(50))));
+    fs::write(place.path().with_extension("mark"), "?").unwrap();
+    assert_eq!(place.open(70).2, Found::Older);
+    assert_eq!(place.open(80).2, Found::Whole);
+}
+
+#[test]
+fn what_a_damaged_journal_does_not_know_to_have_begun_is_not_begun() {
+    let place = Place::new();
+    let (mut journal, _, _) = place.open(1);
+    for record in [
+        began(1),
+        reported(1, ActionState::Accepted),
+        reported(1, ActionState::Running),
+    ] {
+        journal.append(&record).unwrap();
+    }
+    let whole = fs::read_to_string(place.path()).unwrap();
+    fs::write(place.path(), whole.replace("running", "runnink")).unwrap();
+    let (_, ledger, found) = place.open(50);
+    assert!(matches!(found, Found::Damaged(_)), "{found:?}");
+    assert!(ledger.unfinished().is_empty());
+    assert_eq!(ledger.untold().next().unwrap().state, ActionState::Failed);
+}

@@ -12,7 +12,7 @@ impl Shell {
     /// Reports wait for a session that takes them; the desk tells what is not stored again with the next one.
     pub(super) fn send_actions(&mut self) {
         let is_open = matches!(self.core.state(), SessionState::Open { .. });
-        if !is_open || !self.sends_actions {
+        if !is_open || !self.sends_actions || self.wire.is_backed_up() {
             return;
         }
         let outgoing = self.parts.actions.take();
@@ -26,7 +26,7 @@ impl Shell {
         }
     }
 
-    /// An order that the desk has no room for is refused here, not dropped.
+    /// An order that the desk has no room for is refused here, while whoever sent it listens.
     pub(super) fn hand_over(&mut self, message: Message) {
         let order = match &message {
             Message::Order(order) => Some(order.id),
@@ -40,7 +40,9 @@ impl Shell {
             return;
         }
         tracing::warn!("the desk has no room for a message about actions");
-        if let Some(id) = order {
+        if let Some(id) = order
+            && !self.wire.is_backed_up()
+        {
             let text = "this host has no room for more orders; send it again later";
             let now = self.parts.clock.now();
             let report = ActionReport::refused(id, Refusal::Busy, now, text);

@@ -24,20 +24,8 @@ pub struct Found {
 
 /// Adds what a file holds.
 pub fn read(path: &Path, found: &mut Found) -> Result<(), Failure> {
-    let text = text_of(path)?;
-    let is_toml = path
-        .extension()
-        .is_some_and(|extension| extension == "toml");
+    let value = value_of(path)?;
     let shown = path.display();
-    let read: Result<Value, String> = if is_toml {
-        toml::from_str(&text).map_err(|error| error.to_string())
-    } else {
-        serde_yaml_ng::from_str(&text).map_err(|error| error.to_string())
-    };
-    let value = read.map_err(|error| {
-        let kind = if is_toml { "TOML" } else { "YAML" };
-        Failure::usage(format!("{shown} is no {kind}: {}", visible_lines(&error)))
-    })?;
     let nothing = || {
         Failure::usage(format!(
             "{shown} holds nothing to apply; begin an entry with [[budget]], [[policy]] or [[window]] in TOML, or with `budget:`, `policy:` or `window:` and a list in YAML"
@@ -71,6 +59,23 @@ pub fn read(path: &Path, found: &mut Found) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What a file says, as TOML or YAML by its name.
+pub fn value_of(path: &Path) -> Result<Value, Failure> {
+    let text = text_of(path)?;
+    let is_toml = path
+        .extension()
+        .is_some_and(|extension| extension == "toml");
+    let read: Result<Value, String> = if is_toml {
+        toml::from_str(&text).map_err(|error| error.to_string())
+    } else {
+        serde_yaml_ng::from_str(&text).map_err(|error| error.to_string())
+    };
+    read.map_err(|error| {
+        let (shown, kind) = (path.display(), if is_toml { "TOML" } else { "YAML" });
+        Failure::usage(format!("{shown} is no {kind}: {}", visible_lines(&error)))
+    })
 }
 
 fn text_of(path: &Path) -> Result<String, Failure> {

@@ -199,3 +199,57 @@ fn a_host_that_reports_without_end_is_cut_and_keeps_what_matters() {
     let longest = attributes.iter().map(|(_, value)| value.len()).max();
     assert_eq!(longest, Some(VALUE_CHARS_MAX));
 }
+
+#[test]
+fn programs_and_endpoint_protection_go_before_cards_and_a_build_id_speaks_where_no_digest_does() {
+    let mut facts = vec![
+        (FactName::ImageVersion, Some("sqlservr.exe"), "15.0.4160.1"),
+        (FactName::ImageSha256, Some("sqlservr.exe"), "5f"),
+        (FactName::ImageBuildId, Some("sqlservr.exe"), "a1"),
+        (FactName::ImageBuildId, Some("oracle"), "b2"),
+        (FactName::Edr, Some("CrowdStrike Falcon"), "7.0.18110.0"),
+    ];
+    let templates: Vec<String> = (0..200)
+        .map(|number| format!("template {number}"))
+        .collect();
+    for template in &templates {
+        facts.push((FactName::TemplateAutotuning, Some(template), "normal"));
+    }
+    let known = after(&[audit(1, &facts)]);
+    let attributes = attributes(&known);
+    assert_eq!(attributes.len(), ATTRIBUTES_MAX);
+    for expected in [
+        ("image_version[sqlservr.exe]", "15.0.4160.1"),
+        ("edr[CrowdStrike Falcon]", "7.0.18110.0"),
+    ] {
+        assert!(attributes.contains(&expected), "{expected:?}");
+    }
+    let few = after(&[audit(1, &facts[..5])]);
+    let names: Vec<&str> = few.attributes().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "edr[CrowdStrike Falcon]",
+            "image_build_id[oracle]",
+            "image_sha256[sqlservr.exe]",
+            "image_version[sqlservr.exe]"
+        ]
+    );
+    assert!(is_digest(names[1]) && is_digest(names[2]) && !is_digest(names[3]));
+}
+
+#[test]
+fn a_program_that_was_away_for_its_deploy_changed() {
+    let version = |day, version: &str| {
+        let facts = [(FactName::ImageVersion, Some("sqlservr.exe"), version)];
+        audit(day, &facts)
+    };
+    let other = audit(2, &[(FactName::ImageVersion, Some("backup.exe"), "3")]);
+    let known = after(&[version(1, "15.0.1"), other, version(3, "15.0.2")]);
+    let changes: Vec<(&str, &str)> = known
+        .changes()
+        .iter()
+        .map(|change| (&*change.attribute, &*change.value))
+        .collect();
+    assert_eq!(changes, [("image_version[sqlservr.exe]", "15.0.2")]);
+}

@@ -8,6 +8,7 @@ use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
 use tidemark_model::policy::CaseState;
 use tidemark_model::problem::Severity;
+use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
@@ -41,6 +42,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notifications::STATEMENTS,
     crate::policy_cases::STATEMENTS,
     crate::recent::STATEMENTS,
+    crate::runs::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
@@ -115,6 +117,20 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             )),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
+        (
+            "runs",
+            "state",
+            names(&Vec::from_iter(
+                RunState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
+        (
+            "run_hosts",
+            "state",
+            names(&Vec::from_iter(
+                RunHostState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
         (
             "incidents",
             "severity",

@@ -31,6 +31,8 @@ pub struct Action {
     pub bytes: Vec<u8>,
     /// The incident that it is for.
     pub incident: Option<i64>,
+    /// The maintenance run that it is of.
+    pub run: Option<i64>,
     /// The requester's own name for the request.
     pub request_key: Option<String>,
     /// Where it stands.
@@ -144,6 +146,7 @@ impl Action {
             deadline: Some(order.expires_at_ms),
             order,
             incident: None,
+            run: None,
             request_key: None,
             state: ActionState::Proposed,
             sent_at: None,

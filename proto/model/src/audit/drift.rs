@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{FACTS_MAX, FactKey, FactState, FactValue, HostAudit, Topic, TopicState};
 use crate::time::Timestamp;
 
+/// Facts of things that were seen once and are not now which are kept, those that hold since lately.
+const UNSEEN_MAX: usize = 96;
+
 /// How a fact was set when it was last read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,12 +90,18 @@ impl StandingFacts {
         for fact in &audit.facts {
             let earlier = before.remove(&fact.key).or_else(|| {
                 let appeared = first_of.contains(&fact.key.name.topic());
-                (fact.key.item.is_some() && appeared).then(|| fact_not_there(&fact.key))
+                let is_news = fact.key.item.is_some() && !fact.key.name.is_of_things_seen();
+                (is_news && appeared).then(|| fact_not_there(&fact.key))
             });
             facts.push(step(&fact.key, earlier, &fact.state, audit, &mut drifts));
         }
+        let mut unseen = Vec::new();
         for (key, earlier) in before {
             let state = match audit.topics.get(&key.name.topic()) {
+                Some(TopicState::Read) if key.name.is_of_things_seen() => {
+                    unseen.push(earlier);
+                    continue;
+                }
                 Some(TopicState::Read) => FactState::Absent,
                 Some(TopicState::Unread(reason)) => FactState::Unknown(Arc::clone(reason)),
                 None => FactState::unknown("not reported any more"),
@@ -104,6 +113,7 @@ impl StandingFacts {
                 facts.push(fact);
             }
         }
+        keep_unseen(unseen, &mut facts);
         facts.sort_by(|one, other| one.key.cmp(&other.key));
         let standing = Self {
             taken_at: audit.taken_at,
@@ -155,6 +165,17 @@ impl StandingFacts {
             .filter(|topic| !self.unread.contains_key(topic))
             .collect()
     }
+}
+
+/// Keeps what was read last of things that are not seen now: they come back, and a service that was stopped for a deploy is
+/// to be compared with itself.
+fn keep_unseen(mut unseen: Vec<StandingFact>, facts: &mut Vec<StandingFact>) {
+    let room = FACTS_MAX.saturating_sub(facts.len()).min(UNSEEN_MAX);
+    unseen.sort_by_key(|fact| std::cmp::Reverse(fact.since));
+    facts.extend(unseen.into_iter().take(room).map(|fact| StandingFact {
+        unknown: Some("nothing of that name holds many ports now".into()),
+        ..fact
+    }));
 }
 
 /// One fact after an audit. A change is added to `drifts`.

@@ -26,6 +26,9 @@ enum Kind {
     One,
     /// One for each thing, as for each network card.
     Each,
+    /// One for each thing that is looked at while it matters, as for the processes that hold most ports: that it is told or
+    /// not says nothing of the host, so neither is drift, and what was read last stands.
+    Seen,
     /// One, a figure that moves by itself: it is no drift.
     Reading,
 }
@@ -121,6 +124,10 @@ topics! {
     11 DotNet "dotnet",
     /// Updates of Windows.
     12 Hotfixes "hotfixes",
+    /// Executables of the processes that hold most ports, and of the agent.
+    13 Programs "programs",
+    /// Products for endpoint protection.
+    14 EndpointProtection "endpoint_protection",
 }
 
 facts! {
@@ -263,6 +270,21 @@ facts! {
 
     /// When an update was installed, as Windows writes it.
     130 HotfixInstalledOn "hotfix_installed_on" Hotfixes Text Each,
+
+    /// Version of a process's executable: its version resource, its package. Absent when it states none. Where processes of
+    /// one name run several, all of them.
+    140 ImageVersion "image_version" Programs Text Seen,
+    /// SHA-256 of a process's executable, in hexadecimal.
+    141 ImageSha256 "image_sha256" Programs Text Seen,
+    /// GNU build id of a process's executable, in hexadecimal; absent when it has none.
+    142 ImageBuildId "image_build_id" Programs Text Seen,
+
+    /// How many products for endpoint protection are installed, of those that agents know.
+    149 EdrProducts "edr_products" EndpointProtection Number One,
+    /// Version of a product for endpoint protection, or `running` or `installed` where that cannot be read.
+    150 Edr "edr" EndpointProtection Text Each,
+    /// Whether a process of the product runs.
+    151 EdrRunning "edr_running" EndpointProtection Flag Each,
 }
 
 impl Topic {
@@ -289,7 +311,19 @@ impl FactName {
     /// Whether a host has one for each of several things, as for each network card.
     #[must_use]
     pub const fn is_of_items(self) -> bool {
-        matches!(self.kind(), Kind::Each)
+        matches!(self.kind(), Kind::Each | Kind::Seen)
+    }
+
+    /// Whether it is told of things only while they matter, so that a thing which appears or goes is no drift.
+    #[must_use]
+    pub const fn is_of_things_seen(self) -> bool {
+        matches!(self.kind(), Kind::Seen)
+    }
+
+    /// Whether its values are digests: exact, and the last that a person wants to read where another fact says the same.
+    #[must_use]
+    pub const fn is_digest(self) -> bool {
+        matches!(self, Self::ImageSha256 | Self::ImageBuildId)
     }
 
     /// Whether it is a figure that moves by itself, so that a new value is no drift.

@@ -231,3 +231,46 @@ fn what_deserves_a_look_is_marked_and_what_is_usual_is_not() {
         ]
     );
 }
+
+#[test]
+fn a_program_that_comes_and_goes_is_no_drift_and_another_version_of_it_is() {
+    let version = |item, version| {
+        (
+            FactKey::of_item(FactName::ImageVersion, item),
+            known(FactValue::text(version)),
+        )
+    };
+    let standing = StandingFacts::first(&audit(1, &[version("sqlservr.exe", "15.0.1")]));
+    // A backup holds more ports for a while, and the server is stopped for its update.
+    let (standing, drifts) = standing.followed_by(&audit(2, &[version("backup.exe", "3.1")]));
+    assert_eq!(drifts, []);
+    let server = &standing.facts[1];
+    assert_eq!(server.key.item.as_deref(), Some("sqlservr.exe"));
+    assert!(server.unknown.is_some() && server.setting.is_some());
+    assert_eq!(server.since.unix_ms(), 1);
+    let (same, drifts) = standing
+        .clone()
+        .followed_by(&audit(3, &[version("sqlservr.exe", "15.0.1")]));
+    assert_eq!((drifts, same.facts[1].since.unix_ms()), (Vec::new(), 1));
+    let (_, drifts) = standing.followed_by(&audit(3, &[version("sqlservr.exe", "15.0.2")]));
+    let told: Vec<_> = drifts
+        .iter()
+        .map(|drift| format!("{}: {} -> {}", drift.key, drift.from, drift.to))
+        .collect();
+    assert_eq!(told, ["image_version[sqlservr.exe]: 15.0.1 -> 15.0.2"]);
+}
+
+#[test]
+fn programs_without_end_are_forgotten_the_oldest_first() {
+    let mut standing = StandingFacts::first(&audit(0, &[]));
+    for number in 0..1_000 {
+        let fact = (
+            FactKey::of_item(FactName::ImageVersion, &format!("job-{number}")),
+            known(FactValue::text("1")),
+        );
+        (standing, _) = standing.followed_by(&audit(number, &[fact]));
+    }
+    assert_eq!(standing.facts.len(), 97);
+    let oldest = standing.facts.iter().map(|fact| fact.since.unix_ms()).min();
+    assert_eq!(oldest, Some(903));
+}

@@ -62,6 +62,9 @@ pub struct ActionView {
     pub reason: String,
     /// The incident that it is for.
     pub incident: Option<i64>,
+    /// The maintenance run that it is of.
+    #[serde(default)]
+    pub run: Option<i64>,
     /// People who must approve it, other than the requester.
     pub approvals_needed: u8,
     /// When it was asked for.

@@ -36,7 +36,7 @@ impl Host {
         machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
         let wine = Wine::prepare(machine)?;
         let commander = Commander::start().await?;
-        let (address, token) = (commander.address(), commander.token());
+        let (address, token) = (commander.address(), commander.token()?);
         let folder = AgentFolder::create(machine, "windows", &address, &token)?;
         let policy = folder.path().join("policy.toml");
         fs::write(

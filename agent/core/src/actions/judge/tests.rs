@@ -306,13 +306,22 @@ fn a_lockdown_and_a_broken_policy_stop_everything() {
 #[test]
 fn what_may_have_been_forgotten_is_not_done_again() {
     let mut host = Host::with("profile = \"safe\"");
-    host.ledger
-        .apply(JournalRecord::Floor { at_ms: at(-1_000) });
+    host.ledger.apply(JournalRecord::Floor {
+        at_ms: at(-1_000),
+        written: 0,
+    });
     let refused = host.refusal(&signed(&order(restart()), &[]));
     assert_eq!(refused, Some(Refusal::Replayed));
     let mut newer = order(restart());
     newer.issued_at_ms = at(-999);
     newer.not_before_ms = at(-999);
+    assert_eq!(host.refusal(&signed(&newer, &[])), None);
+    // By a clock that was ahead the host has forgotten orders that were valid as long as this one.
+    host.ledger.apply(JournalRecord::Forgotten {
+        expired_at_ms: newer.expires_at_ms,
+    });
+    assert_eq!(host.refusal(&signed(&newer, &[])), Some(Refusal::Replayed));
+    newer.expires_at_ms = newer.expires_at_ms.saturating_add(Duration::from_millis(1));
     assert_eq!(host.refusal(&signed(&newer, &[])), None);
 }
 

@@ -74,6 +74,7 @@ fn a_journal_that_is_written_anew_says_the_same() {
         began(two, 20),
         JournalRecord::Floor {
             at_ms: Timestamp::from_unix_ms(5),
+            written: 0,
         },
     ] {
         let line = serde_json::to_string(&record).unwrap();
@@ -100,8 +101,14 @@ fn an_action_is_forgotten_only_when_it_can_no_longer_come_back() {
     ledger.apply(JournalRecord::Acked { id: one.id });
     let order_valid = Timestamp::from_unix_ms(60_000 + 1);
     assert!(!ledger.prune(order_valid));
+    assert_eq!(ledger.forgotten(), None);
     assert!(ledger.prune(much_later));
     assert!(ledger.get(one.id).is_none());
+    // A clock that is set back does not make its order a new one.
+    assert_eq!(ledger.forgotten(), Some(one.expires_at_ms));
+    let mut again = Ledger::default();
+    ledger.records().for_each(|record| again.apply(record));
+    assert_eq!(again.forgotten(), Some(one.expires_at_ms));
 }
 
 #[test]

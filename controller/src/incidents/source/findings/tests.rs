@@ -17,6 +17,7 @@ fn host(in_use: u32) -> HostLive {
         id: HostId::of_identity_spki(b"web-1"),
         name: "web-1".into(),
         os: "Linux".into(),
+        boot_id: "b-1".into(),
         agent_version: "0.1.0".into(),
         capabilities: vec![],
         labels: BTreeMap::new(),

@@ -1,0 +1,43 @@
+//! Maintenance runs as typed calls.
+
+use reqwest::Method;
+use serde_json::Value;
+use tidemark_model::view::{RunDetail, RunView, RunWord};
+
+use super::{Api, Effect, Query, with_body};
+use crate::failure::Failure;
+
+impl Api {
+    /// At most `rows` runs, newest first.
+    pub async fn runs(&self, query: Query, rows: usize) -> Result<Vec<RunView>, Failure> {
+        self.list(&["runs"], query, rows).await
+    }
+
+    /// One run by its number.
+    pub async fn run(&self, number: i64) -> Result<RunDetail, Failure> {
+        let number = number.to_string();
+        self.json(self.request(Method::GET, &["runs", &number])?)
+            .await
+    }
+
+    /// Plans a run.
+    pub async fn plan_run(&self, spec: &Value, effect: Effect) -> Result<RunDetail, Failure> {
+        let mut request = self.request(Method::POST, &["runs"])?;
+        if effect == Effect::DryRun {
+            request = request.query(&[("dry_run", "true")]);
+        }
+        self.json(with_body(request, spec)).await
+    }
+
+    /// Says `verb` about a run.
+    pub async fn judge_run(
+        &self,
+        number: i64,
+        verb: &str,
+        word: &RunWord,
+    ) -> Result<RunDetail, Failure> {
+        let number = number.to_string();
+        let request = self.request(Method::POST, &["runs", &number, verb])?;
+        self.json(with_body(request, word)).await
+    }
+}

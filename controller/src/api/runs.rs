@@ -1,0 +1,336 @@
+//! `/api/v1/runs`: maintenance runs, planned, approved, watched and stopped.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use tidemark_model::Timestamp;
+use tidemark_model::run::{Run, RunHost, RunSpec, RunState};
+use tidemark_model::view::{
+    ApprovalView, Page, Problem, RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord,
+};
+use tidemark_store::{RunQuery, Tx};
+
+use super::body::{self, Request};
+use super::fleet;
+use super::guard::Asking;
+use super::params::{Params, invalid};
+use super::problem::Answer;
+use crate::app::App;
+use crate::maintain::run::{self, RunError, Word, approvals_needed};
+
+/// Steps of a life that are shown.
+const STEPS_MAX: u32 = 500;
+/// Largest body: 5,000 hosts by name.
+pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
+
+/// Maintenance runs, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/runs",
+    tag = "maintenance",
+    params(
+        ("state" = Option<String>, Query, description = "One state, or active for what has not ended."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page, 1 to 1000; 100 without it.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of runs.", body = Page<RunView>),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<RunView>>> {
+    let params = params.only(&["state", "limit", "cursor"])?;
+    let limit = params.limit()?;
+    let state = params.one("state")?;
+    let known = state.and_then(RunState::from_name);
+    let only_open = state == Some("active");
+    if let Some(text) = state.filter(|_| known.is_none() && !only_open) {
+        let names: Vec<_> = RunState::ALL.iter().map(|one| one.as_str()).collect();
+        let names = names.join(", ");
+        return Err(invalid("state", text, format!("active or one of {names}")).into());
+    }
+    let query = RunQuery {
+        before: params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?,
+        state: known,
+        only_open,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+    };
+    let items = views(&app, &query).await?;
+    let next_cursor = fleet::cursor_after(&items, limit, |run| run.number.to_string());
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// Plans a run in the caller's name. Nothing is done before others approved that plan.
+#[utoipa::path(
+    post,
+    path = "/api/v1/runs",
+    tag = "maintenance",
+    params(("dry_run" = Option<bool>, Query, description = "Store nothing; only say how it would go.")),
+    request_body = RunSpec,
+    responses(
+        (status = 201, description = "The planned run.", body = RunDetail),
+        (status = 200, description = "The plan of a dry run.", body = RunDetail),
+        (status = 400, description = "A value is out of limits, or no host is left; every problem is told.", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many runs have not ended.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    (params, headers, body): Request,
+) -> Answer<(StatusCode, Json<RunDetail>)> {
+    let params = params.only(&["dry_run"])?;
+    let is_dry = params.flag("dry_run")?;
+    let spec: RunSpec = body::json(&headers, &body, "the body is no run")?;
+    if is_dry {
+        let planned = run::preview(&app, spec, asking.name()).await?;
+        let detail = detail_of(planned, Vec::new(), Vec::new());
+        return Ok((StatusCode::OK, Json(detail)));
+    }
+    let planned = run::create(&app, spec, asking.name()).await?;
+    let detail = find(&app, planned.number).await?;
+    Ok((StatusCode::CREATED, Json(detail)))
+}
+
+/// One run with its plan, its waves, its hosts and its life.
+#[utoipa::path(
+    get,
+    path = "/api/v1/runs/{run}",
+    tag = "maintenance",
+    params(("run" = i64, Path, description = "Its number.")),
+    responses(
+        (status = 200, description = "The run.", body = RunDetail),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn detail(
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+    params: Params,
+) -> Answer<Json<RunDetail>> {
+    params.only(&[])?;
+    Ok(Json(find(&app, number_of(&run)?).await?))
+}
+
+/// Approves the plan of a run. Nobody approves what they asked for; it takes as many people as its most disruptive action.
+#[utoipa::path(
+    post,
+    path = "/api/v1/runs/{run}/approve",
+    tag = "maintenance",
+    params(("run" = i64, Path, description = "Its number.")),
+    request_body = RunWord,
+    responses(
+        (status = 200, description = "The run as it is then.", body = RunDetail),
+        (status = 403, description = "The caller asked for it.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The plan is another one, or was made again; or the caller approved it before, or it stands elsewhere.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn approve(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(run): Path<String>,
+    request: Request,
+) -> Answer<Json<RunDetail>> {
+    let word = word_of(request)?;
+    let yes = Word::Approve(word.plan_hash);
+    say(&app, &asking, (&run, yes), &word.text).await
+}
+
+/// Says no to a planned run.
+#[utoipa::path(
+    post,
+    path = "/api/v1/runs/{run}/reject",
+    tag = "maintenance",
+    params(("run" = i64, Path, description = "Its number.")),
+    request_body = RunWord,
+    responses(
+        (status = 200, description = "The run as it is then.", body = RunDetail),
+        (status = 400, description = "The text is missing or too long.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It stands elsewhere.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn reject(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(run): Path<String>,
+    request: Request,
+) -> Answer<Json<RunDetail>> {
+    let word = word_of(request)?;
+    say(&app, &asking, (&run, Word::Reject), &word.text).await
+}
+
+/// Stops a run: nothing new is begun, what was not sent is taken back, what runs finishes. One that has not begun is
+/// cancelled.
+#[utoipa::path(
+    post,
+    path = "/api/v1/runs/{run}/stop",
+    tag = "maintenance",
+    params(("run" = i64, Path, description = "Its number.")),
+    request_body(content = RunWord, description = "May be left out."),
+    responses(
+        (status = 200, description = "The run as it is then.", body = RunDetail),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It stops already, or has ended.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn stop(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(run): Path<String>,
+    request: Request,
+) -> Answer<Json<RunDetail>> {
+    let word = word_of(request)?;
+    say(&app, &asking, (&run, Word::Stop), &word.text).await
+}
+
+fn word_of((params, headers, body): Request) -> Answer<RunWord> {
+    params.only(&[])?;
+    let what = "the body must be {\"text\": \"...\", \"plan_hash\": \"...\"}";
+    body::json_or_default(&headers, &body, what)
+}
+
+async fn say(
+    app: &App,
+    asking: &Asking,
+    (run, word): (&str, Word),
+    text: &str,
+) -> Answer<Json<RunDetail>> {
+    let number = number_of(run)?;
+    run::decide(app, number, (word, asking.name()), text).await?;
+    Ok(Json(find(app, number).await?))
+}
+
+/// The number of a run.
+///
+/// # Errors
+/// When it is none.
+pub fn number_of(text: &str) -> Result<i64, RunError> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or(RunError::Unknown)
+}
+
+/// Everything about one run.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
+    let mut tx = app.store.read().await?;
+    let run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
+    let approvals = tx.run_approvals(number).await?;
+    let approvals: Vec<_> = approvals
+        .into_iter()
+        .filter(|one| one.plan_hash == run.body.plan.hash)
+        .map(|one| ApprovalView {
+            approver: one.approval.approver,
+            at_ms: one.approval.at.unix_ms(),
+            text: one.approval.text,
+        })
+        .collect();
+    let life = tx.run_steps(number, STEPS_MAX).await?;
+    let life = life.into_iter().map(|step| RunLifeView {
+        at_ms: step.at.unix_ms(),
+        to: step.to,
+        by: step.by,
+        text: step.text,
+    });
+    Ok(detail_of(run, approvals, life.collect()))
+}
+
+/// Runs as lists show them, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn views(app: &App, query: &RunQuery) -> Answer<Vec<RunView>> {
+    let mut tx = app.store.read().await?;
+    let mut views = Vec::new();
+    for run in tx.runs_page(query).await? {
+        let progress = progress_of(&mut tx, run.number).await?;
+        views.push(view(&run, progress));
+    }
+    Ok(views)
+}
+
+async fn progress_of(tx: &mut Tx, number: i64) -> Answer<RunProgress> {
+    let mut progress = RunProgress::default();
+    for (state, count) in tx.run_host_counts(number).await? {
+        progress.add(state, count);
+    }
+    Ok(progress)
+}
+
+fn detail_of(run: Run, approvals: Vec<ApprovalView>, life: Vec<RunLifeView>) -> RunDetail {
+    let mut progress = RunProgress::default();
+    let mut waves: Vec<RunProgress> = Vec::new();
+    for host in &run.hosts {
+        progress.add(host.state, 1);
+        let wave = host.body.wave as usize;
+        if waves.len() <= wave {
+            waves.resize(wave.saturating_add(1), RunProgress::default());
+        }
+        if let Some(wave) = waves.get_mut(wave) {
+            wave.add(host.state, 1);
+        }
+    }
+    RunDetail {
+        run: view(&run, progress),
+        hosts: run.hosts.iter().map(host_view).collect(),
+        spec: run.spec,
+        plan: run.body.plan,
+        approvals,
+        waves,
+        life,
+    }
+}
+
+fn view(run: &Run, progress: RunProgress) -> RunView {
+    let Run { spec, body, .. } = run;
+    RunView {
+        number: run.number,
+        name: spec.name.clone(),
+        state: run.state,
+        state_ms: body.state_at_ms.unix_ms(),
+        why: body.why.clone(),
+        summary: spec.summary(),
+        tier: spec.tier().number(),
+        window: spec.window.clone(),
+        requester: body.requester.clone(),
+        reason: spec.reason.clone(),
+        approvals_needed: approvals_needed(spec) as u64,
+        created_ms: run.created_at.unix_ms(),
+        started_ms: body.started_at_ms.map(Timestamp::unix_ms),
+        ended_ms: run.ended_at.map(Timestamp::unix_ms),
+        deadline_ms: run.deadline.map(Timestamp::unix_ms),
+        finishes_ms: body.plan.finishes_at_ms.map(Timestamp::unix_ms),
+        progress,
+    }
+}
+
+fn host_view(host: &RunHost) -> RunHostView {
+    let body = &host.body;
+    let ms = |at: Option<Timestamp>| at.map(Timestamp::unix_ms);
+    RunHostView {
+        host: host.host.to_string(),
+        name: body.name.to_string(),
+        wave: body.wave.saturating_add(1),
+        spread: body.spread.clone(),
+        state: host.state,
+        state_ms: body.state_at_ms.unix_ms(),
+        why: body.why.clone(),
+        step: body.step.saturating_add(u32::from(body.asked > 0)),
+        action: body.action.map(|id| id.to_string()),
+        expected_start_ms: ms(body.expected_start_ms),
+        expected_end_ms: ms(body.expected_end_ms),
+        eta_ms: ms(body.eta_ms),
+        begun_ms: ms(body.begun_at_ms),
+        ended_ms: ms(body.ended_at_ms),
+    }
+}

@@ -1,0 +1,48 @@
+//! Maintenance runs: planned, approved, worked through in waves, stopped on failure. Every action of a run is an ordinary
+//! action of remediation, under its limits, its signatures and the hosts' own policies.
+
+mod ask;
+mod decide;
+mod drive;
+mod error;
+mod facts;
+pub mod machine;
+mod plan;
+mod simulate;
+
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::run::{Run, RunLifeStep, RunSpec};
+
+pub use decide::{Word, approvals_needed, create, decide};
+pub use drive::{RunDriver, RunStatus};
+pub use error::RunError;
+pub use plan::preview;
+
+use crate::app::App;
+use crate::incidents::text::clean;
+
+/// Runs that have not ended.
+const OPEN_MAX: u32 = 50;
+
+/// The record of where a run stands now.
+fn record(app: &App, run: &Run, by: Option<&str>, text: &str) -> RunLifeStep {
+    RunLifeStep {
+        at: app.clock.now(),
+        to: run.state,
+        by: by.map(clean),
+        text: clean(text),
+    }
+}
+
+/// Tells operators' lists of a step.
+fn tell(app: &App, run: &Run, step: &RunLifeStep) {
+    let RunSpec { name, .. } = &run.spec;
+    let mut text = format!("run {} ({name}) is {}", run.number, step.to.as_str());
+    if let Some(by) = &step.by {
+        text.push_str(&format!(", by {by}"));
+    }
+    if !step.text.is_empty() {
+        text.push_str(&format!(": {}", step.text));
+    }
+    app.note(None, NoticeKind::RunChanged, clean(&text));
+}

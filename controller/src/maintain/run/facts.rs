@@ -1,0 +1,238 @@
+//! What is known of a run's hosts at this moment: their windows, health, connections and actions.
+
+use std::collections::HashSet;
+
+use tidemark_calendar::open_until;
+use tidemark_model::action::{Action, ActionState};
+use tidemark_model::problem::Severity;
+use tidemark_model::run::{GateCheck, NOW, Run, RunHost, RunHostState};
+use tidemark_model::{HostId, HostState, Timestamp};
+use tidemark_store::{IncidentQuery, Standing, StoreError, Tx};
+
+use super::machine::{ActionNow, Facts, Health, HostNow, WindowNow};
+use crate::app::App;
+use crate::live::HostLive;
+use crate::remediate::propose::is_own_host;
+
+/// Critical incidents that are looked at.
+const CRITICAL_MAX: u32 = 10_000;
+
+/// What holds for all runs alike.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Hosts with a critical incident that is not over.
+    critical: HashSet<HostId>,
+    /// Hosts at which a run is at work, with its number.
+    at_work: HashSet<(HostId, i64)>,
+    is_locked: bool,
+}
+
+impl Shared {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
+        let query = IncidentQuery {
+            before: None,
+            state: None,
+            standing: Standing::NotOver,
+            severity: Some(Severity::Critical),
+            host: None,
+            since: None,
+            limit: CRITICAL_MAX,
+        };
+        let critical = tx.incidents_page(&query).await?;
+        let turns = tx.lockdown_turns(1).await?;
+        Ok(Self {
+            critical: critical
+                .into_iter()
+                .flat_map(|incident| incident.problem.hosts)
+                .collect(),
+            at_work: HashSet::new(),
+            is_locked: turns.iter().any(|turn| turn.is_stop),
+        })
+    }
+
+    /// Takes in where a run is at work.
+    pub(super) fn note(&mut self, run: &Run) {
+        let hosts = run.hosts.iter();
+        let at_work = hosts.filter(|host| host.state.is_under_way());
+        self.at_work
+            .extend(at_work.map(|host| (host.host, run.number)));
+    }
+}
+
+/// What is known of the hosts of a run.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn facts(
+    app: &App,
+    tx: &mut Tx,
+    run: &Run,
+    shared: &Shared,
+) -> Result<Facts, StoreError> {
+    let now = app.clock.now();
+    let mut hosts = Vec::with_capacity(run.hosts.len());
+    for host in &run.hosts {
+        let is_asked = host.state.is_under_way() || host.state == RunHostState::Failed;
+        let action = match host.body.action.filter(|_| is_asked) {
+            Some(id) => tx.action_find(id).await?,
+            None => None,
+        };
+        let text = match &action {
+            Some(action) => words(tx, action).await?,
+            None => String::new(),
+        };
+        let known = app.live.read(host.host, |live| {
+            look(app, (run, shared), live, action.as_ref(), now)
+        });
+        let mut known = known.unwrap_or_else(unknown);
+        known.action = action.map(|action| ActionNow {
+            state: action.state,
+            sent_at: action.sent_at,
+            ended_at: action.ended_at,
+            text,
+        });
+        hosts.push(known);
+    }
+    Ok(Facts {
+        hosts,
+        is_locked: shared.is_locked,
+    })
+}
+
+fn unknown() -> HostNow {
+    let why = || "it is not known any more".to_owned();
+    HostNow {
+        window: WindowNow::Never,
+        before: Health::Never(why()),
+        after: Health::Wait(why()),
+        is_connected: false,
+        boot: None,
+        action: None,
+    }
+}
+
+/// What an action waits for, or why it ended.
+async fn words(tx: &mut Tx, action: &Action) -> Result<String, StoreError> {
+    if let Some(waits_for) = &action.body.waits_for {
+        return Ok(waits_for.clone());
+    }
+    if !action.state.is_final() || action.state == ActionState::Verified {
+        return Ok(String::new());
+    }
+    let last = tx.action_steps(action.id(), 1).await?;
+    Ok(last
+        .into_iter()
+        .next()
+        .map_or_else(String::new, |step| step.text))
+}
+
+fn look(
+    app: &App,
+    (run, shared): (&Run, &Shared),
+    live: &HostLive,
+    action: Option<&Action>,
+    now: Timestamp,
+) -> HostNow {
+    let done_at = action.and_then(|action| action.body.done_at_ms);
+    let is_critical = shared.critical.contains(&live.profile.id);
+    let gate = |checks: &[GateCheck], since: Option<Timestamp>| {
+        let failing = checks
+            .iter()
+            .find_map(|check| fails(*check, live, (is_critical, since), now));
+        failing.map_or(Health::Good, Health::Wait)
+    };
+    HostNow {
+        window: window(run, live, now),
+        before: barred(app, (run, shared), live)
+            .unwrap_or_else(|| gate(&run.spec.gate_before, None)),
+        after: gate(&run.spec.gate_after, done_at),
+        is_connected: live.session.is_some(),
+        boot: Some(live.profile.boot_id.to_string()).filter(|boot| !boot.is_empty()),
+        action: None,
+    }
+}
+
+/// What keeps a host whatever its health is.
+fn barred(app: &App, (run, shared): (&Run, &Shared), live: &HostLive) -> Option<Health> {
+    let profile = &live.profile;
+    if profile.standing != HostState::Enrolled {
+        let state = profile.standing.as_str();
+        return Some(Health::Never(format!("it is {state}")));
+    }
+    if is_own_host(app, profile.id, (&profile.name, &profile.boot_id)) {
+        return Some(Health::Never("this controller runs on it".to_owned()));
+    }
+    let others = shared.at_work.iter();
+    let other = others
+        .filter(|(host, number)| *host == profile.id && *number != run.number)
+        .map(|(_, number)| number)
+        .next();
+    if let Some(number) = other {
+        return Some(Health::Wait(format!("run {number} is at work on it")));
+    }
+    // A session that takes no actions does not learn it while it lasts.
+    let is_deaf = app.remediation.lanes.takes_actions(profile.id) == Some(false);
+    is_deaf.then(|| Health::Wait("its agent takes no actions; update it".to_owned()))
+}
+
+/// Why a host does not pass a check; `since` is when its last step was done, which samples must be from after.
+fn fails(
+    check: GateCheck,
+    live: &HostLive,
+    (is_critical, since): (bool, Option<Timestamp>),
+    now: Timestamp,
+) -> Option<String> {
+    match check {
+        GateCheck::Connected => live
+            .session
+            .is_none()
+            .then(|| "its agent is not connected".to_owned()),
+        GateCheck::Fresh => {
+            let newest = live.newest.as_ref().map(|(at, _)| *at);
+            let is_new = newest.is_some_and(|at| since.is_none_or(|since| at > since));
+            let is_fresh = is_new && live.state(now) == "online";
+            (!is_fresh).then(|| "its samples are not fresh".to_owned())
+        }
+        GateCheck::Headroom => live.spaces.iter().find_map(|(space, live)| {
+            let level = live.level;
+            let used = level.strong.saturating_add(level.time_wait);
+            let left = level.capacity.saturating_sub(used);
+            (left < level.capacity / 10).then(|| {
+                let protocol = space.protocol.as_str().to_uppercase();
+                let capacity = level.capacity;
+                format!("{left} of {capacity} {protocol} ports are left")
+            })
+        }),
+        GateCheck::Incidents => {
+            is_critical.then(|| "it has a critical incident that is not over".to_owned())
+        }
+    }
+}
+
+fn window(run: &Run, live: &HostLive, now: Timestamp) -> WindowNow {
+    if run.spec.window == NOW {
+        return WindowNow::Open(None);
+    }
+    let times = live.agenda.times_of(&run.spec.window).unwrap_or_default();
+    let mut coming = times.iter().copied().filter(|at| at.end > now).peekable();
+    let Some(first) = coming.peek().copied() else {
+        return WindowNow::Never;
+    };
+    match open_until(coming, now) {
+        Some(until) => WindowNow::Open(Some(until)),
+        None => WindowNow::Closed(first.end),
+    }
+}
+
+/// Whether a host of a run may be begun at this moment, as far as its window goes.
+pub(super) fn is_any_open(app: &App, run: &Run, now: Timestamp) -> bool {
+    let is_open = |host: &RunHost| {
+        let window = app.live.read(host.host, |live| window(run, live, now));
+        matches!(window, Some(WindowNow::Open(_)))
+    };
+    run.hosts.iter().any(is_open)
+}

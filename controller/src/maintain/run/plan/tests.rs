@@ -1,0 +1,67 @@
+//! Waves of a plan, the name of what it is made from, and expected durations.
+
+use tidemark_model::run::Wave;
+
+use super::*;
+
+fn pick(number: u32) -> Pick {
+    Pick {
+        id: HostId::of_identity_spki(&number.to_be_bytes()),
+        name: format!("web-{number}"),
+        spread: Some("a".to_owned()),
+        eta: None,
+        wants_signatures: false,
+        is_connected: true,
+        times: Vec::new(),
+    }
+}
+
+fn spec() -> RunSpec {
+    serde_json::from_value(serde_json::json!({
+        "name": "weekly", "reason": "patches", "hosts": ["host=*"], "waves": ["1", "10%"],
+        "actions": [{"action": "recycle_app_pool", "pool": "Shop"}],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn hosts_go_into_waves_in_their_order_and_none_is_lost() {
+    let picked: Vec<Pick> = (0..500).map(pick).collect();
+    let hosts = hosts_of(&spec().check().unwrap(), &picked, 5);
+    let of = |wave| hosts.iter().filter(|host| host.body.wave == wave).count();
+    assert_eq!([of(0), of(1), of(2), of(3)], [1, 50, 449, 0]);
+    assert!(hosts.iter().map(|host| host.body.wave).is_sorted());
+    let few = hosts_of(&spec().check().unwrap(), &picked[..1], 5);
+    assert_eq!(few.len(), 1);
+    let rules = RunRules {
+        waves: vec![Wave::Rest],
+        ..spec().check().unwrap()
+    };
+    let all = hosts_of(&rules, &picked, 5);
+    assert!(all.iter().all(|host| host.body.wave == 0));
+}
+
+#[test]
+fn a_plan_is_named_by_what_it_is_made_from_and_not_by_the_moment() {
+    let hash = |spec: &RunSpec, picked: &[Pick]| hash_of(spec, picked, &[]);
+    let (one, two) = (pick(1), pick(2));
+    let base = hash(&spec(), &[pick(1), pick(2)]);
+    assert_eq!(base, hash(&spec(), &[pick(2), pick(1)]));
+    let later = Pick {
+        eta: Some(Timestamp::EPOCH),
+        is_connected: false,
+        ..one
+    };
+    assert_eq!(base, hash(&spec(), &[later, two]));
+    let elsewhere = Pick {
+        spread: Some("b".to_owned()),
+        ..pick(2)
+    };
+    assert_ne!(base, hash(&spec(), &[pick(1), elsewhere]));
+    assert_ne!(base, hash(&spec(), &[pick(1)]));
+    let other = RunSpec {
+        concurrency: 2,
+        ..spec()
+    };
+    assert_ne!(base, hash(&other, &[pick(1), pick(2)]));
+}

@@ -1,0 +1,107 @@
+//! Maintenance runs as the maintenance page shows them, and the button that stops one.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::{Extension, Form};
+use tidemark_model::Timestamp;
+use tidemark_model::run::RunState;
+use tidemark_model::view::RunView;
+use tidemark_store::RunQuery;
+
+use super::incident::{Fields, field};
+use super::{for_person, words};
+use crate::api::guard::Asking;
+use crate::api::problem::Answer;
+use crate::api::runs as api;
+use crate::app::App;
+use crate::maintain::run::{self, Word};
+
+/// Runs that the page lists, the newest.
+const LISTED_MAX: u32 = 20;
+
+/// `POST /runs/{run}/stop`.
+pub async fn stop(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(number): Path<String>,
+    Form(fields): Fields,
+) -> Response {
+    let done = async {
+        let number = api::number_of(&number)?;
+        let text = field(&fields, "text");
+        run::decide(&app, number, (Word::Stop, asking.name()), text).await?;
+        Ok(Redirect::to("/maintenance").into_response())
+    };
+    for_person(done.await)
+}
+
+/// One run as a line.
+#[derive(Clone, Debug)]
+pub(super) struct RunRow {
+    pub(super) view: RunView,
+    pub(super) tone: &'static str,
+    pub(super) state: String,
+    pub(super) since: String,
+    /// Share of its hosts that are through, 0 to 100.
+    pub(super) percent: u64,
+    pub(super) through: String,
+    pub(super) finish: String,
+    pub(super) can_stop: bool,
+}
+
+/// The newest runs.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn rows(app: &App, now: Timestamp) -> Answer<Vec<RunRow>> {
+    let query = RunQuery {
+        limit: LISTED_MAX,
+        ..RunQuery::default()
+    };
+    let views = api::views(app, &query).await?;
+    Ok(views
+        .into_iter()
+        .map(|view| RunRow::new(view, now))
+        .collect())
+}
+
+impl RunRow {
+    fn new(view: RunView, now: Timestamp) -> Self {
+        let progress = view.progress;
+        let through = progress
+            .verified
+            .saturating_add(progress.failed)
+            .saturating_add(progress.skipped);
+        let is_over = view.state.is_final();
+        let at = |ms: i64| words::relative(Timestamp::from_unix_ms(ms), now);
+        Self {
+            tone: tone(&view),
+            state: view.state.as_str().to_owned(),
+            since: at(view.state_ms),
+            percent: through
+                .saturating_mul(100)
+                .checked_div(progress.hosts)
+                .unwrap_or(0),
+            through: format!("{through} of {}", words::count(progress.hosts)),
+            finish: match view.finishes_ms.filter(|_| !is_over) {
+                Some(ms) => format!("expected {}", at(ms)),
+                None => String::new(),
+            },
+            can_stop: !is_over && view.state != RunState::Stopping,
+            view,
+        }
+    }
+}
+
+const fn tone(view: &RunView) -> &'static str {
+    if view.progress.failed > 0 || matches!(view.state, RunState::Failed) {
+        return "urgent";
+    }
+    if view.state.is_final() {
+        "calm"
+    } else {
+        "watch"
+    }
+}

@@ -1,0 +1,198 @@
+//! A host's dynamic range, set from afar: it stays once the host has come back over a new session, and goes back by the host's
+//! own hand when it has not.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Signal, kill_process_group};
+use serde_json::json;
+use tidemark_model::action::ActionState;
+use tidemark_tests::harness::neighbour::Cable;
+use tidemark_tests::harness::process::wrapping;
+use tidemark_tests::harness::{
+    AgentFolder, Controller, Finished, Gate, Machine, Neighbour, Operators, Process, SOON, Up,
+    action_ended, on_own_network, until,
+};
+use tokio::process::Command;
+
+/// For what waits for confirmations, and for samples from before and after.
+const PATIENCE: Duration = Duration::from_secs(120);
+const BEFORE: (u16, u16) = (20_000, 20_999);
+const AFTER: (u16, u16) = (20_000, 21_999);
+/// Puts a folder of the test in place of the machine's, for the agent alone.
+const OWN_SYSCTLS: &str =
+    r#"mkdir -p /etc/sysctl.d && mount --bind "$1" /etc/sysctl.d && shift && exec "$@""#;
+
+/// A host whose range may be set, with its controller.
+struct Site<'a> {
+    machine: &'a Machine,
+    up: Up,
+    controller: Controller,
+    operators: Operators,
+    host: Neighbour,
+    /// The host's only way to its controller.
+    gate: Gate,
+    folder: AgentFolder,
+    agent: Process,
+}
+
+impl<'a> Site<'a> {
+    async fn start(machine: &'a Machine) -> anyhow::Result<Self> {
+        let settings = machine.folder().join("settings.toml");
+        fs::write(
+            &settings,
+            "[remediation]\nown_host = \"none\"\nhold = \"5s\"\ncooldown = \"1s\"\n",
+        )?;
+        let up = Up::alone()
+            .arg("--config")
+            .arg(settings.display().to_string());
+        let controller = Controller::up(machine, &up).await?;
+        let host = Neighbour::start(machine, (1, "web-1"), BEFORE).await?;
+        let near = SocketAddr::from((host.near_address(), 0));
+        let gate = Gate::open(near, controller.ready.grpc.parse()?).await?;
+        let token = controller.join_token().await?.token;
+        let address = gate.address().to_string();
+        let folder = AgentFolder::create(machine, "web-1-agent", &address, &token)?;
+        folder.allow("profile = \"safe\"\n[limits]\ncooldown = \"1s\"\n")?;
+        fs::create_dir(folder.path().join("sysctl.d"))?;
+        let agent = run(&host, &folder)?;
+        controller.first_sample(PATIENCE).await?;
+        Ok(Self {
+            operators: Operators::of(&controller).await?,
+            machine,
+            up,
+            controller,
+            host,
+            gate,
+            folder,
+            agent,
+        })
+    }
+
+    /// Orders twice the range, to hold for good.
+    async fn widen(&self, confirm_within_s: u32) -> anyhow::Result<String> {
+        let id = self.controller.only_host().await?.id;
+        let spec = json!({"action": "set_dynamic_port_range", "protocol": "tcp", "family": "ipv4",
+            "first": AFTER.0, "last": AFTER.1, "lasting": "always",
+            "confirm_within_s": confirm_within_s});
+        self.operators.order(&self.controller, &id, spec).await
+    }
+
+    /// The range as the host's kernel has it.
+    async fn range(&self) -> anyhow::Result<(u16, u16)> {
+        let mut cat = Command::new("cat");
+        cat.arg("/proc/sys/net/ipv4/ip_local_port_range");
+        let text = Finished::of(self.host.inside(&cat)).await?.succeeded()?;
+        let mut words = text.split_whitespace().map(str::parse);
+        let (first, last) = words.next().zip(words.next()).context("two ports")?;
+        Ok((first?, last?))
+    }
+
+    async fn becomes(&self, range: (u16, u16)) -> anyhow::Result<()> {
+        let what = format!("the range {range:?}");
+        until(&what, PATIENCE, async || {
+            Ok((self.range().await? == range).then_some(()))
+        })
+        .await
+    }
+
+    /// What is kept for the host's next start.
+    fn kept(&self) -> String {
+        let path = self.folder.path().join("sysctl.d/90-tidemark.conf");
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// The end of an action that the host undid.
+    async fn ends_undone(&self, id: &str) -> anyhow::Result<String> {
+        let ended = action_ended(&self.controller, id, PATIENCE).await?;
+        anyhow::ensure!(ended.action.state == ActionState::RolledBack, "{ended:#?}");
+        anyhow::ensure!(self.range().await? == BEFORE, "{:?}", self.range().await?);
+        anyhow::ensure!(!self.kept().contains("ip_local_port_range"), self.kept());
+        Ok(ended.report.context("what its host said")?.text)
+    }
+}
+
+fn run(host: &Neighbour, folder: &AgentFolder) -> anyhow::Result<Process> {
+    let mut wrapper = Command::new("unshare");
+    wrapper
+        .args(["--mount", "sh", "-c", OWN_SYSCTLS, "sh"])
+        .arg(folder.path().join("sysctl.d"));
+    host.run("agent", wrapping(wrapper, &folder.command("run")?))
+}
+
+#[test]
+fn a_range_stays_once_its_host_has_come_back_over_a_new_session() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        let id = site.widen(120).await?;
+        let ended = action_ended(&site.controller, &id, PATIENCE).await?;
+        assert_eq!(ended.action.state, ActionState::Verified, "{ended:#?}");
+        assert_eq!(site.range().await?, AFTER);
+        let kept = site.kept();
+        assert!(
+            kept.contains("ip_local_port_range = 20000 21999"),
+            "{kept:?}"
+        );
+        let effect = ended.action.effect.context("what came of it")?;
+        assert!(effect.ports_freed >= 900, "{effect:?}");
+        let said = site.agent.said();
+        assert_eq!(said.matches("session opened").count(), 2, "{said}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_range_goes_back_by_itself_when_its_host_is_cut_off() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        site.gate.close_to_newcomers();
+        let id = site.widen(30).await?;
+        site.becomes(AFTER).await?;
+        site.host.cable(Cable::Pulled).await?;
+        site.becomes(BEFORE).await?;
+        site.host.cable(Cable::Plugged).await?;
+        site.gate.reopen();
+        let told = site.ends_undone(&id).await?;
+        assert!(told.contains("did not confirm it in time"), "{told}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_range_goes_back_by_itself_when_its_controller_is_gone() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let mut site = Site::start(machine).await?;
+        site.gate.close_to_newcomers();
+        let id = site.widen(30).await?;
+        site.becomes(AFTER).await?;
+        site.controller.process.kill().await?;
+        site.becomes(BEFORE).await?;
+        site.controller = Controller::up(site.machine, &site.up).await?;
+        site.gate.reopen();
+        let told = site.ends_undone(&id).await?;
+        assert!(told.contains("did not confirm it in time"), "{told}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_range_goes_back_when_its_agent_is_stopped_or_killed_before_the_confirmation()
+-> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let mut site = Site::start(machine).await?;
+        for end in [Signal::INT, Signal::KILL] {
+            site.gate.close_to_newcomers();
+            let id = site.widen(600).await?;
+            site.becomes(AFTER).await?;
+            kill_process_group(site.agent.pid(), end)?;
+            site.agent.wait(SOON).await?;
+            site.gate.reopen();
+            site.agent = run(&site.host, &site.folder)?;
+            let told = site.ends_undone(&id).await?;
+            assert!(told.contains("the agent stopped"), "{told}");
+        }
+        Ok(())
+    })
+}
