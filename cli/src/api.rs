@@ -4,6 +4,7 @@ mod actions;
 mod budgets;
 mod incidents;
 mod live;
+mod policies;
 mod remediation;
 mod runs;
 mod sse;

@@ -9,6 +9,7 @@ mod history;
 mod incidents;
 mod keys;
 mod lockdown;
+mod policies;
 mod runs;
 mod windows;
 
@@ -29,6 +30,7 @@ pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 pub use keys::{Key, PassphraseArgs};
 pub use lockdown::Lockdown;
+pub use policies::Policy;
 pub use runs::{PlanArgs, Run, RunWordArgs, RunsArgs};
 pub use windows::Window;
 
@@ -106,7 +108,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, actions, budgets, windows, runs, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, actions, policies, budgets, windows, runs, events, changed settings, messages or join tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -129,11 +131,14 @@ pub enum Command {
     /// Try the way to a receiver
     #[command(subcommand)]
     Notify(Notify),
-    /// Apply files with budgets or maintenance windows
+    /// Apply files with budgets, policies or maintenance windows
     Apply(ApplyArgs),
     /// Delete budgets
     #[command(subcommand)]
     Budget(Budget),
+    /// Show what standing policies would have done, and delete them
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show when maintenance windows come, and delete them
     #[command(subcommand)]
     Window(Window),
@@ -204,6 +209,9 @@ pub enum Get {
     Actions(ActionsArgs),
     /// Which actions have worked, on what, for how long
     Recoveries,
+    /// What is asked for by itself when, and what came of it
+    #[command(visible_alias = "policy")]
+    Policies,
     /// What may be held of hosts' ports, and how hosts stand to it
     #[command(visible_alias = "budget")]
     Budgets(BudgetsArgs),
@@ -358,6 +366,12 @@ pub enum Describe {
     },
     /// A budget: what it allows, how each host stands to it, who changed what
     Budget {
+        /// Its name, as listed
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// A standing policy: what it says, what it does on which host, who applied what
+    Policy {
         /// Its name, as listed
         #[arg(value_name = "NAME")]
         name: String,

@@ -20,6 +20,8 @@ mod formats;
 mod incidents;
 #[path = "it/login.rs"]
 mod login;
+#[path = "it/policies.rs"]
+mod policies;
 #[path = "it/remediation.rs"]
 mod remediation;
 #[cfg(unix)]

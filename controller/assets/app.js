@@ -294,6 +294,7 @@
       gh: () => location.assign("/"),
       gi: () => location.assign("/incidents"),
       gm: () => location.assign("/maintenance"),
+      gp: () => location.assign("/policies"),
       gn: () => location.assign("/notifications"),
       ge: () => location.assign("/events"),
     };

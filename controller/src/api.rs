@@ -23,6 +23,7 @@ pub mod live;
 pub mod notifications;
 pub mod openapi;
 pub mod params;
+pub mod policies;
 pub mod problem;
 pub mod remediation;
 pub mod routes;

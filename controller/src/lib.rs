@@ -16,6 +16,7 @@ pub mod maintain;
 pub mod metrics;
 pub mod notify;
 pub mod pki;
+pub mod policies;
 pub mod query;
 pub mod remediate;
 mod replay;

@@ -157,6 +157,18 @@ metrics! {
     Counter actions_sent = "tidemark_actions_sent_total";
     /// Actions put back into the queue because a session ended before the host had said that it has them.
     Counter actions_put_back = "tidemark_actions_put_back_total";
+    /// Standing policies that hold and are not disabled.
+    Gauge policies = "tidemark_policies";
+    /// Hosts on which a policy acts, each once a policy.
+    Gauge policies_acting = "tidemark_policy_hosts_acting";
+    /// Hosts on which a policy gave up and its condition still holds, each once a policy.
+    Gauge policies_to_look_at = "tidemark_policy_hosts_escalated";
+    /// Times that a policy began to act on a host.
+    Counter policies_fired = "tidemark_policy_firings_total";
+    /// Times that a policy gave up on a host, so that somebody must look.
+    Counter policies_escalated = "tidemark_policy_escalations_total";
+    /// Looks at all policies that failed and were tried again.
+    Counter policy_sweeps_failed = "tidemark_policy_sweeps_failed_total";
     /// Maintenance runs that have not ended.
     Gauge runs_open = "tidemark_runs_open";
     /// Actions that maintenance runs asked for.

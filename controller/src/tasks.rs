@@ -19,6 +19,7 @@ pub mod causes;
 pub mod compact;
 pub mod expire;
 pub mod findings;
+pub mod policies;
 mod rebuild;
 mod reissue;
 mod windows;
@@ -48,6 +49,10 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
     life.spawn("actions", ActionDispatcher::new(Arc::clone(app)).run());
     life.spawn("runs", RunDriver::new(Arc::clone(app)).run());
     life.spawn("effects", EffectMeter::new(Arc::clone(app)).run());
+    life.spawn(
+        "policies",
+        policies::PolicyWatch::new(Arc::clone(app)).run(),
+    );
     life.spawn("reissue", reissue::run(Arc::clone(app), tls));
     life.spawn("windows", windows::run(Arc::clone(app)));
     life.spawn("incidents", Reconciler::new(Arc::clone(app)).run());

@@ -12,6 +12,7 @@ pub mod login;
 pub mod maintenance;
 pub mod notifications;
 pub mod picture;
+pub mod policies;
 pub mod row;
 pub mod runs;
 pub mod standing;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// What to apply.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "A file holds budgets or maintenance windows, as TOML (.toml) or YAML (.yaml, .yml, .json):\n\n\
+    after_help = "A file holds budgets, policies or maintenance windows, as TOML (.toml) or YAML (.yaml, .yml, .json):\n\n\
                   [[budget]]\n\
                   name = \"billing\"\n\
                   hosts = [\"tier=web\"]\n\
@@ -13,6 +13,15 @@ use std::path::PathBuf;
                   allow = { ports = 2000, close_wait = 100 }\n\
                   for = \"10m\"\n\
                   severity = \"warning\"\n\n\
+                  [[policy]]\n\
+                  name = \"full\"\n\
+                  hosts = [\"tier=web\"]\n\
+                  condition = { level = 90 }\n\
+                  for = \"5m\"\n\
+                  order = \"by_recovery\"\n\
+                  [[policy.ladder]]\n\
+                  action = \"restart_service\"\n\
+                  with = [\"service=appsvc\"]\n\n\
                   [[window]]\n\
                   name = \"saturday-night\"\n\
                   recurrence = \"FREQ=WEEKLY;BYDAY=SA\"\n\

@@ -3,7 +3,7 @@
 pub(super) mod file;
 
 use super::show::show_once;
-use super::{Ctx, budgets, windows};
+use super::{Ctx, budgets, policies, windows};
 use crate::api::Effect;
 use crate::args::ApplyArgs;
 use crate::failure::Failure;
@@ -20,18 +20,21 @@ pub async fn apply(ctx: &Ctx<'_>, wanted: &ApplyArgs) -> Result<(), Failure> {
         Effect::Store
     };
     let api = ctx.api()?;
-    match (found.budgets.is_empty(), found.windows.is_empty()) {
+    let kinds = [&found.budgets, &found.policies, &found.windows];
+    if kinds.iter().filter(|kind| !kind.is_empty()).count() > 1 {
         // The controller takes each kind as a whole; half of a mixture might be in force.
-        (false, false) => Err(Failure::usage(
-            "the files hold budgets and windows; apply each kind by itself, so that it is applied whole or not at all",
-        )),
-        (false, true) => {
-            let applied = api.apply_budgets(found.budgets, effect).await?;
-            show_once(ctx, &budgets::Applied(applied))
-        }
-        (true, _) => {
-            let applied = api.apply_windows(found.windows, effect).await?;
-            show_once(ctx, &windows::Applied(applied))
-        }
+        return Err(Failure::usage(
+            "the files hold several of budgets, policies and windows; apply each kind by itself, so that it is applied whole or not at all",
+        ));
     }
+    if !found.budgets.is_empty() {
+        let applied = api.apply_budgets(found.budgets, effect).await?;
+        return show_once(ctx, &budgets::Applied(applied));
+    }
+    if !found.policies.is_empty() {
+        let applied = api.apply_policies(found.policies, effect).await?;
+        return show_once(ctx, &policies::Applied(applied));
+    }
+    let applied = api.apply_windows(found.windows, effect).await?;
+    show_once(ctx, &windows::Applied(applied))
 }

@@ -212,6 +212,7 @@ fn router(canned: Canned) -> Router {
         .route("/api/v1/status", get(|| async { Json(fixtures::status()) }))
         .merge(crate::budgets::routes())
         .merge(crate::incidents::routes())
+        .merge(crate::policies::routes())
         .merge(crate::remediation::routes())
         .merge(crate::windows::routes())
         .layer(middleware::from_fn_with_state(canned.clone(), guard))

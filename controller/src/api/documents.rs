@@ -73,9 +73,9 @@ pub async fn planned<'a, D: Document>(tx: &mut Tx, wanted: &'a [D]) -> Answer<Ve
     let there = tx.documents_standing(D::KIND, D::MAX).await?.len();
     let total = there.saturating_add(created.count());
     if total > D::MAX as usize {
-        let kind = D::KIND.as_str();
+        let kinds = D::KIND.plural();
         return Err(Invalid(vec![format!(
-            "there would be {total} {kind}s; there may be {}: delete some, or let one stand for more hosts by its matchers",
+            "there would be {total} {kinds}; there may be {}: delete some, or let one stand for more hosts by its matchers",
             D::MAX
         )])
         .into());
@@ -154,7 +154,7 @@ pub async fn delete<D: Document>(app: &App, author: &str, name: &str) -> Answer<
 /// There is no document of that name.
 pub fn unknown<D: Document>(name: &str) -> ApiProblem {
     let name: String = name.chars().take(64).collect();
-    let kind = D::KIND.as_str();
-    let title = format!("there is no {kind} {name:?}; the list of {kind}s has their names");
+    let (kind, kinds) = (D::KIND.as_str(), D::KIND.plural());
+    let title = format!("there is no {kind} {name:?}; the list of {kinds} has their names");
     ApiProblem::new(ErrorCode::NotFound, title)
 }

@@ -325,6 +325,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::SamplesDropped
         | NoticeKind::ActionChanged
         | NoticeKind::ActionEscalated
+        | NoticeKind::PolicyFired
         | NoticeKind::ForecastChanged => true,
         // Events come whole from the host's log, and changes from its drift; the incident's own notices are its entries.
         NoticeKind::HostEnrolled
@@ -342,6 +343,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::BudgetDeleted
         | NoticeKind::WindowApplied
         | NoticeKind::WindowDeleted
+        | NoticeKind::PolicyApplied
+        | NoticeKind::PolicyDeleted
         | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
         | NoticeKind::Controller => false,

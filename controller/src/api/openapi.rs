@@ -6,7 +6,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, remediation, runs, silences, status, tokens, windows,
+    hosts, incidents, live, notifications, policies, remediation, runs, silences, status, tokens,
+    windows,
 };
 
 #[derive(OpenApi)]
@@ -58,6 +59,11 @@ use super::{
         actions::reject,
         actions::cancel,
         actions::sign,
+        policies::list,
+        policies::apply,
+        policies::detail,
+        policies::delete,
+        policies::dry_run,
         runs::list,
         runs::create,
         runs::detail,

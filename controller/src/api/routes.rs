@@ -11,8 +11,8 @@ use tidemark_model::Role;
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, openapi, remediation, runs, silences, status, tokens,
-    windows,
+    hosts, incidents, live, notifications, openapi, policies, remediation, runs, silences, status,
+    tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 85] = [
+pub static ROUTES: [Route; 91] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -256,6 +256,24 @@ pub static ROUTES: [Route; 85] = [
         Role::Operator,
         || routing::post(actions::sign),
     ),
+    api(GET, "/api/v1/policies", Role::Viewer, || {
+        routing::get(policies::list)
+    }),
+    api(PUT, "/api/v1/policies", Role::Operator, || {
+        routing::put(policies::apply).layer(DefaultBodyLimit::max(policies::BODY_BYTES_MAX))
+    }),
+    api(GET, "/api/v1/policies/{policy}", Role::Viewer, || {
+        routing::get(policies::detail)
+    }),
+    api(DELETE, "/api/v1/policies/{policy}", Role::Operator, || {
+        routing::delete(policies::delete)
+    }),
+    api(
+        POST,
+        "/api/v1/policies/{policy}/dry-run",
+        Role::Operator,
+        || routing::post(policies::dry_run),
+    ),
     api(GET, "/api/v1/runs", Role::Viewer, || {
         routing::get(runs::list)
     }),
@@ -348,6 +366,7 @@ pub static ROUTES: [Route; 85] = [
         routing::post(web::incident::act)
     }),
     page("/maintenance", || routing::get(web::maintenance::page)),
+    page("/policies", || routing::get(web::policies::page)),
     form("/runs/{run}/stop", || routing::post(web::runs::stop)),
     page("/notifications", || routing::get(web::notifications::page)),
     form("/notifications/test", || {

@@ -1,6 +1,5 @@
 //! What can be ordered for an incident: the steps of its hosts' playbooks as typed actions, those that have worked first.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use tidemark_diagnose::Os;
@@ -12,7 +11,7 @@ use tidemark_model::view::{ProposalView, RecoveryView};
 use tidemark_model::{HostId, Protocol};
 use tidemark_store::StoreError;
 
-use super::recovery::recoveries;
+use super::recovery::{rank, recoveries};
 use crate::app::App;
 use crate::diagnosis::findings;
 use crate::incidents::text::clean;
@@ -89,7 +88,7 @@ pub async fn proposals(app: &App, incident: &Incident) -> Result<Vec<ProposalVie
             }
         }
     }
-    all.sort_by_key(rank);
+    all.sort_by_key(|one| rank(one.recovery.as_ref()));
     all.truncate(PROPOSALS_MAX);
     Ok(all)
 }
@@ -124,23 +123,6 @@ fn proposal(
         spec,
         recovery,
     }
-}
-
-/// What worked more often, then freed more, comes first. A sort keeps the playbook's order among equals.
-fn rank(proposal: &ProposalView) -> (u8, Reverse<u64>, Reverse<i64>) {
-    let Some(recovery) = &proposal.recovery else {
-        return (1, Reverse(0), Reverse(0));
-    };
-    if recovery.worked == 0 {
-        return (2, Reverse(0), Reverse(0));
-    }
-    let of_thousand = recovery
-        .worked
-        .saturating_mul(1_000)
-        .checked_div(recovery.tried)
-        .unwrap_or_default();
-    let freed = recovery.ports_freed_median.unwrap_or_default();
-    (0, Reverse(of_thousand), Reverse(freed))
 }
 
 /// The step with its parameters, where the finding names them all.
@@ -236,7 +218,7 @@ mod tests {
             proposal("always, a little", 4, 4, 50),
             proposal("always, much", 2, 2, 800),
         ];
-        all.sort_by_key(rank);
+        all.sort_by_key(|one| rank(one.recovery.as_ref()));
         let order: Vec<&str> = all.iter().map(|one| &*one.text).collect();
         assert_eq!(
             order,

@@ -199,7 +199,7 @@ pub(crate) async fn check_host(app: &App, tx: &mut Tx, order: &Order) -> Result<
 }
 
 /// Whether this controller runs on that host.
-pub(super) fn is_own(app: &App, host: &Host) -> bool {
+pub(crate) fn is_own(app: &App, host: &Host) -> bool {
     is_own_host(app, host.id, (&host.facts.name, &host.facts.boot_id))
 }
 

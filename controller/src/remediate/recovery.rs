@@ -1,5 +1,6 @@
 //! The recovery table: how well each kind of action has worked on each subject, from the stored actions alone.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -25,6 +26,25 @@ pub async fn recoveries(app: &App) -> Result<Vec<RecoveryView>, StoreError> {
     let mut tx = app.store.read().await?;
     let ended = tx.actions_ended_since(since, ACTIONS_MAX).await?;
     Ok(table(&ended, now))
+}
+
+/// Where an action with that row stands among others: what worked more often, then freed more, first; then what was never
+/// tried; what was in vain last. A stable sort keeps the order among equals.
+#[must_use]
+pub fn rank(row: Option<&RecoveryView>) -> (u8, Reverse<u64>, Reverse<i64>) {
+    let Some(row) = row else {
+        return (1, Reverse(0), Reverse(0));
+    };
+    if row.worked == 0 {
+        return (2, Reverse(0), Reverse(0));
+    }
+    let of_thousand = row
+        .worked
+        .saturating_mul(1_000)
+        .checked_div(row.tried)
+        .unwrap_or_default();
+    let freed = row.ports_freed_median.unwrap_or_default();
+    (0, Reverse(of_thousand), Reverse(freed))
 }
 
 #[derive(Default)]

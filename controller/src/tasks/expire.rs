@@ -26,6 +26,8 @@ const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// Former versions of documents are kept this long: who allowed what is asked a year later.
 const DOCUMENTS_KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// What policies did on hosts is kept this long.
+const CASES_KEPT: Duration = Duration::from_secs(730 * 86_400);
 /// Actions are kept this long after their end, with every step: who did what to a host is asked for years later.
 const ACTIONS_KEPT: Duration = Duration::from_secs(730 * 86_400);
 
@@ -60,6 +62,8 @@ pub struct ExpireStatus {
     pub incidents: u64,
     /// Versions of documents that do not hold any more.
     pub documents: u64,
+    /// Cases of policies.
+    pub cases: u64,
     /// Actions.
     pub actions: u64,
 }
@@ -127,6 +131,9 @@ impl Expirer {
             let documents = tx
                 .document_versions_delete_before(now.saturating_sub(DOCUMENTS_KEPT), ROWS_MAX)
                 .await?;
+            let cases = tx
+                .policy_cases_delete_before(now.saturating_sub(CASES_KEPT), ROWS_MAX)
+                .await?;
             let actions = tx
                 .actions_delete_before(now.saturating_sub(ACTIONS_KEPT), ACTIONS_MAX)
                 .await?;
@@ -137,13 +144,14 @@ impl Expirer {
             status.actions += actions + runs;
             status.incidents += incidents + silences + messages;
             status.documents += documents;
+            status.cases += cases;
             status.notices += notices;
             status.events += events;
             status.drifts += drifts;
             status.hours += hours;
             status.tokens += tokens;
             let is_done = [
-                notices, events, drifts, hours, tokens, silences, messages, documents,
+                notices, events, drifts, hours, tokens, silences, messages, documents, cases,
             ]
             .iter()
             .all(|deleted| *deleted < u64::from(ROWS_MAX))

@@ -91,6 +91,7 @@ impl EventRow {
                 | NoticeKind::CauseFound
                 | NoticeKind::IncidentOpened
                 | NoticeKind::ActionChanged
+                | NoticeKind::PolicyFired
                 | NoticeKind::RunChanged
                 | NoticeKind::HostEvent,
             ) => "watch",
@@ -114,6 +115,8 @@ impl EventRow {
                 | NoticeKind::BudgetDeleted
                 | NoticeKind::WindowApplied
                 | NoticeKind::WindowDeleted
+                | NoticeKind::PolicyApplied
+                | NoticeKind::PolicyDeleted
                 | NoticeKind::Controller,
             )
             | None => "calm",

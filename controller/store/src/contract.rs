@@ -18,6 +18,7 @@ mod incidents;
 mod notices;
 mod notifications;
 mod open;
+mod policies;
 mod runs;
 mod schema;
 mod silences;

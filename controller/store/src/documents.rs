@@ -16,20 +16,33 @@ const TABLE: Table = Table("document_versions");
 pub enum DocumentKind {
     /// What may be held of hosts' ports.
     Budget,
+    /// What is asked for by itself when.
+    Policy,
     /// When hosts may be maintained.
     Window,
 }
 
 impl DocumentKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Budget, Self::Window];
+    pub const ALL: [Self; 3] = [Self::Budget, Self::Policy, Self::Window];
 
     /// The lower-case name used everywhere.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Budget => "budget",
+            Self::Policy => "policy",
             Self::Window => "window",
+        }
+    }
+
+    /// The name of several.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Budget => "budgets",
+            Self::Policy => "policies",
+            Self::Window => "windows",
         }
     }
 

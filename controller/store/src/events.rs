@@ -81,6 +81,7 @@ statements! {
         FROM events WHERE host = $1 AND (at, id) < ($2, $3) AND at >= $4 \
         AND (CAST($5 AS TEXT) IS NULL OR source = $5) AND (CAST($6 AS BIGINT) IS NULL OR code = $6) \
         ORDER BY at DESC, id DESC LIMIT $8";
+    OF_KIND = "SELECT host, at, text FROM events WHERE at >= $1 AND source = $2 AND code = $3 ORDER BY at DESC LIMIT $4";
     DELETE_BEFORE = "DELETE FROM events WHERE (host, at, id) IN \
         (SELECT host, at, id FROM events WHERE at < $1 ORDER BY at LIMIT $2)";
 }
@@ -258,6 +259,30 @@ impl Tx {
             .bind(i64::from(query.limit))
             .fetch_all(conn).await?);
         rows.into_iter().map(StoredEvent::try_from).collect()
+    }
+
+    /// When hosts told events of one kind since, the newest first: the host, the time on the controller's clock, the text.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn events_of_kind(
+        &mut self,
+        (source, code): (&str, u32),
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(HostId, Timestamp, String)>, StoreError> {
+        let source = columns::text("source of an event", source)?;
+        let rows: Vec<(String, i64, String)> = on_conn!(self, conn => sqlx::query_as(OF_KIND)
+            .bind(since.unix_ms()).bind(source).bind(i64::from(code)).bind(i64::from(limit))
+            .fetch_all(conn).await?);
+        let read = |(host, at, text): (String, i64, String)| {
+            Ok((
+                TABLE.host("host", &host)?,
+                Timestamp::from_unix_ms(at),
+                text,
+            ))
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Deletes the oldest events from before `cutoff`, at most `limit`. Answers how many; call again while it is `limit`.

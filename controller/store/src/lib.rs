@@ -28,6 +28,7 @@ mod notices;
 mod notification_groups;
 mod notifications;
 mod open;
+mod policy_cases;
 mod recent;
 mod runs;
 mod segments;
@@ -65,6 +66,7 @@ pub use notifications::{
     NewNotification, Notification, NotificationCount, NotificationQuery, NotificationState,
 };
 pub use open::OpenError;
+pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
 pub use runs::{RunApproval, RunQuery};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};

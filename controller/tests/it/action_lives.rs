@@ -35,19 +35,19 @@ use ActionState as S;
 const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
 /// A controller of which nothing runs by itself.
-struct Still {
-    app: Arc<App>,
+pub struct Still {
+    pub app: Arc<App>,
     dispatcher: ActionDispatcher,
-    clock: Clock,
+    pub clock: Clock,
     _folder: TempDir,
 }
 
-fn host(number: u8) -> HostId {
+pub fn host(number: u8) -> HostId {
     HostId::of_identity_spki(&[number])
 }
 
 impl Still {
-    async fn with(rules: RemediationRules) -> Self {
+    pub async fn with(rules: RemediationRules) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::sqlite(folder.path().join("test.db"));
         let clock = Clock::manual(START);
@@ -126,7 +126,7 @@ impl Still {
         self.find(id).await.state
     }
 
-    async fn find(&self, id: ActionId) -> Action {
+    pub async fn find(&self, id: ActionId) -> Action {
         let mut tx = self.app.store.read().await.unwrap();
         tx.action_find(id).await.unwrap().unwrap()
     }

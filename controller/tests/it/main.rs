@@ -19,6 +19,8 @@ mod incidents;
 mod login;
 mod made_up;
 mod pages;
+mod policies;
+mod policy_lives;
 mod rebuild;
 mod retention;
 mod routes;

@@ -18,6 +18,7 @@ fn filled(path: &str) -> String {
         .replace("{window}", "nothing")
         .replace("{silence}", "1")
         .replace("{action}", "00000000000000000000000000000000")
+        .replace("{policy}", "nothing")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")
 }

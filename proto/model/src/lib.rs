@@ -19,6 +19,7 @@ mod kinds;
 pub mod metric;
 pub mod notice;
 pub mod pattern;
+pub mod policy;
 pub mod port;
 pub mod problem;
 pub mod role;

@@ -78,6 +78,12 @@ kinds! {
     RunChanged = "run_changed",
     /// Every action was stopped, or may go on.
     LockdownTurned = "lockdown_turned",
+    /// A standing policy was made or changed.
+    PolicyApplied = "policy_applied",
+    /// A standing policy was deleted.
+    PolicyDeleted = "policy_deleted",
+    /// A standing policy began to act on a host.
+    PolicyFired = "policy_fired",
     /// The controller started or stopped.
     Controller = "controller",
 }

@@ -5,6 +5,7 @@
 mod actions;
 mod budgets;
 mod incidents;
+mod policies;
 mod runs;
 mod windows;
 
@@ -28,6 +29,10 @@ pub use budgets::{
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
+};
+pub use policies::{
+    CaseView, PoliciesApplied, PoliciesRequest, PolicyChange, PolicyDetail, PolicyReplay,
+    PolicyVersionView, PolicyView, ReplayFiring, TriedView,
 };
 pub use runs::{RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord};
 pub use windows::{

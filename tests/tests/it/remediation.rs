@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 use tidemark_model::action::{ActionState, Refusal};
-use tidemark_model::view::{ActionDetail, RecoveryView};
+use tidemark_model::policy::CaseState;
+use tidemark_model::view::{ActionDetail, ActionView, Page, PolicyDetail, RecoveryView};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::process::wrapping;
 use tidemark_tests::harness::{
@@ -108,9 +109,16 @@ async fn in_use(controller: &Controller) -> anyhow::Result<u32> {
     Ok(tcp.map_or(0, |space| space.in_use))
 }
 
-#[test]
-fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Result<()> {
-    on_own_network(async |machine| {
+/// One host with a leaking service and an idle one, its agent allowed to restart them, and a controller that measures fast.
+struct Scene {
+    controller: Controller,
+    services: Services,
+    _running: [Process; 2],
+}
+
+impl Scene {
+    /// Up, with the leak's ports in use and a minute of samples: what comes of an action is measured against that.
+    async fn up(machine: &Machine) -> anyhow::Result<Self> {
         machine.set_dynamic_ports(20_000, 20_999)?;
         let settings = machine.folder().join("settings.toml");
         fs::write(
@@ -123,7 +131,7 @@ fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Re
         let controller = Controller::up(machine, &up).await?;
         let mut serve = program("port_eater")?;
         serve.args(["serve", "--at", "127.0.0.1:9000"]);
-        let _service = Process::start("service", serve, machine.folder())?;
+        let server = Process::start("service", serve, machine.folder())?;
         let services = Services::at(machine)?;
         let eater = program("port_eater")?.as_std().get_program().to_owned();
         let eater = eater.display();
@@ -143,13 +151,11 @@ fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Re
         let policy = machine.folder().join("policy.toml");
         fs::write(&policy, "profile = \"safe\"\n[limits]\ncooldown = \"1s\"\n")?;
         folder.add_config(&format!("policy_file = \"{}\"", policy.display()))?;
-        let _agent = agent(machine, &folder, &services.folder)?;
+        let agent = agent(machine, &folder, &services.folder)?;
         until("the ports in use", SOON, async || {
             Ok((in_use(&controller).await? > 600).then_some(()))
         })
         .await?;
-
-        // What comes of an action is measured against the minute before it.
         until("a minute of samples", MEASURED, async || {
             let id = controller.only_host().await?.id;
             let enrolled_ms = controller.host(&id).await?.enrolled_ms;
@@ -157,28 +163,132 @@ fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Re
             Ok((age_ms > 75_000).then_some(()))
         })
         .await?;
+        Ok(Self {
+            controller,
+            services,
+            _running: [server, agent],
+        })
+    }
 
-        let protected = ended(&controller, &ask(&controller, "sshd").await?).await?;
+    async fn down(self) -> anyhow::Result<()> {
+        self.services.run("leaky", "stop").await?;
+        self.services.run("idle", "stop").await
+    }
+}
+
+#[test]
+fn a_restart_is_a_success_only_when_the_hosts_own_samples_say_so() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let scene = Scene::up(machine).await?;
+        let controller = &scene.controller;
+        let protected = ended(controller, &ask(controller, "sshd").await?).await?;
         let refusal = protected.report.and_then(|report| report.refusal);
         assert_eq!(refusal, Some(Refusal::Protected));
 
-        let useless = ended(&controller, &ask(&controller, "idle").await?).await?;
+        let useless = ended(controller, &ask(controller, "idle").await?).await?;
         assert_eq!(
             useless.action.state,
             ActionState::NotEffective,
             "{useless:#?}"
         );
 
-        let useful = ended(&controller, &ask(&controller, "leaky").await?).await?;
+        let useful = ended(controller, &ask(controller, "leaky").await?).await?;
         assert_eq!(useful.action.state, ActionState::Verified, "{useful:#?}");
-        assert!(in_use(&controller).await? < 200);
+        assert!(in_use(controller).await? < 200);
         let recoveries: Vec<RecoveryView> = controller.cli_json(&["get", "recoveries"]).await?;
         let of = |subject: &str| recoveries.iter().find(|one| one.subject == subject);
         let (leaky, idle) = (of("leaky").context("leaky")?, of("idle").context("idle")?);
         assert_eq!((leaky.worked, leaky.tried), (1, 1));
         assert_eq!((idle.worked, idle.tried), (0, 1));
         assert!(leaky.ports_freed_median > Some(500), "{leaky:?}");
-        services.run("leaky", "stop").await?;
-        services.run("idle", "stop").await
+        scene.down().await
+    })
+}
+
+/// Restarts what is useless first, and what worked first once it is known.
+const POLICY: &str = r#"
+[[policy]]
+name = "full"
+hosts = ["host=*"]
+condition = { level = 60 }
+for = "5s"
+order = "by_recovery"
+limits = { cooldown = "0s", per_day = 5 }
+
+[[policy.ladder]]
+action = "restart_service"
+with = ["service=idle"]
+
+[[policy.ladder]]
+action = "restart_service"
+with = ["service=leaky"]
+"#;
+
+/// The action that the policy asks for and that waits for approval.
+async fn asked(controller: &Controller) -> anyhow::Result<ActionView> {
+    until("a proposal of the policy", SOON, async || {
+        let page: Page<ActionView> = controller.get("/api/v1/actions?state=proposed").await?;
+        let mut waiting = page.items.into_iter();
+        let first = waiting.next();
+        anyhow::ensure!(waiting.next().is_none(), "two at once");
+        Ok(first)
+    })
+    .await
+}
+
+/// Somebody approves it; how it ended.
+async fn approved(controller: &Controller, action: &ActionView) -> anyhow::Result<ActionState> {
+    let bob = controller.token_of("bob", "approver").await?;
+    let path = format!("/api/v1/actions/{}/approve", action.id);
+    let (status, answer) = controller.post_as(&bob, &path, &json!({})).await?;
+    anyhow::ensure!(status == 200, "{status}: {answer}");
+    Ok(ended(controller, &action.id).await?.action.state)
+}
+
+#[test]
+fn a_policy_climbs_its_ladder_and_offers_what_worked_first_the_second_time() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let scene = Scene::up(machine).await?;
+        let controller = &scene.controller;
+        let file = machine.folder().join("policies.toml");
+        fs::write(&file, POLICY)?;
+        let file = file.display().to_string();
+        let try_it = ["apply", "-f", &file, "--dry-run"];
+        let tried = controller.cli(&try_it).await?.succeeded()?;
+        assert!(tried.contains("in the last 30 days this would"), "{tried}");
+        controller.cli(&["apply", "-f", &file]).await?.succeeded()?;
+
+        let first = asked(controller).await?;
+        assert_eq!(first.requester, "policy:full@1");
+        assert_eq!(first.summary, "restart service idle");
+        assert_eq!(
+            approved(controller, &first).await?,
+            ActionState::NotEffective
+        );
+        let second = asked(controller).await?;
+        assert_eq!(second.summary, "restart service leaky");
+        assert_eq!(approved(controller, &second).await?, ActionState::Verified);
+        assert!(in_use(controller).await? < 200);
+        let recoveries: Vec<RecoveryView> = controller.cli_json(&["get", "recoveries"]).await?;
+        let worked: Vec<(&str, u64, u64)> = recoveries
+            .iter()
+            .map(|one| (&*one.subject, one.worked, one.tried))
+            .collect();
+        assert_eq!(worked, [("idle", 0, 1), ("leaky", 1, 1)]);
+
+        // It leaks again.
+        fs::write(scene.services.file("leaky", "sockets"), "700")?;
+        scene.services.run("leaky", "stop").await?;
+        scene.services.run("leaky", "start").await?;
+        assert_eq!(asked(controller).await?.summary, "restart service leaky");
+        let detail: PolicyDetail = controller.cli_json(&["describe", "policy", "full"]).await?;
+        let states: Vec<CaseState> = detail.cases.iter().map(|case| case.state).collect();
+        assert_eq!(states, [CaseState::Acting, CaseState::Verified]);
+        let tried: Vec<_> = detail.cases[1].tried.iter().map(|one| one.state).collect();
+        assert_eq!(
+            tried,
+            [Some(ActionState::NotEffective), Some(ActionState::Verified)]
+        );
+        scene.down().await
     })
 }

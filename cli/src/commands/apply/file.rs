@@ -16,6 +16,8 @@ const BYTES_MAX: u64 = 1_024 * 1_024;
 pub struct Found {
     /// Under `budget`.
     pub budgets: Vec<Value>,
+    /// Under `policy`.
+    pub policies: Vec<Value>,
     /// Under `window`.
     pub windows: Vec<Value>,
 }
@@ -26,7 +28,7 @@ pub fn read(path: &Path, found: &mut Found) -> Result<(), Failure> {
     let shown = path.display();
     let nothing = || {
         Failure::usage(format!(
-            "{shown} holds nothing to apply; begin an entry with [[budget]] or [[window]] in TOML, or with `budget:` or `window:` and a list in YAML"
+            "{shown} holds nothing to apply; begin an entry with [[budget]], [[policy]] or [[window]] in TOML, or with `budget:`, `policy:` or `window:` and a list in YAML"
         ))
     };
     let Value::Object(fields) = value else {
@@ -38,10 +40,11 @@ pub fn read(path: &Path, found: &mut Found) -> Result<(), Failure> {
     for (kind, entries) in fields {
         let list = match kind.as_str() {
             "budget" => &mut found.budgets,
+            "policy" => &mut found.policies,
             "window" => &mut found.windows,
             _ => {
                 return Err(Failure::usage(format!(
-                    "{shown} has {kind:?}, which is nothing to apply; the kinds are `budget` and `window`"
+                    "{shown} has {kind:?}, which is nothing to apply; the kinds are `budget`, `policy` and `window`"
                 )));
             }
         };
@@ -135,7 +138,11 @@ mod tests {
             ("w.toml", "window = 1", "nothing to apply"),
             ("w.yaml", "- a", "nothing to apply"),
             ("w.yaml", "{}", "nothing to apply"),
-            ("w.yaml", "gate: []", "the kinds are `budget` and `window`"),
+            (
+                "w.yaml",
+                "gate: []",
+                "the kinds are `budget`, `policy` and `window`",
+            ),
             ("w.toml", "window: []", "is no TOML"),
             ("w.yaml", "a: [", "is no YAML"),
             ("w.yaml", "", "nothing to apply"),

@@ -12,6 +12,7 @@ contract!(
     events_come_back_as_they_were,
     a_record_that_is_told_again_is_stored_once,
     events_of_one_host_are_paged_by_time_and_filtered,
+    events_of_one_kind_are_found_on_all_hosts,
     retention_takes_the_oldest_events,
 );
 
@@ -170,6 +171,31 @@ async fn events_of_one_host_are_paged_by_time_and_filtered(store: Store) {
     for (asked, times) in filters {
         assert_eq!(host_times(&tx.events_page(&asked).await.unwrap()), times);
     }
+}
+
+async fn events_of_one_kind_are_found_on_all_hosts(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    append(
+        &mut tx,
+        host_id(0),
+        &[record(10, 1), record(30, 2), report(40)],
+    )
+    .await;
+    append(&mut tx, host_id(1), &[record(20, 1)]).await;
+    let mut found = tx
+        .events_of_kind(("Tcpip", 4231), at(1_020), 9)
+        .await
+        .unwrap();
+    let newest = (host_id(0), at(1_030), "no port".to_owned());
+    assert_eq!(found.first(), Some(&newest));
+    assert_eq!(
+        found.pop(),
+        Some((host_id(1), at(1_020), "no port".to_owned()))
+    );
+    assert_eq!(found.len(), 1);
+    let one = tx.events_of_kind(("Tcpip", 4231), at(0), 1).await.unwrap();
+    assert_eq!(one, [newest]);
+    assert_eq!(tx.events_of_kind(("Tcpip", 3), at(0), 9).await.unwrap(), []);
 }
 
 async fn retention_takes_the_oldest_events(store: Store) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use sqlx::{Executor, SqlSafeStr};
 use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
+use tidemark_model::policy::CaseState;
 use tidemark_model::problem::Severity;
 use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::{HostState, Protocol, Role};
@@ -39,6 +40,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
+    crate::policy_cases::STATEMENTS,
     crate::recent::STATEMENTS,
     crate::runs::STATEMENTS,
     crate::segments::STATEMENTS,
@@ -106,6 +108,13 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             "document_versions",
             "kind",
             names(&DocumentKind::ALL.map(DocumentKind::as_str)),
+        ),
+        (
+            "policy_cases",
+            "state",
+            names(&Vec::from_iter(
+                CaseState::ALL.iter().map(|state| state.as_str()),
+            )),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),
         (

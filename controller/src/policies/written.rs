@@ -1,0 +1,139 @@
+//! Reads policies as files and requests write them: everything is checked, and every problem is told at once.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tidemark_model::policy::{Policy, PolicySpec};
+
+use super::POLICIES_MAX;
+use crate::api::body::Invalid;
+
+/// Problems that are told; more help nobody.
+const PROBLEMS_MAX: usize = 50;
+
+/// Reads `{"policy": [...]}`.
+///
+/// # Errors
+/// [`Invalid`] with every problem of every policy, 50 at most.
+pub fn policies(body: &Value) -> Result<Vec<Policy>, Invalid> {
+    let one = |problem: String| Invalid(vec![problem]);
+    let fields = body
+        .as_object()
+        .ok_or_else(|| one("the body must be an object with the list `policy`".to_owned()))?;
+    let mut problems: Vec<String> = fields
+        .keys()
+        .filter(|key| *key != "policy")
+        .map(|key| format!("there is no field {}; the only one is `policy`", shown(key)))
+        .collect();
+    let list = fields.get("policy").and_then(Value::as_array);
+    let list = list.ok_or_else(|| one("`policy` must be a list of policies".to_owned()))?;
+    if !(1..=POLICIES_MAX as usize).contains(&list.len()) {
+        return Err(one(format!(
+            "`policy` has {} entries; it must have 1 to {POLICIES_MAX}",
+            list.len()
+        )));
+    }
+    let mut read = Vec::new();
+    let mut names = BTreeSet::new();
+    for (index, value) in list.iter().enumerate() {
+        let name = value.get("name").and_then(Value::as_str);
+        let at = name.map_or_else(
+            || format!("policy {}", index + 1),
+            |name| format!("policy {}", shown(name)),
+        );
+        if name.is_some_and(|name| !names.insert(name)) {
+            problems.push(format!(
+                "{at}: two have this name; each needs one of its own"
+            ));
+        }
+        match policy(value) {
+            Ok(policy) => read.push(policy),
+            Err(why) => problems.extend(why.into_iter().map(|why| format!("{at}: {why}"))),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(read);
+    }
+    if problems.len() > PROBLEMS_MAX {
+        let more = problems.len() - PROBLEMS_MAX;
+        problems.truncate(PROBLEMS_MAX);
+        problems.push(format!("and {more} more"));
+    }
+    Err(Invalid(problems))
+}
+
+fn policy(value: &Value) -> Result<Policy, Vec<String>> {
+    let spec: PolicySpec = serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let why = error.into_inner();
+        vec![if path == "." {
+            why.to_string()
+        } else {
+            format!("{path}: {why}")
+        }]
+    })?;
+    Policy::read(spec)
+}
+
+/// A caller's text, quoted and cut.
+fn shown(text: &str) -> String {
+    format!("{:?}", text.chars().take(64).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_problem_of_every_policy_is_told_at_once_with_its_field() {
+        let good = json!({
+            "name": "a", "hosts": ["host=*"], "condition": {"level": 90},
+            "ladder": [{"action": "collect_evidence", "with": ["seconds=5"]}],
+        });
+        let with = |field: &str, value: Value| {
+            let mut policy = good.clone();
+            policy[field] = value;
+            policy
+        };
+        let body = json!({"policy": [
+            with("for", json!("8d")),
+            with("condition", json!({"level": "much"})),
+            with("ladder", json!([{"action": "run_hook", "wait": 5}])),
+            with("rungs", json!([])),
+            7,
+        ], "policies": []});
+        let problems = policies(&body).unwrap_err().0;
+        for part in [
+            "there is no field \"policies\"; the only one is `policy`",
+            "policy \"a\": for is \"8d\"",
+            "policy \"a\": two have this name",
+            "policy \"a\": condition.level: invalid type: string \"much\"",
+            "policy \"a\": ladder[0].wait: invalid type: integer `5`",
+            "policy \"a\": rungs: unknown field `rungs`",
+            "policy 5: invalid type: integer `7`",
+        ] {
+            let told = problems.iter().any(|problem| problem.starts_with(part));
+            assert!(told, "{part}: {problems:#?}");
+        }
+        assert_eq!(policies(&json!({"policy": [good]})).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_list_of_policies_is_refused() {
+        for body in [
+            json!(null),
+            json!({}),
+            json!({"policy": 1}),
+            json!({"policy": []}),
+        ] {
+            assert!(policies(&body).is_err(), "{body}");
+        }
+        let wrong = vec![json!(1); POLICIES_MAX as usize];
+        let problems = policies(&json!({ "policy": wrong })).unwrap_err().0;
+        assert_eq!(problems.len(), PROBLEMS_MAX + 1, "bounded");
+        let many = vec![json!(1); POLICIES_MAX as usize + 1];
+        assert!(policies(&json!({ "policy": many })).is_err());
+    }
+}
