@@ -76,53 +76,31 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
     let done = match args.command {
         // Its exit codes are a monitoring system's, also when it fails.
         Command::Check(wanted) => return Ok(check::run(&ctx, &wanted).await),
-        Command::Get(Get::Hosts(wanted)) => hosts::list(&ctx, &wanted).await,
-        Command::Get(Get::Events(wanted)) => events::list(&ctx, &wanted).await,
-        Command::Get(Get::Drift(wanted)) => drift::list(&ctx, &wanted).await,
-        Command::Get(Get::Findings { hosts }) => findings::list(&ctx, &hosts).await,
-        Command::Get(Get::Causes) => causes::list(&ctx).await,
-        Command::Get(Get::Incidents(wanted)) => incidents::list(&ctx, &wanted).await,
-        Command::Get(Get::Receivers) => notify::receivers(&ctx).await,
-        Command::Get(Get::Notifications(wanted)) => notify::notifications(&ctx, &wanted).await,
-        Command::Get(Get::Silences) | Command::Silence(Silence::List) => {
-            notify::list_silences(&ctx).await
-        }
+        Command::Get(wanted) => get(&ctx, wanted).await,
+        Command::Describe(wanted) => describe_one(&ctx, wanted).await,
         Command::Apply(wanted) => apply::apply(&ctx, &wanted).await,
-        Command::Get(Get::Budgets(wanted)) => budgets::list(&ctx, &wanted).await,
-        Command::Describe(Describe::Budget { name }) => budgets::describe(&ctx, &name).await,
         Command::Budget(Budget::Remove { names }) => budgets::remove(&ctx, &names).await,
-        Command::Get(Get::Policies) => policies::list(&ctx).await,
-        Command::Describe(Describe::Policy { name }) => policies::describe(&ctx, &name).await,
         Command::Policy(Policy::DryRun { name, days }) => {
             policies::dry_run(&ctx, &name, days).await
         }
         Command::Policy(Policy::Remove { names }) => policies::remove(&ctx, &names).await,
-        Command::Get(Get::Windows) => windows::list(&ctx).await,
-        Command::Describe(Describe::Window { name }) => windows::describe(&ctx, &name).await,
         Command::Window(Window::Next { name, host, count }) => {
             windows::next(&ctx, &name, host.as_deref(), count).await
         }
         Command::Window(Window::Remove { names }) => windows::remove(&ctx, &names).await,
+        Command::Silence(Silence::List) => notify::list_silences(&ctx).await,
         Command::Silence(Silence::Add(wanted)) => notify::add_silence(&ctx, &wanted).await,
         Command::Silence(Silence::Remove { ids }) => notify::remove_silences(&ctx, &ids).await,
         Command::Action(wanted) => actions::run(&ctx, &wanted).await,
-        Command::Get(Get::Actions(wanted)) => actions::list(&ctx, &wanted).await,
-        Command::Get(Get::Recoveries) => actions::recoveries(&ctx).await,
-        Command::Describe(Describe::Action { id }) => actions::describe(&ctx, &id).await,
         Command::Run(wanted) => runs::run(&ctx, &wanted).await,
-        Command::Get(Get::Runs(wanted)) => runs::list(&ctx, &wanted).await,
-        Command::Describe(Describe::Run { number }) => runs::describe(&ctx, number).await,
         Command::Key(wanted) => keys::run(&ctx, &wanted),
         Command::Lockdown(wanted) => lockdown::run(&ctx, &wanted).await,
         Command::ApiToken(wanted) => api_tokens::run(&ctx, &wanted).await,
-        Command::Get(Get::ApiTokens) => api_tokens::list(&ctx).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,
-        Command::Describe(Describe::Incident { id }) => incidents::describe(&ctx, id).await,
-        Command::Get(Get::Tokens) | Command::Token(Token::List) => tokens::list(&ctx).await,
+        Command::Token(Token::List) => tokens::list(&ctx).await,
         Command::Token(Token::Create(wanted)) => tokens::create(&ctx, &wanted).await,
         Command::Token(Token::Revoke { ids }) => revoke::tokens(&ctx, &ids).await,
-        Command::Describe(Describe::Host { hosts }) => describe::hosts(&ctx, &hosts).await,
         Command::Top(wanted) => top::watch(&ctx, &wanted).await,
         Command::History(wanted) => history::history(&ctx, &wanted).await,
         Command::Compare(wanted) => history::compare(&ctx, &wanted).await,
@@ -137,6 +115,40 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Version => version::version(&ctx).await,
     };
     done.map(|()| 0)
+}
+
+async fn get(ctx: &Ctx<'_>, wanted: Get) -> Result<(), Failure> {
+    match wanted {
+        Get::Hosts(wanted) => hosts::list(ctx, &wanted).await,
+        Get::Events(wanted) => events::list(ctx, &wanted).await,
+        Get::Drift(wanted) => drift::list(ctx, &wanted).await,
+        Get::Findings { hosts } => findings::list(ctx, &hosts).await,
+        Get::Causes => causes::list(ctx).await,
+        Get::Incidents(wanted) => incidents::list(ctx, &wanted).await,
+        Get::Actions(wanted) => actions::list(ctx, &wanted).await,
+        Get::Recoveries => actions::recoveries(ctx).await,
+        Get::Runs(wanted) => runs::list(ctx, &wanted).await,
+        Get::Budgets(wanted) => budgets::list(ctx, &wanted).await,
+        Get::Policies => policies::list(ctx).await,
+        Get::Windows => windows::list(ctx).await,
+        Get::Silences => notify::list_silences(ctx).await,
+        Get::Receivers => notify::receivers(ctx).await,
+        Get::Notifications(wanted) => notify::notifications(ctx, &wanted).await,
+        Get::Tokens => tokens::list(ctx).await,
+        Get::ApiTokens => api_tokens::list(ctx).await,
+    }
+}
+
+async fn describe_one(ctx: &Ctx<'_>, wanted: Describe) -> Result<(), Failure> {
+    match wanted {
+        Describe::Host { hosts } => describe::hosts(ctx, &hosts).await,
+        Describe::Incident { id } => incidents::describe(ctx, id).await,
+        Describe::Action { id } => actions::describe(ctx, &id).await,
+        Describe::Run { number } => runs::describe(ctx, number).await,
+        Describe::Budget { name } => budgets::describe(ctx, &name).await,
+        Describe::Policy { name } => policies::describe(ctx, &name).await,
+        Describe::Window { name } => windows::describe(ctx, &name).await,
+    }
 }
 
 fn completion(ctx: &Ctx<'_>, shell: clap_complete::Shell) -> Result<(), Failure> {

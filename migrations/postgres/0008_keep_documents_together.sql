@@ -3,7 +3,7 @@
 -- The SQLite file of the same name declares the same tables, columns and nullability.
 
 CREATE TABLE document_versions (
-    kind    TEXT   COLLATE "C" NOT NULL CHECK (kind IN ('budget', 'window')),
+    kind    TEXT   COLLATE "C" NOT NULL CHECK (kind IN ('budget', 'policy', 'window')),
     name    TEXT   COLLATE "C" NOT NULL,
     version BIGINT NOT NULL CHECK (version > 0),
     at      BIGINT NOT NULL,

@@ -1,8 +1,5 @@
--- Standing policies are documents, too; and what each did on which host.
+-- What each standing policy did on which host.
 -- The SQLite file of the same name declares the same tables, columns and nullability.
-
-ALTER TABLE document_versions DROP CONSTRAINT document_versions_kind_check;
-ALTER TABLE document_versions ADD CONSTRAINT document_versions_kind_check CHECK (kind IN ('budget', 'policy', 'window'));
 
 CREATE TABLE policy_cases (
     id         BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -3,7 +3,7 @@
 -- The Postgres file of the same name declares the same tables, columns and nullability.
 
 CREATE TABLE document_versions (
-    kind    TEXT    NOT NULL CHECK (kind IN ('budget', 'window')),
+    kind    TEXT    NOT NULL CHECK (kind IN ('budget', 'policy', 'window')),
     name    TEXT    NOT NULL,
     version INTEGER NOT NULL CHECK (version > 0),
     at      INTEGER NOT NULL,

@@ -1,22 +1,5 @@
--- Standing policies are documents, too; and what each did on which host.
+-- What each standing policy did on which host.
 -- The Postgres file of the same name declares the same tables, columns and nullability.
-
--- SQLite cannot alter a CHECK: the table is rebuilt with one kind more.
-CREATE TABLE document_versions_rebuilt (
-    kind    TEXT    NOT NULL CHECK (kind IN ('budget', 'policy', 'window')),
-    name    TEXT    NOT NULL,
-    version INTEGER NOT NULL CHECK (version > 0),
-    at      INTEGER NOT NULL,
-    author  TEXT    NOT NULL,
-    -- The document as it was applied, as JSON; NULL where it was deleted.
-    body    TEXT,
-    PRIMARY KEY (kind, name, version)
-) STRICT, WITHOUT ROWID;
-INSERT INTO document_versions_rebuilt (kind, name, version, at, author, body)
-    SELECT kind, name, version, at, author, body FROM document_versions;
-DROP TABLE document_versions;
-ALTER TABLE document_versions_rebuilt RENAME TO document_versions;
-CREATE INDEX document_versions_by_age ON document_versions (at);
 
 CREATE TABLE policy_cases (
     id         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

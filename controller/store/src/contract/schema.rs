@@ -87,10 +87,10 @@ async fn check_of(tx: &mut Tx, table: &str, column: &str) -> String {
     }
 }
 
-async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
+/// Tables and columns with the names that their CHECK allows.
+fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
     let names = |all: &[&str]| all.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    let mut tx = store.read().await.unwrap();
-    let expected = [
+    vec![
         (
             "hosts",
             "state",
@@ -146,8 +146,12 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             "protocol",
             names(&Protocol::ALL.map(Protocol::as_str)),
         ),
-    ];
-    for (table, column, names) in expected {
+    ]
+}
+
+async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
+    let mut tx = store.read().await.unwrap();
+    for (table, column, names) in names_of_the_model() {
         let check = check_of(&mut tx, table, column).await;
         let quoted = check.split('\'').skip(1).step_by(2).map(str::to_owned);
         assert_eq!(quoted.collect::<BTreeSet<_>>(), names, "{table}.{column}");
