@@ -87,6 +87,11 @@ async fn check_of(tx: &mut Tx, table: &str, column: &str) -> String {
     }
 }
 
+fn case_states() -> BTreeSet<String> {
+    let names = CaseState::ALL.iter().map(|state| state.as_str());
+    names.map(str::to_owned).collect()
+}
+
 async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
     let names = |all: &[&str]| all.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     let mut tx = store.read().await.unwrap();
@@ -109,13 +114,7 @@ async fn checks_allow_exactly_the_names_of_the_model(store: Store) {
             "kind",
             names(&DocumentKind::ALL.map(DocumentKind::as_str)),
         ),
-        (
-            "policy_cases",
-            "state",
-            names(&Vec::from_iter(
-                CaseState::ALL.iter().map(|state| state.as_str()),
-            )),
-        ),
+        ("policy_cases", "state", case_states()),
         ("incidents", "state", names(&IncidentState::NAMES)),
         (
             "runs",
