@@ -38,7 +38,7 @@ use tidemark_runtime::Clock;
 use self::consent::Consent;
 use crate::api::{Api, Target};
 use crate::args::{
-    Args, Budget, Command, Describe, Get, Global, Notify, Policy, Revoke, Silence, Token, Window,
+    Args, Budget, Command, Describe, Get, Global, Notify, Revoke, Silence, Token, Window,
 };
 use crate::console::Console;
 use crate::failure::Failure;
@@ -80,10 +80,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Describe(wanted) => describe_one(&ctx, wanted).await,
         Command::Apply(wanted) => apply::apply(&ctx, &wanted).await,
         Command::Budget(Budget::Remove { names }) => budgets::remove(&ctx, &names).await,
-        Command::Policy(Policy::DryRun { name, days }) => {
-            policies::dry_run(&ctx, &name, days).await
-        }
-        Command::Policy(Policy::Remove { names }) => policies::remove(&ctx, &names).await,
+        Command::Policy(wanted) => policies::run(&ctx, &wanted).await,
         Command::Window(Window::Next { name, host, count }) => {
             windows::next(&ctx, &name, host.as_deref(), count).await
         }
