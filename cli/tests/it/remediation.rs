@@ -121,7 +121,9 @@ async fn propose(body: Bytes) -> Response {
     answer.spec = read(asked["spec"].clone());
     answer.summary = format!(
         "{} on {}: {}",
-        asked["spec"], asked["host"], asked["reason"]
+        answer.spec.summary(),
+        asked["host"],
+        asked["reason"]
     );
     answer.dry_run = asked["dry_run"] == true;
     (StatusCode::CREATED, Json(answer)).into_response()
@@ -305,12 +307,7 @@ fn an_action_that_cannot_be_is_refused_before_anybody_is_asked() {
         (&["restart_service"][..], "service"),
         (&["restart_service", "service=x", "force=1"][..], "force"),
         (
-            &[
-                "set_dynamic_port_range",
-                "protocol=tcp",
-                "start=1",
-                "count=-5",
-            ][..],
+            &["set_dynamic_port_range", "protocol=tcp", "count=-5"][..],
             "count",
         ),
     ] {

@@ -208,7 +208,7 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
         .map(ToString::to_string)
         .collect();
     Ok(Gate::Wait(format!(
-        "the host wants a signature by one of the keys {}",
+        "the host wants a signature by one of the keys {} (`tidemark action sign`)",
         keys.join(", ")
     )))
 }
