@@ -111,13 +111,6 @@ pub(crate) fn tries(series: &Series<'_>, since: i64) -> impl Iterator<Item = Try
     })
 }
 
-/// The longest climb that ends in the newest quarter hour.
-pub(crate) fn climb(series: &Series<'_>, since: i64) -> Option<Climb> {
-    tries(series, since)
-        .filter_map(|tried| tried.outcome.ok())
-        .last()
-}
-
 /// The greatest floor of each quarter hour's time of day over a week that begins `days` days back. Spoilt days are
 /// left out and days before them taken instead; when too little is left, spoilt ones count.
 pub(super) fn profile(series: &Series<'_>, from: i64, length: i64, days: i64) -> Vec<f64> {

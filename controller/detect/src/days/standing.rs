@@ -187,7 +187,7 @@ impl Standing {
     }
 
     fn candidate(&self, view: &View<'_>) -> Option<Candidate> {
-        let found = staircase::climb(view.series, 0).and_then(|climb| self.judge(view, climb).ok());
+        let found = self.longest(view);
         if found.is_some() || !view.is_full {
             return found;
         }
@@ -206,6 +206,21 @@ impl Standing {
             culprit: Some(overdue.culprit),
             passage,
         })
+    }
+
+    /// The longest climb that is a leak. Where a long one flattens, the shorter ones are asked: a leak may have begun on a rise
+    /// that is coming to its end.
+    fn longest(&self, view: &View<'_>) -> Option<Candidate> {
+        let climbs = staircase::tries(view.series, 0).filter_map(|tried| tried.outcome.ok());
+        let climbs: Vec<Climb> = climbs.collect();
+        for climb in climbs.into_iter().rev() {
+            match self.judge(view, climb) {
+                Ok(candidate) => return Some(candidate),
+                Err(Refusal::Flattens) => {}
+                Err(_) => return None,
+            }
+        }
+        None
     }
 
     fn judge(&self, view: &View<'_>, climb: Climb) -> Result<Candidate, Refusal> {

@@ -187,3 +187,30 @@ fn history_from_storage_brings_the_verdict_back() {
     let (one, other) = (rest(&live.detector, now), rest(&replayed, now));
     assert!((one - other).abs() <= 0.1 * one, "{one} {other}");
 }
+
+/// By the hours of the day the climb of days looks as if it came to its end, while that of hours goes on.
+#[test]
+fn a_leak_whose_longest_climb_flattens_is_found_by_a_shorter_one() {
+    for (seed, begin_days) in [(5, 7.625), (20, 7.5)] {
+        let mut dice = Dice::new(seed);
+        let mut host = Host::new(16_384);
+        let (begin, rate) = (begin_days * DAY, 230.0 / 3_600.0);
+        let now = begin + 29.0 * 3_600.0;
+        for seconds in (0.0..now).step(300.0) {
+            let load = Load {
+                worker: office(seconds, &mut dice),
+                leaked: rate * (seconds - begin).max(0.0),
+                time_wait: 0.2 * office(seconds, &mut dice),
+                ..Load::default()
+            };
+            host.feed(seconds, &load);
+        }
+        let forecast = host.forecast(now);
+        assert_eq!(
+            forecast.road,
+            Some(Road::Leak),
+            "{seed}: {}",
+            forecast.explanation
+        );
+    }
+}
