@@ -1,6 +1,5 @@
 //! `/api/v1/budgets`: what may be held of hosts' ports, applied as a whole or not at all, and how hosts stand to it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -16,7 +15,7 @@ use tidemark_model::view::{
 use tidemark_store::{DocumentKind, DocumentVersion};
 
 use super::body::{self, Request};
-use super::documents::{self, Document};
+use super::documents::{self, Document, Effect};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
@@ -153,14 +152,9 @@ pub async fn apply(
     let dry_run = params.flag("dry_run")?;
     let value: Value = body::json(&headers, &body, "the body is no JSON")?;
     let wanted = written::budgets(&value)?;
-    let mut tx = if dry_run {
-        app.store.read().await?
-    } else {
-        app.store.begin().await?
-    };
-    let changes = documents::planned(&mut tx, &wanted).await?;
-    if !dry_run {
-        documents::store(&app, tx, asking.name(), &changes).await?;
+    let effect = Effect::of(dry_run);
+    let changes = documents::apply(&app, (asking.name(), effect), &wanted, |_| Ok(())).await?;
+    if effect == Effect::Store {
         budgets::refresh(&app).await?;
     }
     let boards = standing::of_new(&app, &wanted, app.clock.now(), ROWS_OF_CHANGE);
@@ -172,7 +166,7 @@ pub async fn apply(
             name: change.wanted.name.clone(),
             outcome: change.outcome.to_owned(),
             version: change.version,
-            differences: differences(change.before.as_ref(), change.wanted),
+            differences: change.differences(),
             counts,
             over: rows.into_iter().filter(is_over).collect(),
         }
@@ -226,25 +220,6 @@ impl Document for Budget {
     fn of_version(version: &DocumentVersion) -> Option<Self> {
         budget_of(version)
     }
-}
-
-/// Fields that differ, a line each: `- for = "5m"`, `+ for = "10m"`.
-fn differences(before: Option<&Budget>, after: &Budget) -> Vec<String> {
-    let fields = |budget: &Budget| match serde_json::to_value(budget.spec()) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => serde_json::Map::new(),
-    };
-    let (before, after) = (before.map(fields).unwrap_or_default(), fields(after));
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let mut lines = Vec::new();
-    for name in names {
-        let (was, is) = (before.get(name), after.get(name));
-        if was != is {
-            lines.extend(was.map(|was| format!("- {name} = {was}")));
-            lines.extend(is.map(|is| format!("+ {name} = {is}")));
-        }
-    }
-    lines
 }
 
 fn view(held: &Held, board: Board) -> BudgetView {

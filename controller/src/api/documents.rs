@@ -1,6 +1,10 @@
-//! Documents that people apply: planned and stored in one transaction, all or none, and deleted with their history kept.
+//! Documents that people apply: read with every problem told at once, planned and stored in one transaction, all or none, and
+//! deleted with their history kept.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
+use serde_json::Value;
 use tidemark_model::ErrorCode;
 use tidemark_model::notice::NoticeKind;
 use tidemark_store::{DocumentKind, DocumentVersion, Tx};
@@ -46,11 +50,132 @@ pub struct Change<'a, D> {
     pub version: u64,
 }
 
-/// What applying these would change.
+impl<D: Document> Change<'_, D> {
+    /// Fields that differ, a line each: `- for = "5m"`, `+ for = "10m"`.
+    #[must_use]
+    pub fn differences(&self) -> Vec<String> {
+        let fields = |document: &D| match serde_json::to_value(document.spec()) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => serde_json::Map::new(),
+        };
+        let before = self.before.as_ref().map(fields).unwrap_or_default();
+        let after = fields(self.wanted);
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let mut lines = Vec::new();
+        for name in names {
+            let (was, is) = (before.get(name), after.get(name));
+            if was != is {
+                lines.extend(was.map(|was| format!("- {name} = {was}")));
+                lines.extend(is.map(|is| format!("+ {name} = {is}")));
+            }
+        }
+        lines
+    }
+}
+
+/// Problems that are told; more help nobody.
+pub const PROBLEMS_MAX: usize = 50;
+
+/// Reads `{"budget": [...]}` and its like. `read` reads one document and adds what is wrong with it, each begun with where.
 ///
 /// # Errors
-/// When there would be too many documents of the kind, or the database fails.
-pub async fn planned<'a, D: Document>(tx: &mut Tx, wanted: &'a [D]) -> Answer<Vec<Change<'a, D>>> {
+/// [`Invalid`] with every problem of every document, 50 at most.
+pub fn listed<D: Document>(
+    body: &Value,
+    mut read: impl FnMut(&Value, &str, &mut Vec<String>) -> Option<D>,
+) -> Result<Vec<D>, Invalid> {
+    let (kind, kinds) = (D::KIND.as_str(), D::KIND.plural());
+    let one = |problem: String| Invalid(vec![problem]);
+    let fields = body
+        .as_object()
+        .ok_or_else(|| one(format!("the body must be an object with the list `{kind}`")))?;
+    let mut problems: Vec<String> = fields
+        .keys()
+        .filter(|key| *key != kind)
+        .map(|key| format!("there is no field {}; the only one is `{kind}`", shown(key)))
+        .collect();
+    let list = fields.get(kind).and_then(Value::as_array);
+    let list = list.ok_or_else(|| one(format!("`{kind}` must be a list of {kinds}")))?;
+    if !(1..=D::MAX as usize).contains(&list.len()) {
+        return Err(one(format!(
+            "`{kind}` has {} entries; it must have 1 to {}",
+            list.len(),
+            D::MAX
+        )));
+    }
+    let mut documents = Vec::new();
+    let mut names = BTreeSet::new();
+    for (index, value) in list.iter().enumerate() {
+        let name = value.get("name").and_then(Value::as_str);
+        let at = name.map_or_else(
+            || format!("{kind} {}", index + 1),
+            |name| format!("{kind} {}", shown(name)),
+        );
+        if name.is_some_and(|name| !names.insert(name)) {
+            problems.push(format!(
+                "{at}: two have this name; each needs one of its own"
+            ));
+        }
+        documents.extend(read(value, &at, &mut problems));
+    }
+    if problems.is_empty() {
+        return Ok(documents);
+    }
+    if problems.len() > PROBLEMS_MAX {
+        let more = problems.len() - PROBLEMS_MAX;
+        problems.truncate(PROBLEMS_MAX);
+        problems.push(format!("and {more} more"));
+    }
+    Err(Invalid(problems))
+}
+
+/// A caller's text, quoted and cut.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    format!("{:?}", text.chars().take(64).collect::<String>())
+}
+
+/// Whether what is applied is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is.
+    Store,
+    /// Only what would change is told.
+    DryRun,
+}
+
+impl Effect {
+    /// By the parameter `dry_run`.
+    #[must_use]
+    pub const fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Store }
+    }
+}
+
+/// Applies documents in that name, all or none; `check` may refuse what is about to change.
+///
+/// # Errors
+/// As `check` says; when there would be too many documents of the kind, somebody else changed one of them meanwhile, or the
+/// database fails.
+pub async fn apply<'a, D: Document>(
+    app: &App,
+    (author, effect): (&str, Effect),
+    wanted: &'a [D],
+    check: impl FnOnce(&[Change<'a, D>]) -> Answer<()>,
+) -> Answer<Vec<Change<'a, D>>> {
+    let mut tx = match effect {
+        Effect::Store => app.store.begin().await?,
+        Effect::DryRun => app.store.read().await?,
+    };
+    let changes = planned(&mut tx, wanted).await?;
+    check(&changes)?;
+    if effect == Effect::Store {
+        store(app, tx, author, &changes).await?;
+    }
+    Ok(changes)
+}
+
+async fn planned<'a, D: Document>(tx: &mut Tx, wanted: &'a [D]) -> Answer<Vec<Change<'a, D>>> {
     let mut changes = Vec::with_capacity(wanted.len());
     for wanted in wanted {
         let newest = tx.document_newest(D::KIND, wanted.name()).await?;
@@ -84,10 +209,7 @@ pub async fn planned<'a, D: Document>(tx: &mut Tx, wanted: &'a [D]) -> Answer<Ve
 }
 
 /// Stores what is new or other than before, and tells it. The transaction must be the one that it was planned in.
-///
-/// # Errors
-/// When somebody else changed one of them meanwhile, or the database fails; nothing is stored then.
-pub async fn store<D: Document>(
+async fn store<D: Document>(
     app: &App,
     mut tx: Tx,
     author: &str,

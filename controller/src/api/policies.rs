@@ -18,7 +18,7 @@ use tidemark_model::{ErrorCode, HostId, Role, Timestamp};
 use tidemark_store::{DocumentKind, DocumentVersion, PolicyFirings, StoreError, Tx};
 
 use super::body::{self, Invalid, Request};
-use super::documents::{self, Change, Document};
+use super::documents::{self, Change, Document, Effect};
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
@@ -135,19 +135,9 @@ pub async fn apply(
     let value: Value = body::json(&headers, &body, "the body is no JSON")?;
     let wanted = written::policies(&value)?;
     check_budgets(&app, &wanted)?;
-    let mut tx = if dry_run {
-        app.store.read().await?
-    } else {
-        app.store.begin().await?
-    };
-    let changes = documents::planned(&mut tx, &wanted).await?;
-    check_approver(&asking, &changes)?;
-    if dry_run {
-        // History is read for a while; nobody waits for this transaction meanwhile.
-        drop(tx);
-    } else {
-        documents::store(&app, tx, asking.name(), &changes).await?;
-    }
+    let applying = (asking.name(), Effect::of(dry_run));
+    let check = |changes: &[Change<'_, Policy>]| check_approver(&asking, changes);
+    let changes = documents::apply(&app, applying, &wanted, check).await?;
     let now = app.clock.now();
     let mut policies = Vec::with_capacity(changes.len());
     for (index, change) in changes.into_iter().enumerate() {
@@ -161,7 +151,7 @@ pub async fn apply(
             name: change.wanted.name().to_owned(),
             outcome: change.outcome.to_owned(),
             version: change.version,
-            differences: differences(change.before.as_ref(), change.wanted),
+            differences: change.differences(),
             hosts: hosts.len() as u64,
             hosts_without_window: without_window(&app, &hosts, now),
             replay,
@@ -278,25 +268,6 @@ impl Document for Policy {
     fn of_version(version: &DocumentVersion) -> Option<Self> {
         policy_of(version)
     }
-}
-
-/// Fields that differ, a line each: `- for = "5m"`, `+ for = "10m"`.
-fn differences(before: Option<&Policy>, after: &Policy) -> Vec<String> {
-    let fields = |policy: &Policy| match serde_json::to_value(&policy.spec) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => serde_json::Map::new(),
-    };
-    let (before, after) = (before.map(fields).unwrap_or_default(), fields(after));
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let mut lines = Vec::new();
-    for name in names {
-        let (was, is) = (before.get(name), after.get(name));
-        if was != is {
-            lines.extend(was.map(|was| format!("- {name} = {was}")));
-            lines.extend(is.map(|is| format!("+ {name} = {is}")));
-        }
-    }
-    lines
 }
 
 /// What all policies do and did.

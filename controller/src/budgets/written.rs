@@ -1,6 +1,6 @@
 //! Reads budgets as files and requests write them: everything is checked, and every problem is told at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use tidemark_model::problem::Severity;
 use tidemark_model::silence::Matcher;
 
 use crate::api::body::Invalid;
+use crate::api::documents::{self, shown};
 
 /// Budgets that a controller keeps, and that one request applies.
 pub const BUDGETS_MAX: u32 = 500;
@@ -21,9 +22,6 @@ const PATTERN_CHARS_MAX: usize = 256;
 const ADVICE_CHARS_MAX: usize = 500;
 const HOLD_MAX: Duration = Duration::from_secs(7 * 86_400);
 const HOLD_DEFAULT: Duration = Duration::from_secs(300);
-
-/// Problems that are told; more help nobody.
-const PROBLEMS_MAX: usize = 50;
 
 const FIELDS: [&str; 11] = [
     "name",
@@ -44,47 +42,7 @@ const FIELDS: [&str; 11] = [
 /// # Errors
 /// [`Invalid`] with every problem of every budget, 50 at most.
 pub fn budgets(body: &Value) -> Result<Vec<Budget>, Invalid> {
-    let one = |problem: String| Invalid(vec![problem]);
-    let fields = body
-        .as_object()
-        .ok_or_else(|| one("the body must be an object with the list `budget`".to_owned()))?;
-    let mut problems: Vec<String> = fields
-        .keys()
-        .filter(|key| *key != "budget")
-        .map(|key| format!("there is no field {}; the only one is `budget`", shown(key)))
-        .collect();
-    let list = fields.get("budget").and_then(Value::as_array);
-    let list = list.ok_or_else(|| one("`budget` must be a list of budgets".to_owned()))?;
-    if !(1..=BUDGETS_MAX as usize).contains(&list.len()) {
-        return Err(one(format!(
-            "`budget` has {} entries; it must have 1 to {BUDGETS_MAX}",
-            list.len()
-        )));
-    }
-    let mut read = Vec::new();
-    let mut names = BTreeSet::new();
-    for (index, value) in list.iter().enumerate() {
-        let name = value.get("name").and_then(Value::as_str);
-        let at = name.map_or_else(
-            || format!("budget {}", index + 1),
-            |name| format!("budget {}", shown(name)),
-        );
-        if name.is_some_and(|name| !names.insert(name)) {
-            problems.push(format!(
-                "{at}: two have this name; each needs one of its own"
-            ));
-        }
-        read.extend(budget(value, &at, &mut problems));
-    }
-    if problems.is_empty() {
-        return Ok(read);
-    }
-    if problems.len() > PROBLEMS_MAX {
-        let more = problems.len() - PROBLEMS_MAX;
-        problems.truncate(PROBLEMS_MAX);
-        problems.push(format!("and {more} more"));
-    }
-    Err(Invalid(problems))
+    documents::listed(body, budget)
 }
 
 /// Reads one budget; adds what is wrong with it to `problems`, each begun with `at`.
@@ -325,16 +283,12 @@ fn allowance(value: &Value) -> Option<Allowance> {
     }
 }
 
-/// A caller's text, quoted and cut.
-fn shown(text: &str) -> String {
-    format!("{:?}", text.chars().take(64).collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::documents::PROBLEMS_MAX;
 
     fn read(value: Value) -> Result<Vec<Budget>, Vec<String>> {
         budgets(&json!({"budget": [value]})).map_err(|error| error.0)

@@ -1,65 +1,22 @@
 //! Reads policies as files and requests write them: everything is checked, and every problem is told at once.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use tidemark_model::policy::{Policy, PolicySpec};
 
-use super::POLICIES_MAX;
 use crate::api::body::Invalid;
-
-/// Problems that are told; more help nobody.
-const PROBLEMS_MAX: usize = 50;
+use crate::api::documents;
 
 /// Reads `{"policy": [...]}`.
 ///
 /// # Errors
 /// [`Invalid`] with every problem of every policy, 50 at most.
 pub fn policies(body: &Value) -> Result<Vec<Policy>, Invalid> {
-    let one = |problem: String| Invalid(vec![problem]);
-    let fields = body
-        .as_object()
-        .ok_or_else(|| one("the body must be an object with the list `policy`".to_owned()))?;
-    let mut problems: Vec<String> = fields
-        .keys()
-        .filter(|key| *key != "policy")
-        .map(|key| format!("there is no field {}; the only one is `policy`", shown(key)))
-        .collect();
-    let list = fields.get("policy").and_then(Value::as_array);
-    let list = list.ok_or_else(|| one("`policy` must be a list of policies".to_owned()))?;
-    if !(1..=POLICIES_MAX as usize).contains(&list.len()) {
-        return Err(one(format!(
-            "`policy` has {} entries; it must have 1 to {POLICIES_MAX}",
-            list.len()
-        )));
-    }
-    let mut read = Vec::new();
-    let mut names = BTreeSet::new();
-    for (index, value) in list.iter().enumerate() {
-        let name = value.get("name").and_then(Value::as_str);
-        let at = name.map_or_else(
-            || format!("policy {}", index + 1),
-            |name| format!("policy {}", shown(name)),
-        );
-        if name.is_some_and(|name| !names.insert(name)) {
-            problems.push(format!(
-                "{at}: two have this name; each needs one of its own"
-            ));
-        }
-        match policy(value) {
-            Ok(policy) => read.push(policy),
-            Err(why) => problems.extend(why.into_iter().map(|why| format!("{at}: {why}"))),
-        }
-    }
-    if problems.is_empty() {
-        return Ok(read);
-    }
-    if problems.len() > PROBLEMS_MAX {
-        let more = problems.len() - PROBLEMS_MAX;
-        problems.truncate(PROBLEMS_MAX);
-        problems.push(format!("and {more} more"));
-    }
-    Err(Invalid(problems))
+    documents::listed(body, |value, at, problems| {
+        let read = policy(value);
+        let why = read.as_ref().err().into_iter().flatten();
+        problems.extend(why.map(|why| format!("{at}: {why}")));
+        read.ok()
+    })
 }
 
 fn policy(value: &Value) -> Result<Policy, Vec<String>> {
@@ -75,16 +32,13 @@ fn policy(value: &Value) -> Result<Policy, Vec<String>> {
     Policy::read(spec)
 }
 
-/// A caller's text, quoted and cut.
-fn shown(text: &str) -> String {
-    format!("{:?}", text.chars().take(64).collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::documents::PROBLEMS_MAX;
+    use crate::policies::POLICIES_MAX;
 
     #[test]
     fn every_problem_of_every_policy_is_told_at_once_with_its_field() {

@@ -15,7 +15,7 @@ use tidemark_store::{DocumentKind, DocumentVersion};
 
 use super::{TIMES, times_of};
 use crate::api::body::{self, Invalid, Request};
-use crate::api::documents::{self, Document};
+use crate::api::documents::{self, Document, Effect};
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
@@ -50,14 +50,9 @@ pub async fn apply(
     let request: WindowsRequest = body::json(&headers, &body, "the body holds no windows")?;
     let now = app.clock.now();
     let windows = checked(request, now)?;
-    let mut tx = if dry_run {
-        app.store.read().await?
-    } else {
-        app.store.begin().await?
-    };
-    let changes = documents::planned(&mut tx, &windows).await?;
-    if !dry_run {
-        documents::store(&app, tx, asking.name(), &changes).await?;
+    let effect = Effect::of(dry_run);
+    let changes = documents::apply(&app, (asking.name(), effect), &windows, |_| Ok(())).await?;
+    if effect == Effect::Store {
         take_in(&app).await?;
     }
     let borrowed: Vec<&Window> = windows.iter().collect();
