@@ -37,11 +37,11 @@ pub enum ParamError {
         count: usize,
     },
     /// A name that this address does not know.
-    #[error("there is no parameter {name:?} here; there are: {known}")]
+    #[error("there is no parameter {name:?} here; {known}")]
     Unknown {
         /// The name.
         name: String,
-        /// Those that exist.
+        /// Which exist.
         known: String,
     },
     /// A name that may come once came again.
@@ -99,7 +99,10 @@ impl Params {
             None => Ok(self),
             Some((name, _)) => Err(ParamError::Unknown {
                 name: cut(name),
-                known: known.join(", "),
+                known: match known {
+                    [] => "it takes none".to_owned(),
+                    known => format!("there are: {}", known.join(", ")),
+                },
             }),
         }
     }
@@ -241,6 +244,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "there is no parameter \"hots\" here; there are: host, limit"
+        );
+        let error = params(&[("hots", "a")]).only(&[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no parameter \"hots\" here; it takes none"
         );
     }
 

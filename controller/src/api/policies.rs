@@ -53,7 +53,7 @@ const REPLAYS_MAX: usize = 5;
     )
 )]
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<PolicyView>>> {
-    params.only(&[])?;
+    params.only(&["limit", "cursor"])?;
     Ok(Json(Page {
         items: views(&app).await?,
         next_cursor: None,

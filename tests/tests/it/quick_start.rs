@@ -64,6 +64,30 @@ fn one_command_shows_this_machines_ports_and_goes_on_with_its_history_after_ctrl
     })
 }
 
+/// A list that the command line asks for and the controller does not know shows nowhere else.
+#[test]
+fn every_list_of_the_command_line_is_answered() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let controller = Controller::up(machine, &Up::alone()).await?;
+        let help = controller.cli(&["get", "--help"]).await?;
+        let help = help.succeeded()?;
+        let (_, lists) = help.split_once("Commands:\n").context("no commands")?;
+        let lists: Vec<&str> = lists
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+            .filter_map(|line| line.split_whitespace().next())
+            .filter(|list| *list != "help")
+            .collect();
+        assert!(lists.len() >= 17, "{lists:?}");
+        for list in lists {
+            let answer = controller.cli(&["get", list]).await?;
+            answer.succeeded().with_context(|| list.to_owned())?;
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn every_first_look_answers_in_each_format() -> anyhow::Result<()> {
     on_own_network(async |machine| {
