@@ -74,17 +74,30 @@ pub fn policy_of(version: &DocumentVersion) -> Option<Policy> {
     .ok()
 }
 
-/// The hosts that a policy is for, of those that were not shut out.
+/// The hosts that each of these policies is for, of those that were not shut out.
 #[must_use]
-pub fn hosts_of(app: &App, policy: &Policy, now: Timestamp) -> Vec<HostId> {
-    let mut ids = app.live.ids();
-    ids.retain(|id| {
-        let is_for = app.live.read(*id, |host| {
-            host.state(now) != "revoked" && policy.is_for(&host.labels())
+pub fn hosts_of(app: &App, policies: &[&Policy], now: Timestamp) -> Vec<Vec<HostId>> {
+    let mut hosts = vec![Vec::new(); policies.len()];
+    for id in app.live.ids() {
+        let labels = app.live.read(id, |host| {
+            (host.state(now) != "revoked").then(|| host.labels())
         });
-        is_for.unwrap_or(false)
-    });
-    ids
+        let Some(labels) = labels.flatten() else {
+            continue;
+        };
+        for (policy, hosts) in policies.iter().zip(&mut hosts) {
+            if policy.is_for(&labels) {
+                hosts.push(id);
+            }
+        }
+    }
+    hosts
+}
+
+/// The hosts that one policy is for.
+#[must_use]
+pub fn hosts_of_one(app: &App, policy: &Policy, now: Timestamp) -> Vec<HostId> {
+    hosts_of(app, &[policy], now).pop().unwrap_or_default()
 }
 
 /// How many of these hosts have no maintenance window.

@@ -365,7 +365,8 @@ pub fn view(app: &App, action: &Action) -> ActionView {
     }
 }
 
-fn approval(approval: Approval) -> ApprovalView {
+/// An approval as the API shows it.
+pub(super) fn approval(approval: Approval) -> ApprovalView {
     ApprovalView {
         approver: approval.approver,
         at_ms: approval.at.unix_ms(),

@@ -76,6 +76,14 @@ impl Asking {
             .as_ref()
             .map_or("unknown", |caller| &caller.name)
     }
+
+    /// Whether who asks has that role, or one above it.
+    #[must_use]
+    pub fn may(&self, needs: Role) -> bool {
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| caller.role >= needs)
+    }
 }
 
 impl Guard {

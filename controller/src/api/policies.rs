@@ -25,7 +25,7 @@ use super::problem::{Answer, ApiProblem};
 use crate::app::App;
 use crate::incidents::text::clean;
 use crate::policies::{
-    Held, POLICIES_MAX, held, held_of, hosts_of, missing_budgets, policy_of, replay,
+    Held, POLICIES_MAX, held, held_of, hosts_of, hosts_of_one, missing_budgets, policy_of, replay,
     without_window, written,
 };
 
@@ -36,9 +36,6 @@ pub const BODY_BYTES_MAX: usize = 1_024 * 1_024;
 const FIRED_WITHIN: Duration = Duration::from_secs(30 * 86_400);
 /// Cases that one policy shows.
 const CASES_OF_ONE: u32 = 50;
-/// Cases that are counted; more than a controller looks after.
-const CASES_PAGE: u32 = 1_000;
-const CASES_MAX: usize = 20_000;
 /// Policies of one dry run that are played over history.
 const REPLAYS_MAX: usize = 5;
 
@@ -68,7 +65,12 @@ pub async fn views(app: &App) -> Result<Vec<PolicyView>, StoreError> {
     let mut tx = app.store.read().await?;
     let all = held(&mut tx).await?;
     let deeds = Deeds::read(&mut tx, app.clock.now()).await?;
-    Ok(all.iter().map(|held| view(app, held, &deeds)).collect())
+    let policies: Vec<&Policy> = all.iter().map(|held| &held.policy).collect();
+    let hosts = hosts_of(app, &policies, deeds.now);
+    let views = all.iter().zip(&hosts);
+    Ok(views
+        .map(|(held, hosts)| view(held, hosts.len(), &deeds))
+        .collect())
 }
 
 /// One policy with what it did and its history.
@@ -101,7 +103,10 @@ pub async fn detail(
         .await?;
     drop(tx);
     Ok(Json(PolicyDetail {
-        policy: held_of(newest).map(|held| view(&app, &held, &deeds)),
+        policy: held_of(newest).map(|held| {
+            let hosts = hosts_of_one(&app, &held.policy, deeds.now).len();
+            view(&held, hosts, &deeds)
+        }),
         cases: cases
             .into_iter()
             .map(|case| case_view(&app, case))
@@ -140,8 +145,8 @@ pub async fn apply(
     let changes = documents::apply(&app, applying, &wanted, check).await?;
     let now = app.clock.now();
     let mut policies = Vec::with_capacity(changes.len());
-    for (index, change) in changes.into_iter().enumerate() {
-        let hosts = hosts_of(&app, change.wanted, now);
+    let hosts = hosts_of(&app, &wanted.iter().collect::<Vec<_>>(), now);
+    for (index, (change, hosts)) in changes.into_iter().zip(hosts).enumerate() {
         let replay = if dry_run && index < REPLAYS_MAX {
             Some(replay::replay(&app, change.wanted, replay::DAYS).await?)
         } else {
@@ -230,10 +235,7 @@ fn check_budgets(app: &App, wanted: &[Policy]) -> Result<(), Invalid> {
 
 /// Who may not approve an action may not approve all of them in advance.
 fn check_approver(asking: &Asking, changes: &[Change<'_, Policy>]) -> Answer<()> {
-    let may = asking
-        .caller
-        .as_ref()
-        .is_some_and(|caller| caller.role >= Role::Approver);
+    let may = asking.may(Role::Approver);
     let approves = changes.iter().find(|change| {
         change.outcome != "unchanged" && change.wanted.spec.approval == PolicyApproval::ByPolicy
     });
@@ -281,26 +283,17 @@ struct Deeds {
 impl Deeds {
     async fn read(tx: &mut Tx, now: Timestamp) -> Result<Self, StoreError> {
         let mut open: HashMap<String, [u64; 3]> = HashMap::new();
-        let (mut after, mut read) = (0, 0_usize);
-        while read < CASES_MAX {
-            let page = tx.policy_cases_open(after, CASES_PAGE).await?;
-            let Some(last) = page.last() else {
-                break;
-            };
-            after = last.id;
-            read = read.saturating_add(page.len());
-            for case in page {
-                let [holding, acting, escalated] = open.entry(case.policy).or_default();
-                match case.state {
-                    CaseState::Holding => *holding += 1,
-                    CaseState::Acting => *acting += 1,
-                    CaseState::Escalated => *escalated += 1,
-                    CaseState::Verified
-                    | CaseState::Done
-                    | CaseState::Stopped
-                    | CaseState::Cleared
-                    | CaseState::Withdrawn => {}
-                }
+        for (policy, state, count) in tx.policy_case_counts().await? {
+            let [holding, acting, escalated] = open.entry(policy).or_default();
+            match state {
+                CaseState::Holding => *holding = count,
+                CaseState::Acting => *acting = count,
+                CaseState::Escalated => *escalated = count,
+                CaseState::Verified
+                | CaseState::Done
+                | CaseState::Stopped
+                | CaseState::Cleared
+                | CaseState::Withdrawn => {}
             }
         }
         let fired = tx.policy_firings(now.saturating_sub(FIRED_WITHIN)).await?;
@@ -313,7 +306,7 @@ impl Deeds {
     }
 }
 
-fn view(app: &App, held: &Held, deeds: &Deeds) -> PolicyView {
+fn view(held: &Held, hosts: usize, deeds: &Deeds) -> PolicyView {
     let policy = &held.policy;
     let of_policy = deeds.open.get(policy.name()).copied();
     let [holding, acting, escalated] = of_policy.unwrap_or_default();
@@ -331,7 +324,7 @@ fn view(app: &App, held: &Held, deeds: &Deeds) -> PolicyView {
         applied_by: held.author.clone(),
         applied_ms: held.at.unix_ms(),
         condition: policy.condition.to_string(),
-        hosts: hosts_of(app, policy, deeds.now).len() as u64,
+        hosts: hosts as u64,
         state: state.to_owned(),
         holding,
         acting,

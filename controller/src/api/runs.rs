@@ -1,5 +1,6 @@
 //! `/api/v1/runs`: maintenance runs, planned, approved, watched and stopped.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -10,8 +11,9 @@ use tidemark_model::run::{Run, RunHost, RunSpec, RunState};
 use tidemark_model::view::{
     ApprovalView, Page, Problem, RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord,
 };
-use tidemark_store::{RunQuery, Tx};
+use tidemark_store::RunQuery;
 
+use super::actions::approval;
 use super::body::{self, Request};
 use super::fleet;
 use super::guard::Asking;
@@ -225,16 +227,8 @@ pub fn number_of(text: &str) -> Result<i64, RunError> {
 pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
     let mut tx = app.store.read().await?;
     let run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
-    let approvals = tx.run_approvals(number).await?;
-    let approvals: Vec<_> = approvals
-        .into_iter()
-        .filter(|one| one.plan_hash == run.body.plan.hash)
-        .map(|one| ApprovalView {
-            approver: one.approval.approver,
-            at_ms: one.approval.at.unix_ms(),
-            text: one.approval.text,
-        })
-        .collect();
+    let approvals = run::approvals(&mut tx, &run).await?;
+    let approvals = approvals.into_iter().map(approval).collect();
     let life = tx.run_steps(number, STEPS_MAX).await?;
     let life = life.into_iter().map(|step| RunLifeView {
         at_ms: step.at.unix_ms(),
@@ -251,20 +245,19 @@ pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
 /// When the database fails.
 pub async fn views(app: &App, query: &RunQuery) -> Answer<Vec<RunView>> {
     let mut tx = app.store.read().await?;
-    let mut views = Vec::new();
-    for run in tx.runs_page(query).await? {
-        let progress = progress_of(&mut tx, run.number).await?;
-        views.push(view(&run, progress));
+    let runs = tx.runs_page(query).await?;
+    let (Some(first), Some(last)) = (runs.last(), runs.first()) else {
+        return Ok(Vec::new());
+    };
+    let mut progress: HashMap<i64, RunProgress> = HashMap::new();
+    for (run, state, count) in tx.run_host_counts(first.number..=last.number).await? {
+        progress.entry(run).or_default().add(state, count);
     }
-    Ok(views)
-}
-
-async fn progress_of(tx: &mut Tx, number: i64) -> Answer<RunProgress> {
-    let mut progress = RunProgress::default();
-    for (state, count) in tx.run_host_counts(number).await? {
-        progress.add(state, count);
-    }
-    Ok(progress)
+    let views = runs.iter().map(|run| {
+        let of_run = progress.remove(&run.number);
+        view(run, of_run.unwrap_or_default())
+    });
+    Ok(views.collect())
 }
 
 fn detail_of(run: Run, approvals: Vec<ApprovalView>, life: Vec<RunLifeView>) -> RunDetail {

@@ -10,8 +10,10 @@ pub mod machine;
 mod plan;
 mod simulate;
 
+use tidemark_model::action::Approval;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::run::{Run, RunLifeStep, RunSpec};
+use tidemark_store::{StoreError, Tx};
 
 pub use decide::{Word, approvals_needed, create, decide};
 pub use drive::{RunDriver, RunStatus};
@@ -32,6 +34,34 @@ fn record(app: &App, run: &Run, by: Option<&str>, text: &str) -> RunLifeStep {
         by: by.map(clean),
         text: clean(text),
     }
+}
+
+/// Approvals of a run's plan as it stands.
+///
+/// # Errors
+/// When the database fails.
+pub async fn approvals(tx: &mut Tx, run: &Run) -> Result<Vec<Approval>, StoreError> {
+    let all = tx.run_approvals(run.number).await?;
+    let of_plan = all
+        .into_iter()
+        .filter(|one| one.plan_hash == run.body.plan.hash);
+    Ok(of_plan.map(|one| one.approval).collect())
+}
+
+/// Stores a run as it is then, with those of its hosts that changed.
+async fn put(
+    tx: &mut Tx,
+    before: &Run,
+    next: &mut Run,
+    steps: &[RunLifeStep],
+) -> Result<(), StoreError> {
+    tx.run_update(next, steps).await?;
+    for (host, was) in next.hosts.iter().zip(&before.hosts) {
+        if host != was {
+            tx.run_host_put(next.number, host).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells operators' lists of a step.

@@ -93,6 +93,15 @@ impl Turn<'_> {
         tx.commit().await
     }
 
+    /// Stores what a case waits for, where that is news.
+    async fn wait(&self, case: &mut Case, why: String) -> Result<(), StoreError> {
+        if case.body.waits_for.as_ref() == Some(&why) {
+            return Ok(());
+        }
+        case.body.waits_for = Some(why);
+        self.store(case).await
+    }
+
     /// A case for a condition that is seen for the first time; `None` when another controller was quicker.
     async fn begin(&self, seen: &Seen) -> Result<Option<Case>, StoreError> {
         let what = (self.held.policy.name(), self.held.version);
@@ -127,13 +136,21 @@ impl Turn<'_> {
     /// Begins the ladder, if nothing keeps it.
     async fn fire(&self, case: &mut Case, seen: &Seen) -> Result<(), StoreError> {
         let policy = &self.held.policy;
+        // What only waits, at each look perhaps, takes no lock from those who act.
+        let mut tx = self.app.store.read().await?;
+        let may = guard::may_fire(self.app, &mut tx, (self.held, self.host), self.now).await?;
+        drop(tx);
+        if let MayFire::Wait(why) = may {
+            return self.wait(case, why).await;
+        }
         let order = rung::order(self.app, policy, (self.host, seen)).await?;
         let mut tx = self.app.store.begin().await?;
         // Two controllers must not both find room for one more.
         tx.actions_lock().await?;
         let may = guard::may_fire(self.app, &mut tx, (self.held, self.host), self.now).await?;
         if let MayFire::Wait(why) = may {
-            return wait(tx, case, why).await;
+            drop(tx);
+            return self.wait(case, why).await;
         }
         let about = (self.host, seen);
         case.body.incident = escalate::incident_of(&mut tx, about, &policy.condition).await?;
@@ -200,13 +217,15 @@ impl Turn<'_> {
                 return self.stepped(tx, case).await;
             }
         };
-        let mut tx = self.app.store.begin().await?;
+        let mut tx = self.app.store.read().await?;
         let keeps = guard::standing(self.app, &mut tx, self.host).await?;
+        drop(tx);
         let window = guard::window(self.app, self.held, self.host, self.now);
         let window = match (keeps, window) {
-            (Some(why), _) | (None, Err(why)) => return wait(tx, case, why).await,
+            (Some(why), _) | (None, Err(why)) => return self.wait(case, why).await,
             (None, Ok(window)) => window,
         };
+        let mut tx = self.app.store.begin().await?;
         let fixes = guard::fixes(self.app, &mut tx, (self.host, &spec), self.now).await?;
         let ladder = case.body.ladder.as_mut();
         if ladder.and_then(|one| one.offer(self.now, fixes)).is_some() {
@@ -296,8 +315,7 @@ impl Turn<'_> {
             }
             Err(ActionError::Store(error)) => Err(error),
             Err(error @ (ActionError::TooMany(_) | ActionError::Locked | ActionError::NotHere)) => {
-                let tx = self.app.store.begin().await?;
-                wait(tx, case, error.to_string()).await?;
+                self.wait(case, error.to_string()).await?;
                 Ok(None)
             }
             Err(error) => {
@@ -462,14 +480,4 @@ async fn last_word(app: &App, id: ActionId) -> Result<(Option<String>, String), 
     let mut tx = app.store.read().await?;
     let last = tx.action_steps(id, 1).await?.pop();
     Ok(last.map_or_else(|| (None, String::new()), |step| (step.by, step.text)))
-}
-
-/// Stores what a case waits for, where that is news.
-async fn wait(mut tx: Tx, case: &mut Case, why: String) -> Result<(), StoreError> {
-    if case.body.waits_for.as_ref() == Some(&why) {
-        return Ok(());
-    }
-    case.body.waits_for = Some(why);
-    tx.policy_case_update(case).await?;
-    tx.commit().await
 }

@@ -12,15 +12,13 @@ use tidemark_store::{StoreError, Tx};
 use super::Held;
 use crate::app::App;
 use crate::maintain;
+use crate::remediate::gate::{DAY, RECENT_MAX};
 use crate::remediate::propose::is_own;
 
-const DAY: Duration = Duration::from_secs(86_400);
 /// An order is valid for so long at most, so that nothing is asked for a window that is further away.
 const WINDOW_WITHIN: Duration = Duration::from_secs(13 * 86_400);
 /// Firings of a host that are looked back at: more than may happen in a day.
 const FIRED_MAX: u32 = 50;
-/// Actions of a day that are looked back at, as the limits of sending do.
-const RECENT_MAX: u32 = 10_000;
 
 /// Whether a policy may begin on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub(super) async fn standing(
     host: HostId,
 ) -> Result<Option<String>, StoreError> {
     let wait = |text: &str| Ok(Some(text.to_owned()));
-    if tx.lockdown_turns(1).await?.iter().any(|turn| turn.is_stop) {
+    if tx.is_locked().await? {
         return wait("every action is stopped");
     }
     let Some(stored) = tx.host_find(host).await? else {
@@ -138,8 +136,7 @@ pub(super) async fn fixes(
     let sent = tx
         .actions_sent_since(now.saturating_sub(DAY), RECENT_MAX)
         .await?;
-    let is_alike = |one: &&ActionSpec| one.kind() == spec.kind() && one.subject() == spec.subject();
     let of_host = sent.iter().filter(|one| one.order.host == host);
-    let done = of_host.map(|one| &one.order.spec).filter(is_alike).count();
+    let done = of_host.filter(|one| one.order.spec.is_alike(spec)).count();
     Ok(Fixes { done, most })
 }

@@ -12,7 +12,8 @@ use tidemark_model::view::{PolicyReplay, ReplayFiring};
 use tidemark_model::{Entity, HostId, Metric, Timestamp};
 use tidemark_store::{IncidentQuery, Standing, StoreError};
 
-use super::hosts_of;
+use super::hosts_of_one;
+use super::sight::RELIEVED_PERCENT;
 use crate::app::App;
 use crate::incidents::text::host_name;
 use crate::query::HistoryError;
@@ -48,7 +49,7 @@ type Spans = BTreeMap<HostId, Vec<Span>>;
 pub async fn replay(app: &App, policy: &Policy, days: u64) -> Result<PolicyReplay, HistoryError> {
     let now = app.clock.now();
     let from = now.saturating_sub(Duration::from_secs(days.saturating_mul(86_400)));
-    let hosts = hosts_of(app, policy, now);
+    let hosts = hosts_of_one(app, policy, now);
     let mut answer = PolicyReplay {
         name: policy.name().to_owned(),
         from_ms: from.unix_ms(),
@@ -177,13 +178,11 @@ async fn levels(
                 (series.host, capacities.get(&key), is_meant)
             {
                 let held = reached(&series.points, &capacity.points, percent);
-                let of_host = spans.entry(host).or_default();
-                of_host.extend(held);
-                *of_host = merged(std::mem::take(of_host));
+                spans.entry(host).or_default().extend(held);
             }
         }
     }
-    Ok(spans)
+    Ok(all_merged(spans))
 }
 
 /// When the lowest level of each step was reached; a step without a value breaks it.
@@ -202,10 +201,10 @@ fn reached(
     for (at, value) in in_use {
         let whole = capacity.get(at).copied().filter(|whole| *whole > 0.0);
         // What was reached goes on until it is clearly over, as it does with what is live.
-        let relieved = if goes_on { 0.95 } else { 1.0 };
-        goes_on = value
-            .zip(whole)
-            .is_some_and(|(value, whole)| value * 100.0 >= whole * f64::from(percent) * relieved);
+        let relieved = if goes_on { RELIEVED_PERCENT } else { 100 };
+        goes_on = value.zip(whole).is_some_and(|(value, whole)| {
+            value * 10_000.0 >= whole * f64::from(percent) * f64::from(relieved)
+        });
         if goes_on {
             spans.push((*at, at.saturating_add(step_ms)));
         }

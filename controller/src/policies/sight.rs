@@ -18,7 +18,7 @@ use crate::live::{HostLive, SpaceLive};
 use crate::web::words;
 
 /// A level that was reached ends below this share of it, in percent, so that one that trembles around it is one.
-const RELIEVED_PERCENT: u64 = 95;
+pub(super) const RELIEVED_PERCENT: u8 = 95;
 /// Events of one kind that are looked at.
 const EVENTS_MAX: u32 = 10_000;
 /// Incidents that are looked at.
@@ -260,7 +260,7 @@ fn level(space: &SpaceLive, percent: u8, before: Before) -> Verdict {
         Before::Held => RELIEVED_PERCENT,
     };
     // Both sides in ten thousandths of the capacity.
-    let bar = u64::from(capacity) * u64::from(percent) * share;
+    let bar = u64::from(capacity) * u64::from(percent) * u64::from(share);
     if u64::from(in_use) * 10_000 < bar {
         return Verdict::Not;
     }

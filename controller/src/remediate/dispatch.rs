@@ -296,7 +296,7 @@ impl ActionDispatcher {
         }
         let mut tx = app.store.begin().await?;
         tx.actions_lock().await?;
-        if tx.lockdown_turns(1).await?.iter().any(|turn| turn.is_stop) {
+        if tx.is_locked().await? {
             return Ok(());
         }
         let now = app.clock.now();

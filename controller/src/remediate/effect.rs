@@ -319,7 +319,7 @@ impl EffectMeter {
 
     /// Keeps up to date until when effects held.
     async fn follow(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut after = None;
+        let mut after = 0;
         loop {
             let mut tx = self.app.store.read().await?;
             let holding = tx.actions_holding(after, HOLDING_ROWS).await?;
@@ -327,7 +327,7 @@ impl EffectMeter {
             let Some(last) = holding.last() else {
                 return Ok(());
             };
-            after = Some(last.id());
+            after = last.number;
             for action in holding {
                 self.follow_one(action, now).await?;
             }

@@ -14,9 +14,9 @@ use super::rules::RemediationRules;
 use crate::app::App;
 
 const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 /// Actions that are looked back at; with more of them in a day nothing more is sent.
-const RECENT_MAX: u32 = 10_000;
+pub(crate) const RECENT_MAX: u32 = 10_000;
 /// Actions under way that are looked at, in each state.
 const UNDER_WAY_MAX: u32 = 1_000;
 
@@ -110,7 +110,7 @@ impl Books {
         let since = |age: Duration| now.saturating_sub(age);
         let is_after = |one: &Action, at: Timestamp| one.sent_at.is_some_and(|sent| sent > at);
         let same: Vec<&Action> = others()
-            .filter(|one| one.order.host == host && is_alike(one, action))
+            .filter(|one| one.order.host == host && one.order.spec.is_alike(&action.order.spec))
             .collect();
         if same.len() >= rules.fixes_per_day_max {
             return Gate::Escalate(format!(
@@ -146,12 +146,6 @@ impl Books {
         }
         Gate::Pass
     }
-}
-
-/// Whether two actions do the same to the same.
-fn is_alike(one: &Action, other: &Action) -> bool {
-    let (one, other) = (&one.order.spec, &other.order.spec);
-    one.kind() == other.kind() && one.subject() == other.subject()
 }
 
 /// Whether what was approved still may be done: who approved it, its host, and what that host's policy says.

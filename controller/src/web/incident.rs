@@ -90,10 +90,7 @@ async fn incident_page(app: &App, asking: &Asking, incident: &str) -> Answer<Res
             .collect(),
         actions: actions::of_incident(app, view.id).await?,
         offers: detail.proposals.iter().map(OfferRow::new).collect(),
-        can_act: asking
-            .caller
-            .as_ref()
-            .is_some_and(|caller| caller.role >= Role::Operator),
+        can_act: asking.may(Role::Operator),
         can_acknowledge: view.state == "open",
         is_over,
         detail,

@@ -58,10 +58,7 @@ async fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<
     Ok(respond(&MaintenancePage {
         frame: Frame::new("maintenance", asking),
         runs: runs::rows(app, now).await?,
-        can_stop: asking
-            .caller
-            .as_ref()
-            .is_some_and(|caller| caller.role >= Role::Operator),
+        can_stop: asking.may(Role::Operator),
         windows,
         in_danger,
         left_out,

@@ -116,10 +116,7 @@ async fn notifications_page(
             .into_iter()
             .map(|view| MessageRow::new(view, now))
             .collect(),
-        can_act: asking
-            .caller
-            .as_ref()
-            .is_some_and(|caller| caller.role >= Role::Operator),
+        can_act: asking.may(Role::Operator),
         tested,
     }))
 }

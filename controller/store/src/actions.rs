@@ -52,7 +52,7 @@ statements! {
         AND (CAST($7 AS BIGINT) IS NULL OR run = $7) ORDER BY number DESC LIMIT $6");
     IN_STATE = select_actions!("WHERE state = $1 AND number > $2 ORDER BY number LIMIT $3");
     DUE = select_actions!("WHERE deadline <= $1 ORDER BY deadline LIMIT $2");
-    HOLDING = select_actions!("WHERE holding = 1 AND id > $1 ORDER BY id LIMIT $2");
+    HOLDING = select_actions!("WHERE holding = 1 AND number > $1 ORDER BY number LIMIT $2");
     SENT_SINCE = select_actions!("WHERE sent_at >= $1 AND tier > 0 AND dry_run = 0 ORDER BY sent_at DESC LIMIT $2");
     ENDED_SINCE = select_actions!("WHERE ended_at >= $1 AND dry_run = 0 ORDER BY ended_at DESC LIMIT $2");
     ENDED_BEFORE = "SELECT id FROM actions WHERE ended_at < $1 AND holding = 0 ORDER BY ended_at LIMIT $2";
@@ -249,16 +249,15 @@ impl Tx {
             .bind(now.unix_ms()).bind(i64::from(limit)).fetch_all(conn).await?))
     }
 
-    /// Actions that helped and still do, by id, those after `after`.
+    /// Actions that helped and still do, by number, those after `after`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn actions_holding(
         &mut self,
-        after: Option<ActionId>,
+        after: i64,
         limit: u32,
     ) -> Result<Vec<Action>, StoreError> {
-        let after = after.map_or_else(String::new, |id| id.to_string());
         actions(on_conn!(self, conn => sqlx::query_as(HOLDING)
             .bind(after).bind(i64::from(limit)).fetch_all(conn).await?))
     }

@@ -69,6 +69,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether every action is stopped.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_locked(&mut self) -> Result<bool, StoreError> {
+        let last = self.lockdown_turns(1).await?;
+        Ok(last.iter().any(|turn| turn.is_stop))
+    }
+
     /// Turns the switch.
     ///
     /// # Errors

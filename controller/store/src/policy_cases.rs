@@ -42,6 +42,7 @@ statements! {
         WHERE id = $1 AND generation = $2";
     DELETE = "DELETE FROM policy_cases WHERE id = $1 AND generation = $2";
     OPEN = select_cases!("WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT $2");
+    OPEN_COUNTS = "SELECT policy, state, count(*) FROM policy_cases WHERE ended_at IS NULL GROUP BY policy, state";
     PAGE = select_cases!("WHERE policy = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
     NEWEST = select_cases!("ORDER BY id DESC LIMIT $1");
     OF_HOST = select_cases!("WHERE policy = $1 AND host = $2 AND fired_at IS NOT NULL AND (ended_at IS NULL OR ended_at >= $3) \
@@ -162,6 +163,23 @@ impl Tx {
         let deleted = on_conn!(self, conn => sqlx::query(DELETE)
             .bind(case.id).bind(expected).execute(conn).await?.rows_affected());
         one_row(deleted, StoreError::Stale { what: "case" })
+    }
+
+    /// How many cases that have not ended stand where, by policy.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn policy_case_counts(
+        &mut self,
+    ) -> Result<Vec<(String, CaseState, u64)>, StoreError> {
+        let rows: Vec<(String, String, i64)> =
+            on_conn!(self, conn => sqlx::query_as(OPEN_COUNTS).fetch_all(conn).await?);
+        let count = |(policy, state, count): (String, String, i64)| {
+            let state =
+                CaseState::from_name(&state).ok_or_else(|| TABLE.unreadable("state", &state))?;
+            Ok((policy, state, TABLE.unsigned("count(*)", count)?))
+        };
+        rows.into_iter().map(count).collect()
     }
 
     /// Cases of which something may still come, by number, the first of them after `after`.

@@ -1,6 +1,8 @@
 //! Maintenance runs with their hosts, approvals and lives. Decides nothing: the caller computes each step, which is stored
 //! with its record or not at all.
 
+use std::ops::RangeInclusive;
+
 use sqlx::FromRow;
 use tidemark_model::Timestamp;
 use tidemark_model::action::Approval;
@@ -49,7 +51,7 @@ statements! {
     HOST_PUT = "INSERT INTO run_hosts (run, place, host, state, body) VALUES ($1, $2, $3, $4, $5) \
         ON CONFLICT (run, place) DO UPDATE SET host = excluded.host, state = excluded.state, body = excluded.body";
     HOSTS_OF = "SELECT place, host, state, body FROM run_hosts WHERE run = $1 ORDER BY place";
-    HOST_COUNTS = "SELECT state, count(*) FROM run_hosts WHERE run = $1 GROUP BY state";
+    HOST_COUNTS = "SELECT run, state, count(*) FROM run_hosts WHERE run BETWEEN $1 AND $2 GROUP BY run, state";
     APPROVE = "INSERT INTO run_approvals (run, plan_hash, approver, at, text) VALUES ($1, $2, $3, $4, $5)";
     APPROVALS = "SELECT plan_hash, approver, at, text FROM run_approvals WHERE run = $1 ORDER BY at, approver";
     STEP_APPEND = "INSERT INTO run_steps (run, at, to_state, author, text) VALUES ($1, $2, $3, $4, $5)";
@@ -271,16 +273,23 @@ impl Tx {
     pub async fn run_find(&mut self, number: i64) -> Result<Option<Run>, StoreError> {
         let row: Option<RunRow> = on_conn!(self, conn => sqlx::query_as(FIND)
             .bind(number).fetch_optional(conn).await?);
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let mut run = Run::try_from(row)?;
+        match row {
+            Some(row) => self.run_with_hosts(row.try_into()?).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A run of a page, with its hosts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn run_with_hosts(&mut self, mut run: Run) -> Result<Run, StoreError> {
         let rows: Vec<HostRow> = on_conn!(self, conn => sqlx::query_as(HOSTS_OF)
-            .bind(number).fetch_all(conn).await?);
+            .bind(run.number).fetch_all(conn).await?);
         let hosts: Result<Vec<RunHost>, StoreError> =
             rows.into_iter().map(RunHost::try_from).collect();
         run.hosts = hosts?;
-        Ok(Some(run))
+        Ok(run)
     }
 
     /// A page of runs without their hosts, newest first.
@@ -297,20 +306,20 @@ impl Tx {
         rows.into_iter().map(Run::try_from).collect()
     }
 
-    /// How many hosts of a run stand where.
+    /// How many hosts stand where, of each run of these numbers.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn run_host_counts(
         &mut self,
-        number: i64,
-    ) -> Result<Vec<(RunHostState, u64)>, StoreError> {
-        let rows: Vec<(String, i64)> = on_conn!(self, conn => sqlx::query_as(HOST_COUNTS)
-            .bind(number).fetch_all(conn).await?);
-        let count = |(state, count): (String, i64)| {
+        numbers: RangeInclusive<i64>,
+    ) -> Result<Vec<(i64, RunHostState, u64)>, StoreError> {
+        let rows: Vec<(i64, String, i64)> = on_conn!(self, conn => sqlx::query_as(HOST_COUNTS)
+            .bind(numbers.start()).bind(numbers.end()).fetch_all(conn).await?);
+        let count = |(run, state, count): (i64, String, i64)| {
             let state =
                 RunHostState::from_name(&state).ok_or_else(|| HOSTS.unreadable("state", &state))?;
-            Ok((state, HOSTS.unsigned("count(*)", count)?))
+            Ok((run, state, HOSTS.unsigned("count(*)", count)?))
         };
         rows.into_iter().map(count).collect()
     }

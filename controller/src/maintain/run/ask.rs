@@ -9,7 +9,7 @@ use tidemark_model::action::{Action, ActionId, ActionState, Approval, LifeStep, 
 use tidemark_model::run::{Run, RunHost, RunHostState, RunRules};
 use tidemark_store::Tx;
 
-use super::machine::{HostNow, WindowNow};
+use super::machine::{self, HostNow, WindowNow};
 use crate::app::App;
 use crate::remediate::decide::is_approved;
 use crate::remediate::propose::check_host;
@@ -103,14 +103,12 @@ pub(super) async fn take_back(
 
 /// What becomes of a host that could not be asked.
 pub(super) fn refuse(host: &mut RunHost, why: &ActionError, now: Timestamp) {
-    host.state = if host.body.step == 0 {
+    let to = if host.body.step == 0 {
         RunHostState::Skipped
     } else {
         RunHostState::Failed
     };
-    host.body.why = format!("it could not be asked: {why}");
-    host.body.state_at_ms = now;
-    host.body.ended_at_ms = Some(now);
+    machine::host::go(host, to, format!("it could not be asked: {why}"), now);
 }
 
 /// The id of what is asked of a host for the so-manieth time.

@@ -7,7 +7,7 @@ use tidemark_model::run::{Run, RunSpec, RunState};
 use tidemark_store::{RunApproval, RunQuery, StoreError, Tx};
 
 use super::machine::{self, EXPIRES_AFTER};
-use super::{OPEN_MAX, RunError, plan, record, tell};
+use super::{OPEN_MAX, RunError, approvals, plan, put, record, tell};
 use crate::app::App;
 use crate::incidents::text::clean;
 
@@ -77,9 +77,12 @@ pub async fn decide(
     let said = match word {
         Word::Approve(hash) => {
             check_approval(&run, &hash, &by)?;
-            if let Some(error) = refresh_plan(app, &mut tx, &run).await? {
+            let rules = run.spec.check().map_err(RunError::Limits)?;
+            let why = "planned again: what it was made from changed";
+            if let Some((anew, step)) = plan::renew(app, &mut tx, (&run, &rules), why).await? {
                 tx.commit().await?;
-                return Err(error);
+                tell(app, &anew, &step);
+                return Err(RunError::PlanOlder);
             }
             approve(&mut tx, &mut run, (&by, &text), now).await?
         }
@@ -100,12 +103,7 @@ pub async fn decide(
         }
     };
     let step = record(app, &run, Some(&by), &said);
-    tx.run_update(&mut run, std::slice::from_ref(&step)).await?;
-    for (host, was) in run.hosts.iter().zip(&before.hosts) {
-        if host != was {
-            tx.run_host_put(run.number, host).await?;
-        }
-    }
+    put(&mut tx, &before, &mut run, std::slice::from_ref(&step)).await?;
     tx.commit().await?;
     tell(app, &run, &step);
     app.runs_changed.notify_one();
@@ -141,23 +139,6 @@ fn check_approval(run: &Run, hash: &str, by: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Makes the plan again when it is older than what it was made from; says so then.
-async fn refresh_plan(app: &App, tx: &mut Tx, run: &Run) -> Result<Option<RunError>, RunError> {
-    let rules = run.spec.check().map_err(RunError::Limits)?;
-    let Some(mut anew) = plan::anew(app, tx, run, &rules).await? else {
-        return Ok(None);
-    };
-    let step = record(
-        app,
-        &anew,
-        None,
-        "planned again: what it was made from changed",
-    );
-    plan::replace(tx, &mut anew, &step).await?;
-    tell(app, &anew, &step);
-    Ok(Some(RunError::PlanOlder))
-}
-
 /// Adds an approval, and begins to wait for the window with the last that is needed. Answers the words of the record.
 async fn approve(
     tx: &mut Tx,
@@ -178,11 +159,8 @@ async fn approve(
         Err(StoreError::AlreadyExists { .. }) => return Err(RunError::ApprovedBefore),
         Err(error) => return Err(error.into()),
     }
-    let approvals = tx.run_approvals(run.number).await?;
-    let of_plan = approvals
-        .iter()
-        .filter(|one| one.plan_hash == run.body.plan.hash);
-    let (count, needed) = (of_plan.count(), approvals_needed(&run.spec));
+    let approvals = approvals(tx, run).await?;
+    let (count, needed) = (approvals.len(), approvals_needed(&run.spec));
     if count >= needed {
         machine::go(run, RunState::Approved, String::new(), now);
         run.deadline = Some(run.created_at.saturating_add(EXPIRES_AFTER));

@@ -11,7 +11,7 @@ use tidemark_store::{RunQuery, StoreError, Tx};
 use super::ask::{self, Asked};
 use super::facts::{self, Shared};
 use super::machine::{self, Facts, Order};
-use super::{OPEN_MAX, plan, record, tell};
+use super::{OPEN_MAX, approvals, plan, put, record, tell};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::remediate::ActionError;
@@ -74,12 +74,18 @@ impl RunDriver {
             limit: OPEN_MAX,
             ..RunQuery::default()
         };
+        let open = tx.runs_page(&open).await?;
+        self.app.metrics.runs_open.set(open.len() as u64);
+        let now = self.app.clock.now();
+        // Only time leads on from a plan that nobody approved yet.
+        let may_move = |run: &Run| {
+            run.state != RunState::Planned || run.deadline.is_none_or(|deadline| deadline <= now)
+        };
         let mut runs = Vec::new();
         // The oldest first: it was there first for hosts that two runs want.
-        for run in tx.runs_page(&open).await?.iter().rev() {
-            runs.extend(tx.run_find(run.number).await?);
+        for run in open.into_iter().rev().filter(may_move) {
+            runs.push(tx.run_with_hosts(run).await?);
         }
-        self.app.metrics.runs_open.set(runs.len() as u64);
         if runs.is_empty() {
             return Ok(status);
         }
@@ -152,12 +158,10 @@ impl RunDriver {
     async fn is_planned_anew(&self, run: &Run, rules: &RunRules) -> Result<bool, StoreError> {
         let app = &self.app;
         let mut tx = app.store.begin().await?;
-        let Some(mut anew) = plan::anew(app, &mut tx, run, rules).await? else {
+        let text = "its plan was older than what it was made from, and was made again";
+        let Some((anew, step)) = plan::renew(app, &mut tx, (run, rules), text).await? else {
             return Ok(false);
         };
-        let text = "its plan was older than what it was made from, and was made again";
-        let step = record(app, &anew, None, text);
-        plan::replace(&mut tx, &mut anew, &step).await?;
         tx.commit().await?;
         tell(app, &anew, &step);
         Ok(true)
@@ -172,7 +176,12 @@ impl RunDriver {
         let app = &self.app;
         let mut tx = app.store.begin().await?;
         let mut told: Vec<Asked> = Vec::new();
-        let approvals = approvals(&mut tx, &next).await?;
+        let asks = orders.iter().any(|order| matches!(order, Order::Ask(_)));
+        let approvals = if asks {
+            approvals(&mut tx, &next).await?
+        } else {
+            Vec::new()
+        };
         for order in orders {
             told.extend(
                 perform(
@@ -186,12 +195,7 @@ impl RunDriver {
         }
         let is_elsewhere = next.state != before.state;
         let step = is_elsewhere.then(|| record(app, &next, None, &next.body.why));
-        tx.run_update(&mut next, step.as_slice()).await?;
-        for (host, was) in next.hosts.iter().zip(&before.hosts) {
-            if host != was {
-                tx.run_host_put(next.number, host).await?;
-            }
-        }
+        put(&mut tx, before, &mut next, step.as_slice()).await?;
         tx.commit().await?;
         for (action, steps) in &told {
             for step in steps {
@@ -210,15 +214,6 @@ impl RunDriver {
         }
         Ok((next, told.len() as u64))
     }
-}
-
-/// Approvals of the plan as it stands, to be carried over to its actions.
-async fn approvals(tx: &mut Tx, run: &Run) -> Result<Vec<Approval>, StoreError> {
-    let all = tx.run_approvals(run.number).await?;
-    let of_plan = all
-        .into_iter()
-        .filter(|one| one.plan_hash == run.body.plan.hash);
-    Ok(of_plan.map(|one| one.approval).collect())
 }
 
 async fn perform(

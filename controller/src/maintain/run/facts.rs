@@ -1,8 +1,7 @@
 //! What is known of a run's hosts at this moment: their windows, health, connections and actions.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use tidemark_calendar::open_until;
 use tidemark_model::action::{Action, ActionState};
 use tidemark_model::problem::Severity;
 use tidemark_model::run::{GateCheck, NOW, Run, RunHost, RunHostState};
@@ -22,8 +21,8 @@ const CRITICAL_MAX: u32 = 10_000;
 pub(super) struct Shared {
     /// Hosts with a critical incident that is not over.
     critical: HashSet<HostId>,
-    /// Hosts at which a run is at work, with its number.
-    at_work: HashSet<(HostId, i64)>,
+    /// Numbers of the runs that are at work at each host.
+    at_work: HashMap<HostId, BTreeSet<i64>>,
     is_locked: bool,
 }
 
@@ -43,23 +42,24 @@ impl Shared {
             limit: CRITICAL_MAX,
         };
         let critical = tx.incidents_page(&query).await?;
-        let turns = tx.lockdown_turns(1).await?;
         Ok(Self {
             critical: critical
                 .into_iter()
                 .flat_map(|incident| incident.problem.hosts)
                 .collect(),
-            at_work: HashSet::new(),
-            is_locked: turns.iter().any(|turn| turn.is_stop),
+            at_work: HashMap::new(),
+            is_locked: tx.is_locked().await?,
         })
     }
 
     /// Takes in where a run is at work.
     pub(super) fn note(&mut self, run: &Run) {
-        let hosts = run.hosts.iter();
-        let at_work = hosts.filter(|host| host.state.is_under_way());
-        self.at_work
-            .extend(at_work.map(|host| (host.host, run.number)));
+        for host in run.hosts.iter().filter(|host| host.state.is_under_way()) {
+            self.at_work
+                .entry(host.host)
+                .or_default()
+                .insert(run.number);
+        }
     }
 }
 
@@ -81,9 +81,10 @@ pub(super) async fn facts(
             Some(id) => tx.action_find(id).await?,
             None => None,
         };
+        // Nobody reads them of a host that failed.
         let text = match &action {
-            Some(action) => words(tx, action).await?,
-            None => String::new(),
+            Some(action) if host.state.is_under_way() => words(tx, action).await?,
+            Some(_) | None => String::new(),
         };
         let known = app.live.read(host.host, |live| {
             look(app, (run, shared), live, action.as_ref(), now)
@@ -166,12 +167,8 @@ fn barred(app: &App, (run, shared): (&Run, &Shared), live: &HostLive) -> Option<
     if is_own_host(app, profile.id, (&profile.name, &profile.boot_id)) {
         return Some(Health::Never("this controller runs on it".to_owned()));
     }
-    let others = shared.at_work.iter();
-    let other = others
-        .filter(|(host, number)| *host == profile.id && *number != run.number)
-        .map(|(_, number)| number)
-        .next();
-    if let Some(number) = other {
+    let mut at_work = shared.at_work.get(&profile.id).into_iter().flatten();
+    if let Some(number) = at_work.find(|number| **number != run.number) {
         return Some(Health::Wait(format!("run {number} is at work on it")));
     }
     // A session that takes no actions does not learn it while it lasts.
@@ -199,8 +196,7 @@ fn fails(
         }
         GateCheck::Headroom => live.spaces.iter().find_map(|(space, live)| {
             let level = live.level;
-            let used = level.strong.saturating_add(level.time_wait);
-            let left = level.capacity.saturating_sub(used);
+            let left = level.capacity.saturating_sub(level.in_use());
             (left < level.capacity / 10).then(|| {
                 let protocol = space.protocol.as_str().to_uppercase();
                 let capacity = level.capacity;
@@ -218,14 +214,7 @@ fn window(run: &Run, live: &HostLive, now: Timestamp) -> WindowNow {
         return WindowNow::Open(None);
     }
     let times = live.agenda.times_of(&run.spec.window).unwrap_or_default();
-    let mut coming = times.iter().copied().filter(|at| at.end > now).peekable();
-    let Some(first) = coming.peek().copied() else {
-        return WindowNow::Never;
-    };
-    match open_until(coming, now) {
-        Some(until) => WindowNow::Open(Some(until)),
-        None => WindowNow::Closed(first.end),
-    }
+    WindowNow::of(times, now)
 }
 
 /// Whether a host of a run may be begun at this moment, as far as its window goes.

@@ -9,14 +9,16 @@
 //! expired    expired     finished
 //! ```
 
-mod host;
+pub(super) mod host;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tidemark_calendar::open_until;
 use tidemark_model::Timestamp;
 use tidemark_model::action::ActionState;
 use tidemark_model::run::{IfMissed, Run, RunHost, RunHostState, RunRules, RunState};
+use tidemark_model::window::Occurrence;
 
 /// How long a run may wait for approvals, and for its window after that: a window that comes once a month does.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(35 * 86_400);
@@ -56,6 +58,21 @@ pub enum WindowNow {
     Closed(Timestamp),
     /// It does not come for this host.
     Never,
+}
+
+impl WindowNow {
+    /// By the times of the window, ascending.
+    #[must_use]
+    pub fn of(times: &[Occurrence], now: Timestamp) -> Self {
+        let coming = times.iter().copied().filter(|at| at.end > now);
+        let Some(first) = coming.clone().next() else {
+            return Self::Never;
+        };
+        match open_until(coming, now) {
+            Some(until) => Self::Open(Some(until)),
+            None => Self::Closed(first.end),
+        }
+    }
 }
 
 /// What a gate says of a host.

@@ -17,9 +17,9 @@ use tidemark_model::window::Occurrence;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
-use super::RunError;
 use super::machine::EXPIRES_AFTER;
 use super::simulate::{self, Timetable};
+use super::{RunError, record};
 use crate::api::fleet;
 use crate::app::App;
 use crate::incidents::text::clean;
@@ -72,7 +72,7 @@ pub(super) async fn planned(
 }
 
 /// The run with another plan, when what its plan was made from changed; it waits for approvals then.
-pub(super) async fn anew(
+async fn anew(
     app: &App,
     tx: &mut Tx,
     run: &Run,
@@ -105,18 +105,28 @@ pub(super) async fn anew(
     Ok(Some(anew))
 }
 
-/// Stores a run with another plan in place of the former one.
-pub(super) async fn replace(
+/// Stores the run with another plan when what its plan was made from changed, with this text. What it answers is told once
+/// it is committed.
+///
+/// # Errors
+/// [`StoreError::Stale`] when somebody else changed the run meanwhile.
+pub(super) async fn renew(
+    app: &App,
     tx: &mut Tx,
-    run: &mut Run,
-    step: &RunLifeStep,
-) -> Result<(), StoreError> {
-    tx.run_update(run, std::slice::from_ref(step)).await?;
-    tx.run_hosts_clear(run.number).await?;
-    for host in &run.hosts {
-        tx.run_host_put(run.number, host).await?;
+    (run, rules): (&Run, &RunRules),
+    text: &str,
+) -> Result<Option<(Run, RunLifeStep)>, StoreError> {
+    let Some(mut anew) = anew(app, tx, run, rules).await? else {
+        return Ok(None);
+    };
+    let step = record(app, &anew, None, text);
+    tx.run_update(&mut anew, std::slice::from_ref(&step))
+        .await?;
+    tx.run_hosts_clear(anew.number).await?;
+    for host in &anew.hosts {
+        tx.run_host_put(anew.number, host).await?;
     }
-    Ok(())
+    Ok(Some((anew, step)))
 }
 
 /// One host that takes part.

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidemark_calendar::open_until;
 use tidemark_model::Timestamp;
 use tidemark_model::action::{ActionId, ActionState};
 use tidemark_model::run::{Run, RunHostState, RunRules, RunState};
@@ -111,7 +110,8 @@ impl Dream<'_> {
         let now = self.now;
         for (place, host) in self.facts.hosts.iter_mut().enumerate() {
             if self.rules.is_windowed {
-                host.window = window(self.timetable.windows.get(place), now);
+                let times = self.timetable.windows.get(place);
+                host.window = WindowNow::of(times.map_or(&[], Vec::as_slice), now);
             }
             let end = self.ends.get_mut(place);
             if let (Some(end), Some(action)) = (end, &mut host.action)
@@ -171,18 +171,6 @@ impl Dream<'_> {
             self.now = next;
         }
         next.is_some()
-    }
-}
-
-fn window(times: Option<&Vec<Occurrence>>, now: Timestamp) -> WindowNow {
-    let coming = times.into_iter().flatten().copied();
-    let coming: Vec<Occurrence> = coming.filter(|at| at.end > now).collect();
-    let Some(first) = coming.first().copied() else {
-        return WindowNow::Never;
-    };
-    match open_until(coming, now) {
-        Some(until) => WindowNow::Open(Some(until)),
-        None => WindowNow::Closed(first.end),
     }
 }
 

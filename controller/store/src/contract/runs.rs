@@ -82,10 +82,13 @@ async fn a_run_comes_back_with_its_hosts_in_their_order(store: Store) {
     tx.run_host_put(stored.number, &host(7, RunHostState::Failed))
         .await
         .unwrap();
-    let counts = tx.run_host_counts(stored.number).await.unwrap();
+    let counts = tx
+        .run_host_counts(stored.number..=stored.number)
+        .await
+        .unwrap();
     let mut counts: Vec<_> = counts
         .iter()
-        .map(|(state, n)| (state.as_str(), *n))
+        .map(|(_, state, n)| (state.as_str(), *n))
         .collect();
     counts.sort_unstable();
     assert_eq!(counts, [("failed", 1), ("pending", 11)]);
@@ -178,7 +181,10 @@ async fn retention_takes_runs_with_all_that_belongs_to_them(store: Store) {
     assert_eq!(tx.runs_delete_before(at(500), 10).await.unwrap(), 0);
     assert_eq!(tx.runs_delete_before(at(501), 10).await.unwrap(), 1);
     assert_eq!(tx.run_find(old.number).await.unwrap(), None);
-    assert_eq!(tx.run_host_counts(old.number).await.unwrap(), []);
+    assert_eq!(
+        tx.run_host_counts(old.number..=old.number).await.unwrap(),
+        []
+    );
     assert_eq!(tx.run_steps(old.number, 9).await.unwrap(), []);
     let kept = tx.run_find(young.number).await.unwrap().unwrap();
     assert_eq!(kept.hosts.len(), 3);

@@ -50,7 +50,13 @@ enum Outcome {
     TakenBack,
 }
 
-pub(super) fn go(host: &mut RunHost, to: RunHostState, why: String, now: Timestamp) {
+/// Puts a host into another state.
+pub(in crate::maintain::run) fn go(
+    host: &mut RunHost,
+    to: RunHostState,
+    why: String,
+    now: Timestamp,
+) {
     host.state = to;
     host.body.state_at_ms = now;
     host.body.why = why;
