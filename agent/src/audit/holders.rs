@@ -88,15 +88,11 @@ fn holders_in(sample: &Sample) -> Vec<Holder> {
     // Names that hold as many stay in their order.
     names.sort_by_key(|(ports, _)| Reverse(*ports));
     let holder = |(_, processes): (u64, Vec<Held<'_>>)| {
-        let mut processes = processes.into_iter().map(|(_, process)| process.clone());
-        let first = processes.next()?;
+        let processes = processes.into_iter().map(|(_, process)| process.clone());
+        let processes: Vec<ProcessIdentity> = processes.take(PROCESSES_MAX).collect();
         Some(Holder {
-            name: Arc::clone(&first.name),
-            processes: [first]
-                .into_iter()
-                .chain(processes)
-                .take(PROCESSES_MAX)
-                .collect(),
+            name: Arc::clone(&processes.first()?.name),
+            processes,
         })
     };
     names

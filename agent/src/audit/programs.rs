@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tidemark_model::Timestamp;
 use tidemark_model::audit::{AuditFact, FactKey, FactName, FactState, FactValue};
@@ -265,10 +266,7 @@ fn sha256(mut file: &File, until: Instant) -> io::Result<Option<String>> {
             return Ok(None);
         }
     }
-    let bytes = digest.finalize();
-    Ok(Some(
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-    ))
+    Ok(Some(HEXLOWER.encode(&digest.finalize())))
 }
 
 /// The facts of the files that processes of one name run. A name whose processes are all gone is not told.
@@ -299,10 +297,11 @@ fn tell(name: &str, files: &[Result<Known, ImageError>], facts: &mut Vec<AuditFa
 
 /// Several states as one: unknown when one of them is, else every value there is.
 fn together(states: Vec<FactState>) -> Option<FactState> {
+    if states.is_empty() {
+        return None;
+    }
     let mut values: Vec<String> = Vec::new();
-    let mut is_told = false;
     for state in states {
-        is_told = true;
         match state {
             FactState::Unknown(_) => return Some(state),
             FactState::Known(value) => values.push(value.to_string()),
@@ -311,9 +310,6 @@ fn together(states: Vec<FactState>) -> Option<FactState> {
     }
     values.sort_unstable();
     values.dedup();
-    if !is_told {
-        return None;
-    }
     Some(if values.is_empty() {
         FactState::Absent
     } else {

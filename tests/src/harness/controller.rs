@@ -88,6 +88,18 @@ impl Up {
         }
     }
 
+    /// Without a local agent, with these settings in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configured(machine: &Machine, settings: &str) -> anyhow::Result<Self> {
+        let path = machine.folder().join("settings.toml");
+        fs::write(&path, settings)?;
+        Ok(Self::alone()
+            .arg("--config")
+            .arg(path.display().to_string()))
+    }
+
     /// The same with one more argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {

@@ -2,7 +2,6 @@
 //! whatever happens to the controller in between.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -104,8 +103,6 @@ async fn kill_repeatedly(
             Ok((held >= HELD_A_DEATH).then_some(()))
         })
         .await?;
-        // What the killed one left would be taken for the next one's.
-        fs::remove_file(up.data_dir(machine).join("ready.json"))?;
         controller = Controller::up(machine, up).await?;
     }
     wait_for_acks(fleet).await.context("after the last kill")?;

@@ -44,11 +44,7 @@ struct Site {
 
 impl Site {
     async fn start(machine: &Machine) -> anyhow::Result<Self> {
-        let settings = machine.folder().join("settings.toml");
-        fs::write(&settings, SETTINGS)?;
-        let up = Up::alone()
-            .arg("--config")
-            .arg(settings.display().to_string());
+        let up = Up::configured(machine, SETTINGS)?;
         let controller = Controller::up(machine, &up).await?;
         let token = controller.join_token().await?.token;
         let folder = AgentFolder::create(machine, "web-1", &controller.ready.grpc, &token)?;

@@ -77,11 +77,7 @@ struct Site {
 impl Site {
     /// A real controller enrols the host and has it do something; then it is stolen.
     async fn start(machine: &Machine) -> anyhow::Result<Self> {
-        let settings = machine.folder().join("settings.toml");
-        fs::write(&settings, "[remediation]\nown_host = \"none\"\n")?;
-        let up = Up::alone()
-            .arg("--config")
-            .arg(settings.display().to_string());
+        let up = Up::configured(machine, "[remediation]\nown_host = \"none\"\n")?;
         let controller = Controller::up(machine, &up).await?;
         let token = controller.join_token().await?.token;
         let folder = AgentFolder::create(machine, "web-1", &controller.ready.grpc, &token)?;

@@ -40,14 +40,8 @@ struct Site<'a> {
 
 impl<'a> Site<'a> {
     async fn start(machine: &'a Machine) -> anyhow::Result<Self> {
-        let settings = machine.folder().join("settings.toml");
-        fs::write(
-            &settings,
-            "[remediation]\nown_host = \"none\"\nhold = \"5s\"\ncooldown = \"1s\"\n",
-        )?;
-        let up = Up::alone()
-            .arg("--config")
-            .arg(settings.display().to_string());
+        let settings = "[remediation]\nown_host = \"none\"\nhold = \"5s\"\ncooldown = \"1s\"\n";
+        let up = Up::configured(machine, settings)?;
         let controller = Controller::up(machine, &up).await?;
         let host = Neighbour::start(machine, (1, "web-1"), BEFORE).await?;
         let near = SocketAddr::from((host.near_address(), 0));

@@ -120,14 +120,8 @@ impl Scene {
     /// Up, with the leak's ports in use and a minute of samples: what comes of an action is measured against that.
     async fn up(machine: &Machine) -> anyhow::Result<Self> {
         machine.set_dynamic_ports(20_000, 20_999)?;
-        let settings = machine.folder().join("settings.toml");
-        fs::write(
-            &settings,
-            "[remediation]\nown_host = \"none\"\nhold = \"30s\"\ncooldown = \"1s\"\n",
-        )?;
-        let mut up = Up::alone();
-        up.args
-            .extend(["--config".to_owned(), settings.display().to_string()]);
+        let settings = "[remediation]\nown_host = \"none\"\nhold = \"30s\"\ncooldown = \"1s\"\n";
+        let up = Up::configured(machine, settings)?;
         let controller = Controller::up(machine, &up).await?;
         let mut serve = program("port_eater")?;
         serve.args(["serve", "--at", "127.0.0.1:9000"]);

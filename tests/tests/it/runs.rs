@@ -2,8 +2,6 @@
 //! the failures that may be, and taken up again by a controller that was killed. What happened is what the hosts saw.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,14 +24,6 @@ const CONCURRENCY: usize = 40;
 
 /// Limits and times as an operator may set them, short for this test; what is watched holds a sample of each host.
 const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"3s\"\ncooldown = \"1s\"\nconcurrent_max = 100\nper_hour_max = 10000\n";
-
-fn up(machine: &Machine) -> anyhow::Result<Up> {
-    let settings = machine.folder().join("settings.toml");
-    fs::write(&settings, SETTINGS)?;
-    Ok(Up::alone()
-        .arg("--config")
-        .arg(settings.display().to_string()))
-}
 
 /// A fleet of hosts in clusters of `cluster` each.
 struct Hosts {
@@ -206,7 +196,7 @@ fn of(run: &RunDetail, is: impl Fn(&RunHostView) -> bool) -> usize {
 #[test]
 fn five_hundred_hosts_go_in_waves_until_three_have_failed() -> anyhow::Result<()> {
     on_own_network(async |machine: &Machine| {
-        let controller = Controller::up(machine, &up(machine)?).await?;
+        let controller = Controller::up(machine, &Up::configured(machine, SETTINGS)?).await?;
         // Two in the second wave, and one at the beginning of the third.
         let bad = ["sim-idle-00017", "sim-idle-00033", "sim-idle-00061"].map(str::to_owned);
         let hosts = Hosts {
@@ -267,7 +257,7 @@ async fn the_command_line_shows_it(controller: &Controller, number: i64) -> anyh
 #[test]
 fn a_controller_that_is_killed_midway_takes_the_run_up_again() -> anyhow::Result<()> {
     on_own_network(async |machine: &Machine| {
-        let up = up(machine)?;
+        let up = Up::configured(machine, SETTINGS)?;
         let controller = Controller::up(machine, &up).await?;
         let hosts = Hosts {
             count: 120,
@@ -309,8 +299,5 @@ async fn killed_and_started(
     mut controller: Controller,
 ) -> anyhow::Result<Controller> {
     controller.process.kill().await?;
-    // What the killed one left would be taken for the next one's.
-    let ready: &Path = &up.data_dir(machine).join("ready.json");
-    fs::remove_file(ready)?;
     Controller::up(machine, up).await
 }

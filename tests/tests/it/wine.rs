@@ -83,7 +83,6 @@ fn a_windows_host_loses_nothing_when_its_controller_goes_and_it_is_killed_itself
         let mut agent = place.wine.run_agent(&place.folder)?;
 
         let up = Up::alone();
-        fs::remove_file(up.data_dir(machine).join("ready.json"))?;
         place.controller = Controller::up(machine, &up).await?;
         let stored = until("what was spooled before the kill", STARTING, async || {
             let delivery = delivery(&place.controller).await?;

@@ -5,13 +5,10 @@ use std::fs;
 
 use super::dpkg::Dpkg;
 use super::elf_notes;
-use super::process::Processes;
+use super::process::{Processes, SHORT_NAME_BYTES_MAX};
 use crate::ReadError;
 use crate::audit_facts::FactList;
 use crate::endpoint_protection::{Found, PRODUCTS, Product, tell};
-
-/// Bytes of a short name that the kernel keeps (`TASK_COMM_LEN` less its NUL).
-const SHORT_NAME_BYTES_MAX: usize = 15;
 
 /// Adds what is found.
 ///

@@ -270,10 +270,12 @@ fn descriptor_behind(target: &[u8]) -> Descriptor {
     inode.map_or(Descriptor::Other, Descriptor::Socket)
 }
 
-/// A short name as long as the kernel keeps (`TASK_COMM_LEN` less its NUL) is probably cut: the executable's file name when
+/// Bytes of a short name that the kernel keeps (`TASK_COMM_LEN` less its NUL).
+pub(super) const SHORT_NAME_BYTES_MAX: usize = 15;
+
+/// A short name as long as the kernel keeps is probably cut: the executable's file name when
 /// that goes on from there. The kernel marks a file that was replaced since as deleted.
 fn whole_name<'a>(short_name: &'a str, executable: Option<&'a str>) -> &'a str {
-    const SHORT_NAME_BYTES_MAX: usize = 15;
     let file = executable.and_then(|path| path.rsplit('/').next());
     let file = file.map(|file| file.strip_suffix(" (deleted)").unwrap_or(file));
     match file {

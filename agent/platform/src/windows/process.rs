@@ -177,17 +177,13 @@ impl Processes {
 /// # Errors
 /// When the system does not list processes.
 pub(super) fn handle_counts() -> io::Result<Vec<HandleCount>> {
-    let mut answer = AnswerBuffer::default();
-    let filled = answer.fill(ask_processes);
-    filled.map_err(|Unanswered(code)| io::Error::from_raw_os_error(code))?;
     let mut counts = Vec::new();
-    let walked = each_process(answer.bytes(), answer.address(), |listed| {
+    each_listed(|listed| {
         counts.push(HandleCount {
             process: listed.process,
             handles: listed.handles,
         });
-    });
-    walked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    })?;
     Ok(counts)
 }
 
@@ -196,15 +192,20 @@ pub(super) fn handle_counts() -> io::Result<Vec<HandleCount>> {
 /// # Errors
 /// When the system does not list processes.
 pub(super) fn names() -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    each_listed(|listed| {
+        names.insert(listed.name().to_lowercase());
+    })?;
+    Ok(names)
+}
+
+/// Shows every process that the system lists.
+fn each_listed(on: impl FnMut(&ListedProcess<'_>)) -> io::Result<()> {
     let mut answer = AnswerBuffer::default();
     let filled = answer.fill(ask_processes);
     filled.map_err(|Unanswered(code)| io::Error::from_raw_os_error(code))?;
-    let mut names = BTreeSet::new();
-    let walked = each_process(answer.bytes(), answer.address(), |listed| {
-        names.insert(listed.name().to_lowercase());
-    });
-    walked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(names)
+    let walked = each_process(answer.bytes(), answer.address(), on);
+    walked.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Takes a process over into what is known.

@@ -77,14 +77,11 @@ pub(crate) fn is_unusual(series: &Series<'_>, onset: i64, gain: f64, block_hours
         if onset - DAY < DAY {
             return true;
         }
-        let changes: Vec<f64> = (DAY..onset)
-            .map(|position| {
-                if series.is_spoilt(position) || series.is_spoilt(position - DAY) {
-                    f64::NAN
-                } else {
-                    series.floor_at(position) - series.floor_at(position - DAY)
-                }
-            })
+        let usable = series.usable();
+        let changes: Vec<f64> = part(usable, DAY, onset - 1)
+            .iter()
+            .zip(usable)
+            .map(|(later, earlier)| later - earlier)
             .collect();
         let skipped = changes.len() % 16;
         let minima: Vec<f64> = changes
@@ -103,11 +100,7 @@ pub(crate) fn is_unusual(series: &Series<'_>, onset: i64, gain: f64, block_hours
     let floors: Vec<f64> = (0..days)
         .map(|day| {
             let begin = onset - DAY * (days - day);
-            let clean: Vec<f64> = (begin..begin + DAY)
-                .filter(|position| !series.is_spoilt(*position))
-                .map(|position| series.floor_at(position))
-                .collect();
-            least(&clean)
+            least(part(series.usable(), begin, begin + DAY - 1))
         })
         .collect();
     let span = ((newest - onset) as f64 / DAY as f64)

@@ -96,8 +96,8 @@ pub(crate) struct Try {
     pub outcome: Result<Climb, Refusal>,
 }
 
-/// Every try, the shortest window first.
-pub(crate) fn tries(series: &Series<'_>, since: i64) -> impl Iterator<Item = Try> {
+/// Every try, the shortest window first; each is made when it is asked for.
+pub(crate) fn tries(series: &Series<'_>, since: i64) -> impl DoubleEndedIterator<Item = Try> {
     SCALES.into_iter().flat_map(move |scale| {
         // The last two days may be spoilt by the leak itself: another try compares with the days before them.
         let is_daily = [2.0, 4.0, 8.0].contains(&scale.hours);

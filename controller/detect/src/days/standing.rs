@@ -211,9 +211,8 @@ impl Standing {
     /// The longest climb that is a leak. Where a long one flattens, the shorter ones are asked: a leak may have begun on a rise
     /// that is coming to its end.
     fn longest(&self, view: &View<'_>) -> Option<Candidate> {
-        let climbs = staircase::tries(view.series, 0).filter_map(|tried| tried.outcome.ok());
-        let climbs: Vec<Climb> = climbs.collect();
-        for climb in climbs.into_iter().rev() {
+        let tries = staircase::tries(view.series, 0).rev();
+        for climb in tries.filter_map(|tried| tried.outcome.ok()) {
             match self.judge(view, climb) {
                 Ok(candidate) => return Some(candidate),
                 Err(Refusal::Flattens) => {}
