@@ -40,6 +40,21 @@ pub enum Effect {
     DryRun,
 }
 
+impl Effect {
+    /// By the flag `--dry-run`.
+    pub const fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Store }
+    }
+
+    /// The request that asks for it.
+    fn asked(self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::Store => request,
+            Self::DryRun => request.query(&[("dry_run", "true")]),
+        }
+    }
+}
+
 /// Parameters of a query, in any order; a name may come more than once.
 pub type Query = Vec<(&'static str, String)>;
 
@@ -139,7 +154,7 @@ impl Api {
 
     /// What leaking hosts have in common.
     pub async fn causes(&self) -> Result<CausesView, Failure> {
-        self.json(self.request(Method::GET, &["causes"])?).await
+        self.get(&["causes"]).await
     }
 
     /// At most `rows` events, newest first.
@@ -160,12 +175,7 @@ impl Api {
 
     /// How a host is configured; `None` from a controller that does not say yet.
     pub async fn audit(&self, host: &str) -> Result<Option<HostAuditView>, Failure> {
-        let request = self.request(Method::GET, &["hosts", host, "audit"])?;
-        match self.json(request).await {
-            Ok(audit) => Ok(Some(audit)),
-            Err(failure) if failure.is_not_found() => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        self.get_if_known(&["hosts", host, "audit"]).await
     }
 
     /// At most `rows` changes of a host's configuration, or of all hosts', newest first.
@@ -209,14 +219,12 @@ impl Api {
 
     /// Ends a join token.
     pub async fn revoke_token(&self, id: &str) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["tokens", id])?;
-        self.bytes(request).await.map(drop)
+        self.delete(&["tokens", id]).await
     }
 
     /// How the controller is.
     pub async fn status(&self) -> Result<StatusView, Failure> {
-        let request = self.request(Method::GET, &["status"])?;
-        self.json(request).await
+        self.get(&["status"]).await
     }
 
     async fn series(
@@ -284,6 +292,24 @@ impl Api {
         })
     }
 
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        self.json(self.request(Method::GET, path)?).await
+    }
+
+    /// As [`Api::get`]; `None` from a controller that does not know that address yet.
+    async fn get_if_known<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, Failure> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(failure) if failure.is_not_found() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, path)?;
+        self.bytes(request).await.map(drop)
+    }
+
     /// Applies things of one kind as they are written.
     async fn apply<T: DeserializeOwned>(
         &self,
@@ -291,10 +317,7 @@ impl Api {
         written: &serde_json::Value,
         effect: Effect,
     ) -> Result<T, Failure> {
-        let mut request = self.request(Method::PUT, &[kind])?;
-        if effect == Effect::DryRun {
-            request = request.query(&[("dry_run", "true")]);
-        }
+        let request = effect.asked(self.request(Method::PUT, &[kind])?);
         self.json(with_body(request, written)).await
     }
 

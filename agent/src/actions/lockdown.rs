@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tidemark_agent_core::actions::HostPolicy;
+use tidemark_model::action::Unlock;
 use tidemark_model::signing::{Purpose, Signature};
 use tidemark_model::{HostId, Timestamp};
 use tidemark_runtime::durable::{self, Access};
@@ -19,14 +19,6 @@ const UNLOCK_VALID: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub(crate) struct Lockdown {
     path: PathBuf,
-}
-
-/// What is signed to end a lockdown.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unlock {
-    host: HostId,
-    issued_at_ms: Timestamp,
 }
 
 impl Lockdown {
@@ -119,8 +111,7 @@ fn may_lift(
     now: Timestamp,
     (unlock, signatures): (&[u8], &[Signature]),
 ) -> Result<Timestamp, String> {
-    let read: Unlock =
-        serde_json::from_slice(unlock).map_err(|error| format!("it is unreadable: {error}"))?;
+    let read = Unlock::from_bytes(unlock)?;
     if read.host != host {
         return Err("it is for another host".to_owned());
     }
@@ -175,7 +166,7 @@ mod tests {
                 host,
                 issued_at_ms: Timestamp::from_unix_ms(at),
             };
-            let bytes = serde_json::to_vec(&unlock).unwrap();
+            let bytes = unlock.to_bytes();
             let signed = key.sign(purpose, &bytes);
             let own = HostId::of_identity_spki(b"host");
             may_lift(policy, own, now, (&bytes, &[signed]))
@@ -199,11 +190,11 @@ mod tests {
         let policy = HostPolicy::parse(&text, Profile::Observe).unwrap();
         let host = HostId::of_identity_spki(b"host");
         let at = Timestamp::from_unix_ms;
-        let unlock = serde_json::to_vec(&Unlock {
+        let unlock = Unlock {
             host,
             issued_at_ms: at(2_000),
-        });
-        let unlock = unlock.unwrap();
+        }
+        .to_bytes();
         let signed = [key.sign(Purpose::Unlock, &unlock)];
         let lift = || lockdown.lift_from_afar(&policy, host, at(3_000), (&unlock, &signed));
         lockdown.impose(at(1_000), "first").unwrap();

@@ -38,8 +38,7 @@ impl Api {
 
     /// One action by its id.
     pub async fn action(&self, id: &str) -> Result<ActionDetail, Failure> {
-        self.json(self.request(Method::GET, &["actions", id])?)
-            .await
+        self.get(&["actions", id]).await
     }
 
     /// Asks for an action.

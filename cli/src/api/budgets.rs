@@ -15,8 +15,7 @@ impl Api {
 
     /// One budget with its history.
     pub async fn budget(&self, name: &str) -> Result<BudgetDetail, Failure> {
-        self.json(self.request(Method::GET, &["budgets", name])?)
-            .await
+        self.get(&["budgets", name]).await
     }
 
     /// How a host stands to every budget that is about it.
@@ -39,7 +38,6 @@ impl Api {
 
     /// Deletes a budget.
     pub async fn delete_budget(&self, name: &str) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["budgets", name])?;
-        self.bytes(request).await.map(drop)
+        self.delete(&["budgets", name]).await
     }
 }

@@ -38,8 +38,7 @@ impl Api {
 
     /// One incident by number.
     pub async fn incident(&self, id: i64) -> Result<IncidentDetail, Failure> {
-        let request = self.request(Method::GET, &["incidents", &id.to_string()])?;
-        self.json(request).await
+        self.get(&["incidents", &id.to_string()]).await
     }
 
     /// Does something to an incident.
@@ -70,8 +69,7 @@ impl Api {
 
     /// Ends a silence.
     pub async fn end_silence(&self, id: i64) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["silences", &id.to_string()])?;
-        self.bytes(request).await.map(drop)
+        self.delete(&["silences", &id.to_string()]).await
     }
 
     /// All receivers.

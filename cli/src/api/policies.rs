@@ -15,8 +15,7 @@ impl Api {
 
     /// One policy with what it did and its history.
     pub async fn policy(&self, name: &str) -> Result<PolicyDetail, Failure> {
-        let request = self.request(Method::GET, &["policies", name])?;
-        self.json(request).await
+        self.get(&["policies", name]).await
     }
 
     /// What a policy would have done in so many days.
@@ -37,7 +36,6 @@ impl Api {
 
     /// Deletes a policy.
     pub async fn delete_policy(&self, name: &str) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["policies", name])?;
-        self.bytes(request).await.map(drop)
+        self.delete(&["policies", name]).await
     }
 }

@@ -21,12 +21,7 @@ pub enum Turn {
 impl Api {
     /// What a host lets be done to it; `None` from a controller that does not say yet.
     pub async fn host_policy(&self, host: &str) -> Result<Option<HostPolicyAnswer>, Failure> {
-        let request = self.request(Method::GET, &["hosts", host, "policy"])?;
-        match self.json(request).await {
-            Ok(policy) => Ok(Some(policy)),
-            Err(failure) if failure.is_not_found() => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        self.get_if_known(&["hosts", host, "policy"]).await
     }
 
     /// Brings the signed end of its lockdown to a host.
@@ -37,7 +32,7 @@ impl Api {
 
     /// Whether every action is stopped.
     pub async fn lockdown(&self) -> Result<LockdownView, Failure> {
-        self.json(self.request(Method::GET, &["lockdown"])?).await
+        self.get(&["lockdown"]).await
     }
 
     /// Turns the switch that stops every action.
@@ -70,7 +65,6 @@ impl Api {
 
     /// Ends an API token.
     pub async fn revoke_api_token(&self, id: &str) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["api-tokens", id])?;
-        self.bytes(request).await.map(drop)
+        self.delete(&["api-tokens", id]).await
     }
 }

@@ -16,16 +16,12 @@ impl Api {
     /// One run by its number.
     pub async fn run(&self, number: i64) -> Result<RunDetail, Failure> {
         let number = number.to_string();
-        self.json(self.request(Method::GET, &["runs", &number])?)
-            .await
+        self.get(&["runs", &number]).await
     }
 
     /// Plans a run.
     pub async fn plan_run(&self, spec: &Value, effect: Effect) -> Result<RunDetail, Failure> {
-        let mut request = self.request(Method::POST, &["runs"])?;
-        if effect == Effect::DryRun {
-            request = request.query(&[("dry_run", "true")]);
-        }
+        let request = effect.asked(self.request(Method::POST, &["runs"])?);
         self.json(with_body(request, spec)).await
     }
 

@@ -15,8 +15,7 @@ impl Api {
 
     /// One window with its versions.
     pub async fn window(&self, name: &str) -> Result<WindowDetail, Failure> {
-        let request = self.request(Method::GET, &["windows", name])?;
-        self.json(request).await
+        self.get(&["windows", name]).await
     }
 
     /// When a window comes.
@@ -37,7 +36,6 @@ impl Api {
 
     /// Deletes a window.
     pub async fn delete_window(&self, name: &str) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["windows", name])?;
-        self.bytes(request).await.map(drop)
+        self.delete(&["windows", name]).await
     }
 }

@@ -46,14 +46,13 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
-    /// The API's word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Approver => "approver",
-            Self::Admin => "admin",
+impl From<Role> for tidemark_model::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Viewer => Self::Viewer,
+            Role::Operator => Self::Operator,
+            Role::Approver => Self::Approver,
+            Role::Admin => Self::Admin,
         }
     }
 }

@@ -46,7 +46,7 @@ async fn create(ctx: &Ctx<'_>, name: &str, role: Role, ttl_s: Option<u64>) -> Re
     }
     let request = ApiTokenRequest {
         name: name.to_owned(),
-        role: role.as_str().to_owned(),
+        role: tidemark_model::Role::from(role).as_str().to_owned(),
         ttl_s,
     };
     let created = ctx.api()?.create_api_token(&request).await?;

@@ -14,11 +14,7 @@ pub async fn apply(ctx: &Ctx<'_>, wanted: &ApplyArgs) -> Result<(), Failure> {
     for path in &wanted.files {
         file::read(path, &mut found)?;
     }
-    let effect = if wanted.dry_run {
-        Effect::DryRun
-    } else {
-        Effect::Store
-    };
+    let effect = Effect::of(wanted.dry_run);
     let api = ctx.api()?;
     let kinds = [&found.budgets, &found.policies, &found.windows];
     if kinds.iter().filter(|kind| !kind.is_empty()).count() > 1 {

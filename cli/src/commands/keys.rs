@@ -28,22 +28,15 @@ pub fn run(ctx: &Ctx<'_>, wanted: &Key) -> Result<(), Failure> {
 }
 
 fn new(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<(), Failure> {
-    let passphrase = match &from.passphrase_file {
-        Some(path) => keys::passphrase_from(path)?,
-        None if ctx.console.can_ask() => {
-            let first = ctx.console.ask_secret("Passphrase: ")?;
-            let again = ctx.console.ask_secret("Once more: ")?;
-            if first != again {
-                return Err(Failure::usage("the two passphrases differ"));
-            }
-            first
+    let passphrase = passphrase(ctx, from, || {
+        let first = ctx.console.ask_secret("Passphrase: ")?;
+        let again = ctx.console.ask_secret("Once more: ")?;
+        if first == again {
+            Ok(first)
+        } else {
+            Err(Failure::usage("the two passphrases differ"))
         }
-        None => {
-            return Err(Failure::usage(
-                "there is no terminal to ask for the passphrase; give --passphrase-file",
-            ));
-        }
-    };
+    })?;
     let key = SealedKey::make(name, &passphrase, &Entropy::System)?;
     let path = key.write(&keys::folder()?)?;
     show_once(ctx, &Shown::of(&key))?;
@@ -57,18 +50,24 @@ fn new(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<(), Failure> 
 /// Opens a key of this machine.
 pub fn open(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<PrivateKey, Failure> {
     let key = SealedKey::read(&keys::folder()?, name)?;
-    let passphrase: Secret<String> = match &from.passphrase_file {
-        Some(path) => keys::passphrase_from(path)?,
-        None if ctx.console.can_ask() => {
-            ctx.console.ask_secret(&format!("Passphrase of {name}: "))?
-        }
-        None => {
-            return Err(Failure::usage(
-                "there is no terminal to ask for the passphrase; give --passphrase-file",
-            ));
-        }
-    };
+    let question = format!("Passphrase of {name}: ");
+    let passphrase = passphrase(ctx, from, || ctx.console.ask_secret(&question))?;
     Ok(key.open(&passphrase)?)
+}
+
+/// The passphrase from its file, or as it is answered.
+fn passphrase(
+    ctx: &Ctx<'_>,
+    from: &PassphraseArgs,
+    ask: impl FnOnce() -> Result<Secret<String>, Failure>,
+) -> Result<Secret<String>, Failure> {
+    match &from.passphrase_file {
+        Some(path) => Ok(keys::passphrase_from(path)?),
+        None if ctx.console.can_ask() => ask(),
+        None => Err(Failure::usage(
+            "there is no terminal to ask for the passphrase; give --passphrase-file",
+        )),
+    }
 }
 
 fn list(ctx: &Ctx<'_>) -> Result<(), Failure> {

@@ -1,13 +1,14 @@
 //! `lockdown on|off|status|end`: the switch that stops every action, and the signed end of it on hosts that want one.
 
 use serde::Serialize;
+use tidemark_model::action::Unlock;
 use tidemark_model::signing::Purpose;
 use tidemark_model::view::{HostView, LockdownView, UnlockRequest};
 
 use super::Ctx;
 use super::consent::Consent;
 use super::keys;
-use super::one_by_one::one_by_one;
+use super::one_by_one::{hosts_named, one_by_one};
 use super::show::{show, show_once};
 use crate::api::Turn;
 use crate::args::{Lockdown, PassphraseArgs};
@@ -47,12 +48,7 @@ async fn end(
     consent: Consent,
 ) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let mut hosts = Vec::new();
-    for name in names {
-        hosts.push(api.host(name).await?.host);
-    }
-    let listed: Vec<_> = hosts.iter().map(|host| visible(&host.name)).collect();
-    let listed = listed.join(", ");
+    let (hosts, listed) = hosts_named(&api, names).await?;
     let question = format!("Let actions go on on {listed}?");
     let else_say = format!("this lets actions go on on {listed}");
     if !consent.is_given(ctx, &question, &else_say)? {
@@ -66,15 +62,16 @@ async fn end(
         )
     };
     one_by_one(ctx, &hosts, said, async |host| {
-        let issued_at_ms = ctx.clock.now().unix_ms();
-        // The words that `UnlockRequest` says are signed.
-        let signed = format!(
-            "{{\"host\":\"{}\",\"issued_at_ms\":{issued_at_ms}}}",
-            host.id
-        );
-        let signature = key.sign(Purpose::Unlock, signed.as_bytes());
-        let request = UnlockRequest {
+        let issued_at_ms = ctx.clock.now();
+        let unlock = Unlock {
+            host: host.id.parse().map_err(|_| {
+                Failure::usage("the controller names the host by no id; nothing was signed")
+            })?,
             issued_at_ms,
+        };
+        let signature = key.sign(Purpose::Unlock, &unlock.to_bytes());
+        let request = UnlockRequest {
+            issued_at_ms: issued_at_ms.unix_ms(),
             key_id: signature.key.to_string(),
             signature: signature.to_base64(),
         };

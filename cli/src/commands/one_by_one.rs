@@ -1,7 +1,21 @@
 //! Several things done one after the other: what was done is said at once, and what failed is told apart at the end.
 
+use tidemark_model::view::HostView;
+
 use super::Ctx;
+use crate::api::Api;
 use crate::failure::Failure;
+use crate::render::text::visible;
+
+/// The hosts of these names or ids, and their names in one line: all are looked up before anything is done to one.
+pub async fn hosts_named(api: &Api, names: &[String]) -> Result<(Vec<HostView>, String), Failure> {
+    let mut hosts = Vec::with_capacity(names.len());
+    for name in names {
+        hosts.push(api.host(name).await?.host);
+    }
+    let listed: Vec<String> = hosts.iter().map(|host| visible(&host.name)).collect();
+    Ok((hosts, listed.join(", ")))
+}
 
 /// Does `act` to each thing; `said` is what the reader sees of one that was done.
 pub async fn one_by_one<T>(

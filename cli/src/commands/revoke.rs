@@ -4,19 +4,14 @@ use tidemark_model::view::HostView;
 
 use super::Ctx;
 use super::consent::Consent;
-use super::one_by_one::one_by_one;
+use super::one_by_one::{hosts_named, one_by_one};
 use crate::failure::Failure;
 use crate::render::text::visible;
 
 /// Shuts hosts out for good. All of them are looked up first, so that a misspelt name stops it before anything is done.
 pub async fn hosts(ctx: &Ctx<'_>, names: &[String], consent: Consent) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let mut found = Vec::new();
-    for name in names {
-        found.push(api.host(name).await?.host);
-    }
-    let listed: Vec<_> = found.iter().map(|host| visible(&host.name)).collect();
-    let listed = listed.join(", ");
+    let (found, listed) = hosts_named(&api, names).await?;
     let question =
         format!("Shut out {listed} for good? Their agents need a new identity to come back.");
     let else_say = format!("this shuts out {listed} for good");

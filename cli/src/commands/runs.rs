@@ -45,11 +45,7 @@ pub async fn describe(ctx: &Ctx<'_>, number: i64) -> Result<(), Failure> {
 
 async fn plan(ctx: &Ctx<'_>, wanted: &PlanArgs) -> Result<(), Failure> {
     let spec = value_of(&wanted.file)?;
-    let effect = if wanted.dry_run {
-        Effect::DryRun
-    } else {
-        Effect::Store
-    };
+    let effect = Effect::of(wanted.dry_run);
     let planned = ctx.api()?.plan_run(&spec, effect).await?;
     show_once(ctx, &Described(planned))
 }

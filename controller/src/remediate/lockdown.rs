@@ -1,6 +1,7 @@
 //! The switch that stops every action everywhere. It is a row of the store, so it holds through restarts and for every
 //! controller; what sends looks at it in the transaction in which it sends.
 
+use tidemark_model::action::Unlock;
 use tidemark_model::action::order::REASON_CHARS_MAX;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::signing::Signature;
@@ -77,13 +78,13 @@ pub fn unlock(
     let Way::Free(_, permit) = app.remediation.lanes.way_to(host) else {
         return Err(ActionError::NotHere);
     };
-    let unlock = format!(
-        "{{\"host\":\"{host}\",\"issued_at_ms\":{}}}",
-        issued_at.unix_ms()
-    );
+    let unlock = Unlock {
+        host,
+        issued_at_ms: issued_at,
+    };
     permit.send(Kind::Lockdown(Lockdown {
         stop: false,
-        unlock: unlock.into_bytes(),
+        unlock: unlock.to_bytes(),
         signatures: signatures_to_wire(&[signature]),
     }));
     app.note(

@@ -70,10 +70,7 @@ pub(super) async fn rows(app: &App, now: Timestamp) -> Answer<Vec<RunRow>> {
 impl RunRow {
     fn new(view: RunView, now: Timestamp) -> Self {
         let progress = view.progress;
-        let through = progress
-            .verified
-            .saturating_add(progress.failed)
-            .saturating_add(progress.skipped);
+        let through = progress.through();
         let is_over = view.state.is_final();
         let at = |ms: i64| words::relative(Timestamp::from_unix_ms(ms), now);
         Self {

@@ -9,6 +9,7 @@ pub mod order;
 pub mod report;
 pub mod spec;
 pub mod state;
+pub mod unlock;
 
 pub use host_policy::{HostPolicyView, Profile};
 pub use kind::{ActionKind, Tier};
@@ -17,3 +18,4 @@ pub use order::{ActionId, Order, SignedOrder};
 pub use report::{ActionReport, Change, Refusal, Step, StepState};
 pub use spec::{ActionSpec, SpecProblem};
 pub use state::{ActionState, InvalidActionStep};
+pub use unlock::Unlock;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use case::{Case, CaseBody, CaseState, Pending, Tried};
 pub use condition::{Condition, ConditionSpec, SpaceFilter};
 pub use ladder::{Fixes, Ladder, LadderEnd, RungOutcome};
-pub use read::{LADDER_RUNGS_MAX, Rung, RungDeed};
+pub use read::{Rung, RungDeed};
 
 use crate::kinds::kinds;
 use crate::silence::{Labels, Matcher};

@@ -200,7 +200,7 @@ pub(super) fn names() -> io::Result<BTreeSet<String>> {
 }
 
 /// Shows every process that the system lists.
-fn each_listed(on: impl FnMut(&ListedProcess<'_>)) -> io::Result<()> {
+fn each_listed(on: impl FnMut(ListedProcess<'_>)) -> io::Result<()> {
     let mut answer = AnswerBuffer::default();
     let filled = answer.fill(ask_processes);
     filled.map_err(|Unanswered(code)| io::Error::from_raw_os_error(code))?;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemark_model::run::RunHostState;
-use tidemark_model::view::{RunDetail, RunHostView, RunProgress, RunView};
+use tidemark_model::view::{RunDetail, RunHostView, RunView};
 
 use crate::render::sheet::{Sheet, Value};
 use crate::render::table::{Align, Cell, Table};
@@ -21,11 +21,6 @@ pub(super) struct RunList(pub(super) Vec<RunView>);
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct Described(pub(super) RunDetail);
-
-const fn through(progress: &RunProgress) -> u64 {
-    let done = progress.verified.saturating_add(progress.failed);
-    done.saturating_add(progress.skipped)
-}
 
 impl Report for RunList {
     fn table(&self, screen: &Screen) -> String {
@@ -50,7 +45,7 @@ impl Report for RunList {
                 Cell::from(run.name.clone()),
                 Cell::from(run.state.as_str().to_owned()),
                 Cell::from(words::relative(run.state_ms, screen.now)),
-                Cell::from(format!("{} of {}", through(progress), progress.hosts)),
+                Cell::from(format!("{} of {}", progress.through(), progress.hosts)),
                 Cell::from(progress.failed.to_string()),
                 Cell::from(run.window.clone()),
                 Cell::from(run.summary.clone()),

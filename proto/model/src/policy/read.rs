@@ -15,7 +15,7 @@ use crate::port::OWN_NAMESPACE;
 use crate::silence::Matcher;
 
 /// Rungs of a ladder.
-pub const LADDER_RUNGS_MAX: usize = 10;
+const LADDER_RUNGS_MAX: usize = 10;
 
 const MATCHERS_MAX: usize = 20;
 const WORDS_MAX: usize = 20;

@@ -74,6 +74,13 @@ pub struct RunProgress {
 }
 
 impl RunProgress {
+    /// Hosts with which it is through, however they fared.
+    #[must_use]
+    pub const fn through(&self) -> u64 {
+        let done = self.verified.saturating_add(self.failed);
+        done.saturating_add(self.skipped)
+    }
+
     /// Counts so many hosts that stand there.
     pub const fn add(&mut self, state: RunHostState, count: u64) {
         let field = match state {
