@@ -6,7 +6,6 @@ mod history;
 mod input;
 mod output;
 
-use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -199,7 +198,7 @@ impl Clock {
 }
 
 fn lock_step(question: Option<&Question>) -> anyhow::Result<()> {
-    let mut lines = Lines::of(Box::new(io::stdin().lock()), "standard input", 0);
+    let mut lines = Lines::of_stdin();
     let mut answers = Answers::to_stdout();
     let mut backtest = Backtest::default();
     let mut last = i64::MIN;

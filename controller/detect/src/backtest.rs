@@ -5,7 +5,7 @@
 mod causes;
 mod lines;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use tidemark_model::forecast::{Eta, Forecast};
 use tidemark_model::{PortSpaceKey, Protocol, Timestamp};
@@ -31,6 +31,7 @@ const OPEN_END: f64 = 2.5;
 const SWEEP_EVERY_MS: i64 = 3_600_000;
 
 struct Replayed {
+    host: String,
     detector: HostDetector,
     clock: HostClock,
     told: Option<VerdictLine>,
@@ -39,7 +40,10 @@ struct Replayed {
 /// A fleet under replay.
 #[derive(Default)]
 pub struct Backtest {
-    hosts: BTreeMap<String, Replayed>,
+    /// In the order of their first samples.
+    hosts: Vec<Replayed>,
+    /// Positions of the hosts by name.
+    positions: HashMap<String, usize>,
     causes: CauseWatch,
 }
 
@@ -58,13 +62,23 @@ impl Backtest {
     /// Takes one sample, in the order of receipt.
     pub fn sample(&mut self, line: &SampleLine<'_>) {
         self.note_deploys(line);
-        if let Some(replayed) = self.hosts.get_mut(&*line.host) {
+        if let Some(replayed) = self.replayed(&line.host, DetectorSettings::windows()) {
             replayed.take(line);
-            return;
         }
-        let mut replayed = Replayed::new(DetectorSettings::windows());
-        replayed.take(line);
-        self.hosts.insert(line.host.to_string(), replayed);
+    }
+
+    /// The host of that name, which is made with `settings` when it is new.
+    fn replayed(&mut self, host: &str, settings: DetectorSettings) -> Option<&mut Replayed> {
+        let position = self.positions.get(host).copied().unwrap_or_else(|| {
+            self.hosts.push(Replayed::new(host, settings));
+            self.positions.insert(host.to_owned(), self.hosts.len() - 1);
+            self.hosts.len() - 1
+        });
+        self.hosts.get_mut(position)
+    }
+
+    fn known(&self, host: &str) -> Option<&Replayed> {
+        self.hosts.get(*self.positions.get(host)?)
     }
 
     /// Takes a stretch of stored history of one port space of a host, in time order.
@@ -75,10 +89,7 @@ impl Backtest {
         told: (DetectorSettings, &Rollup<'_>),
     ) {
         let (settings, rollup) = told;
-        if !self.hosts.contains_key(host) {
-            self.hosts.insert(host.to_owned(), Replayed::new(settings));
-        }
-        if let Some(replayed) = self.hosts.get_mut(host) {
+        if let Some(replayed) = self.replayed(host, settings) {
             replayed.detector.observe_rollup(key, rollup);
         }
     }
@@ -107,7 +118,7 @@ impl Backtest {
         let mut told: Vec<Told> = self
             .hosts
             .iter_mut()
-            .filter_map(|(host, replayed)| replayed.change(host, now))
+            .filter_map(|replayed| replayed.change(now))
             .map(Told::Verdict)
             .collect();
         if now.unix_ms().rem_euclid(SWEEP_EVERY_MS) == 0 {
@@ -120,27 +131,27 @@ impl Backtest {
         let leaks = self
             .hosts
             .iter()
-            .filter_map(|(host, replayed)| Some((host, replayed.leak()?)));
+            .filter_map(|replayed| Some((&replayed.host, replayed.leak()?)));
         for (host, leak) in leaks {
             self.causes.note(host, now, leak);
         }
         let hosts = self
             .hosts
             .iter()
-            .map(|(host, replayed)| (host.as_str(), replayed.processes()));
+            .map(|replayed| (replayed.host.as_str(), replayed.processes()));
         self.causes.sweep(now, hosts)
     }
 
     /// The leak of a host at this moment.
     #[must_use]
     pub fn leak_of(&self, host: &str) -> Option<LeakSeen> {
-        self.hosts.get(host)?.leak()
+        self.known(host)?.leak()
     }
 
     /// The processes of a host whose ports are remembered.
     #[must_use]
     pub fn processes_of(&self, host: &str) -> Vec<String> {
-        let processes = self.hosts.get(host).map(Replayed::processes);
+        let processes = self.known(host).map(Replayed::processes);
         let names = processes.into_iter().flatten();
         names.map(str::to_owned).collect()
     }
@@ -148,7 +159,7 @@ impl Backtest {
     /// Why a host is reported or not at `now`, step by step; `None` for a host without samples.
     #[must_use]
     pub fn account(&self, host: &str, now: Timestamp) -> Option<Vec<String>> {
-        let replayed = self.hosts.get(host)?;
+        let replayed = self.known(host)?;
         let mut text = Vec::new();
         for (key, space) in replayed.detector.spaces() {
             text.push(format!("{key}:"));
@@ -166,7 +177,7 @@ impl Backtest {
     #[must_use]
     pub fn state_bytes_max(&self) -> usize {
         self.hosts
-            .values()
+            .iter()
             .map(|replayed| replayed.detector.state_bytes() + replayed.clock.heap_bytes())
             .max()
             .unwrap_or(0)
@@ -174,8 +185,9 @@ impl Backtest {
 }
 
 impl Replayed {
-    fn new(settings: DetectorSettings) -> Self {
+    fn new(host: &str, settings: DetectorSettings) -> Self {
         Self {
+            host: host.to_owned(),
             detector: HostDetector::new(settings),
             clock: HostClock::default(),
             told: None,
@@ -239,14 +251,14 @@ impl Replayed {
             .collect()
     }
 
-    fn change(&mut self, host: &str, now: Timestamp) -> Option<VerdictLine> {
+    fn change(&mut self, now: Timestamp) -> Option<VerdictLine> {
         // Most hosts are calm at most ticks, and the words for that are told to nobody.
         let was_calm = self.told.as_ref().is_none_or(|told| !told.alert);
         if was_calm && self.detector.spaces().all(|(_, space)| space.is_calm()) {
             return None;
         }
         let forecast = soonest(&self.detector, now)?;
-        let line = verdict(host, now, &forecast);
+        let line = verdict(&self.host, now, &forecast);
         let is_new = match &self.told {
             None => line.alert,
             Some(told) => {

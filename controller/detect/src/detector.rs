@@ -101,6 +101,7 @@ impl SpaceDetector {
             self.weigh(latest, observation.exhaustion_events);
             self.weigh_churn(latest);
         }
+        self.settle_owners();
     }
 
     /// Something was deployed to the host at `at`: a step is to be expected, and a rise waits to be believed.
@@ -123,6 +124,7 @@ impl SpaceDetector {
         if self.is_newer(latest.at) {
             self.weigh(latest, rollup.exhaustion_events);
         }
+        self.settle_owners();
     }
 
     fn is_newer(&self, at: Timestamp) -> bool {
@@ -154,13 +156,23 @@ impl SpaceDetector {
         }
         let capacity = f64::from(latest.capacity);
         self.leak
-            .check(&mut self.memory, &self.owners, latest.at, capacity);
-        let evidence = Evidence {
-            owners: &self.owners,
-            capacity,
-            is_saturated: self.saturation.began().is_some(),
-        };
-        self.days.check(&mut self.memory, latest.at, &evidence);
+            .check(&mut self.memory, &mut self.owners, latest.at, capacity);
+        if let Some(due) = self.days.due(&self.memory, latest.at, capacity) {
+            self.owners.settle();
+            let evidence = Evidence {
+                owners: &self.owners,
+                capacity,
+                is_saturated: self.saturation.began().is_some(),
+            };
+            self.days.weigh(&mut self.memory, due, &evidence);
+        }
+    }
+
+    /// Whoever is told of a rise is told whose it is, by the newest readings.
+    fn settle_owners(&mut self) {
+        if !self.is_calm() {
+            self.owners.settle();
+        }
     }
 
     fn weigh_churn(&mut self, latest: Latest) {
@@ -389,10 +401,14 @@ impl SpaceDetector {
             Some(_) => "churn: TIME_WAIT grows towards a plateau above capacity".to_owned(),
             None => "churn: TIME_WAIT does not grow towards a plateau above capacity".to_owned(),
         });
-        lines.extend(
-            self.days
-                .account(&self.memory, latest.at, &self.evidence(&latest)),
-        );
+        let mut owners = self.owners.clone();
+        owners.settle();
+        let evidence = Evidence {
+            owners: &owners,
+            capacity: f64::from(latest.capacity),
+            is_saturated: self.saturation.began().is_some(),
+        };
+        lines.extend(self.days.account(&self.memory, latest.at, &evidence));
         lines.push(match self.days.growing() {
             Some(growth) => format!(
                 "load: the daily peak grew from {} to {} ports within {} days",
@@ -403,14 +419,6 @@ impl SpaceDetector {
             None => "load: no steady growth of the daily peak that ends at capacity".to_owned(),
         });
         lines
-    }
-
-    fn evidence(&self, latest: &Latest) -> Evidence<'_> {
-        Evidence {
-            owners: &self.owners,
-            capacity: f64::from(latest.capacity),
-            is_saturated: self.saturation.began().is_some(),
-        }
     }
 
     /// Readings that came too late for any scale; they changed nothing.

@@ -101,7 +101,7 @@ impl Leak {
     pub(crate) fn check(
         &mut self,
         memory: &mut Memory,
-        owners: &Owners,
+        owners: &mut Owners,
         at: Timestamp,
         capacity: f64,
     ) {
@@ -201,7 +201,7 @@ fn above_floor(rise: &Rise, memory: &Memory) -> [f64; 3] {
 }
 
 /// Whether a rise is worth telling: its end is near for its age, and it is nothing this host does every day.
-fn is_telling(rise: &Rise, memory: &Memory, owners: &Owners, capacity: f64) -> bool {
+fn is_telling(rise: &Rise, memory: &Memory, owners: &mut Owners, capacity: f64) -> bool {
     let [_, above, _] = above_floor(rise, memory);
     let remaining = (capacity - above - rise.floor_to).max(0.0) / rise.slope;
     let is_bound = bound_share(rise, memory) >= BOUND_SHARE;
@@ -213,15 +213,17 @@ fn is_telling(rise: &Rise, memory: &Memory, owners: &Owners, capacity: f64) -> b
         Some(usual) => rise.floor_to + above > UNUSUAL * usual,
         None => rise.width_ms < DAYTIME_WIDTH_MS,
     };
-    let is_owned = rise.width_ms < DAYTIME_WIDTH_MS
-        || owners
-            .explain(
-                (timestamp(rise.from), timestamp(rise.to)),
-                rise.gain(),
-                &|at| !memory.is_spoilt(at),
-            )
-            .is_some_and(|culprit| culprit.share >= OWNER_SHARE);
-    is_unusual && is_owned && remaining <= EXTRAPOLATION * rise.age_ms()
+    if !is_unusual || remaining > EXTRAPOLATION * rise.age_ms() {
+        return false;
+    }
+    if rise.width_ms < DAYTIME_WIDTH_MS {
+        return true;
+    }
+    owners.settle();
+    let span = (timestamp(rise.from), timestamp(rise.to));
+    owners
+        .explain(span, rise.gain(), &|at| !memory.is_spoilt(at))
+        .is_some_and(|culprit| culprit.share >= OWNER_SHARE)
 }
 
 /// Share of the rise that bound sockets make up; 0 where they cannot be seen.

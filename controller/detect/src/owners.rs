@@ -2,64 +2,21 @@
 //!
 //! Knows nothing of verdicts. Bounded by the number of processes; the smallest holder makes room.
 
+mod track;
+
 use std::sync::Arc;
 
 use tidemark_model::Timestamp;
 
 use crate::observation::OwnerReading;
-use crate::ring::{Keep, Ring};
-use crate::stats::median;
 
-const PORTS: usize = 0;
-const HANDLES: usize = 1;
-static KEEP: [Keep; 2] = [Keep::Least, Keep::Least];
+use track::{HANDLES, HANDLES_UNIT, PORTS, Track, Waiting};
 
-/// Width and number of the blocks kept of each process, finest first.
-const LEVELS: [(i64, usize); 5] = [
-    (10_000, 24),
-    (60_000, 48),
-    (300_000, 48),
-    (1_800_000, 96),
-    (10_800_000, 88),
-];
-/// Position of the half hours among the levels.
-const HALF_HOURS: usize = 3;
-/// Handles are stored in fours, so that 262,140 of them fit into a block.
-const HANDLES_UNIT: u32 = 4;
-/// How many restarts are remembered of a process.
-const RESTARTS_MAX: usize = 8;
-/// For this long after a restart, what a process holds counts as its level after it.
-const RESTART_SETTLES_MS: i64 = 10_800_000;
-/// Where history does not tell restarts, one leaves less than this share of the ports and handles.
-const RESTART_KEEPS: f64 = 0.67;
+pub(crate) use track::Restart;
+
 /// Longest process name kept, in characters.
 const NAME_CHARS_MAX: usize = 128;
 const DAY_MS: i64 = 86_400_000;
-
-/// What is remembered of one process name.
-#[derive(Clone, Debug)]
-struct Track {
-    name: Arc<str>,
-    hash: u64,
-    levels: [Ring<2>; 5],
-    incarnation: Option<i64>,
-    /// Handles at the newest reading, where they are known.
-    last_handles: Option<u32>,
-    restarts: Vec<Restart>,
-    last_ports: u32,
-    last_at: Timestamp,
-    /// When it was first listed, and the most that it can have held before.
-    listed_at: Timestamp,
-    before_ports: Option<u32>,
-}
-
-/// A restart of a process: what it held before, and the least in the three hours after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Restart {
-    pub at: Timestamp,
-    pub before: u32,
-    pub after: u32,
-}
 
 /// Whether what happened at a time counts as usual.
 pub(crate) type Usual<'a> = &'a dyn Fn(Timestamp) -> bool;
@@ -91,6 +48,7 @@ pub(crate) struct Owners {
     tracks_max: usize,
     /// Bound of what an unlisted process held at the newest reading.
     unlisted_max: Option<u32>,
+    waiting: Waiting,
 }
 
 impl Owners {
@@ -99,29 +57,40 @@ impl Owners {
             tracks: Vec::new(),
             tracks_max,
             unlisted_max: None,
+            waiting: Waiting::none(),
         }
     }
 
     /// Takes what the processes hold at `at`; one name's processes are added up.
     pub(crate) fn take(&mut self, at: Timestamp, readings: &[OwnerReading<'_>], unlisted_max: u32) {
         let mut groups = grouped(readings);
-        let moment = Moment::new(at);
+        let position = self.waiting.next().unwrap_or_else(|| {
+            self.settle();
+            0
+        });
+        let moment = (position, at);
         for track in &mut self.tracks {
             let position = groups
                 .iter()
                 .position(|group| group.is(track.hash, &track.name));
             match position.map(|position| groups.swap_remove(position)) {
-                Some(group) => track.take(&moment, &group.whole),
-                None => track.take_unlisted(&moment, unlisted_max),
+                Some(group) => track.take(moment, &group.whole),
+                None => track.take_unlisted(moment, unlisted_max),
             }
         }
         for group in &groups {
-            self.admit(&moment, group);
+            self.admit(moment, group);
         }
+        self.waiting.add(at);
         self.unlisted_max = Some(unlisted_max);
     }
 
-    fn admit(&mut self, moment: &Moment, group: &Group<'_>) {
+    /// Takes what waits into the blocks, before somebody looks at them.
+    pub(crate) fn settle(&mut self) {
+        self.waiting.settle(&mut self.tracks);
+    }
+
+    fn admit(&mut self, moment: (usize, Timestamp), group: &Group<'_>) {
         let reading = &group.whole;
         if self.tracks.len() >= self.tracks_max {
             let smallest = self
@@ -139,7 +108,7 @@ impl Owners {
             }
             self.tracks.swap_remove(position);
         }
-        let mut track = Track::new(moment.at, group, self.unlisted_max);
+        let mut track = Track::new(moment, group, self.unlisted_max);
         track.take(moment, reading);
         self.tracks.push(track);
     }
@@ -245,19 +214,6 @@ impl Owners {
     }
 }
 
-/// A time, and the block of each level that it lies in.
-struct Moment {
-    at: Timestamp,
-    blocks: [i64; LEVELS.len()],
-}
-
-impl Moment {
-    fn new(at: Timestamp) -> Self {
-        let blocks = LEVELS.map(|(width, _)| at.unix_ms().div_euclid(width));
-        Self { at, blocks }
-    }
-}
-
 /// The processes of one name, added up.
 struct Group<'a> {
     hash: u64,
@@ -318,202 +274,48 @@ fn fnv1a(name: &str) -> u64 {
     })
 }
 
-impl Track {
-    fn new(at: Timestamp, group: &Group<'_>, before_ports: Option<u32>) -> Self {
-        let reading = &group.whole;
-        Self {
-            name: Arc::from(reading.name),
-            hash: group.hash,
-            levels: LEVELS.map(|(width, slots)| Ring::new(width, slots, &KEEP)),
-            incarnation: reading.incarnation,
-            last_handles: reading.handles,
-            restarts: Vec::new(),
-            last_ports: reading.ports,
-            last_at: at,
-            listed_at: at,
-            before_ports,
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAMES: [&str; 4] = ["appsvc", "sqlservr", "w3wp", "svchost"];
+
+    fn found(owners: &Owners, minutes: i64) -> Vec<String> {
+        let at = |minutes: i64| Timestamp::from_unix_ms(minutes * 60_000);
+        [5, 30, 240, 1_500]
+            .into_iter()
+            .map(|back| {
+                let span = (at(minutes - back), at(minutes));
+                let culprit = owners.explain(span, 100.0, &|_| true);
+                format!("{culprit:?} {:?}", owners.peaking(at(minutes), true))
+            })
+            .collect()
     }
 
-    fn take(&mut self, moment: &Moment, reading: &OwnerReading<'_>) {
-        let at = moment.at;
-        let handles = reading.handles.map(|handles| handles / HANDLES_UNIT);
-        self.merge(moment, reading.ports, handles);
-        if at < self.last_at {
-            return;
-        }
-        if self.has_restarted(reading) {
-            if self.restarts.len() >= RESTARTS_MAX {
-                self.restarts.remove(0);
+    proptest! {
+        #[test]
+        fn readings_that_wait_count_as_those_that_were_taken_at_once(
+            readings in proptest::collection::vec((1i64..20, proptest::collection::vec((0usize..4, 0u32..3_000), 0..4)), 1..120)
+        ) {
+            let (mut at_once, mut waits) = (Owners::new(3), Owners::new(3));
+            let mut minutes = 30_000_000;
+            for (step, held) in &readings {
+                minutes += step;
+                let held: Vec<OwnerReading<'_>> = held
+                    .iter()
+                    .filter_map(|(name, ports)| {
+                        let name = NAMES.get(*name)?;
+                        Some(OwnerReading { name, incarnation: None, ports: *ports, handles: Some(2 * ports) })
+                    })
+                    .collect();
+                let at = Timestamp::from_unix_ms(minutes * 60_000);
+                at_once.take(at, &held, 10);
+                at_once.settle();
+                waits.take(at, &held, 10);
             }
-            self.restarts.push(Restart {
-                at,
-                before: self.last_ports,
-                after: reading.ports,
-            });
-        }
-        self.incarnation = reading.incarnation.or(self.incarnation);
-        self.last_handles = reading.handles.or(self.last_handles);
-        if let Some(restart) = self.restarts.last_mut()
-            && at.ms_since(restart.at) <= RESTART_SETTLES_MS
-        {
-            restart.after = restart.after.min(reading.ports);
-        }
-        self.last_ports = reading.ports;
-        self.last_at = at;
-    }
-
-    /// Whether the process of a newer reading is another one than before.
-    fn has_restarted(&self, reading: &OwnerReading<'_>) -> bool {
-        if let Some((now, then)) = reading.incarnation.zip(self.incarnation) {
-            return now != then;
-        }
-        if reading.incarnation.is_some() {
-            return false;
-        }
-        let has_freed = |now: u32, then: u32| f64::from(now) < RESTART_KEEPS * f64::from(then);
-        let handles_freed = reading
-            .handles
-            .zip(self.last_handles)
-            .is_none_or(|(now, then)| has_freed(now, then));
-        has_freed(reading.ports, self.last_ports) && handles_freed
-    }
-
-    /// It is not listed, so it holds no more than the bound.
-    fn take_unlisted(&mut self, moment: &Moment, unlisted_max: u32) {
-        self.merge(moment, unlisted_max, None);
-        if moment.at >= self.last_at {
-            self.last_ports = self.last_ports.min(unlisted_max);
+            waits.settle();
+            prop_assert_eq!(found(&at_once, minutes), found(&waits, minutes));
         }
     }
-
-    fn merge(&mut self, moment: &Moment, ports: u32, handles: Option<u32>) {
-        for (level, block) in self.levels.iter_mut().zip(moment.blocks) {
-            level.merge_block(block, [Some(ports), handles]);
-        }
-    }
-
-    /// By how much `field` rose from `from` to `to`; at the same time of day when that is days.
-    fn gain(
-        &self,
-        field: usize,
-        (from, to): (Timestamp, Timestamp),
-        usual: Usual<'_>,
-    ) -> Option<f64> {
-        let length = to.ms_since(from).max(0);
-        let level = self
-            .levels
-            .iter()
-            .find(|level| {
-                level.width_ms().saturating_mul(slots_of(level.width_ms()))
-                    >= length.saturating_mul(5) / 4
-            })
-            .or(self.levels.last())?;
-        let end = level.block_of(to);
-        let whole_days = length / DAY_MS * DAY_MS;
-        if whole_days > 0 {
-            let lag = whole_days / level.width_ms();
-            let part = (length / level.width_ms() / 6).clamp(1, 8);
-            let now = level.least(end - part + 1, end, field)?;
-            let then = level.least(end - lag - part + 1, end - lag, field);
-            let then = then.or_else(|| self.held_before(field, from))?;
-            return Some((now - then) * length as f64 / whole_days as f64);
-        }
-        let now = level.over(end - 1, end, field).last()?;
-        let begin = level.block_of(from);
-        let then = level.over(begin, begin + 1, field).next();
-        let then = then
-            .or_else(|| self.held_before(field, from))
-            .or_else(|| level.over(begin, end, field).next())?;
-        Some(now - then - self.usual_gain(field, (from, to), usual))
-    }
-
-    /// What it gains between these times of day on usual days of the week before: the middle one, and the lower one of
-    /// two, as the rise itself may reach into them. 0 for rises of minutes.
-    fn usual_gain(
-        &self,
-        field: usize,
-        (from, to): (Timestamp, Timestamp),
-        usual: Usual<'_>,
-    ) -> f64 {
-        let fine = &self.levels[HALF_HOURS];
-        if to.ms_since(from) < 4 * fine.width_ms() {
-            return 0.0;
-        }
-        let mut gains: Vec<f64> = (1..=7)
-            .filter_map(|days| {
-                let back = |at: Timestamp| {
-                    Timestamp::from_unix_ms(at.unix_ms().saturating_sub(days * DAY_MS))
-                };
-                let (from, to) = (back(from), back(to));
-                if !(usual(from) && usual(to)) {
-                    return None;
-                }
-                let gain = |level: &Ring<2>| {
-                    let late = level.get(level.block_of(to), field)?;
-                    let early = level.get(level.block_of(from), field)?;
-                    Some((late - early).max(0.0))
-                };
-                gain(fine).or_else(|| self.levels.last().and_then(gain))
-            })
-            .collect();
-        gains.sort_unstable_by(f64::total_cmp);
-        gains
-            .get(gains.len().saturating_sub(1) / 2)
-            .copied()
-            .unwrap_or(0.0)
-    }
-
-    /// The most that it can have held at `from`, when it was listed only later.
-    fn held_before(&self, field: usize, from: Timestamp) -> Option<f64> {
-        let before = self
-            .before_ports
-            .filter(|_| field == PORTS && self.listed_at > from)?;
-        Some(f64::from(before.min(self.least_ever(PORTS))))
-    }
-
-    /// Ports at `at` over what it usually holds half a day around, relative to that.
-    fn stands_out(&self, at: Timestamp) -> Option<f64> {
-        let level = &self.levels[HALF_HOURS];
-        let block = level.block_of(at);
-        let top = level.over(block - 1, block + 1, PORTS).reduce(f64::max)?;
-        // A job that is listed only while it runs held next to nothing before.
-        let listed = level.block_of(self.listed_at);
-        let before = self.before_ports.map(f64::from);
-        let held = |block: i64| match level.get(block, PORTS) {
-            None if block < listed => before,
-            known => known,
-        };
-        let mut day: Vec<f64> = (block - 24..=block + 24).filter_map(held).collect();
-        let usual = median(&mut day)?;
-        Some((top - usual) / (usual + 30.0))
-    }
-
-    fn least_ever(&self, field: usize) -> u32 {
-        self.levels
-            .last()
-            .and_then(|level| level.least(level.oldest()?, level.newest()?, field))
-            .map_or(0, |least| least as u32)
-    }
-
-    fn culprit(&self, gain: f64, share: f64, evidence: Evidence) -> Culprit {
-        Culprit {
-            name: Arc::clone(&self.name),
-            gain,
-            share,
-            evidence,
-        }
-    }
-
-    fn heap_bytes(&self) -> usize {
-        let rings: usize = self.levels.iter().map(Ring::heap_bytes).sum();
-        rings + self.restarts.capacity() * size_of::<Restart>() + self.name.len()
-    }
-}
-
-fn slots_of(width_ms: i64) -> i64 {
-    LEVELS
-        .iter()
-        .find(|(width, _)| *width == width_ms)
-        .map_or(0, |(_, slots)| i64::try_from(*slots).unwrap_or(0))
 }

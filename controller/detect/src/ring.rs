@@ -18,6 +18,11 @@ pub(crate) enum Keep {
 /// The stored form of "nothing was counted"; counts saturate one below it.
 const NOTHING: u16 = u16::MAX;
 
+/// The stored form of a count.
+pub(crate) fn stored(value: Option<u32>) -> u16 {
+    value.map_or(NOTHING, |value| value.min(u32::from(NOTHING - 1)) as u16)
+}
+
 /// How many blocks are added to the allocation at once, so that a young ring stays small.
 const GROWTH: usize = 32;
 
@@ -65,11 +70,11 @@ impl<const F: usize> Ring<F> {
 
     /// Takes `values` into the block of `at`. Says whether there was room: blocks older than the ring are refused.
     pub(crate) fn merge(&mut self, at: Timestamp, values: [Option<u32>; F]) -> bool {
-        self.merge_block(self.block_of(at), values)
+        self.merge_stored(self.block_of(at), values.map(stored))
     }
 
-    /// Takes `values` into the block numbered `block`, as [`Self::merge`].
-    pub(crate) fn merge_block(&mut self, block: i64, values: [Option<u32>; F]) -> bool {
+    /// Takes values in their stored form into the block numbered `block`, as [`Self::merge`].
+    pub(crate) fn merge_stored(&mut self, block: i64, values: [u16; F]) -> bool {
         let Some(cell) = self.cell_mut(block) else {
             return false;
         };
@@ -78,7 +83,6 @@ impl<const F: usize> Ring<F> {
             return false;
         };
         for ((stored, value), keep) in cell.iter_mut().zip(values).zip(keep) {
-            let value = value.map_or(NOTHING, |value| value.min(u32::from(NOTHING - 1)) as u16);
             *stored = match keep {
                 // Nothing is the greatest number, and one more than it the least.
                 Keep::Least => value.min(*stored),

@@ -1,7 +1,7 @@
 //! Lines in: bounded, numbered, and with an error that names line, field and remedy. Knows no detector.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,7 @@ pub(super) struct Lines {
 
 /// A line with its number.
 pub(super) struct Line<'a> {
-    bytes: &'a [u8],
+    text: &'a str,
     name: &'a str,
     number: u64,
     bytes_read: u64,
@@ -49,7 +49,7 @@ struct Counted {
 }
 
 impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
@@ -80,7 +80,13 @@ impl Lines {
         Ok(lines)
     }
 
-    pub(super) fn of(reader: Box<dyn BufRead>, name: &str, bytes_total: u64) -> Self {
+    /// The lines of standard input.
+    pub(super) fn of_stdin() -> Self {
+        let reader = BufReader::with_capacity(BUFFER_BYTES, io::stdin());
+        Self::of(Box::new(reader), "standard input", 0)
+    }
+
+    fn of(reader: Box<dyn BufRead>, name: &str, bytes_total: u64) -> Self {
         Self {
             reader,
             name: name.to_owned(),
@@ -98,39 +104,55 @@ impl Lines {
 
     /// The next line that is not empty; `None` at the end.
     pub(super) fn next_line(&mut self) -> anyhow::Result<Option<Line<'_>>> {
-        loop {
-            self.buffer.clear();
-            let limit = LINE_BYTES_MAX as u64 + 1;
-            let read = Read::take(&mut self.reader, limit)
-                .read_until(b'\n', &mut self.buffer)
-                .with_context(|| {
-                    format!(
-                        "{} line {}: cannot be read; a .gz file may be cut off or no gzip at all",
-                        self.name,
-                        self.number + 1
-                    )
-                })?;
-            if read == 0 {
-                return Ok(None);
-            }
-            self.number += 1;
-            if self.buffer.len() > LINE_BYTES_MAX {
-                anyhow::bail!(
-                    "{} line {}: longer than {LINE_BYTES_MAX} bytes; each sample is a line of its own",
-                    self.name,
-                    self.number
-                );
-            }
+        while self.fill()? {
             if !self.buffer.trim_ascii().is_empty() {
-                break;
+                return self.line().map(Some);
             }
         }
-        Ok(Some(Line {
-            bytes: self.buffer.trim_ascii(),
+        Ok(None)
+    }
+
+    /// Reads a line into the buffer; says whether there was one.
+    fn fill(&mut self) -> anyhow::Result<bool> {
+        self.buffer.clear();
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        let read = Read::take(&mut self.reader, limit)
+            .read_until(b'\n', &mut self.buffer)
+            .with_context(|| {
+                format!(
+                    "{} line {}: cannot be read; a .gz file may be cut off or no gzip at all",
+                    self.name,
+                    self.number + 1
+                )
+            })?;
+        if read == 0 {
+            return Ok(false);
+        }
+        self.number += 1;
+        if self.buffer.len() > LINE_BYTES_MAX {
+            anyhow::bail!(
+                "{} line {}: longer than {LINE_BYTES_MAX} bytes; each sample is a line of its own",
+                self.name,
+                self.number
+            );
+        }
+        Ok(true)
+    }
+
+    /// The line in the buffer; looked at as UTF-8 once, which is cheaper than each of its texts.
+    fn line(&self) -> anyhow::Result<Line<'_>> {
+        let text = std::str::from_utf8(&self.buffer).with_context(|| {
+            format!(
+                "{} line {}: is not UTF-8; each line must be one whole JSON object",
+                self.name, self.number
+            )
+        })?;
+        Ok(Line {
+            text: text.trim_ascii(),
             name: &self.name,
             number: self.number,
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
-        }))
+        })
     }
 }
 
@@ -152,10 +174,10 @@ impl<'a> Line<'a> {
 
     /// The line as what a lock step holds.
     pub(super) fn any(&self) -> anyhow::Result<Input<'a>> {
-        if self.bytes.starts_with(b"{\"tick_unix_ms\"") {
+        if self.text.starts_with("{\"tick_unix_ms\"") {
             return Ok(Input::Tick(self.parse::<Tick>()?.tick_unix_ms));
         }
-        if self.bytes.starts_with(b"{\"inventory\"") {
+        if self.text.starts_with("{\"inventory\"") {
             let known = self.parse::<Inventory>()?.inventory;
             self.checked(known.check())?;
             return Ok(Input::Inventory(known));
@@ -198,7 +220,7 @@ impl<'a> Line<'a> {
     }
 
     fn parse<T: Deserialize<'a>>(&self) -> anyhow::Result<T> {
-        match serde_json::from_slice(self.bytes) {
+        match serde_json::from_str(self.text) {
             Ok(value) => Ok(value),
             Err(error) => Err(self.unreadable::<T>(&error)),
         }
@@ -206,7 +228,7 @@ impl<'a> Line<'a> {
 
     /// Reads the line a second time, for the name of the field that is wrong.
     fn unreadable<T: Deserialize<'a>>(&self, error: &serde_json::Error) -> anyhow::Error {
-        let mut reader = serde_json::Deserializer::from_slice(self.bytes);
+        let mut reader = serde_json::Deserializer::from_str(self.text);
         let field = serde_path_to_error::deserialize::<_, T>(&mut reader)
             .err()
             .map(|error| error.path().to_string())

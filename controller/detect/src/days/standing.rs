@@ -92,6 +92,14 @@ pub(crate) struct Evidence<'a> {
     pub is_saturated: bool,
 }
 
+/// A quarter hour that is to be weighed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    newest: i64,
+    /// Everything is looked at; else only what moves.
+    is_full: bool,
+}
+
 /// A rise that would be told if a second check agrees.
 struct Candidate {
     climb: Climb,
@@ -121,24 +129,27 @@ impl Standing {
         self.raised.as_ref().map_or(0, |_| size_of::<SlowLeak>()) + self.growing.heap_bytes()
     }
 
-    /// Weighs the quarter hour before the one that `at` lies in, once.
-    pub(crate) fn check(&mut self, memory: &mut Memory, at: Timestamp, evidence: &Evidence<'_>) {
+    /// The quarter hour before the one that `at` lies in, when it is to be weighed: once, and mostly at whole hours only.
+    pub(crate) fn due(&self, memory: &Memory, at: Timestamp, capacity: f64) -> Option<Due> {
         let newest = memory.quarters.block_of(at) - 1;
         if self.weighed.is_some_and(|weighed| weighed >= newest) {
-            return;
+            return None;
         }
         let is_whole_hour = (newest + 1).rem_euclid(4) == 0;
         let has_skipped_hour = self
             .weighed
             .is_none_or(|weighed| weighed.div_euclid(4) < newest.div_euclid(4) - 1);
         let is_full = is_whole_hour || has_skipped_hour;
-        if !is_full
-            && self.raised.is_none()
-            && self.pending == 0
-            && !is_moving(memory, newest, evidence.capacity)
-        {
-            return;
-        }
+        let is_wanted = is_full
+            || self.raised.is_some()
+            || self.pending > 0
+            || is_moving(memory, newest, capacity);
+        is_wanted.then_some(Due { newest, is_full })
+    }
+
+    /// Weighs what is due.
+    pub(crate) fn weigh(&mut self, memory: &mut Memory, due: Due, evidence: &Evidence<'_>) {
+        let Due { newest, is_full } = due;
         self.weighed = Some(newest);
         let Some(series) = Series::new(memory, newest, evidence.capacity) else {
             return;
