@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::PassphraseArgs;
+
 /// What to do about runs.
 #[derive(Debug, Subcommand)]
 pub enum Run {
@@ -29,6 +31,23 @@ pub enum Run {
         /// Approve the plan of this hash without being asked
         #[arg(long, value_name = "HASH")]
         plan: Option<String>,
+    },
+    /// Sign the orders that were made with the plan of a run, for hosts that want signatures; they are shown first
+    ///
+    /// What is shown is read from the bytes that are signed. Hosts whose turn comes later need nobody at night then. A plan
+    /// that is made again drops signatures.
+    Sign {
+        /// Number, as listed
+        #[arg(value_name = "RUN")]
+        number: i64,
+        /// Name of the key, as `tidemark key list` shows it
+        #[arg(long, value_name = "NAME")]
+        key: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
     },
     /// Say no to a planned run, and why
     Reject(RunWordArgs),

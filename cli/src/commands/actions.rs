@@ -128,7 +128,8 @@ fn visible_order(order: &Order) -> String {
     )
 }
 
-fn at(unix_ms: i64) -> String {
+/// An instant as it stands in an order, in UTC.
+pub(super) fn at(unix_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(unix_ms)
         .map_or_else(|_| unix_ms.to_string(), |at| at.to_string())
 }

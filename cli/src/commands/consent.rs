@@ -23,14 +23,25 @@ impl Consent {
         if self == Self::Given {
             return Ok(true);
         }
-        if !ctx.console.can_ask() {
-            return Err(Failure::usage(format!("{else_say}; add --yes to do it")));
-        }
-        let answer = ctx.console.ask(&format!("{question} [y/N] "))?;
-        let agreed = matches!(answer.to_lowercase().as_str(), "y" | "yes");
-        if !agreed {
-            ctx.console.note("nothing was done");
-        }
-        Ok(agreed)
+        check_terminal(ctx, &format!("{else_say}; add --yes to do it"))?;
+        agrees(ctx, question)
     }
+}
+
+/// Whether somebody can be asked; `instead` says what to do where nobody can.
+pub fn check_terminal(ctx: &Ctx<'_>, instead: &str) -> Result<(), Failure> {
+    if ctx.console.can_ask() {
+        return Ok(());
+    }
+    Err(Failure::usage(instead))
+}
+
+/// Asks `question`. A no is an answer and no failure: nothing is done then, which is said, and the command ends as it should.
+pub fn agrees(ctx: &Ctx<'_>, question: &str) -> Result<bool, Failure> {
+    let answer = ctx.console.ask(&format!("{question} [y/N] "))?;
+    let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    if !agreed {
+        ctx.console.note("nothing was done");
+    }
+    Ok(agreed)
 }

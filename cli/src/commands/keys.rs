@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemark_model::Secret;
-use tidemark_model::signing::PrivateKey;
+use tidemark_model::signing::{KeyId, PrivateKey};
 use tidemark_runtime::Entropy;
 
 use super::Ctx;
@@ -45,6 +45,11 @@ fn new(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<(), Failure> 
         visible(&path.display().to_string())
     ));
     Ok(())
+}
+
+/// The id of a key of this machine.
+pub fn id_of(name: &str) -> Result<KeyId, Failure> {
+    Ok(SealedKey::read(&keys::folder()?, name)?.public.id())
 }
 
 /// Opens a key of this machine.

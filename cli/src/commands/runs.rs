@@ -1,12 +1,14 @@
-//! `run`, `get runs`, `describe run`: maintenance runs, planned, approved, followed and stopped.
+//! `run`, `get runs`, `describe run`: maintenance runs, planned, approved, signed, followed and stopped.
 
 mod report;
+mod sign;
 
 use tidemark_model::view::RunWord;
 
 use self::report::{Described, RunList};
 use super::Ctx;
 use super::apply::file::value_of;
+use super::consent::{self, Consent};
 use super::show::{show, show_once};
 use crate::api::{Effect, Query};
 use crate::args::{PlanArgs, Run, RunWordArgs, RunsArgs};
@@ -18,6 +20,12 @@ pub async fn run(ctx: &Ctx<'_>, wanted: &Run) -> Result<(), Failure> {
     match wanted {
         Run::Plan(wanted) => plan(ctx, wanted).await,
         Run::Approve { word, plan } => approve(ctx, word, plan.as_deref()).await,
+        Run::Sign {
+            number,
+            key,
+            yes,
+            passphrase,
+        } => sign::sign(ctx, *number, (key, passphrase), Consent::of(*yes)).await,
         Run::Reject(word) => judge(ctx, "reject", word).await,
         Run::Stop(word) => judge(ctx, "stop", word).await,
     }
@@ -57,15 +65,11 @@ async fn approve(ctx: &Ctx<'_>, word: &RunWordArgs, plan: Option<&str>) -> Resul
         Some(hash) => hash.to_owned(),
         None => {
             let shown = Described(api.run(word.number).await?);
-            if !ctx.console.can_ask() {
-                return Err(Failure::usage(
-                    "there is no terminal to ask; look at the plan with `tidemark describe run`, and give its hash with --plan",
-                ));
-            }
+            let instead = "there is no terminal to ask; look at the plan with `tidemark describe run`, and give its hash with --plan";
+            consent::check_terminal(ctx, instead)?;
             ctx.console.write(&shown.table(&ctx.screen()))?;
-            let answer = ctx.console.ask("Approve this plan? [y/N] ")?;
-            if !matches!(answer.trim(), "y" | "Y" | "yes") {
-                return Err(Failure::usage("nothing was approved"));
+            if !consent::agrees(ctx, "Approve this plan?")? {
+                return Ok(());
             }
             shown.0.plan.hash
         }

@@ -70,6 +70,8 @@ use super::{
         runs::approve,
         runs::reject,
         runs::stop,
+        runs::signing::orders,
+        runs::signing::sign,
         remediation::recoveries,
         remediation::policy,
         remediation::lockdown,

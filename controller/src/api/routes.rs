@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 91] = [
+pub static ROUTES: [Route; 93] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -292,6 +292,18 @@ pub static ROUTES: [Route; 91] = [
     api(POST, "/api/v1/runs/{run}/stop", Role::Operator, || {
         routing::post(runs::stop)
     }),
+    api(GET, "/api/v1/runs/{run}/orders", Role::Viewer, || {
+        routing::get(runs::signing::orders)
+    }),
+    api(
+        POST,
+        "/api/v1/runs/{run}/signatures",
+        Role::Operator,
+        || {
+            routing::post(runs::signing::sign)
+                .layer(DefaultBodyLimit::max(runs::signing::BODY_BYTES_MAX))
+        },
+    ),
     api(GET, "/api/v1/recoveries", Role::Viewer, || {
         routing::get(remediation::recoveries)
     }),

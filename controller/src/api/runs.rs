@@ -1,5 +1,7 @@
 //! `/api/v1/runs`: maintenance runs, planned, approved, watched and stopped.
 
+pub mod signing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use tidemark_model::run::{Run, RunHost, RunSpec, RunState};
 use tidemark_model::view::{
     ApprovalView, Page, Problem, RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord,
 };
-use tidemark_store::RunQuery;
+use tidemark_store::{RunOrderCount, RunQuery};
 
 use super::actions::approval;
 use super::body::{self, Request};
@@ -89,7 +91,8 @@ pub async fn create(
     let spec: RunSpec = body::json(&headers, &body, "the body is no run")?;
     if is_dry {
         let planned = run::preview(&app, spec, asking.name()).await?;
-        let detail = detail_of(planned, Vec::new(), Vec::new());
+        let orders = run::count_planned(&planned);
+        let detail = detail_of(planned, orders, (Vec::new(), Vec::new()));
         return Ok((StatusCode::OK, Json(detail)));
     }
     let planned = run::create(&app, spec, asking.name()).await?;
@@ -236,7 +239,8 @@ pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
         by: step.by,
         text: step.text,
     });
-    Ok(detail_of(run, approvals, life.collect()))
+    let orders = run::count(&mut tx, number).await?;
+    Ok(detail_of(run, orders, (approvals, life.collect())))
 }
 
 /// Runs as lists show them, newest first.
@@ -253,14 +257,21 @@ pub async fn views(app: &App, query: &RunQuery) -> Answer<Vec<RunView>> {
     for (run, state, count) in tx.run_host_counts(first.number..=last.number).await? {
         progress.entry(run).or_default().add(state, count);
     }
+    let orders = tx.run_order_counts(first.number..=last.number).await?;
+    let orders: HashMap<i64, RunOrderCount> = orders.into_iter().collect();
     let views = runs.iter().map(|run| {
         let of_run = progress.remove(&run.number);
-        view(run, of_run.unwrap_or_default())
+        let orders = orders.get(&run.number).copied();
+        view(run, of_run.unwrap_or_default(), orders.unwrap_or_default())
     });
     Ok(views.collect())
 }
 
-fn detail_of(run: Run, approvals: Vec<ApprovalView>, life: Vec<RunLifeView>) -> RunDetail {
+fn detail_of(
+    run: Run,
+    orders: RunOrderCount,
+    (approvals, life): (Vec<ApprovalView>, Vec<RunLifeView>),
+) -> RunDetail {
     let mut progress = RunProgress::default();
     let mut waves: Vec<RunProgress> = Vec::new();
     for host in &run.hosts {
@@ -274,7 +285,7 @@ fn detail_of(run: Run, approvals: Vec<ApprovalView>, life: Vec<RunLifeView>) -> 
         }
     }
     RunDetail {
-        run: view(&run, progress),
+        run: view(&run, progress, orders),
         hosts: run.hosts.iter().map(host_view).collect(),
         spec: run.spec,
         plan: run.body.plan,
@@ -284,7 +295,7 @@ fn detail_of(run: Run, approvals: Vec<ApprovalView>, life: Vec<RunLifeView>) -> 
     }
 }
 
-fn view(run: &Run, progress: RunProgress) -> RunView {
+fn view(run: &Run, progress: RunProgress, orders: RunOrderCount) -> RunView {
     let Run { spec, body, .. } = run;
     RunView {
         number: run.number,
@@ -304,6 +315,8 @@ fn view(run: &Run, progress: RunProgress) -> RunView {
         deadline_ms: run.deadline.map(Timestamp::unix_ms),
         finishes_ms: body.plan.finishes_at_ms.map(Timestamp::unix_ms),
         progress,
+        orders: orders.orders,
+        orders_signed: orders.signed,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Maintenance runs: planned, approved, worked through in waves, stopped on failure. Every action of a run is an ordinary
 //! action of remediation, under its limits, its signatures and the hosts' own policies.
 
+mod ahead;
 mod ask;
 mod decide;
 mod drive;
@@ -8,6 +9,7 @@ mod error;
 mod facts;
 pub mod machine;
 mod plan;
+mod sign;
 mod simulate;
 
 use tidemark_model::action::Approval;
@@ -15,10 +17,12 @@ use tidemark_model::notice::NoticeKind;
 use tidemark_model::run::{Run, RunLifeStep, RunSpec};
 use tidemark_store::{StoreError, Tx};
 
+pub use ahead::count_planned;
 pub use decide::{Word, approvals_needed, create, decide};
 pub use drive::{RunDriver, RunStatus};
 pub use error::RunError;
 pub use plan::preview;
+pub use sign::{Brought, count, sign};
 
 use crate::app::App;
 use crate::incidents::text::clean;

@@ -189,10 +189,12 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
         return Ok(Gate::Pass);
     }
     let signatures = tx.action_signatures(action.id()).await?;
-    let is_signed = signatures
+    let listed = signatures
         .iter()
-        .any(|one| policy.keys.contains(&one.signature.key));
-    if is_signed {
+        .filter(|one| policy.keys.contains(&one.signature.key));
+    // One of two would be refused for good, and the second come too late.
+    let (given, wanted) = (listed.count(), action.order.spec.tier().signatures_min());
+    if given >= usize::from(wanted) {
         return Ok(Gate::Pass);
     }
     let keys: Vec<String> = policy
@@ -201,10 +203,15 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
         .take(5)
         .map(ToString::to_string)
         .collect();
-    Ok(Gate::Wait(format!(
-        "the host wants a signature by one of the keys {} (`tidemark action sign`)",
-        keys.join(", ")
-    )))
+    let keys = keys.join(", ");
+    Ok(Gate::Wait(match wanted {
+        0 | 1 => {
+            format!("the host wants a signature by one of the keys {keys} (`tidemark action sign`)")
+        }
+        _ => format!(
+            "the host wants signatures by {wanted} of the keys {keys}, and has {given} (`tidemark action sign`)"
+        ),
+    }))
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub(super) struct RunRow {
     pub(super) percent: u64,
     pub(super) through: String,
     pub(super) finish: String,
+    /// How many of its orders are signed; empty when no host wants that.
+    pub(super) signed: String,
     pub(super) can_stop: bool,
 }
 
@@ -85,6 +87,10 @@ impl RunRow {
             finish: match view.finishes_ms.filter(|_| !is_over) {
                 Some(ms) => format!("expected {}", at(ms)),
                 None => String::new(),
+            },
+            signed: match view.orders {
+                0 => String::new(),
+                orders => format!("signed {} of {}", view.orders_signed, words::count(orders)),
             },
             can_stop: !is_over && view.state != RunState::Stopping,
             view,

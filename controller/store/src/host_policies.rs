@@ -1,5 +1,7 @@
 //! What hosts tell about their policies: the last word of each.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 use tidemark_model::action::HostPolicyView;
 use tidemark_model::{HostId, Timestamp};
@@ -14,6 +16,8 @@ statements! {
     PUT = "INSERT INTO host_policies (host, told_at, content) VALUES ($1, $2, $3) \
         ON CONFLICT (host) DO UPDATE SET told_at = excluded.told_at, content = excluded.content";
     FIND = "SELECT told_at, content FROM host_policies WHERE host = $1";
+    OF = "SELECT host, content FROM host_policies WHERE host IN (SELECT value FROM json_each($1))",
+        postgres "SELECT host, content FROM host_policies WHERE host = ANY($1::text[])";
 }
 
 #[derive(FromRow)]
@@ -55,5 +59,35 @@ impl Tx {
         };
         let policy = TABLE.json("content", &content)?;
         Ok(Some((Timestamp::from_unix_ms(told_at), policy)))
+    }
+
+    /// What each of these hosts told last about its policy; hosts that told nothing are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn host_policies_of(
+        &mut self,
+        hosts: &[HostId],
+    ) -> Result<HashMap<HostId, HostPolicyView>, StoreError> {
+        let hosts: Vec<String> = hosts.iter().map(HostId::to_string).collect();
+        let rows: Vec<(String, String)> = match self {
+            Self::Sqlite(tx) => {
+                sqlx::query_as(OF.sqlite)
+                    .bind(columns::json("hosts", &hosts)?)
+                    .fetch_all(&mut **tx)
+                    .await?
+            }
+            Self::Postgres(tx) => {
+                sqlx::query_as(OF.postgres)
+                    .bind(&hosts)
+                    .fetch_all(&mut **tx)
+                    .await?
+            }
+        };
+        let read = |(host, content): (String, String)| {
+            let policy = TABLE.json("content", &content)?;
+            Ok((TABLE.host("host", &host)?, policy))
+        };
+        rows.into_iter().map(read).collect()
     }
 }

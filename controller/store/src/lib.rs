@@ -30,6 +30,7 @@ mod notifications;
 mod open;
 mod policy_cases;
 mod recent;
+mod run_orders;
 mod runs;
 mod segments;
 mod settings;
@@ -68,6 +69,7 @@ pub use notifications::{
 pub use open::OpenError;
 pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
+pub use run_orders::{RunOrder, RunOrderCount};
 pub use runs::{RunApproval, RunQuery};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
 pub use settings::Setting;

@@ -398,6 +398,7 @@ impl Tx {
         let numbers: Vec<i64> = on_conn!(self, conn => sqlx::query_scalar(ENDED_BEFORE)
             .bind(cutoff.unix_ms()).bind(i64::from(limit)).fetch_all(conn).await?);
         for number in &numbers {
+            self.run_orders_clear(*number).await?;
             for statement in [DELETE_STEPS, DELETE_APPROVALS, DELETE_HOSTS, DELETE] {
                 on_conn!(self, conn => sqlx::query(statement)
                     .bind(number).execute(conn).await?.rows_affected());

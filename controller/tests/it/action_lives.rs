@@ -387,6 +387,46 @@ async fn a_policy_that_forbids_or_wants_a_signature_holds_the_action_back() {
 }
 
 #[tokio::test]
+async fn what_wants_two_signatures_is_not_sent_with_one() {
+    let mut still = Still::new().await;
+    let (key, other) = (
+        PrivateKey::from_seed([5; 32]),
+        PrivateKey::from_seed([6; 32]),
+    );
+    let wants = HostPolicyView {
+        keys: vec![key.public().id(), other.public().id()],
+        ..policy(&[ActionKind::Reboot])
+    };
+    take_policy(&still.app, host(1), &wants).await.unwrap();
+    let spec = json!({"action": "reboot", "grace_s": 60, "reason": "x", "force": false});
+    let id = still.propose(1, spec).await.unwrap().id();
+    for name in ["bob", "cy"] {
+        let yes = (Word::Approve, name);
+        decide(&still.app, id, yes, "").await.unwrap();
+    }
+    let mut lane = still.connect(1, Taking::Actions).1.unwrap();
+    let bytes = still.find(id).await.bytes;
+    let foreign = PrivateKey::from_seed([9; 32]);
+    for (key, given) in [(&foreign, 0), (&key, 1)] {
+        let signature = key.sign(Purpose::Order, &bytes);
+        tidemark_controller::remediate::decide::sign(&still.app, id, signature, "bob")
+            .await
+            .unwrap();
+        still.dispatch().await;
+        assert!(lane.try_recv().is_err(), "it was sent");
+        let waits_for = still.find(id).await.body.waits_for.unwrap();
+        let part = format!("and has {given} ");
+        assert!(waits_for.contains(&part), "{waits_for}");
+    }
+    let signature = other.sign(Purpose::Order, &bytes);
+    tidemark_controller::remediate::decide::sign(&still.app, id, signature, "cy")
+        .await
+        .unwrap();
+    still.dispatch().await;
+    assert_eq!(order_of(lane.try_recv().unwrap()).id, id);
+}
+
+#[tokio::test]
 async fn the_third_fix_in_a_day_is_stopped_and_somebody_is_told() {
     let rules = RemediationRules {
         fixes_per_day_max: 2,

@@ -26,23 +26,23 @@ use crate::made_up::{CAPACITY, MadeUp, sample};
 const SOON: Duration = Duration::from_secs(20);
 
 /// Somebody at a command line.
-struct Person<'a> {
+pub struct Person<'a> {
     fleet: &'a MadeUp,
     token: String,
 }
 
 impl<'a> Person<'a> {
-    async fn new(fleet: &'a MadeUp, name: &str, role: Role) -> Self {
+    pub async fn new(fleet: &'a MadeUp, name: &str, role: Role) -> Self {
         let token = fleet.token_of(name, role).await;
         Self { fleet, token }
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Response {
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
         let request = client().post(self.fleet.url(path)).bearer_auth(&self.token);
         request.json(body).send().await.unwrap()
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+    pub async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
         let request = client().get(self.fleet.url(path)).bearer_auth(&self.token);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
@@ -94,14 +94,14 @@ fn restart(host: &str, service: &str) -> Value {
     json!({"host": host, "reason": "a leak", "spec": {"action": "restart_service", "service": service}})
 }
 
-async fn title(answer: Response) -> (StatusCode, String) {
+pub async fn title(answer: Response) -> (StatusCode, String) {
     let status = answer.status();
     let body: Value = answer.json().await.unwrap();
     (status, body["title"].as_str().unwrap().to_owned())
 }
 
 /// The way to a host's agent.
-fn lane(fleet: &MadeUp, host: HostId) -> Receiver<Kind> {
+pub fn lane(fleet: &MadeUp, host: HostId) -> Receiver<Kind> {
     let remediation = &fleet.started.app.remediation;
     let session = SessionId::new(fleet.started.app.entropy.u64());
     let opened_at = fleet.started.app.clock.now();
@@ -112,7 +112,7 @@ fn lane(fleet: &MadeUp, host: HostId) -> Receiver<Kind> {
     lane.unwrap()
 }
 
-async fn next(lane: &mut Receiver<Kind>) -> Kind {
+pub async fn next(lane: &mut Receiver<Kind>) -> Kind {
     tokio::time::timeout(SOON, lane.recv())
         .await
         .unwrap()

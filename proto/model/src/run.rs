@@ -237,6 +237,17 @@ pub struct RunHostBody {
     pub ended_at_ms: Option<Timestamp>,
     /// After this its window is over for good; `None` where that does not matter.
     pub chance_ends_ms: Option<Timestamp>,
+    /// When the orders hold that were made with the plan to be signed; `None` for a host without such orders.
+    pub ahead: Option<SignedAhead>,
+}
+
+/// When orders hold that were made with a plan, so that they can be signed before their host's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SignedAhead {
+    /// From when on they may be begun.
+    pub from_ms: Timestamp,
+    /// Until when.
+    pub until_ms: Timestamp,
 }
 
 /// One step of a run's life: the record of who did what, when and why.

@@ -35,7 +35,10 @@ pub use policies::{
     CaseView, PoliciesApplied, PoliciesRequest, PolicyChange, PolicyDetail, PolicyReplay,
     PolicyVersionView, PolicyView, ReplayFiring, TriedView,
 };
-pub use runs::{RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord};
+pub use runs::{
+    RunDetail, RunHostView, RunLifeView, RunOrderView, RunProgress, RunSignature, RunSignatures,
+    RunView, RunWord,
+};
 pub use tokens::{
     ApiTokenCreated, ApiTokenRequest, ApiTokenView, JoinTokenCreated, JoinTokenRequest,
     JoinTokenView,

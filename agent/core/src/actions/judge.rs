@@ -287,7 +287,7 @@ fn signatures(signed: &SignedOrder, order: &Order, at: &Circumstances<'_>) -> Op
             return Some(obstacle);
         }
     }
-    let wanted = usize::from(order.spec.tier().approvals_min().max(1));
+    let wanted = usize::from(order.spec.tier().signatures_min());
     let given = seen.len();
     let text = format!(
         "the host's policy wants {wanted} signatures of its keys and the order has {given}; sign it with `tidemark action \

@@ -184,8 +184,12 @@ impl Described {
         } else {
             names.join(", ")
         };
+        let signed = match run.orders {
+            0 => String::new(),
+            orders => format!("  signed {} of {orders} orders\n", run.orders_signed),
+        };
         format!(
-            "  approved by {names} ({count} of {})\n",
+            "  approved by {names} ({count} of {})\n{signed}",
             run.approvals_needed
         )
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tidemark_model::Timestamp;
 use tidemark_model::action::order::REASON_CHARS_MAX;
-use tidemark_model::action::{Action, ActionId, ActionState, Approval, LifeStep, Order};
+use tidemark_model::action::{
+    Action, ActionId, ActionSpec, ActionState, Approval, LifeStep, Order,
+};
 use tidemark_model::run::{Run, RunHost, RunHostState, RunRules};
 use tidemark_store::Tx;
 
+use super::ahead;
 use super::machine::{self, HostNow, WindowNow};
 use crate::app::App;
 use crate::remediate::decide::is_approved;
@@ -37,20 +40,9 @@ pub(super) async fn ask(
         ]));
     };
     let now = app.clock.now();
-    let hour = now.saturating_add(VALID);
-    let order = Order {
-        id: id_of(run, host),
-        host: host.host,
-        spec: wanted.spec.clone(),
-        dry_run: false,
-        issued_at_ms: now,
-        not_before_ms: now,
-        expires_at_ms: match known.window {
-            WindowNow::Open(Some(until)) => until.min(hour),
-            WindowNow::Open(None) | WindowNow::Closed(_) | WindowNow::Never => hour,
-        },
-        requester: run.body.requester.clone(),
-        reason: reason(run),
+    let order = match ahead::order_of(tx, (run, host), now).await? {
+        Some(order) => order,
+        None => made(run, (host, known), &wanted.spec, now),
     };
     if let Err(error) = order.check() {
         return Err(ActionError::Limits(vec![error.to_string()]));
@@ -74,6 +66,30 @@ pub(super) async fn ask(
         told.push(approved);
     }
     Ok((action, told))
+}
+
+/// An order for this moment.
+fn made(
+    run: &Run,
+    (host, known): (&RunHost, &HostNow),
+    spec: &ActionSpec,
+    now: Timestamp,
+) -> Order {
+    let hour = now.saturating_add(VALID);
+    Order {
+        id: id_of(run, host),
+        host: host.host,
+        spec: spec.clone(),
+        dry_run: false,
+        issued_at_ms: now,
+        not_before_ms: now,
+        expires_at_ms: match known.window {
+            WindowNow::Open(Some(until)) => until.min(hour),
+            WindowNow::Open(None) | WindowNow::Closed(_) | WindowNow::Never => hour,
+        },
+        requester: run.body.requester.clone(),
+        reason: reason(run),
+    }
 }
 
 /// Takes an action back that was not sent. `None` when it was, or has ended.
@@ -118,11 +134,17 @@ pub(super) fn id_of(run: &Run, host: &RunHost) -> ActionId {
     hash.update(run.number.to_be_bytes());
     hash.update(host.place.to_be_bytes());
     hash.update(host.body.asked.to_be_bytes());
+    first_bytes(hash)
+}
+
+/// An id of the first half of a hash.
+pub(super) fn first_bytes(hash: Sha256) -> ActionId {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = <[u8; 32]>::from(hash.finalize());
     ActionId::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
 }
 
-fn reason(run: &Run) -> String {
+/// Why an order of a run is given.
+pub(super) fn reason(run: &Run) -> String {
     let reason = format!(
         "run {} ({}): {}",
         run.number, run.spec.name, run.spec.reason

@@ -7,7 +7,7 @@ use tidemark_model::run::{Run, RunSpec, RunState};
 use tidemark_store::{RunApproval, RunQuery, StoreError, Tx};
 
 use super::machine::{self, EXPIRES_AFTER};
-use super::{OPEN_MAX, RunError, approvals, plan, put, record, tell};
+use super::{OPEN_MAX, RunError, ahead, approvals, plan, put, record, tell};
 use crate::app::App;
 use crate::incidents::text::clean;
 
@@ -34,6 +34,8 @@ pub fn approvals_needed(spec: &RunSpec) -> usize {
 /// # Errors
 /// [`RunError`]; nothing is made then.
 pub async fn create(app: &App, spec: RunSpec, requester: &str) -> Result<Run, RunError> {
+    let mut run = plan::preview(app, spec, requester).await?;
+    let rules = run.spec.check().map_err(RunError::Limits)?;
     let mut tx = app.store.begin().await?;
     let open = RunQuery {
         only_open: true,
@@ -44,9 +46,10 @@ pub async fn create(app: &App, spec: RunSpec, requester: &str) -> Result<Run, Ru
     if open.len() >= OPEN_MAX as usize {
         return Err(RunError::TooMany(open.len()));
     }
-    let mut run = plan::planned(app, &mut tx, spec, requester).await?;
     let step = record(app, &run, Some(requester), &run.spec.reason);
     run.number = tx.run_insert(&run, &step).await?;
+    let orders = ahead::orders(&run, &rules);
+    tx.run_orders_put(run.number, &orders).await?;
     tx.commit().await?;
     tell(app, &run, &step);
     Ok(run)
@@ -70,6 +73,9 @@ pub async fn decide(
         )]));
     }
     let by = clean(by);
+    if let Word::Approve(hash) = &word {
+        check_plan(app, number, (hash, &by)).await?;
+    }
     let mut tx = app.store.begin().await?;
     let mut run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
     let now = app.clock.now();
@@ -77,13 +83,6 @@ pub async fn decide(
     let said = match word {
         Word::Approve(hash) => {
             check_approval(&run, &hash, &by)?;
-            let rules = run.spec.check().map_err(RunError::Limits)?;
-            let why = "planned again: what it was made from changed";
-            if let Some((anew, step)) = plan::renew(app, &mut tx, (&run, &rules), why).await? {
-                tx.commit().await?;
-                tell(app, &anew, &step);
-                return Err(RunError::PlanOlder);
-            }
             approve(&mut tx, &mut run, (&by, &text), now).await?
         }
         Word::Reject => {
@@ -110,7 +109,26 @@ pub async fn decide(
     Ok(run)
 }
 
-fn standing(run: &Run, verb: &'static str) -> RunError {
+/// Makes the plan again when what it was made from changed, so that nobody approves what would not be done. What is read for
+/// that holds up nobody who writes; whoever changes the run meanwhile changes its plan or its generation.
+async fn check_plan(app: &App, number: i64, (hash, by): (&str, &str)) -> Result<(), RunError> {
+    let mut tx = app.store.read().await?;
+    let run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
+    check_approval(&run, hash, by)?;
+    let rules = run.spec.check().map_err(RunError::Limits)?;
+    let Some(mut anew) = plan::anew(app, &mut tx, (&run, &rules)).await? else {
+        return Ok(());
+    };
+    drop(tx);
+    let mut tx = app.store.begin().await?;
+    let why = "planned again: what it was made from changed";
+    let step = plan::store_anew(app, &mut tx, (&mut anew, &rules), why).await?;
+    tx.commit().await?;
+    tell(app, &anew, &step);
+    Err(RunError::PlanOlder)
+}
+
+pub(super) fn standing(run: &Run, verb: &'static str) -> RunError {
     let state = run.state.as_str();
     RunError::Standing { state, verb }
 }

@@ -19,10 +19,10 @@ pub enum RunError {
     /// One person tried to approve twice.
     #[error("you have approved this plan already; it takes one more person")]
     ApprovedBefore,
-    /// Another plan was approved than there is.
-    #[error("the plan to approve is {found}, and the run's is {plan}; look at it again")]
+    /// Another plan was approved or signed than there is.
+    #[error("the plan that is meant is {found}, and the run's is {plan}; look at it again")]
     OtherPlan {
-        /// What was to be approved, cut.
+        /// Which was meant, cut.
         found: String,
         /// What there is.
         plan: String,
@@ -32,6 +32,11 @@ pub enum RunError {
         "the plan is older than what it was made from, and was made again; look at it, and approve that"
     )]
     PlanOlder,
+    /// Somebody brought a signature of that key at the same moment.
+    #[error(
+        "that key's signature was brought at the same moment; look at the run, and sign what is left"
+    )]
+    SignedMeanwhile,
     /// It stands elsewhere.
     #[error("a run that is {state} cannot be {verb}")]
     Standing {
@@ -54,7 +59,7 @@ impl ApiError for RunError {
             Self::Unknown => ErrorCode::NotFound,
             Self::Limits(_) => ErrorCode::InvalidArgument,
             Self::OwnApproval => ErrorCode::Forbidden,
-            Self::ApprovedBefore => ErrorCode::Conflict,
+            Self::ApprovedBefore | Self::SignedMeanwhile => ErrorCode::Conflict,
             Self::OtherPlan { .. } | Self::PlanOlder | Self::Standing { .. } => {
                 ErrorCode::Precondition
             }

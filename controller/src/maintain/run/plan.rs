@@ -1,29 +1,21 @@
 //! Plans runs: which hosts, in which order and waves, how long it takes, who is left out and why. A plan names by a hash
 //! what it was made from, so that nobody approves one thing and another is done.
 
+mod pick;
 mod times;
 
-use std::collections::HashSet;
-
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
-use tidemark_model::action::HostPolicyView;
 use tidemark_model::run::{
-    LeftOut, NOW, Run, RunBody, RunHost, RunHostBody, RunHostState, RunLifeStep, RunPlan, RunRules,
-    RunSpec, RunState,
+    Run, RunBody, RunHost, RunHostBody, RunHostState, RunLifeStep, RunPlan, RunRules, RunSpec,
+    RunState,
 };
-use tidemark_model::silence::Labels;
-use tidemark_model::window::Occurrence;
-use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
+use self::pick::{Pick, Picked, pick};
 use super::machine::EXPIRES_AFTER;
 use super::simulate::{self, Timetable};
-use super::{RunError, record};
-use crate::api::fleet;
+use super::{RunError, ahead, record};
 use crate::app::App;
 use crate::incidents::text::clean;
-use crate::remediate::propose::is_own_host;
 
 /// Hosts that are named as left out.
 const LEFT_OUT_MAX: usize = 1_000;
@@ -41,13 +33,8 @@ pub async fn preview(app: &App, spec: RunSpec, requester: &str) -> Result<Run, R
     planned(app, &mut tx, spec, requester).await
 }
 
-/// The same in a transaction.
-pub(super) async fn planned(
-    app: &App,
-    tx: &mut Tx,
-    spec: RunSpec,
-    requester: &str,
-) -> Result<Run, RunError> {
+/// The same as [`preview`] in a transaction, which need only read.
+async fn planned(app: &App, tx: &mut Tx, spec: RunSpec, requester: &str) -> Result<Run, RunError> {
     let rules = spec.check().map_err(RunError::Limits)?;
     let now = app.clock.now();
     let (high, low) = (app.entropy.u64(), app.entropy.u64());
@@ -67,23 +54,30 @@ pub(super) async fn planned(
         },
         hosts: Vec::new(),
     };
-    let picked = pick(app, tx, &run.spec, &rules).await?;
+    let picked = pick(app, tx, (&run.spec, &rules), now).await?;
     finish(app, tx, (run, &rules), picked).await
 }
 
-/// The run with another plan, when what its plan was made from changed; it waits for approvals then.
-async fn anew(
+/// The run with another plan, when what its plan was made from changed; it waits for approvals then. Only reads: what it
+/// answers is stored with [`store_anew`].
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn anew(
     app: &App,
     tx: &mut Tx,
-    run: &Run,
-    rules: &RunRules,
+    (run, rules): (&Run, &RunRules),
 ) -> Result<Option<Run>, StoreError> {
-    let planned = match pick(app, tx, &run.spec, rules).await {
+    let now = app.clock.now();
+    let made_at = ahead::made_at(run, now);
+    let planned = match pick(app, tx, (&run.spec, rules), made_at).await {
         Ok(picked) if picked.hash == run.body.plan.hash => return Ok(None),
-        Ok(picked) => finish(app, tx, (run.clone(), rules), picked).await,
+        Ok(_) => match pick(app, tx, (&run.spec, rules), now).await {
+            Ok(picked) => finish(app, tx, (run.clone(), rules), picked).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
-    let now = app.clock.now();
     let mut anew = match planned {
         Ok(anew) => anew,
         Err(RunError::Store(error)) => return Err(error),
@@ -105,198 +99,32 @@ async fn anew(
     Ok(Some(anew))
 }
 
-/// Stores the run with another plan when what its plan was made from changed, with this text. What it answers is told once
-/// it is committed.
+/// Stores a run with the plan that was made again, in place of the one with the former plan, with this text. Signatures of
+/// the former plan's orders are dropped with them. What it answers is told once it is committed.
 ///
 /// # Errors
 /// [`StoreError::Stale`] when somebody else changed the run meanwhile.
-pub(super) async fn renew(
+pub(super) async fn store_anew(
     app: &App,
     tx: &mut Tx,
-    (run, rules): (&Run, &RunRules),
+    (anew, rules): (&mut Run, &RunRules),
     text: &str,
-) -> Result<Option<(Run, RunLifeStep)>, StoreError> {
-    let Some(mut anew) = anew(app, tx, run, rules).await? else {
-        return Ok(None);
+) -> Result<RunLifeStep, StoreError> {
+    let dropped = tx.run_order_signers(anew.number).await?.len();
+    let text = match dropped {
+        0 => text.to_owned(),
+        dropped => format!("{text}; {dropped} signatures of its orders were dropped"),
     };
-    let step = record(app, &anew, None, text);
-    tx.run_update(&mut anew, std::slice::from_ref(&step))
-        .await?;
+    let step = record(app, anew, None, &text);
+    tx.run_update(anew, std::slice::from_ref(&step)).await?;
     tx.run_hosts_clear(anew.number).await?;
     for host in &anew.hosts {
         tx.run_host_put(anew.number, host).await?;
     }
-    Ok(Some((anew, step)))
-}
-
-/// One host that takes part.
-struct Pick {
-    id: HostId,
-    name: String,
-    spread: Option<String>,
-    eta: Option<Timestamp>,
-    wants_signatures: bool,
-    is_connected: bool,
-    times: Vec<Occurrence>,
-}
-
-/// Everybody who takes part, who does not, and the name of what that was found from.
-struct Picked {
-    hosts: Vec<Pick>,
-    left_out: Vec<LeftOut>,
-    hash: String,
-}
-
-async fn pick(
-    app: &App,
-    tx: &mut Tx,
-    spec: &RunSpec,
-    rules: &RunRules,
-) -> Result<Picked, RunError> {
-    let (ids, mut problems) = candidates(app, spec, rules);
-    let book = app.windows.load_full();
-    let window = book.find(&spec.window);
-    if spec.window != NOW && window.is_none() {
-        let name = &spec.window;
-        problems.push(format!(
-            "window is {name:?}; there is no such window, the list of windows has their names"
-        ));
-    }
-    if ids.len() > HOSTS_MAX {
-        let count = ids.len();
-        problems.push(format!(
-            "{count} hosts are chosen; a run may have {HOSTS_MAX}, make several"
-        ));
-    }
-    if !problems.is_empty() {
-        return Err(RunError::Limits(problems));
-    }
-    let (mut hosts, mut left_out) = (Vec::new(), Vec::new());
-    for id in ids {
-        let policy = tx.host_policy(id).await?.map(|(_, policy)| policy);
-        match look(app, spec, rules, (id, policy)) {
-            Ok(pick) => hosts.push(pick),
-            Err(out) => left_out.push(out),
-        }
-    }
-    if hosts.is_empty() {
-        let why = left_out.first().map_or_else(String::new, |out| {
-            format!(", as {} because {}", out.name, out.why)
-        });
-        return Err(RunError::Limits(vec![format!(
-            "no host is left to work on: {} were chosen, all of them are left out{why}",
-            left_out.len()
-        )]));
-    }
-    hosts.sort_by_key(|host| (host.eta.is_none(), host.eta, host.name.clone(), host.id));
-    let window = window.map(|held| held.window.spec().clone());
-    let hash = hash_of(&(spec, window), &hosts, &left_out);
-    Ok(Picked {
-        hosts,
-        left_out,
-        hash,
-    })
-}
-
-/// Hosts that are chosen, whatever becomes of them, and names that stand for none.
-fn candidates(app: &App, spec: &RunSpec, rules: &RunRules) -> (Vec<HostId>, Vec<String>) {
-    let mut problems = Vec::new();
-    if spec.list.is_empty() {
-        let is_chosen = |id: &HostId| {
-            let labels = app.live.read(*id, crate::live::HostLive::labels);
-            let is_for = |labels: Labels| rules.matchers.iter().all(|one| one.takes(&labels));
-            labels.is_some_and(is_for)
-        };
-        let mut ids = app.live.ids();
-        ids.retain(is_chosen);
-        if ids.is_empty() {
-            problems.push("hosts: no host matches; see `tidemark get hosts`".to_owned());
-        }
-        return (ids, problems);
-    }
-    let (mut seen, mut ids) = (HashSet::new(), Vec::new());
-    for name in &spec.list {
-        match fleet::find_host(app, name) {
-            Ok(id) if seen.insert(id) => ids.push(id),
-            Ok(_) => {}
-            Err(error) => problems.push(format!("list: {error}")),
-        }
-    }
-    (ids, problems)
-}
-
-fn look(
-    app: &App,
-    spec: &RunSpec,
-    rules: &RunRules,
-    (id, policy): (HostId, Option<HostPolicyView>),
-) -> Result<Pick, LeftOut> {
-    let now = app.clock.now();
-    let known = app.live.read(id, |live| {
-        let profile = &live.profile;
-        let view = live.view(now);
-        let eta = view
-            .port_spaces
-            .iter()
-            .filter_map(|space| space.eta_ms)
-            .min();
-        let times = live.agenda.times_of(&spec.window).map(<[_]>::to_vec);
-        let is_own = is_own_host(app, id, (&profile.name, &profile.boot_id));
-        let name = clean(&profile.name);
-        let state = (profile.standing, is_own, live.session.is_some());
-        (name, live.labels(), state, eta, times)
-    });
-    let out = |name: String, why: &str| LeftOut {
-        host: id.to_string(),
-        name,
-        why: why.to_owned(),
-    };
-    let Some((name, labels, (standing, is_own, is_connected), eta, times)) = known else {
-        return Err(out(id.to_string(), "it is not known any more"));
-    };
-    let forbidden = policy.as_ref().and_then(|policy| {
-        let mut kinds = rules.steps.iter().map(|step| step.spec.kind());
-        let forbidden = kinds.find(|kind| !policy.allowed.contains(kind));
-        forbidden.map(|kind| kind.as_str())
-    });
-    if standing != HostState::Enrolled {
-        return Err(out(name, &format!("it is {}", standing.as_str())));
-    }
-    if is_own {
-        return Err(out(name, "this controller runs on it"));
-    }
-    if let Some(kind) = forbidden {
-        return Err(out(name, &format!("its policy does not allow {kind}")));
-    }
-    if spec.window != NOW && times.is_none() {
-        let why = "the window is not for it, or its time zone is not known";
-        return Err(out(name, why));
-    }
-    let spread = spec.spread.as_ref().and_then(|label| labels.get(label));
-    Ok(Pick {
-        id,
-        spread: spread.filter(|value| !value.is_empty()).cloned(),
-        eta: eta.map(Timestamp::from_unix_ms),
-        wants_signatures: policy.is_some_and(|policy| !policy.keys.is_empty()),
-        is_connected,
-        times: times.unwrap_or_default(),
-        name,
-    })
-}
-
-/// Names what a plan is made from. Forecasts, connections and past durations are not in it: they change by the minute,
-/// and what is done does not change with them.
-fn hash_of(asked: &impl serde::Serialize, hosts: &[Pick], left_out: &[LeftOut]) -> String {
-    let mut hosts: Vec<_> = hosts
-        .iter()
-        .map(|host| (host.id.to_string(), &host.spread, host.wants_signatures))
-        .collect();
-    hosts.sort();
-    let mut out: Vec<_> = left_out.iter().map(|out| (&out.host, &out.why)).collect();
-    out.sort();
-    // Strings, numbers and lists of them always serialise.
-    let text = serde_json::to_vec(&(asked, hosts, out)).unwrap_or_default();
-    HEXLOWER.encode(&Sha256::digest(text))
+    tx.run_orders_clear(anew.number).await?;
+    let orders = ahead::orders(anew, rules);
+    tx.run_orders_put(anew.number, &orders).await?;
+    Ok(step)
 }
 
 /// Orders who takes part into waves, and imagines how it goes.
@@ -306,9 +134,10 @@ async fn finish(
     (mut run, rules): (Run, &RunRules),
     picked: Picked,
 ) -> Result<Run, RunError> {
-    let now = app.clock.now();
+    let now = picked.made_at;
     let durations = times::durations(app, tx, rules).await?;
     run.hosts = hosts_of(rules, &picked.hosts, durations.total_ms());
+    ahead::bound(&mut run, rules);
     let timetable = Timetable {
         windows: picked.hosts.iter().map(|host| host.times.clone()).collect(),
         step_ms: durations.step_ms.clone(),
@@ -369,6 +198,7 @@ fn hosts_of(rules: &RunRules, picked: &[Pick], expected_ms: i64) -> Vec<RunHost>
                 spread: pick.spread.clone(),
                 expected_ms,
                 eta_ms: pick.eta,
+                ahead: pick.ahead,
                 ..RunHostBody::default()
             },
         });
@@ -418,9 +248,19 @@ fn warnings(app: &App, run: &Run, picked: &[Pick]) -> Vec<String> {
         let hosts = picked.iter().filter(|host| is(host));
         hosts.map(|host| &*host.name).collect()
     };
+    let wants = |is_ahead: bool| -> Vec<&str> {
+        let both = picked.iter().zip(&run.hosts);
+        let those = both
+            .filter(|(pick, host)| pick.wants_signatures && host.body.ahead.is_some() == is_ahead);
+        those.map(|(pick, _)| &*pick.name).collect()
+    };
     warn(
-        named(|host| host.wants_signatures),
-        "want a signature of each order, which is to be brought when it is their turn",
+        wants(true),
+        "want a signature of each order; bring them before their turn (tidemark run sign)",
+    );
+    warn(
+        wants(false),
+        "want a signature of each order, which cannot be brought before their turn: that is further away than an order may be signed",
     );
     warn(named(|host| !host.is_connected), "are not connected");
     let limits = &app.remediation.rules;

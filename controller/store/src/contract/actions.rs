@@ -1,5 +1,7 @@
 //! Actions: every step is stored with its record or not at all; approvals and signatures count once; lockdowns last.
 
+use std::collections::HashMap;
+
 use tidemark_model::action::{
     Action, ActionId, ActionKind, ActionReport, ActionSpec, ActionState, Approval,
     BroughtSignature, Effect, HostPolicyView, Order, Profile,
@@ -40,7 +42,7 @@ fn action(number: u8, host: u32) -> Action {
     })
 }
 
-async fn insert(tx: &mut Tx, number: u8, host: u32) -> Action {
+pub(super) async fn insert(tx: &mut Tx, number: u8, host: u32) -> Action {
     let mut made = action(number, host);
     made.number = tx.action_insert(&made).await.unwrap();
     made
@@ -248,7 +250,12 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
             .unwrap();
     }
     let stands = tx.host_policy(host_id(0)).await.unwrap();
-    assert_eq!(stands, Some((at(20), policy)));
+    assert_eq!(stands, Some((at(20), policy.clone())));
+    let both = [host_id(0), host_id(1)];
+    let known = tx.host_policies_of(&both).await.unwrap();
+    assert_eq!(known, HashMap::from([(host_id(0), policy)]));
+    let others = tx.host_policies_of(&both[1..]).await.unwrap();
+    assert_eq!(others, HashMap::new());
     assert_eq!(tx.host_policy(host_id(1)).await.unwrap(), None);
 }
 

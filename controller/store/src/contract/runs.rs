@@ -1,12 +1,13 @@
 //! Runs: stored with their hosts, stepped by generation, approved by plan, and taken with all that belongs to them.
 
-use tidemark_model::action::Approval;
+use tidemark_model::action::{ActionId, Approval, BroughtSignature};
 use tidemark_model::run::{
     Run, RunBody, RunHost, RunHostBody, RunHostState, RunLifeStep, RunSpec, RunState,
 };
+use tidemark_model::signing::{KeyId, Signature};
 
 use super::*;
-use crate::{RunApproval, RunQuery, StoreError};
+use crate::{RunApproval, RunOrder, RunOrderCount, RunQuery, StoreError};
 
 contract!(
     a_run_comes_back_with_its_hosts_in_their_order,
@@ -14,6 +15,8 @@ contract!(
     a_person_approves_each_plan_once,
     runs_are_paged_and_filtered,
     retention_takes_runs_with_all_that_belongs_to_them,
+    orders_of_a_run_are_counted_as_signed_with_as_many_signatures_as_are_wanted,
+    orders_are_taken_with_signatures_that_no_action_has,
 );
 
 fn spec() -> RunSpec {
@@ -188,4 +191,76 @@ async fn retention_takes_runs_with_all_that_belongs_to_them(store: Store) {
     assert_eq!(tx.run_steps(old.number, 9).await.unwrap(), []);
     let kept = tx.run_find(young.number).await.unwrap().unwrap();
     assert_eq!(kept.hosts.len(), 3);
+}
+
+fn order(number: u8) -> RunOrder {
+    RunOrder {
+        id: ActionId::from_bytes([number; 16]),
+        wanted: 2,
+        bytes: vec![number, 0, 255],
+    }
+}
+
+fn signature(key: u8) -> BroughtSignature {
+    BroughtSignature {
+        signature: Signature {
+            key: KeyId::from_bytes([key; 8]),
+            bytes: [key; 64],
+        },
+        at: at(5),
+        author: "ann".to_owned(),
+    }
+}
+
+async fn orders_of_a_run_are_counted_as_signed_with_as_many_signatures_as_are_wanted(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let (one, other) = (inserted(&mut tx, 1).await, inserted(&mut tx, 1).await);
+    let orders = [order(1), order(2), order(3)];
+    tx.run_orders_put(one.number, &orders).await.unwrap();
+    for (id, key) in [(1, 7), (1, 8), (2, 7)] {
+        let id = order(id).id;
+        tx.action_sign(id, &signature(key)).await.unwrap();
+    }
+    let counts = tx.run_order_counts(one.number..=other.number).await;
+    let count = RunOrderCount {
+        orders: 3,
+        signed: 1,
+    };
+    assert_eq!(counts.unwrap(), [(one.number, count)]);
+    let mut signers = tx.run_order_signers(one.number).await.unwrap();
+    signers.sort_unstable();
+    let by = |id, key| (order(id).id, signature(key).signature.key);
+    assert_eq!(signers, [by(1, 7), by(1, 8), by(2, 7)]);
+    let first = tx.run_orders_page(one.number, None, 2).await.unwrap();
+    assert_eq!(first, [order(1), order(2)]);
+    let after = Some(order(2).id);
+    let rest = tx.run_orders_page(one.number, after, 2).await.unwrap();
+    assert_eq!(rest, [order(3)]);
+    let found = tx.run_order(one.number, order(2).id).await.unwrap();
+    assert_eq!(found, Some(order(2)));
+    let of_other = tx.run_order(other.number, order(2).id).await.unwrap();
+    assert_eq!(of_other, None);
+    let twice = tx.run_orders_put(one.number, &orders).await;
+    assert!(matches!(twice, Err(StoreError::AlreadyExists { .. })));
+}
+
+async fn orders_are_taken_with_signatures_that_no_action_has(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let run = inserted(&mut tx, 1).await;
+    let became = actions::insert(&mut tx, 9, 0).await.id();
+    let asked = RunOrder {
+        id: became,
+        ..order(2)
+    };
+    tx.run_orders_put(run.number, &[order(1), asked])
+        .await
+        .unwrap();
+    for id in [order(1).id, became] {
+        tx.action_sign(id, &signature(7)).await.unwrap();
+    }
+    tx.run_orders_clear(run.number).await.unwrap();
+    let left = tx.run_orders_page(run.number, None, 9).await.unwrap();
+    assert_eq!(left, []);
+    assert_eq!(tx.action_signatures(order(1).id).await.unwrap(), []);
+    assert_eq!(tx.action_signatures(became).await.unwrap().len(), 1);
 }

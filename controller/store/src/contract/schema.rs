@@ -42,6 +42,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notifications::STATEMENTS,
     crate::policy_cases::STATEMENTS,
     crate::recent::STATEMENTS,
+    crate::run_orders::STATEMENTS,
     crate::runs::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,

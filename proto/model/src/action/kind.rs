@@ -104,6 +104,15 @@ impl Tier {
             Self::Reboot => 2,
         }
     }
+
+    /// How many different keys must have signed it for a host whose policy lists keys.
+    #[must_use]
+    pub const fn signatures_min(self) -> u8 {
+        match self {
+            Self::ReadOnly | Self::Reversible | Self::Disruptive => 1,
+            Self::Reboot => 2,
+        }
+    }
 }
 
 impl From<Tier> for u8 {
@@ -138,6 +147,9 @@ mod tests {
             assert_eq!(kind.tier().approvals_min(), 2, "{}", kind.as_str());
         }
         assert_eq!(ActionKind::CollectEvidence.tier().approvals_min(), 0);
+        for tier in Tier::ALL {
+            assert_eq!(tier.signatures_min(), tier.approvals_min().max(1));
+        }
     }
 
     #[test]

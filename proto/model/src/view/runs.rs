@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::run::{RunHostState, RunPlan, RunSpec, RunState};
+use crate::signing::KeyId;
 
 /// What somebody says with an approval, a rejection or a stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,54 @@ pub struct RunView {
     pub finishes_ms: Option<i64>,
     /// How many of its hosts stand where.
     pub progress: RunProgress,
+    /// Orders that were made with its plan, for hosts that want signatures.
+    pub orders: u64,
+    /// Those of them that have as many signatures as their hosts want.
+    pub orders_signed: u64,
+}
+
+/// An order that was made with a run's plan, to be signed before its host's turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunOrderView {
+    /// Its id, and that of the action that it becomes.
+    pub action: String,
+    /// Name of its host.
+    pub host_name: String,
+    /// The order in its one form, as text; sign these bytes and no others.
+    pub order: String,
+    /// How many different keys must sign it.
+    pub wanted: u32,
+    /// Keys that its host takes signatures of.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub keys: Vec<KeyId>,
+    /// Keys that have signed it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub signed_by: Vec<KeyId>,
+}
+
+/// Signatures of one key of orders of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RunSignatures {
+    /// Hash of the plan that the orders were made with.
+    pub plan_hash: String,
+    /// The key, as in `ed25519:...`; each signature is checked with it.
+    pub public_key: String,
+    /// 1 to 1000 signatures.
+    pub signatures: Vec<RunSignature>,
+}
+
+/// One signature of one order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RunSignature {
+    /// Id of the order.
+    pub action: String,
+    /// The 64 bytes of the signature over the order's bytes, in base64.
+    pub signature: String,
 }
 
 /// How many hosts stand where.

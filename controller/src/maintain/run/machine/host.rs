@@ -234,8 +234,19 @@ fn follow(host: &mut RunHost, step: &RunStep, action: &ActionNow, at: &At<'_>) -
     let to = match reboot_of(step) {
         None if is_verifying => RunHostState::Verifying,
         None => RunHostState::Sent,
-        Some(_) if is_back(host, at.known) && is_verifying => RunHostState::Verifying,
-        Some(_) if is_back(host, at.known) => RunHostState::Up,
+        Some(_) if is_back(host, at.known) => match host.state {
+            // That it is back is told for itself, also when its health is watched by then.
+            RunHostState::Up | RunHostState::Verifying if is_verifying => RunHostState::Verifying,
+            RunHostState::Pending
+            | RunHostState::Gated
+            | RunHostState::Sent
+            | RunHostState::Down
+            | RunHostState::Up
+            | RunHostState::Verifying
+            | RunHostState::Verified
+            | RunHostState::Failed
+            | RunHostState::Skipped => RunHostState::Up,
+        },
         Some(grace) if is_overdue(action, grace, at) => return fail(host, not_back(at), at),
         // Once it was seen to be down, only a new boot says that it is up.
         Some(_) if host.state == RunHostState::Down || !at.known.is_connected => RunHostState::Down,

@@ -1,7 +1,9 @@
 //! Waves of a plan, the name of what it is made from, and expected durations.
 
-use tidemark_model::run::Wave;
+use tidemark_model::run::{SignedAhead, Wave};
+use tidemark_model::{HostId, Timestamp};
 
+use super::pick::hash_of;
 use super::*;
 
 fn pick(number: u32) -> Pick {
@@ -11,6 +13,7 @@ fn pick(number: u32) -> Pick {
         spread: Some("a".to_owned()),
         eta: None,
         wants_signatures: false,
+        ahead: None,
         is_connected: true,
         times: Vec::new(),
     }
@@ -59,6 +62,21 @@ fn a_plan_is_named_by_what_it_is_made_from_and_not_by_the_moment() {
     };
     assert_ne!(base, hash(&spec(), &[pick(1), elsewhere]));
     assert_ne!(base, hash(&spec(), &[pick(1)]));
+    let signed = |from_ms| Pick {
+        wants_signatures: true,
+        ahead: Some(SignedAhead {
+            from_ms: Timestamp::from_unix_ms(from_ms),
+            until_ms: Timestamp::from_unix_ms(9),
+        }),
+        ..pick(2)
+    };
+    let first = hash(&spec(), &[pick(1), signed(1)]);
+    assert_ne!(base, first, "it wants signatures");
+    assert_ne!(
+        first,
+        hash(&spec(), &[pick(1), signed(2)]),
+        "at other times"
+    );
     let other = RunSpec {
         concurrency: 2,
         ..spec()

@@ -1,0 +1,175 @@
+//! Takes signatures of the orders that were made with a run's plan. All of them hold and are wanted, or none is kept.
+
+use std::collections::{HashMap, HashSet};
+
+use tidemark_model::HostId;
+use tidemark_model::action::{ActionId, BroughtSignature, HostPolicyView, Order};
+use tidemark_model::run::{Run, RunState};
+use tidemark_model::signing::{PublicKey, Purpose, SIGNATURES_MAX, Signature};
+use tidemark_store::{RunOrderCount, StoreError, Tx};
+
+use super::decide::standing;
+use super::{RunError, record, tell};
+use crate::app::App;
+use crate::incidents::text::clean;
+
+/// Signatures that are taken at once.
+const BROUGHT_MAX: usize = 1_000;
+/// Problems that are told at once.
+const PROBLEMS_MAX: usize = 10;
+
+/// What somebody brings.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    /// Hash of the plan that the orders were made with.
+    pub plan_hash: String,
+    /// The key. Hosts tell only its id; with it, what does not hold is found before the night.
+    pub key: PublicKey,
+    /// Signatures with the orders that they are of.
+    pub signatures: Vec<(ActionId, Signature)>,
+}
+
+/// How far the orders of one run are signed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(tx: &mut Tx, number: i64) -> Result<RunOrderCount, StoreError> {
+    let counts = tx.run_order_counts(number..=number).await?;
+    let first = counts.into_iter().next();
+    Ok(first.map_or_else(RunOrderCount::default, |(_, count)| count))
+}
+
+/// Keeps signatures that `by` brings, up to when an order is sent. What that key has signed before is passed over.
+///
+/// # Errors
+/// [`RunError`]; nothing is kept then.
+pub async fn sign(app: &App, number: i64, brought: &Brought, by: &str) -> Result<(), RunError> {
+    let count = brought.signatures.len();
+    if !(1..=BROUGHT_MAX).contains(&count) {
+        return Err(RunError::Limits(vec![format!(
+            "signatures has {count} entries; it must have 1 to {BROUGHT_MAX}, bring the others in another request"
+        )]));
+    }
+    let mut tx = app.store.read().await?;
+    let mut run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
+    check_standing(&run, brought)?;
+    let new = look(&mut tx, &run, brought).await?;
+    drop(tx);
+    if new.is_empty() {
+        return Ok(());
+    }
+    let (now, author) = (app.clock.now(), clean(by));
+    let said = format!(
+        "brought {} signatures by key {}",
+        new.len(),
+        brought.key.id()
+    );
+    let step = record(app, &run, Some(by), &said);
+    let mut tx = app.store.begin().await?;
+    tx.run_update(&mut run, std::slice::from_ref(&step)).await?;
+    for (id, signature) in new {
+        let signed = BroughtSignature {
+            signature,
+            at: now,
+            author: author.clone(),
+        };
+        match tx.action_sign(id, &signed).await {
+            Ok(()) => {}
+            // Somebody brought it for the action that the order has become.
+            Err(StoreError::AlreadyExists { .. }) => return Err(RunError::SignedMeanwhile),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    tx.commit().await?;
+    tell(app, &run, &step);
+    app.live.announce_incidents();
+    app.remediation.changed.notify_one();
+    Ok(())
+}
+
+fn check_standing(run: &Run, brought: &Brought) -> Result<(), RunError> {
+    match run.state {
+        RunState::Planned | RunState::Approved | RunState::Waiting | RunState::Running => {}
+        RunState::Stopping
+        | RunState::Finished
+        | RunState::Stopped
+        | RunState::Failed
+        | RunState::Rejected
+        | RunState::Expired
+        | RunState::Cancelled => return Err(standing(run, "signed")),
+    }
+    if run.body.plan.hash == brought.plan_hash {
+        return Ok(());
+    }
+    Err(RunError::OtherPlan {
+        found: brought.plan_hash.chars().take(64).collect(),
+        plan: run.body.plan.hash.clone(),
+    })
+}
+
+/// Those that are new and that their hosts want; every problem with any of them is told.
+async fn look(
+    tx: &mut Tx,
+    run: &Run,
+    brought: &Brought,
+) -> Result<Vec<(ActionId, Signature)>, RunError> {
+    let mut signers: HashMap<ActionId, usize> = HashMap::new();
+    let mut signed = HashSet::new();
+    for (id, key) in tx.run_order_signers(run.number).await? {
+        *signers.entry(id).or_default() += 1;
+        if key == brought.key.id() {
+            signed.insert(id);
+        }
+    }
+    let hosts: Vec<HostId> = run.hosts.iter().map(|host| host.host).collect();
+    let policies = tx.host_policies_of(&hosts).await?;
+    let (mut new, mut problems) = (Vec::new(), Vec::new());
+    for (id, signature) in &brought.signatures {
+        let Some(stored) = tx.run_order(run.number, *id).await? else {
+            problems.push(format!("{id} is no order of this run"));
+            continue;
+        };
+        let problem = wrong(brought, (&stored.bytes, signature), &policies);
+        let is_full = signers.get(id).copied().unwrap_or(0) >= SIGNATURES_MAX;
+        if let Some(problem) = problem {
+            problems.push(format!("{id}: {problem}"));
+        } else if signed.insert(*id) {
+            if is_full {
+                problems.push(format!(
+                    "{id} has {SIGNATURES_MAX} signatures, and takes no more"
+                ));
+            }
+            new.push((*id, *signature));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(new);
+    }
+    let more = problems.len().saturating_sub(PROBLEMS_MAX);
+    problems.truncate(PROBLEMS_MAX);
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
+    Err(RunError::Limits(problems))
+}
+
+fn wrong(
+    brought: &Brought,
+    (bytes, signature): (&[u8], &Signature),
+    policies: &HashMap<HostId, HostPolicyView>,
+) -> Option<String> {
+    let key = brought.key.id();
+    let order = match Order::from_bytes(bytes) {
+        Ok(order) => order,
+        Err(error) => return Some(error.to_string()),
+    };
+    let policy = policies.get(&order.host);
+    if !policy.is_some_and(|policy| policy.keys.contains(&key)) {
+        return Some(format!(
+            "its host's policy does not list key {key}; sign with one that it lists"
+        ));
+    }
+    let held = brought.key.verify(Purpose::Order, bytes, signature);
+    held.err()
+        .map(|error| format!("{error}; sign the order's bytes again"))
+}
