@@ -316,3 +316,5 @@ async fn the_policy_is_told_when_a_session_begins() {
     assert_eq!(policy.profile, Some(Profile::Safe));
     desk.stop().await.unwrap();
 }
+
+mod keys;
