@@ -434,7 +434,10 @@ pub(super) fn escalate(app: &App, action: &Action, text: &str) {
 }
 
 async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
-    let signatures = tx.action_signatures(action.id()).await?;
+    let mut signatures = tx.action_signatures(action.id()).await?;
+    if let Some((_, policy)) = tx.host_policy(action.order.host).await? {
+        signatures.retain(|one| gate::not_believed(&policy, one.signature.key).is_none());
+    }
     Ok(Kind::Action(order_to_wire(&SignedOrder {
         id: action.id(),
         bytes: action.bytes.clone(),

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionState};
+use tidemark_model::action::{Action, ActionState, HostKey, HostPolicyView, KeyStanding};
+use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
@@ -185,15 +186,24 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
             "the host's policy does not allow {kind}"
         )));
     }
-    if policy.keys.is_empty() {
+    if !policy.wants_signatures() {
         return Ok(Gate::Pass);
     }
     let signatures = tx.action_signatures(action.id()).await?;
-    let is_signed = signatures
-        .iter()
-        .any(|one| policy.keys.contains(&one.signature.key));
-    if is_signed {
-        return Ok(Gate::Pass);
+    let keys: Vec<KeyId> = signatures.iter().map(|one| one.signature.key).collect();
+    Ok(signed(action, &policy, &keys))
+}
+
+/// Whether the host believes so many of the keys that signed an action as its tier needs. The host itself decides.
+fn signed(action: &Action, policy: &HostPolicyView, signers: &[KeyId]) -> Gate {
+    let counts = |key: &&KeyId| {
+        let may = policy.key(**key).map(|key| key.tier_max);
+        policy.keys.contains(*key) && may.is_none_or(|may| may >= action.order.spec.tier())
+    };
+    let given = signers.iter().filter(counts).count();
+    let wanted = usize::from(action.order.spec.tier().approvals_min().max(1));
+    if given >= wanted {
+        return Gate::Pass;
     }
     let keys: Vec<String> = policy
         .keys
@@ -201,15 +211,40 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
         .take(5)
         .map(ToString::to_string)
         .collect();
-    Ok(Gate::Wait(format!(
-        "the host wants a signature by one of the keys {} (`tidemark action sign`)",
-        keys.join(", ")
-    )))
+    let mut text = match (keys.is_empty(), wanted) {
+        (true, _) => "no key that the host lists is left to sign it; an administrator of the host must list another one"
+            .to_owned(),
+        (false, 1) => format!(
+            "the host wants a signature by one of the keys {} (`tidemark action sign`)",
+            keys.join(", ")
+        ),
+        (false, _) => format!(
+            "the host wants {wanted} signatures of the keys {} and has {given} (`tidemark action sign`)",
+            keys.join(", ")
+        ),
+    };
+    if let Some(key) = signers.iter().find_map(|key| not_believed(policy, *key)) {
+        text.push_str(&format!(
+            "; the signature of key {} does not count: {} {}",
+            key.public.id(),
+            key.name,
+            key.why
+        ));
+    }
+    Gate::Wait(text)
+}
+
+/// The key, when its host told that it was revoked or replaced: with its signature the host would refuse the whole order.
+pub fn not_believed(policy: &HostPolicyView, id: KeyId) -> Option<&HostKey> {
+    policy
+        .key(id)
+        .filter(|key| key.standing != KeyStanding::Holds)
 }
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::action::{ActionId, ActionSpec, Order};
+    use tidemark_model::action::{ActionId, ActionSpec, Order, Tier};
+    use tidemark_model::signing::PrivateKey;
 
     use super::*;
 
@@ -316,5 +351,59 @@ mod tests {
         running.state = ActionState::Running;
         books.count(&running);
         assert!(waits(&books.limits(&dry, NOW, &rules), "under way"));
+    }
+
+    #[test]
+    fn only_signatures_of_keys_that_the_host_believes_count() {
+        let key = |seed: u8| PrivateKey::from_seed([seed; 32]).public();
+        let told = |seed: u8, standing| HostKey {
+            name: format!("k{seed}"),
+            public: key(seed),
+            tier_max: Tier::Reboot,
+            standing,
+            rotated_from: None,
+            why: "was revoked: lost".to_owned(),
+        };
+        let policy = HostPolicyView {
+            profile: None,
+            unusable: None,
+            allowed: Vec::new(),
+            keys: vec![key(1).id(), key(2).id()],
+            lockdown: false,
+            digest: String::new(),
+            all_keys: vec![
+                told(1, KeyStanding::Holds),
+                told(2, KeyStanding::Holds),
+                told(3, KeyStanding::Revoked),
+            ],
+            refused_statements: Vec::new(),
+        };
+        let gate = |action: &Action, seeds: &[u8]| {
+            let signers: Vec<_> = seeds.iter().map(|seed| key(*seed).id()).collect();
+            signed(action, &policy, &signers)
+        };
+        let restart = restart(1, 1, "leaky");
+        assert_eq!(gate(&restart, &[1]), Gate::Pass);
+        assert!(waits(
+            &gate(&restart, &[3]),
+            "does not count: k3 was revoked: lost"
+        ));
+        let mut reboot = restart.clone();
+        reboot.order.spec = ActionSpec::Reboot {
+            grace_s: 60,
+            reason: "ports".to_owned(),
+            force: false,
+        };
+        assert!(waits(&gate(&reboot, &[1, 3]), "wants 2 signatures"));
+        assert_eq!(gate(&reboot, &[1, 2]), Gate::Pass);
+        let nobody = HostPolicyView {
+            keys: Vec::new(),
+            ..policy.clone()
+        };
+        let id = key(3).id();
+        assert!(waits(
+            &signed(&restart, &nobody, &[id]),
+            "no key that the host lists is left"
+        ));
     }
 }

@@ -277,7 +277,7 @@ fn look(
         id,
         spread: spread.filter(|value| !value.is_empty()).cloned(),
         eta: eta.map(Timestamp::from_unix_ms),
-        wants_signatures: policy.is_some_and(|policy| !policy.keys.is_empty()),
+        wants_signatures: policy.is_some_and(|policy| policy.wants_signatures()),
         is_connected,
         times: times.unwrap_or_default(),
         name,
