@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidemark_model::HostId;
-use tidemark_model::action::HostKey;
+use tidemark_model::action::{HostKey, HostPolicyView, KeyStanding};
+use tidemark_model::key_statement::KeyStatement;
 use tidemark_model::signing::KeyId;
 use tidemark_store::{StoreError, ToldPolicy, Tx};
 use tokio::sync::Notify;
@@ -67,4 +68,47 @@ async fn known_keys(tx: &mut Tx) -> Result<BTreeMap<KeyId, HostKey>, StoreError>
     })
     .await?;
     Ok(known)
+}
+
+/// The keys whose signatures a host does not take, each with why: those of which it told so, and those whose revocation was
+/// brought here and that it will follow when it hears of it.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn not_believed(
+    tx: &mut Tx,
+    policy: &HostPolicyView,
+) -> Result<BTreeMap<KeyId, String>, StoreError> {
+    let mut not_believed = BTreeMap::new();
+    if !policy.wants_signatures() {
+        return Ok(not_believed);
+    }
+    let fallen = policy
+        .all_keys
+        .iter()
+        .filter(|key| key.standing != KeyStanding::Holds);
+    for key in fallen {
+        not_believed.insert(key.public.id(), format!("{} {}", key.name, key.why));
+    }
+    for stored in bring::newest(tx).await? {
+        let KeyStatement::Revocation(revocation) = &stored.statement else {
+            continue;
+        };
+        let id = revocation.key.id();
+        let Some(key) = policy.key(id) else {
+            continue;
+        };
+        let may_sign = |signer: KeyId| {
+            let signer = policy.key(signer);
+            signer.is_some_and(|signer| {
+                signer.public == key.public
+                    || (signer.standing == KeyStanding::Holds && signer.tier_max >= key.tier_max)
+            })
+        };
+        if stored.signed.signers().any(may_sign) {
+            let why = format!("{} was revoked: {}", key.name, revocation.reason);
+            not_believed.entry(id).or_insert(why);
+        }
+    }
+    Ok(not_believed)
 }

@@ -1,21 +1,24 @@
 //! Operators' keys and what was signed about them, as typed calls.
 
 use reqwest::Method;
-use tidemark_model::view::{FleetKeyView, KeyStatementRequest, KeyStatementView, SignatureRequest};
+use tidemark_model::view::{
+    FleetKeyView, KeyStatementRequest, KeyStatementView, Page, SignatureRequest,
+};
 
-use super::{Api, LIST_ROWS_MAX, Query, with_body};
+use super::{Api, with_body};
 use crate::failure::Failure;
 
 impl Api {
     /// Every key that hosts list.
     pub async fn keys(&self) -> Result<Vec<FleetKeyView>, Failure> {
-        self.list(&["keys"], Query::new(), LIST_ROWS_MAX).await
+        let page: Page<FleetKeyView> = self.get(&["keys"]).await?;
+        Ok(page.items)
     }
 
     /// Every statement about keys, newest first.
     pub async fn key_statements(&self) -> Result<Vec<KeyStatementView>, Failure> {
-        self.list(&["key-statements"], Query::new(), LIST_ROWS_MAX)
-            .await
+        let page: Page<KeyStatementView> = self.get(&["key-statements"]).await?;
+        Ok(page.items)
     }
 
     /// One statement.

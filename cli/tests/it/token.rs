@@ -62,7 +62,9 @@ impl Token {
     fn done(&self, words: &[&str]) -> Value {
         let done = self.run(&[words, &["-o", "json"]].concat(), Some(PIN));
         assert_eq!(done.code, Some(0), "{}", done.stderr);
-        serde_json::from_str(&done.stdout).unwrap()
+        // What is signed is shown before the answer.
+        let (_, json) = done.stdout.split_once('{').unwrap();
+        serde_json::from_str(&format!("{{{json}")).unwrap()
     }
 
     fn make(&self, name: &str) -> PublicKey {

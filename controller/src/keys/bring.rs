@@ -235,6 +235,8 @@ fn check_one(
 /// Wakes the carrier, and tells operators' lists.
 fn tell(app: &App, stored: &StoredKeyStatement, by: &str, known: &BTreeMap<KeyId, HostKey>) {
     app.keys.changed.notify_one();
+    // What waits may wait for another signature from here on.
+    app.remediation.changed.notify_one();
     let id = stored.statement.key().id();
     let name = known.get(&id).map_or("", |key| key.name.as_str());
     let signers: Vec<_> = stored.signed.signers().map(|key| key.to_string()).collect();

@@ -1,10 +1,10 @@
 //! The last look before an action is queued and before it is sent: what was approved, by whom, for a host that still may,
 //! within the limits. Decides; stores nothing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionState, HostKey, HostPolicyView, KeyStanding};
+use tidemark_model::action::{Action, ActionState, HostPolicyView};
 use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
@@ -13,6 +13,7 @@ use super::decide::is_approved;
 use super::propose::is_own;
 use super::rules::RemediationRules;
 use crate::app::App;
+use crate::keys::not_believed;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -190,27 +191,34 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
         return Ok(Gate::Pass);
     }
     let signatures = tx.action_signatures(action.id()).await?;
-    let keys: Vec<KeyId> = signatures.iter().map(|one| one.signature.key).collect();
-    Ok(signed(action, &policy, &keys))
+    let signers: Vec<KeyId> = signatures.iter().map(|one| one.signature.key).collect();
+    let not_believed = not_believed(tx, &policy).await?;
+    Ok(signed(action, (&policy, &not_believed), &signers))
 }
 
 /// Whether the host believes so many of the keys that signed an action as its tier needs. The host itself decides.
-fn signed(action: &Action, policy: &HostPolicyView, signers: &[KeyId]) -> Gate {
+fn signed(
+    action: &Action,
+    (policy, not_believed): (&HostPolicyView, &BTreeMap<KeyId, String>),
+    signers: &[KeyId],
+) -> Gate {
+    let tier = action.order.spec.tier();
+    let holding: Vec<KeyId> = policy
+        .keys
+        .iter()
+        .copied()
+        .filter(|key| !not_believed.contains_key(key))
+        .collect();
     let counts = |key: &&KeyId| {
         let may = policy.key(**key).map(|key| key.tier_max);
-        policy.keys.contains(*key) && may.is_none_or(|may| may >= action.order.spec.tier())
+        holding.contains(*key) && may.is_none_or(|may| may >= tier)
     };
     let given = signers.iter().filter(counts).count();
-    let wanted = usize::from(action.order.spec.tier().approvals_min().max(1));
+    let wanted = usize::from(tier.approvals_min().max(1));
     if given >= wanted {
         return Gate::Pass;
     }
-    let keys: Vec<String> = policy
-        .keys
-        .iter()
-        .take(5)
-        .map(ToString::to_string)
-        .collect();
+    let keys: Vec<String> = holding.iter().take(5).map(ToString::to_string).collect();
     let mut text = match (keys.is_empty(), wanted) {
         (true, _) => "no key that the host lists is left to sign it; an administrator of the host must list another one"
             .to_owned(),
@@ -223,27 +231,20 @@ fn signed(action: &Action, policy: &HostPolicyView, signers: &[KeyId]) -> Gate {
             keys.join(", ")
         ),
     };
-    if let Some(key) = signers.iter().find_map(|key| not_believed(policy, *key)) {
+    let lost = signers
+        .iter()
+        .find_map(|key| Some((key, not_believed.get(key)?)));
+    if let Some((key, why)) = lost {
         text.push_str(&format!(
-            "; the signature of key {} does not count: {} {}",
-            key.public.id(),
-            key.name,
-            key.why
+            "; the signature of key {key} does not count: {why}"
         ));
     }
     Gate::Wait(text)
 }
 
-/// The key, when its host told that it was revoked or replaced: with its signature the host would refuse the whole order.
-pub fn not_believed(policy: &HostPolicyView, id: KeyId) -> Option<&HostKey> {
-    policy
-        .key(id)
-        .filter(|key| key.standing != KeyStanding::Holds)
-}
-
 #[cfg(test)]
 mod tests {
-    use tidemark_model::action::{ActionId, ActionSpec, Order, Tier};
+    use tidemark_model::action::{ActionId, ActionSpec, HostKey, KeyStanding, Order, Tier};
     use tidemark_model::signing::PrivateKey;
 
     use super::*;
@@ -356,6 +357,7 @@ mod tests {
     #[test]
     fn only_signatures_of_keys_that_the_host_believes_count() {
         let key = |seed: u8| PrivateKey::from_seed([seed; 32]).public();
+        let lost = BTreeMap::from([(key(3).id(), "k3 was revoked: lost".to_owned())]);
         let told = |seed: u8, standing| HostKey {
             name: format!("k{seed}"),
             public: key(seed),
@@ -380,7 +382,7 @@ mod tests {
         };
         let gate = |action: &Action, seeds: &[u8]| {
             let signers: Vec<_> = seeds.iter().map(|seed| key(*seed).id()).collect();
-            signed(action, &policy, &signers)
+            signed(action, (&policy, &lost), &signers)
         };
         let restart = restart(1, 1, "leaky");
         assert_eq!(gate(&restart, &[1]), Gate::Pass);
@@ -402,7 +404,7 @@ mod tests {
         };
         let id = key(3).id();
         assert!(waits(
-            &signed(&restart, &nobody, &[id]),
+            &signed(&restart, (&nobody, &lost), &[id]),
             "no key that the host lists is left"
         ));
     }

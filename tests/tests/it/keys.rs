@@ -192,7 +192,7 @@ fn a_rotated_key_signs_and_the_one_before_it_does_not() -> anyhow::Result<()> {
         assert!(shown.contains("was replaced by key"), "{shown}");
         let described = site
             .controller
-            .cli(&["describe", "host", "web-1"])
+            .cli(&["describe", "host", &site.host])
             .await?
             .succeeded()?;
         assert!(described.contains("was replaced by key"), "{described}");
@@ -225,7 +225,7 @@ fn a_revocation_reaches_who_is_away_and_ends_what_waits() -> anyhow::Result<()> 
     on_own_network(async |machine| {
         let mut site = Site::up(machine, "").await?;
         site.keys(|keys| keys.len() == 2).await?;
-        // Connected: ann's own key ends, with an order under it that is approved and waits for its host.
+        // An order under ann's key is approved and waits for its host.
         site.folder.end(&mut site.agent).await?;
         let waiting = site.order("waiting", "ann").await?;
         site.waits(&waiting, "not connected").await?;
@@ -248,6 +248,7 @@ fn a_revocation_reaches_who_is_away_and_ends_what_waits() -> anyhow::Result<()> 
         site.agent = site.folder.run()?;
         site.keys(|keys| named(keys, "ann").iter().all(|key| key.revoked == 1))
             .await?;
+        // Nobody sent it on: not in the moment of the connect, before the host had heard, either.
         site.waits(&waiting, "left in a train").await?;
         site.done(&site.order("bob", "bob").await?).await?;
         // Through a restart of the host's agent, and at once while it is connected.
