@@ -9,6 +9,7 @@ mod desk;
 mod feed;
 mod hands;
 mod journal;
+pub(crate) mod keys;
 pub(crate) mod lockdown;
 pub(crate) mod policy_file;
 

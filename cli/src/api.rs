@@ -3,6 +3,7 @@
 mod actions;
 mod budgets;
 mod incidents;
+mod keys;
 mod live;
 mod policies;
 mod remediation;

@@ -28,7 +28,7 @@ pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
 pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
-pub use keys::{Key, PassphraseArgs};
+pub use keys::{Key, PassphraseArgs, RevokeKeyArgs, RotateArgs, TokenArgs};
 pub use lockdown::Lockdown;
 pub use policies::Policy;
 pub use runs::{PlanArgs, Run, RunWordArgs, RunsArgs};
@@ -150,7 +150,7 @@ pub enum Command {
     /// Plan maintenance runs over many hosts, approve and stop them
     #[command(subcommand)]
     Run(Run),
-    /// Make, list and show signing keys of this machine
+    /// Make, list and show signing keys of this machine; rotate and revoke them on hosts
     #[command(subcommand)]
     Key(Key),
     /// Stop every action everywhere, and let them go on
@@ -209,6 +209,12 @@ pub enum Get {
     Actions(ActionsArgs),
     /// Which actions have worked, on what, for how long
     Recoveries,
+    /// Whose signatures hosts take, on how many of them, and who uses which
+    #[command(visible_alias = "key")]
+    Keys,
+    /// What was signed about keys, and what hosts made of it
+    #[command(visible_alias = "key-statement")]
+    KeyStatements,
     /// What is asked for by itself when, and what came of it
     #[command(visible_alias = "policy")]
     Policies,

@@ -1,7 +1,11 @@
-//! Operators' signing keys on this machine: one file a key, its secret encrypted under a passphrase.
+//! Operators' signing keys on this machine: one file a key, with its secret encrypted under a passphrase, or the name of the
+//! token that holds it.
 //!
 //! Argon2id makes the passphrase expensive to guess, ChaCha20-Poly1305 seals the seed; the file's public part is bound to
 //! it, so that nobody can pass another key off under a known name.
+
+mod kept;
+mod token;
 
 use std::fs;
 use std::io;
@@ -15,7 +19,9 @@ use tidemark_model::Secret;
 use tidemark_model::signing::{PrivateKey, PublicKey};
 use tidemark_runtime::Entropy;
 use tidemark_runtime::contexts::{self, ContextsError};
-use tidemark_runtime::durable::{self, Access};
+
+pub use kept::{KeptKey, OpenKey};
+pub use token::{TokenError, TokenKey, TokenPlace};
 
 /// Form of the file.
 const FORM: u32 = 1;
@@ -78,6 +84,9 @@ pub enum KeyError {
     /// The passphrase is wrong, or the file was changed: the two cannot be told apart.
     #[error("the passphrase is wrong, or the key file was changed")]
     Locked,
+    /// Its token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Too short.
     #[error(
         "a passphrase has at least {PASSPHRASE_CHARS_MIN} characters; several words are easy to remember"
@@ -169,98 +178,14 @@ impl SealedKey {
         Ok(made)
     }
 
-    /// Writes it to `folder`; a key that is there already is never replaced.
-    ///
-    /// # Errors
-    /// When it is there already or cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<PathBuf, KeyError> {
-        let path = folder.join(file_name(&self.name));
-        let failed = |source| KeyError::Io {
-            path: path.clone(),
-            source,
-        };
-        durable::make_private_folder(folder).map_err(failed)?;
-        if fs::symlink_metadata(&path).is_ok() {
-            return Err(KeyError::Exists {
-                name: self.name.clone(),
-            });
-        }
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
-        durable::replace_file(&path, &text, Access::Owner).map_err(failed)?;
-        Ok(path)
-    }
-
-    /// Reads the key of that name from `folder`.
-    ///
-    /// # Errors
-    /// When there is none, or the file is no key.
-    pub fn read(folder: &Path, name: &str) -> Result<Self, KeyError> {
-        check_name(name)?;
-        let path = folder.join(file_name(name));
-        let key = match Self::read_file(&path) {
-            Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(KeyError::Missing {
-                    name: name.to_owned(),
-                    folder: folder.to_owned(),
-                });
-            }
-            read => read?,
-        };
-        if key.name == name {
-            return Ok(key);
-        }
-        let reason = format!("it holds the key {:?}", key.name);
-        Err(KeyError::Unreadable { path, reason })
-    }
-
-    /// Every key in `folder`, by name; files that are none are told by their error.
-    ///
-    /// # Errors
-    /// When the folder cannot be listed; one that is not there holds none.
-    pub fn list(folder: &Path) -> Result<Vec<Result<Self, KeyError>>, KeyError> {
-        let failed = |source| KeyError::Io {
-            path: folder.to_owned(),
-            source,
-        };
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "key") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        Ok(paths.iter().map(|path| Self::read_file(path)).collect())
-    }
-
-    fn read_file(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let unreadable = |reason: String| KeyError::Unreadable {
-            path: path.to_owned(),
-            reason,
-        };
-        if fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-            return Err(unreadable("it is larger than any key".to_owned()));
-        }
-        let key: Self = serde_json::from_slice(&fs::read(path).map_err(failed)?)
-            .map_err(|error| unreadable(error.to_string()))?;
-        let is_cheap = key.memory_kib <= MEMORY_KIB_MAX
-            && (1..=PASSES_MAX).contains(&key.passes)
-            && (1..=LANES_MAX).contains(&key.lanes);
-        if key.tidemark_key != FORM || !is_cheap {
-            return Err(unreadable(
-                "it is of a newer form, or asks too much of this machine".to_owned(),
-            ));
-        }
-        Ok(key)
+    /// Whether it is of this form, and cheap enough to open: somebody else may have written it.
+    const fn is_usable(&self) -> bool {
+        self.tidemark_key == FORM
+            && self.memory_kib <= MEMORY_KIB_MAX
+            && self.passes >= 1
+            && self.passes <= PASSES_MAX
+            && self.lanes >= 1
+            && self.lanes <= LANES_MAX
     }
 
     /// Opens it.
@@ -347,17 +272,27 @@ mod tests {
         .unwrap()
     }
 
+    fn kept(key: SealedKey) -> KeptKey {
+        KeptKey::Sealed(key)
+    }
+
     #[test]
     fn a_key_opens_with_its_passphrase_and_signs_for_its_public_half() {
         let folder = tempfile::tempdir().unwrap();
-        made("ann").write(folder.path()).unwrap();
-        let read = SealedKey::read(folder.path(), "ann").unwrap();
+        kept(made("ann")).write(folder.path()).unwrap();
+        let read = KeptKey::read(folder.path(), "ann").unwrap();
         let key = read.open(&passphrase("correct horse battery")).unwrap();
-        let signature = key.sign(Purpose::Order, b"x");
-        assert_eq!(read.public.verify(Purpose::Order, b"x", &signature), Ok(()));
+        let signature = key.sign(Purpose::Order, b"x").unwrap();
+        assert_eq!(
+            read.public().verify(Purpose::Order, b"x", &signature),
+            Ok(())
+        );
         let wrong = read.open(&passphrase("correct horse batterz"));
         assert!(matches!(wrong, Err(KeyError::Locked)));
         let text = fs::read_to_string(folder.path().join("ann.key")).unwrap();
+        let OpenKey::Held(key) = key else {
+            panic!("it is in a file");
+        };
         assert!(!text.contains(&BASE64.encode(key.seed().expose())));
     }
 
@@ -384,16 +319,16 @@ mod tests {
     #[test]
     fn a_key_is_never_replaced_and_a_file_that_is_none_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        made("ann").write(folder.path()).unwrap();
-        let again = made("ann").write(folder.path());
+        kept(made("ann")).write(folder.path()).unwrap();
+        let again = kept(made("ann")).write(folder.path());
         assert!(matches!(again, Err(KeyError::Exists { .. })));
         fs::write(folder.path().join("bad.key"), "{}").unwrap();
         fs::copy(folder.path().join("ann.key"), folder.path().join("eve.key")).unwrap();
-        let listed = SealedKey::list(folder.path()).unwrap();
+        let listed = KeptKey::list(folder.path()).unwrap();
         assert_eq!(listed.iter().filter(|key| key.is_ok()).count(), 2);
-        let passed_off = SealedKey::read(folder.path(), "eve");
+        let passed_off = KeptKey::read(folder.path(), "eve");
         assert!(matches!(passed_off, Err(KeyError::Unreadable { .. })));
-        let missing = SealedKey::read(folder.path(), "nobody");
+        let missing = KeptKey::read(folder.path(), "nobody");
         assert!(matches!(missing, Err(KeyError::Missing { .. })));
     }
 
@@ -402,8 +337,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut key = made("ann");
         key.memory_kib = MEMORY_KIB_MAX + 1;
-        key.write(folder.path()).unwrap();
-        let greedy = SealedKey::read(folder.path(), "ann");
+        kept(key).write(folder.path()).unwrap();
+        let greedy = KeptKey::read(folder.path(), "ann");
         assert!(matches!(greedy, Err(KeyError::Unreadable { .. })));
     }
 

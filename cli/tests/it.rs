@@ -27,6 +27,9 @@ mod remediation;
 #[cfg(unix)]
 #[path = "it/terminal.rs"]
 mod terminal;
+#[cfg(target_os = "linux")]
+#[path = "it/token.rs"]
+mod token;
 #[cfg(unix)]
 #[path = "it/watch.rs"]
 mod watch;

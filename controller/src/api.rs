@@ -19,6 +19,7 @@ pub mod history;
 pub mod host_events;
 pub mod hosts;
 pub mod incidents;
+pub mod keys;
 pub mod live;
 pub mod notifications;
 pub mod openapi;

@@ -19,6 +19,7 @@ use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
+use crate::keys::Keys;
 use crate::live::Live;
 use crate::maintain::Book;
 use crate::metrics::Metrics;
@@ -77,6 +78,8 @@ pub struct App {
     pub notify: NotifySettings,
     /// Actions: their limits, and the ways to their hosts.
     pub remediation: Remediation,
+    /// Operators' keys: what wakes whatever carries statements about them.
+    pub keys: Keys,
     /// Wakes what works on maintenance runs.
     pub runs_changed: Notify,
     /// Wakes what tells of incidents.

@@ -22,6 +22,7 @@ use crate::app::{App, OpenCount};
 use crate::budgets::{self, Budgets};
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
+use crate::keys::Keys;
 use crate::live::{Delivery, Live};
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
@@ -187,6 +188,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incident_rules,
         notify,
         remediation: Remediation::new(remediation),
+        keys: Keys::default(),
         runs_changed: Notify::new(),
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),

@@ -11,6 +11,7 @@ pub mod diagnosis;
 pub mod gateway;
 pub mod incidents;
 pub mod ingest;
+pub mod keys;
 pub mod live;
 pub mod maintain;
 pub mod metrics;

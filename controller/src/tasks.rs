@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::incidents::reconcile::Reconciler;
+use crate::keys::carry::KeyCarrier;
 use crate::maintain::run::RunDriver;
 use crate::notify::courier::Courier;
 use crate::notify::dispatch::Dispatcher;
@@ -47,6 +48,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         findings::FindingsWatch::new(Arc::clone(app)).run(),
     );
     life.spawn("actions", ActionDispatcher::new(Arc::clone(app)).run());
+    life.spawn("keys", KeyCarrier::new(Arc::clone(app)).run());
     life.spawn("runs", RunDriver::new(Arc::clone(app)).run());
     life.spawn("effects", EffectMeter::new(Arc::clone(app)).run());
     life.spawn(

@@ -3,10 +3,12 @@
 //! Pure: the file, the clock, the journal on disk and the doing are the agent's.
 
 pub mod judge;
+pub mod keys;
 pub mod ledger;
 pub mod policy;
 pub mod protected;
 
 pub use judge::{Circumstances, Judgement, Obstacle};
+pub use keys::{HeldKeys, KeyChanges};
 pub use ledger::{Entry, JournalRecord, Ledger};
 pub use policy::{HostPolicy, InvalidPolicy, TrustedKey};

@@ -59,7 +59,7 @@ impl Standing {
     /// How many signatures an order for this action needs here.
     pub(crate) fn signatures_wanted(&self, spec: &ActionSpec) -> u8 {
         match self.policy.read().policy {
-            Ok(policy) if !policy.keys.is_empty() => spec.tier().signatures_min(),
+            Ok(policy) if policy.keys.are_wanted() => spec.tier().signatures_min(),
             Ok(_) | Err(_) => 0,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Order of everything: journal, then act; journal, then tell.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
-use tidemark_model::action::{Refusal, SignedOrder};
+use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
+use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
 use tidemark_runtime::Clock;
@@ -115,6 +117,7 @@ impl Desk {
             confirmations: Arc::clone(&confirmations),
             outbox: Arc::clone(&outbox),
             told_policy: None,
+            refused_statements: VecDeque::new(),
         };
         let hands = OwnedThread::start("hands", move || hands.run(&work));
         let desk = OwnedThread::start("desk", move || clerk.run(&inputs));
@@ -182,8 +185,10 @@ struct Clerk {
     to_hands: SyncSender<Work>,
     confirmations: Arc<Confirmations>,
     outbox: Arc<Outbox>,
-    /// Digest and lockdown of the policy that was told last.
-    told_policy: Option<(String, bool, bool)>,
+    /// The policy as it was told last.
+    told_policy: Option<HostPolicyView>,
+    /// Statements about keys that were not followed, the last ones.
+    refused_statements: VecDeque<RefusedStatement>,
 }
 
 impl Clerk {
@@ -211,6 +216,7 @@ impl Clerk {
             .into_iter()
             .map(|entry| Work {
                 order: entry.order.clone(),
+                signers: entry.signers.clone(),
                 last: entry.report.clone(),
             })
             .collect();
@@ -232,6 +238,7 @@ impl Clerk {
             Message::Confirmed(id) => self.confirmations.confirm(id),
             Message::Stop => self.stop_all(),
             Message::GoOn { unlock, signatures } => self.go_on(&unlock, &signatures),
+            Message::KeyStatement(statement) => self.hear_of_keys(&statement),
         }
     }
 
@@ -249,7 +256,12 @@ impl Clerk {
             waiting: self.ledger.unfinished().len(),
         };
         match judge::judge(signed, &circumstances) {
-            Judgement::Take(order) => self.take(*order, now),
+            Judgement::Take(order) => {
+                let is_wanted = read.policy.is_ok_and(|policy| policy.keys.are_wanted());
+                let signers = signed.signatures.iter().filter(|_| is_wanted);
+                let signers = signers.map(|signature| signature.key).collect();
+                self.take(*order, signers, now);
+            }
             Judgement::Known(report) => self.outbox.tell(*report),
             Judgement::Refuse(report) => {
                 tracing::warn!(
@@ -264,11 +276,12 @@ impl Clerk {
     }
 
     /// The intent is durable before the hands hear of it.
-    fn take(&mut self, order: Order, now: Timestamp) {
+    fn take(&mut self, order: Order, signers: Vec<KeyId>, now: Timestamp) {
         let id = order.id;
         let record = JournalRecord::Began {
             order: order.clone(),
             at_ms: now,
+            signers: signers.clone(),
         };
         if let Err(error) = self.write(record) {
             let text = format!(
@@ -289,7 +302,11 @@ impl Clerk {
         );
         let accepted = ActionReport::new(id, ActionState::Accepted, now, "accepted");
         self.report(accepted);
-        let work = Work { order, last: None };
+        let work = Work {
+            order,
+            signers,
+            last: None,
+        };
         if self.to_hands.try_send(work).is_err() {
             let text = "as many actions wait as may; nothing was done";
             self.report(ActionReport::refused(id, Refusal::Busy, now, text));
@@ -346,12 +363,12 @@ impl Clerk {
 
     /// Tells the policy when it changed.
     fn look(&mut self) {
-        let read = self.parts.policy.read();
-        let lockdown = self.lockdown.holds();
-        let state = (read.digest.clone(), lockdown, read.policy.is_ok());
-        if self.told_policy.as_ref() != Some(&state) {
-            self.told_policy = Some(state);
-            self.outbox.tell_policy(read.view(lockdown));
+        self.keep_unkept();
+        let mut view = self.parts.policy.read().view(self.lockdown.holds());
+        view.refused_statements = self.refused_statements.iter().cloned().collect();
+        if self.told_policy.as_ref() != Some(&view) {
+            self.told_policy = Some(view.clone());
+            self.outbox.tell_policy(view);
         }
     }
 
@@ -398,5 +415,6 @@ pub(super) fn booted_at(now: Timestamp) -> Timestamp {
     host::boot_time().map_or(now, |since| Timestamp::EPOCH.saturating_add(since))
 }
 
+mod keys;
 #[cfg(test)]
 mod tests;

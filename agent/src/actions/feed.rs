@@ -5,6 +5,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_model::action::{HostPolicyView, SignedOrder};
+use tidemark_model::key_statement::SignedKeyStatement;
 use tidemark_model::signing::Signature;
 use tidemark_model::{ActionId, ActionReport, ActionState};
 use tokio::sync::{Notify, mpsc};
@@ -37,6 +38,8 @@ pub enum Message {
         /// By whom.
         signatures: Vec<Signature>,
     },
+    /// Operators signed something about their keys.
+    KeyStatement(SignedKeyStatement),
 }
 
 /// What is to be told to the controller.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use tidemark_model::action::Refusal;
+use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionReport, ActionSpec, ActionState, Order};
 use tidemark_platform::host;
 use tidemark_runtime::Clock;
@@ -26,6 +27,7 @@ use tidemark_runtime::Clock;
 use super::confirm::Confirmations;
 use super::desk::{DeskParts, Input};
 use super::lockdown::Lockdown;
+use super::policy_file::PolicyFile;
 use crate::collect::CollectSettings;
 use deed::{Deed, Halt};
 
@@ -34,6 +36,8 @@ use deed::{Deed, Halt};
 pub(super) struct Work {
     /// The order.
     pub(super) order: Order,
+    /// The keys that signed it.
+    pub(super) signers: Vec<KeyId>,
     /// Where it stood when the agent stopped; `None` for one that just came.
     pub(super) last: Option<ActionReport>,
 }
@@ -43,6 +47,7 @@ pub(super) struct Hands {
     to_desk: SyncSender<Input>,
     confirmations: Arc<Confirmations>,
     lockdown: Lockdown,
+    policy: PolicyFile,
     folder: PathBuf,
     hooks: PathBuf,
     clock: Clock,
@@ -59,6 +64,7 @@ impl Hands {
             to_desk,
             confirmations,
             lockdown: Lockdown::in_folder(&parts.folder),
+            policy: parts.policy.clone(),
             folder: parts.folder.clone(),
             hooks: parts.hooks.clone(),
             clock: parts.clock.clone(),
@@ -78,7 +84,11 @@ impl Hands {
     }
 
     fn carry_out(&self, work: Work) {
-        let Work { order, last } = work;
+        let Work {
+            order,
+            signers,
+            last,
+        } = work;
         let had_begun = last
             .as_ref()
             .is_some_and(|report| report.state == ActionState::Running);
@@ -86,9 +96,26 @@ impl Hands {
         let outcome = if had_begun {
             self.take_up(&mut deed)
         } else {
-            self.begin(&mut deed)
+            self.still_signed(&signers)
+                .and_then(|()| self.begin(&mut deed))
         };
         deed.end(outcome.err());
+    }
+
+    /// What waited was accepted under keys that may have been revoked since.
+    fn still_signed(&self, signers: &[KeyId]) -> Result<(), Halt> {
+        if signers.is_empty() {
+            return Ok(());
+        }
+        let policy = self.policy.read().policy.map_err(|why| {
+            let text = format!("the host's policy file cannot be used: {why}; nothing was done");
+            Halt::Refused(Refusal::PolicyUnusable, text)
+        })?;
+        let taken_back = signers.iter().find_map(|id| policy.keys.taken_back(*id));
+        taken_back.map_or(Ok(()), |why| {
+            let text = format!("{why}; what it signed is not begun, and nothing was done");
+            Err(Halt::Refused(Refusal::UnknownKey, text))
+        })
     }
 
     fn begin(&self, deed: &mut Deed<'_>) -> Result<(), Halt> {

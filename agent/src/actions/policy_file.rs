@@ -11,6 +11,7 @@ use tidemark_agent_core::actions::HostPolicy;
 use tidemark_model::action::{HostPolicyView, Profile};
 use tidemark_platform::private;
 
+use super::keys::KeyFile;
 use crate::config::AgentConfig;
 use crate::session::chain;
 
@@ -21,6 +22,8 @@ pub(crate) struct PolicyFile {
     pub(crate) path: PathBuf,
     /// The profile of the configuration: it holds when there is no file, or the file names none.
     pub(crate) profile: Profile,
+    /// What operators' statements changed about its keys.
+    pub(crate) keys: KeyFile,
 }
 
 /// The policy as it stands at one moment.
@@ -33,16 +36,38 @@ pub(crate) struct ReadPolicy {
 }
 
 impl PolicyFile {
-    /// That of a configuration.
-    pub(crate) fn of(config: &AgentConfig) -> Self {
+    /// The policy at `path`, of an agent whose folder this is.
+    pub(crate) fn at(path: PathBuf, profile: Profile, folder: &Path) -> Self {
         Self {
-            path: config.policy_file.clone(),
-            profile: config.profile,
+            path,
+            profile,
+            keys: KeyFile::in_folder(folder),
         }
     }
 
-    /// Reads the policy.
+    /// That of a configuration.
+    pub(crate) fn of(config: &AgentConfig) -> Self {
+        Self::at(config.policy_file.clone(), config.profile, &config.data_dir)
+    }
+
+    /// Reads the policy, with the keys that hold at the moment.
     pub(crate) fn read(&self) -> ReadPolicy {
+        let ReadPolicy { policy, digest } = self.read_file();
+        ReadPolicy {
+            policy: policy.and_then(|policy| self.with_keys(policy)),
+            digest,
+        }
+    }
+
+    /// A policy that lists no keys has none that anything became of.
+    fn with_keys(&self, policy: HostPolicy) -> Result<HostPolicy, String> {
+        if policy.listed_keys().is_empty() {
+            return Ok(policy);
+        }
+        Ok(policy.with_changes(&self.keys.read()?))
+    }
+
+    fn read_file(&self) -> ReadPolicy {
         let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -77,6 +102,8 @@ impl ReadPolicy {
                 keys: Vec::new(),
                 lockdown,
                 digest: self.digest.clone(),
+                all_keys: Vec::new(),
+                refused_statements: Vec::new(),
             },
         }
     }
@@ -107,10 +134,8 @@ mod tests {
     #[test]
     fn a_change_of_the_file_holds_at_once_and_a_file_that_others_may_write_never() {
         let folder = tempfile::tempdir().unwrap();
-        let file = PolicyFile {
-            path: folder.path().join("policy.toml"),
-            profile: Profile::Safe,
-        };
+        let path = folder.path().join("policy.toml");
+        let file = PolicyFile::at(path, Profile::Safe, folder.path());
         let profile = || file.read().policy.map(|policy| policy.profile);
         assert_eq!(profile(), Ok(Profile::Safe));
         fs::write(&file.path, "profile = \"observe\"").unwrap();

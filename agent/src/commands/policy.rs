@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tidemark_agent_core::actions::judge::Obstacle;
 use tidemark_model::ActionSpec;
+use tidemark_model::action::{HostKey, KeyStanding};
 use tidemark_runtime::{Clock, Outcome};
 
 use super::{OutputArgs, SettingsArgs, print};
@@ -142,6 +143,9 @@ fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
     if let Some(profile) = view.profile {
         let allowed: Vec<_> = view.allowed.iter().map(|kind| kind.as_str()).collect();
         let keys = match view.keys.len() {
+            0 if view.wants_signatures() => {
+                "none is left: orders need a signature, and no key can give one".to_owned()
+            }
             0 => "none: orders need no signature".to_owned(),
             count => format!("{count}: only what they signed is done"),
         };
@@ -150,6 +154,9 @@ fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
             profile.as_str(),
             allowed.join(", ")
         ));
+        for key in &view.all_keys {
+            text.push_str(&format!("  {}\n", shown(&key_line(key))));
+        }
     }
     if view.lockdown {
         text.push_str(
@@ -162,6 +169,21 @@ fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
     } else {
         outcome
     })
+}
+
+/// One key: whose, whence, and whether it is believed.
+fn key_line(key: &HostKey) -> String {
+    let (id, name, tier) = (key.public.id(), &key.name, key.tier_max.number());
+    let whence = key.rotated_from.map_or_else(
+        || "from the policy file".to_owned(),
+        |from| format!("in the place of {from}"),
+    );
+    match key.standing {
+        KeyStanding::Holds => format!("{id}  {name}, up to tier {tier}, {whence}"),
+        KeyStanding::Replaced | KeyStanding::Revoked => {
+            format!("{id}  {name}, {whence}: {}", key.why)
+        }
+    }
 }
 
 fn check(spec: &ActionSpec, output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {

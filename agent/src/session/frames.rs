@@ -16,6 +16,7 @@ use tidemark_proto::convert::action::{
 use tidemark_proto::convert::audit::audit_to_wire;
 use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, seq_range};
 use tidemark_proto::convert::facts::facts_to_wire;
+use tidemark_proto::convert::key_statement::statement_from_wire;
 use tidemark_proto::v1::{self, agent_frame, controller_frame};
 
 use crate::actions::Message;
@@ -149,6 +150,9 @@ pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, Convert
                 signatures: signatures_from_wire(&lockdown.signatures)?,
                 unlock: lockdown.unlock,
             })
+        }
+        controller_frame::Kind::KeyStatement(statement) => {
+            Heard::Desk(Message::KeyStatement(statement_from_wire(statement)?))
         }
     }))
 }

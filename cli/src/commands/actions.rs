@@ -106,7 +106,7 @@ async fn sign(
         return Ok(());
     }
     let key = keys::open(ctx, name, passphrase)?;
-    let signature = key.sign(Purpose::Order, &bytes);
+    let signature = key.sign(Purpose::Order, &bytes)?;
     let request = SignatureRequest {
         key_id: signature.key.to_string(),
         signature: signature.to_base64(),

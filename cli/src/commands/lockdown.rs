@@ -69,7 +69,7 @@ async fn end(
             })?,
             issued_at_ms,
         };
-        let signature = key.sign(Purpose::Unlock, &unlock.to_bytes());
+        let signature = key.sign(Purpose::Unlock, &unlock.to_bytes())?;
         let request = UnlockRequest {
             issued_at_ms: issued_at_ms.unix_ms(),
             key_id: signature.key.to_string(),

@@ -20,7 +20,7 @@ use tidemark_model::{ActionSpec, HostId, Order, Timestamp};
 use crate::controller::{Controller, Finished};
 use crate::fixtures::{self, DAY, HOSTILE, HOUR, NOW};
 
-const ACTION: &str = "0190a1b2c3d47e5f8a6b112233445566";
+pub const ACTION: &str = "0190a1b2c3d47e5f8a6b112233445566";
 const OTHER: &str = "0190a1b2c3d47e5f8a6b665544332211";
 
 /// What the canned controller serves of remediation. Where a body matters it comes back in the answer.
@@ -148,7 +148,7 @@ fn host_id() -> HostId {
     HostId::of_identity_spki(b"web-1")
 }
 
-fn order_bytes() -> Vec<u8> {
+pub fn order_bytes() -> Vec<u8> {
     let order = Order {
         id: ACTION.parse().unwrap(),
         host: host_id(),
@@ -256,7 +256,7 @@ fn write_private(path: &Path, text: &str) {
     }
 }
 
-fn signature_of(said: &Value) -> (KeyId, Signature) {
+pub fn signature_of(said: &Value) -> (KeyId, Signature) {
     let key: KeyId = said["key_id"].as_str().unwrap().parse().unwrap();
     let signature = said["signature"].as_str().unwrap();
     (key, Signature::from_base64(key, signature).unwrap())

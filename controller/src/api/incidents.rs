@@ -347,6 +347,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::PolicyDeleted
         | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
+        | NoticeKind::KeyStatement
         | NoticeKind::Controller => false,
     }
 }

@@ -6,8 +6,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, policies, remediation, runs, silences, status, tokens,
-    windows,
+    hosts, incidents, keys, live, notifications, policies, remediation, runs, silences, status,
+    tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -59,6 +59,11 @@ use super::{
         actions::reject,
         actions::cancel,
         actions::sign,
+        keys::list,
+        keys::statements,
+        keys::create,
+        keys::detail,
+        keys::sign,
         policies::list,
         policies::apply,
         policies::detail,

@@ -11,8 +11,8 @@ use tidemark_model::Role;
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, live, notifications, openapi, policies, remediation, runs, silences, status,
-    tokens, windows,
+    hosts, incidents, keys, live, notifications, openapi, policies, remediation, runs, silences,
+    status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 93] = [
+pub static ROUTES: [Route; 98] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -313,6 +313,27 @@ pub static ROUTES: [Route; 93] = [
     api(POST, "/api/v1/hosts/{host}/unlock", Role::Operator, || {
         routing::post(remediation::unlock)
     }),
+    api(GET, "/api/v1/keys", Role::Viewer, || {
+        routing::get(keys::list)
+    }),
+    api(GET, "/api/v1/key-statements", Role::Viewer, || {
+        routing::get(keys::statements)
+    }),
+    api(POST, "/api/v1/key-statements", Role::Operator, || {
+        routing::post(keys::create)
+    }),
+    api(
+        GET,
+        "/api/v1/key-statements/{statement}",
+        Role::Viewer,
+        || routing::get(keys::detail),
+    ),
+    api(
+        POST,
+        "/api/v1/key-statements/{statement}/signatures",
+        Role::Operator,
+        || routing::post(keys::sign),
+    ),
     api(GET, "/api/v1/lockdown", Role::Viewer, || {
         routing::get(remediation::lockdown)
     }),

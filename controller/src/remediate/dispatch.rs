@@ -21,6 +21,7 @@ use super::{step, tell};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::incidents::text::host_name;
+use crate::keys::not_believed;
 
 /// Between two activations when nothing wakes it: another controller's work, and times that come.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -434,7 +435,12 @@ pub(super) fn escalate(app: &App, action: &Action, text: &str) {
 }
 
 async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
-    let signatures = tx.action_signatures(action.id()).await?;
+    let mut signatures = tx.action_signatures(action.id()).await?;
+    if let Some((_, policy)) = tx.host_policy(action.order.host).await? {
+        // With one of them the host would refuse the whole order.
+        let lost = not_believed(tx, &policy).await?;
+        signatures.retain(|one| !lost.contains_key(&one.signature.key));
+    }
     Ok(Kind::Action(order_to_wire(&SignedOrder {
         id: action.id(),
         bytes: action.bytes.clone(),

@@ -1,10 +1,11 @@
 //! The last look before an action is queued and before it is sent: what was approved, by whom, for a host that still may,
 //! within the limits. Decides; stores nothing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionState};
+use tidemark_model::action::{Action, ActionState, HostPolicyView};
+use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
@@ -12,6 +13,7 @@ use super::decide::is_approved;
 use super::propose::is_own;
 use super::rules::RemediationRules;
 use crate::app::App;
+use crate::keys::not_believed;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -185,38 +187,65 @@ pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, S
             "the host's policy does not allow {kind}"
         )));
     }
-    if policy.keys.is_empty() {
+    if !policy.wants_signatures() {
         return Ok(Gate::Pass);
     }
     let signatures = tx.action_signatures(action.id()).await?;
-    let listed = signatures
-        .iter()
-        .filter(|one| policy.keys.contains(&one.signature.key));
-    // One of two would be refused for good, and the second come too late.
-    let (given, wanted) = (listed.count(), action.order.spec.tier().signatures_min());
-    if given >= usize::from(wanted) {
-        return Ok(Gate::Pass);
-    }
-    let keys: Vec<String> = policy
+    let signers: Vec<KeyId> = signatures.iter().map(|one| one.signature.key).collect();
+    let not_believed = not_believed(tx, &policy).await?;
+    Ok(signed(action, (&policy, &not_believed), &signers))
+}
+
+/// Whether the host believes so many of the keys that signed an action as its tier needs. The host itself decides.
+fn signed(
+    action: &Action,
+    (policy, not_believed): (&HostPolicyView, &BTreeMap<KeyId, String>),
+    signers: &[KeyId],
+) -> Gate {
+    let tier = action.order.spec.tier();
+    let holding: Vec<KeyId> = policy
         .keys
         .iter()
-        .take(5)
-        .map(ToString::to_string)
+        .copied()
+        .filter(|key| !not_believed.contains_key(key))
         .collect();
-    let keys = keys.join(", ");
-    Ok(Gate::Wait(match wanted {
-        0 | 1 => {
-            format!("the host wants a signature by one of the keys {keys} (`tidemark action sign`)")
-        }
-        _ => format!(
-            "the host wants signatures by {wanted} of the keys {keys}, and has {given} (`tidemark action sign`)"
+    let counts = |key: &&KeyId| {
+        let may = policy.key(**key).map(|key| key.tier_max);
+        holding.contains(*key) && may.is_none_or(|may| may >= tier)
+    };
+    let given = signers.iter().filter(counts).count();
+    let wanted = usize::from(tier.signatures_min());
+    if given >= wanted {
+        return Gate::Pass;
+    }
+    let keys: Vec<String> = holding.iter().take(5).map(ToString::to_string).collect();
+    let mut text = match (keys.is_empty(), wanted) {
+        (true, _) => "no key that the host lists is left to sign it; an administrator of the host must list another one"
+            .to_owned(),
+        (false, 1) => format!(
+            "the host wants a signature by one of the keys {} (`tidemark action sign`)",
+            keys.join(", ")
         ),
-    }))
+        (false, _) => format!(
+            "the host wants {wanted} signatures of the keys {} and has {given} (`tidemark action sign`)",
+            keys.join(", ")
+        ),
+    };
+    let lost = signers
+        .iter()
+        .find_map(|key| Some((key, not_believed.get(key)?)));
+    if let Some((key, why)) = lost {
+        text.push_str(&format!(
+            "; the signature of key {key} does not count: {why}"
+        ));
+    }
+    Gate::Wait(text)
 }
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::action::{ActionId, ActionSpec, Order};
+    use tidemark_model::action::{ActionId, ActionSpec, HostKey, KeyStanding, Order, Tier};
+    use tidemark_model::signing::PrivateKey;
 
     use super::*;
 
@@ -323,5 +352,60 @@ mod tests {
         running.state = ActionState::Running;
         books.count(&running);
         assert!(waits(&books.limits(&dry, NOW, &rules), "under way"));
+    }
+
+    #[test]
+    fn only_signatures_of_keys_that_the_host_believes_count() {
+        let key = |seed: u8| PrivateKey::from_seed([seed; 32]).public();
+        let lost = BTreeMap::from([(key(3).id(), "k3 was revoked: lost".to_owned())]);
+        let told = |seed: u8, standing| HostKey {
+            name: format!("k{seed}"),
+            public: key(seed),
+            tier_max: Tier::Reboot,
+            standing,
+            rotated_from: None,
+            why: "was revoked: lost".to_owned(),
+        };
+        let policy = HostPolicyView {
+            profile: None,
+            unusable: None,
+            allowed: Vec::new(),
+            keys: vec![key(1).id(), key(2).id()],
+            lockdown: false,
+            digest: String::new(),
+            all_keys: vec![
+                told(1, KeyStanding::Holds),
+                told(2, KeyStanding::Holds),
+                told(3, KeyStanding::Revoked),
+            ],
+            refused_statements: Vec::new(),
+        };
+        let gate = |action: &Action, seeds: &[u8]| {
+            let signers: Vec<_> = seeds.iter().map(|seed| key(*seed).id()).collect();
+            signed(action, (&policy, &lost), &signers)
+        };
+        let restart = restart(1, 1, "leaky");
+        assert_eq!(gate(&restart, &[1]), Gate::Pass);
+        assert!(waits(
+            &gate(&restart, &[3]),
+            "does not count: k3 was revoked: lost"
+        ));
+        let mut reboot = restart.clone();
+        reboot.order.spec = ActionSpec::Reboot {
+            grace_s: 60,
+            reason: "ports".to_owned(),
+            force: false,
+        };
+        assert!(waits(&gate(&reboot, &[1, 3]), "wants 2 signatures"));
+        assert_eq!(gate(&reboot, &[1, 2]), Gate::Pass);
+        let nobody = HostPolicyView {
+            keys: Vec::new(),
+            ..policy.clone()
+        };
+        let id = key(3).id();
+        assert!(waits(
+            &signed(&restart, (&nobody, &lost), &[id]),
+            "no key that the host lists is left"
+        ));
     }
 }

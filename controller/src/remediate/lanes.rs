@@ -100,6 +100,17 @@ impl Lanes {
         }
     }
 
+    /// The session of every host that is connected here and takes frames about actions.
+    #[must_use]
+    pub fn sessions(&self) -> HashMap<HostId, SessionId> {
+        let inner = self.lock();
+        let taking = inner
+            .by_host
+            .iter()
+            .filter(|(_, lane)| lane.frames.is_some());
+        taking.map(|(host, lane)| (*host, lane.session)).collect()
+    }
+
     /// The session over which the host is connected here.
     #[must_use]
     pub fn session_of(&self, host: HostId) -> Option<SessionId> {

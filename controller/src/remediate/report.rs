@@ -270,6 +270,7 @@ pub async fn take_policy(
     let mut tx = app.store.begin().await?;
     tx.host_policy_put(host, now, policy).await?;
     tx.commit().await?;
+    app.keys.note_told(host);
     app.remediation.changed.notify_one();
     Ok(())
 }

@@ -102,6 +102,7 @@ impl EventRow {
                 | NoticeKind::IncidentEscalated
                 | NoticeKind::ActionEscalated
                 | NoticeKind::LockdownTurned
+                | NoticeKind::KeyStatement
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(

@@ -15,6 +15,7 @@ mod history;
 mod host_audits;
 mod hosts;
 mod incidents;
+mod key_statements;
 mod notices;
 mod notifications;
 mod open;

@@ -15,6 +15,7 @@ const TABLE: Table = Table("host_policies");
 statements! {
     PUT = "INSERT INTO host_policies (host, told_at, content) VALUES ($1, $2, $3) \
         ON CONFLICT (host) DO UPDATE SET told_at = excluded.told_at, content = excluded.content";
+    PAGE = "SELECT host, told_at, content FROM host_policies WHERE host > $1 ORDER BY host LIMIT $2";
     FIND = "SELECT told_at, content FROM host_policies WHERE host = $1";
     OF = "SELECT host, content FROM host_policies WHERE host IN (SELECT value FROM json_each($1))",
         postgres "SELECT host, content FROM host_policies WHERE host = ANY($1::text[])";
@@ -26,7 +27,53 @@ struct PolicyRow {
     content: String,
 }
 
+#[derive(FromRow)]
+struct PageRow {
+    host: String,
+    told_at: i64,
+    content: String,
+}
+
+/// What one host told about its policy, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToldPolicy {
+    /// Which host.
+    pub host: HostId,
+    /// When, on the controller's clock.
+    pub told_at: Timestamp,
+    /// What.
+    pub policy: HostPolicyView,
+}
+
 impl Tx {
+    /// What hosts told last about their policies, by host, after that one; at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn host_policies(
+        &mut self,
+        after: Option<HostId>,
+        limit: u32,
+    ) -> Result<Vec<ToldPolicy>, StoreError> {
+        let after = after.map(|host| host.to_string()).unwrap_or_default();
+        let rows: Vec<PageRow> = on_conn!(self, conn => sqlx::query_as(PAGE)
+            .bind(after).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter()
+            .map(|row| {
+                let PageRow {
+                    host,
+                    told_at,
+                    content,
+                } = row;
+                Ok(ToldPolicy {
+                    host: TABLE.host("host", &host)?,
+                    told_at: Timestamp::from_unix_ms(told_at),
+                    policy: TABLE.json("content", &content)?,
+                })
+            })
+            .collect()
+    }
+
     /// Keeps what a host tells about its policy in place of what it told before.
     ///
     /// # Errors

@@ -184,6 +184,8 @@ fn policy(allowed: &[ActionKind]) -> HostPolicyView {
         keys: vec![],
         lockdown: false,
         digest: String::new(),
+        all_keys: Vec::new(),
+        refused_statements: Vec::new(),
     }
 }
 

@@ -37,6 +37,8 @@ async fn hosts(fleet: &MadeUp) -> [HostId; 3] {
             keys,
             lockdown: false,
             digest: String::new(),
+            all_keys: Vec::new(),
+            refused_statements: Vec::new(),
         };
         take_policy(&fleet.started.app, host, &policy)
             .await

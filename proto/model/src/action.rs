@@ -11,7 +11,7 @@ pub mod spec;
 pub mod state;
 pub mod unlock;
 
-pub use host_policy::{HostPolicyView, Profile};
+pub use host_policy::{HostKey, HostPolicyView, KeyStanding, Profile, RefusedStatement};
 pub use kind::{ActionKind, Tier};
 pub use life::{Action, ActionBody, Approval, BroughtSignature, Effect, LifeStep};
 pub use order::{ActionId, Order, SignedOrder};

@@ -15,6 +15,7 @@ pub mod forecast;
 pub mod host;
 pub mod ids;
 pub mod incident;
+pub mod key_statement;
 mod kinds;
 pub mod metric;
 pub mod notice;

@@ -78,6 +78,8 @@ kinds! {
     RunChanged = "run_changed",
     /// Every action was stopped, or may go on.
     LockdownTurned = "lockdown_turned",
+    /// A key of an operator was revoked, or is to be replaced.
+    KeyStatement = "key_statement",
     /// A standing policy was made or changed.
     PolicyApplied = "policy_applied",
     /// A standing policy was deleted.

@@ -24,6 +24,10 @@ pub enum Purpose {
     Order,
     /// The end of a lockdown.
     Unlock,
+    /// A [`KeyRevocation`](crate::key_statement::KeyRevocation).
+    KeyRevocation,
+    /// A [`KeyRotation`](crate::key_statement::KeyRotation).
+    KeyRotation,
 }
 
 impl Purpose {
@@ -31,6 +35,8 @@ impl Purpose {
         match self {
             Self::Order => b"tidemark.v1.order\0",
             Self::Unlock => b"tidemark.v1.unlock\0",
+            Self::KeyRevocation => b"tidemark.v1.key_revocation\0",
+            Self::KeyRotation => b"tidemark.v1.key_rotation\0",
         }
     }
 }
@@ -78,6 +84,24 @@ impl KeyId {
 }
 
 impl PublicKey {
+    /// From its 32 bytes.
+    ///
+    /// # Errors
+    /// [`InvalidPublicKey`] when they are no point of the curve, or a weak one.
+    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, InvalidPublicKey> {
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| InvalidPublicKey)?;
+        if key.is_weak() {
+            return Err(InvalidPublicKey);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Its name.
     #[must_use]
     pub fn id(&self) -> KeyId {
@@ -105,7 +129,10 @@ impl PublicKey {
     }
 }
 
-fn signed_text(purpose: Purpose, bytes: &[u8]) -> Vec<u8> {
+/// What the signature algorithm is given: `bytes` behind a text that says what they are signed as. For keys that sign
+/// somewhere else, as in a token.
+#[must_use]
+pub fn signed_text(purpose: Purpose, bytes: &[u8]) -> Vec<u8> {
     [purpose.prefix(), bytes].concat()
 }
 
@@ -204,12 +231,7 @@ impl FromStr for PublicKey {
         let bytes = BASE64
             .decode(base64.as_bytes())
             .map_err(|_| InvalidPublicKey)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| InvalidPublicKey)?;
-        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| InvalidPublicKey)?;
-        if key.is_weak() {
-            return Err(InvalidPublicKey);
-        }
-        Ok(Self(bytes))
+        Self::from_bytes(bytes.try_into().map_err(|_| InvalidPublicKey)?)
     }
 }
 

@@ -5,6 +5,7 @@
 mod actions;
 mod budgets;
 mod incidents;
+mod keys;
 mod policies;
 mod runs;
 mod tokens;
@@ -30,6 +31,9 @@ pub use budgets::{
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
+};
+pub use keys::{
+    FleetKeyView, KeyStatementRequest, KeyStatementView, KeyUseView, StatementHostView,
 };
 pub use policies::{
     CaseView, PoliciesApplied, PoliciesRequest, PolicyChange, PolicyDetail, PolicyReplay,

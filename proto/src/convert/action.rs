@@ -4,10 +4,13 @@ use data_encoding::HEXLOWER;
 use tidemark_model::action::report::{REPORT_CHARS_MAX, REPORT_ITEMS_MAX};
 use tidemark_model::action::{
     ActionId, ActionKind, ActionReport, ActionState, Change, HostPolicyView, Profile, Refusal,
-    SignedOrder, Step, StepState, order::ORDER_BYTES_MAX,
+    SignedOrder, Step, StepState, host_policy::HOST_KEYS_MAX, order::ORDER_BYTES_MAX,
 };
 use tidemark_model::signing::{KeyId, SIGNATURES_MAX, Signature, TRUSTED_KEYS_MAX};
 
+use super::key_statement::{
+    host_key_to_wire, host_keys_from_wire, refused_statements_from_wire, refused_statements_to_wire,
+};
 use super::{ConvertError, at_most, cut_chars, list_at_most, time_from_wire};
 use crate::v1;
 
@@ -182,7 +185,7 @@ pub fn signatures_from_wire(
         .collect()
 }
 
-fn key_from_wire(field: &'static str, bytes: &[u8]) -> Result<KeyId, ConvertError> {
+pub(super) fn key_from_wire(field: &'static str, bytes: &[u8]) -> Result<KeyId, ConvertError> {
     bytes
         .try_into()
         .map(KeyId::from_bytes)
@@ -326,6 +329,13 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
         digest: HEXLOWER
             .decode(policy.digest.as_bytes())
             .unwrap_or_default(),
+        keys: policy
+            .all_keys
+            .iter()
+            .take(HOST_KEYS_MAX)
+            .map(host_key_to_wire)
+            .collect(),
+        refused_statements: refused_statements_to_wire(&policy.refused_statements),
     }
 }
 
@@ -360,10 +370,12 @@ pub fn policy_from_wire(policy: v1::HostPolicy) -> Result<HostPolicyView, Conver
         keys: keys.collect::<Result<_, _>>()?,
         lockdown: policy.lockdown,
         digest: HEXLOWER.encode(&policy.digest),
+        all_keys: host_keys_from_wire(policy.keys)?,
+        refused_statements: refused_statements_from_wire(policy.refused_statements)?,
     })
 }
 
-const fn malformed(field: &'static str, reason: &'static str) -> ConvertError {
+pub(super) const fn malformed(field: &'static str, reason: &'static str) -> ConvertError {
     ConvertError::Malformed { field, reason }
 }
 

@@ -168,6 +168,8 @@ impl Desk {
                     lockdown: false,
                     digest: String::new(),
                     unusable: None,
+                    all_keys: Vec::new(),
+                    refused_statements: Vec::new(),
                 });
                 for (report, is_stored) in self.reports.values() {
                     if !is_stored {
@@ -181,7 +183,10 @@ impl Desk {
                     *is_stored |= report.state == state;
                 }
             }
-            Message::Confirmed(_) | Message::Stop | Message::GoOn { .. } => {}
+            Message::Confirmed(_)
+            | Message::Stop
+            | Message::GoOn { .. }
+            | Message::KeyStatement(_) => {}
         }
     }
 

@@ -15,6 +15,7 @@ mod findings;
 mod fleetsim;
 mod hostile_controller;
 mod incidents;
+mod keys;
 mod page;
 mod port_range;
 mod postgres;

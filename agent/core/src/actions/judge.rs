@@ -274,7 +274,7 @@ fn times(order: &Order, at: &Circumstances<'_>) -> Option<Obstacle> {
 /// least.
 fn signatures(signed: &SignedOrder, order: &Order, at: &Circumstances<'_>) -> Option<Obstacle> {
     let policy = at.policy.ok()?;
-    if policy.keys.is_empty() {
+    if !policy.keys.are_wanted() {
         return None;
     }
     let mut seen = BTreeSet::new();
@@ -303,7 +303,7 @@ fn check_signature(
     policy: &HostPolicy,
 ) -> Result<(), Obstacle> {
     let Some(key) = policy.key(signature.key) else {
-        let text = format!("key {} is not listed in the host's policy", signature.key);
+        let text = policy.keys.why_not(signature.key);
         return Err(obstacle(Refusal::UnknownKey, &text));
     };
     let tier = order.spec.tier();

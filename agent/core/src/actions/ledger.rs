@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionKind, ActionReport, ActionState, Order, Timestamp};
 
 /// How long an ended action is remembered beyond the end of its order; longer than any clock is wrong that still works.
@@ -24,6 +25,9 @@ pub enum JournalRecord {
         order: Order,
         /// When, by the host's clock.
         at_ms: Timestamp,
+        /// The keys that signed it; none where the policy lists none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signers: Vec<KeyId>,
     },
     /// Where it stands: written and made durable before anybody is told.
     Reported {
@@ -59,6 +63,8 @@ pub struct Entry {
     pub digest: [u8; 32],
     /// When it was taken.
     pub began_at: Timestamp,
+    /// The keys that signed it.
+    pub signers: Vec<KeyId>,
     /// The newest report; `None` until there is one.
     pub report: Option<ActionReport>,
     /// Whether the controller stored its end.
@@ -87,10 +93,15 @@ impl Ledger {
     /// Takes over what one line of the journal says. Lines about actions that are unknown change nothing.
     pub fn apply(&mut self, record: JournalRecord) {
         match record {
-            JournalRecord::Began { order, at_ms } => {
+            JournalRecord::Began {
+                order,
+                at_ms,
+                signers,
+            } => {
                 let entry = Entry {
                     digest: digest(&order.to_bytes()),
                     began_at: at_ms,
+                    signers,
                     report: None,
                     is_acked: false,
                     order,
@@ -189,6 +200,7 @@ impl Ledger {
             let began = JournalRecord::Began {
                 order: entry.order.clone(),
                 at_ms: entry.began_at,
+                signers: entry.signers.clone(),
             };
             let reported = entry
                 .report

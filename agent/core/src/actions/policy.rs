@@ -10,6 +10,7 @@ use tidemark_model::pattern::is_like;
 use tidemark_model::signing::{KeyId, PublicKey};
 use tidemark_model::{ActionKind, ActionSpec, action::Tier};
 
+use super::keys::{HeldKeys, KeyChanges};
 pub use file::InvalidPolicy;
 
 /// Most allow rules, and most deny rules, of a policy.
@@ -24,8 +25,12 @@ pub struct HostPolicy {
     pub allow: Vec<Rule>,
     /// What is refused whatever else allows it.
     pub deny: Vec<Rule>,
-    /// Who may order; when nobody is listed, the controller is believed.
-    pub keys: Vec<TrustedKey>,
+    /// Whose signatures count at the moment; when nobody is listed, the controller is believed.
+    pub keys: HeldKeys,
+    /// Whether a key may step back for another one by operators' signatures alone.
+    pub rotation: bool,
+    /// The keys of the file, which operators' statements change.
+    listed_keys: Vec<TrustedKey>,
     /// How often.
     pub limits: Limits,
 }
@@ -95,7 +100,9 @@ impl HostPolicy {
             profile,
             allow: Vec::new(),
             deny: Vec::new(),
-            keys: Vec::new(),
+            keys: HeldKeys::default(),
+            rotation: false,
+            listed_keys: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -108,10 +115,25 @@ impl HostPolicy {
         file::parse(text, profile)
     }
 
-    /// The listed key of that id.
+    /// The key of that id, if it holds at the moment.
     #[must_use]
     pub fn key(&self, id: KeyId) -> Option<&TrustedKey> {
-        self.keys.iter().find(|key| key.public.id() == id)
+        self.keys.get(id)
+    }
+
+    /// The keys of the file, whatever became of them since.
+    #[must_use]
+    pub fn listed_keys(&self) -> &[TrustedKey] {
+        &self.listed_keys
+    }
+
+    /// The policy with the keys that hold after what operators signed about them.
+    #[must_use]
+    pub fn with_changes(self, changes: &KeyChanges) -> Self {
+        Self {
+            keys: HeldKeys::of(&self.listed_keys, changes),
+            ..self
+        }
     }
 
     /// The rule that refuses this.
@@ -150,9 +172,11 @@ impl HostPolicy {
             profile: Some(self.profile),
             unusable: None,
             allowed: allowed.collect(),
-            keys: self.keys.iter().map(|key| key.public.id()).collect(),
+            keys: self.keys.holding().map(|key| key.public.id()).collect(),
             lockdown,
             digest,
+            all_keys: self.keys.view(),
+            refused_statements: Vec::new(),
         }
     }
 }

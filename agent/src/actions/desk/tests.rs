@@ -37,10 +37,11 @@ impl Place {
     fn start(&self) -> Desk {
         Desk::start(DeskParts {
             host: host(),
-            policy: PolicyFile {
-                path: self.path().join("policy.toml"),
-                profile: Profile::Observe,
-            },
+            policy: PolicyFile::at(
+                self.path().join("policy.toml"),
+                Profile::Observe,
+                self.path(),
+            ),
             folder: self.path().to_owned(),
             hooks: self.path().join("hooks"),
             collect: CollectSettings::shipped(Duration::from_secs(30)),
@@ -170,6 +171,7 @@ async fn what_was_being_done_when_the_agent_died_is_told_and_not_repeated() {
             let began = JournalRecord::Began {
                 order: order.clone(),
                 at_ms: now,
+                signers: Vec::new(),
             };
             journal.append(&began).unwrap();
         }
@@ -314,3 +316,5 @@ async fn the_policy_is_told_when_a_session_begins() {
     assert_eq!(policy.profile, Some(Profile::Safe));
     desk.stop().await.unwrap();
 }
+
+mod keys;

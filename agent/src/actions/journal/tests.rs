@@ -31,6 +31,7 @@ fn began(number: u128) -> JournalRecord {
     JournalRecord::Began {
         order: order(number),
         at_ms: at(10),
+        signers: Vec::new(),
     }
 }
 

@@ -34,7 +34,8 @@ impl Shell {
             | Message::Acked(..)
             | Message::Confirmed(_)
             | Message::Stop
-            | Message::GoOn { .. } => None,
+            | Message::GoOn { .. }
+            | Message::KeyStatement(_) => None,
         };
         if self.parts.actions.hand(message) {
             return;

@@ -14,10 +14,7 @@ use crate::collect::CollectSettings;
 fn willing_host(host: &Host, folder: &Path) -> Desk {
     Desk::start(DeskParts {
         host: host.vault.identity().host_id(),
-        policy: PolicyFile {
-            path: folder.join("policy.toml"),
-            profile: Profile::Full,
-        },
+        policy: PolicyFile::at(folder.join("policy.toml"), Profile::Full, folder),
         folder: folder.to_owned(),
         hooks: folder.join("hooks"),
         collect: CollectSettings::shipped(Duration::from_secs(30)),

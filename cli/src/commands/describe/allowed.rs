@@ -1,9 +1,27 @@
 //! The part of a description that says what the host lets be done to it.
 
+use tidemark_model::action::{HostKey, KeyStanding};
 use tidemark_model::view::HostPolicyAnswer;
 
 use crate::render::text::visible;
 use crate::render::{Screen, words};
+
+/// One key, and how the host stands to it.
+fn key_line(key: &HostKey) -> String {
+    let (id, name) = (key.public.id(), visible(&key.name));
+    let from = key
+        .rotated_from
+        .map_or_else(String::new, |from| format!(", in the place of {from}"));
+    match key.standing {
+        KeyStanding::Holds => {
+            let tier = key.tier_max.number();
+            format!("key {id} of {name}{from}, up to tier {tier}")
+        }
+        KeyStanding::Replaced | KeyStanding::Revoked => {
+            format!("× key {id} of {name}{from} {}", visible(&key.why))
+        }
+    }
+}
 
 /// What the host allows, for people.
 pub fn section(answer: &HostPolicyAnswer, screen: &Screen) -> String {
@@ -38,6 +56,18 @@ pub fn section(answer: &HostPolicyAnswer, screen: &Screen) -> String {
     if !policy.keys.is_empty() {
         let keys: Vec<_> = policy.keys.iter().map(ToString::to_string).collect();
         lines.push(format!("wants a signature of {}", keys.join(", ")));
+    } else if policy.wants_signatures() {
+        lines.push("× wants signatures, and no listed key is left that could give one".to_owned());
+    }
+    for key in &policy.all_keys {
+        lines.push(key_line(key));
+    }
+    for refused in &policy.refused_statements {
+        lines.push(format!(
+            "× did not follow statement {}: {}",
+            refused.id,
+            visible(&refused.text)
+        ));
     }
     format!(
         "\n{title}  as of {told}; the host itself decides\n  {}\n",

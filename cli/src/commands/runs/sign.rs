@@ -53,14 +53,17 @@ pub(super) async fn sign(
     let public_key = key.public().to_string();
     let mut signed = run;
     for some in to_sign.chunks(BROUGHT_MAX) {
-        let signatures = some.iter().map(|one| RunSignature {
-            action: one.order.id.to_string(),
-            signature: key.sign(Purpose::Order, &one.bytes).to_base64(),
+        let signatures = some.iter().map(|one| {
+            let signature = key.sign(Purpose::Order, &one.bytes)?;
+            Ok(RunSignature {
+                action: one.order.id.to_string(),
+                signature: signature.to_base64(),
+            })
         });
         let brought = RunSignatures {
             plan_hash: signed.plan.hash.clone(),
             public_key: public_key.clone(),
-            signatures: signatures.collect(),
+            signatures: signatures.collect::<Result<_, Failure>>()?,
         };
         signed = api.sign_run(number, &brought).await?;
     }

@@ -40,6 +40,7 @@ impl Actions {
                 .lanes
                 .open(session.host, session.id, session.opened_at, session.taking);
         remediation.changed.notify_one();
+        session.app.keys.changed.notify_one();
         Self {
             frames,
             limiter: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(AT_ONCE)),

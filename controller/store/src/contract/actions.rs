@@ -242,6 +242,8 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
         keys: vec![KeyId::from_bytes([1; 8])],
         lockdown: false,
         digest: "00".repeat(32),
+        all_keys: Vec::new(),
+        refused_statements: Vec::new(),
     };
     for told_at in [10, 20] {
         policy.lockdown = told_at == 20;

@@ -6,6 +6,7 @@ use std::path::Path;
 use sqlx::{Executor, SqlSafeStr};
 use tidemark_model::action::ActionState;
 use tidemark_model::incident::IncidentState;
+use tidemark_model::key_statement::StatementKind;
 use tidemark_model::policy::CaseState;
 use tidemark_model::problem::Severity;
 use tidemark_model::run::{RunHostState, RunState};
@@ -36,6 +37,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::incident_entries::STATEMENTS,
     crate::incidents::STATEMENTS,
     crate::join_tokens::STATEMENTS,
+    crate::key_statements::STATEMENTS,
     crate::lockdowns::STATEMENTS,
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
@@ -115,6 +117,13 @@ fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
             "state",
             names(&Vec::from_iter(
                 CaseState::ALL.iter().map(|state| state.as_str()),
+            )),
+        ),
+        (
+            "key_statements",
+            "kind",
+            names(&Vec::from_iter(
+                StatementKind::ALL.iter().map(|kind| kind.as_str()),
             )),
         ),
         ("incidents", "state", names(&IncidentState::NAMES)),

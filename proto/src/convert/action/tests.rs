@@ -112,6 +112,8 @@ fn orders_and_policies_arrive_as_they_were_sent() {
             keys: vec![KeyId::from_bytes([1; 8])],
             lockdown: true,
             digest: "ab".repeat(32),
+            all_keys: Vec::new(),
+            refused_statements: Vec::new(),
         };
         assert_eq!(policy_from_wire(policy_to_wire(&policy)), Ok(policy));
     }
@@ -122,6 +124,8 @@ fn orders_and_policies_arrive_as_they_were_sent() {
         keys: Vec::new(),
         lockdown: false,
         digest: String::new(),
+        all_keys: Vec::new(),
+        refused_statements: Vec::new(),
     };
     assert_eq!(policy_from_wire(policy_to_wire(&unusable)), Ok(unusable));
 }

@@ -123,6 +123,7 @@ impl Host {
         self.ledger.apply(JournalRecord::Began {
             order,
             at_ms: at(-ms_ago),
+            signers: Vec::new(),
         });
     }
 }
@@ -143,6 +144,7 @@ fn an_order_that_was_carried_out_is_told_and_not_repeated() {
     host.ledger.apply(JournalRecord::Began {
         order: order.clone(),
         at_ms: at(-10),
+        signers: Vec::new(),
     });
     let report = ActionReport::new(order.id, ActionState::Verifying, at(-5), "restarted");
     host.ledger.apply(JournalRecord::Reported {

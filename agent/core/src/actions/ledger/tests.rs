@@ -32,6 +32,7 @@ fn began(order: Order, at: i64) -> JournalRecord {
     JournalRecord::Began {
         order,
         at_ms: Timestamp::from_unix_ms(at),
+        signers: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use tidemark_model::action::{Profile, Tier};
 use tidemark_model::duration::parse_duration;
 use tidemark_model::signing::TRUSTED_KEYS_MAX;
 
-use super::{HostPolicy, Hours, Limits, RULES_MAX, Rule, TrustedKey};
+use super::{HeldKeys, HostPolicy, Hours, KeyChanges, Limits, RULES_MAX, Rule, TrustedKey};
 
 /// Largest policy file, in bytes.
 pub const POLICY_BYTES_MAX: usize = 256 * 1024;
@@ -37,7 +37,15 @@ struct Raw {
     #[serde(default)]
     deny: Vec<RawRule>,
     #[serde(default)]
+    keys: RawKeys,
+    #[serde(default)]
     key: Vec<RawKey>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawKeys {
+    rotation: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -82,11 +90,14 @@ pub(super) fn parse(text: &str, profile: Profile) -> Result<HostPolicy, InvalidP
         InvalidPolicy(vec![format!("line {line}: {}", error.message())])
     })?;
     let mut reader = Reader::default();
+    let listed_keys = reader.keys(raw.key);
     let policy = HostPolicy {
         profile: reader.profile(raw.profile.as_deref(), profile),
         allow: reader.rules("allow", raw.allow),
         deny: reader.rules("deny", raw.deny),
-        keys: reader.keys(raw.key),
+        keys: HeldKeys::of(&listed_keys, &KeyChanges::default()),
+        rotation: raw.keys.rotation,
+        listed_keys,
         limits: reader.limits(&raw.limits),
     };
     if reader.mistakes.is_empty() {

@@ -173,7 +173,7 @@ fn look(
     }
     let spread = spec.spread.as_ref().and_then(|label| labels.get(label));
     let coming = times.as_deref().filter(|_| spec.window != NOW);
-    let wants_signatures = policy.is_some_and(|policy| !policy.keys.is_empty());
+    let wants_signatures = policy.is_some_and(|policy| policy.wants_signatures());
     Ok(Pick {
         id,
         spread: spread.filter(|value| !value.is_empty()).cloned(),

@@ -1,0 +1,114 @@
+//! Operators' keys: what they signed about them is kept, carried to hosts and shown. Whether a host follows it, the host
+//! decides; here is who brought it, whom it concerns, and what hosts told.
+
+pub mod bring;
+pub mod carry;
+pub mod overview;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tidemark_model::HostId;
+use tidemark_model::action::{HostKey, HostPolicyView, KeyStanding};
+use tidemark_model::key_statement::KeyStatement;
+use tidemark_model::signing::KeyId;
+use tidemark_store::{StoreError, ToldPolicy, Tx};
+use tokio::sync::Notify;
+
+pub use bring::KeyError;
+
+/// Hosts whose policies are read at once.
+const PAGE: u32 = 500;
+
+/// What wakes the carrier.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// A statement or a signature of one was brought, or a host told something new.
+    pub changed: Notify,
+    /// Hosts that told something new about their policies.
+    told: Mutex<HashSet<HostId>>,
+}
+
+impl Keys {
+    /// A host told something new about its policy.
+    pub(crate) fn note_told(&self, host: HostId) {
+        self.lock().insert(host);
+        self.changed.notify_one();
+    }
+
+    fn take_told(&self) -> HashSet<HostId> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<HostId>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at what every host told about its policy.
+async fn each_policy(tx: &mut Tx, mut look: impl FnMut(&ToldPolicy)) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = tx.host_policies(after, PAGE).await?;
+        page.iter().for_each(&mut look);
+        if page.len() < PAGE as usize {
+            return Ok(());
+        }
+        after = page.last().map(|told| told.host);
+    }
+}
+
+/// Every key that some host told of, as one of them told it.
+async fn known_keys(tx: &mut Tx) -> Result<BTreeMap<KeyId, HostKey>, StoreError> {
+    let mut known = BTreeMap::new();
+    each_policy(tx, |told| {
+        for key in &told.policy.all_keys {
+            known.entry(key.public.id()).or_insert_with(|| key.clone());
+        }
+    })
+    .await?;
+    Ok(known)
+}
+
+/// The keys whose signatures a host does not take, each with why: those of which it told so, and those whose revocation was
+/// brought here and that it will follow when it hears of it.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn not_believed(
+    tx: &mut Tx,
+    policy: &HostPolicyView,
+) -> Result<BTreeMap<KeyId, String>, StoreError> {
+    let mut not_believed = BTreeMap::new();
+    if !policy.wants_signatures() {
+        return Ok(not_believed);
+    }
+    let fallen = policy
+        .all_keys
+        .iter()
+        .filter(|key| key.standing != KeyStanding::Holds);
+    for key in fallen {
+        not_believed.insert(key.public.id(), format!("{} {}", key.name, key.why));
+    }
+    for stored in bring::newest(tx).await? {
+        let KeyStatement::Revocation(revocation) = &stored.statement else {
+            continue;
+        };
+        let id = revocation.key.id();
+        let Some(key) = policy.key(id) else {
+            continue;
+        };
+        let may_sign = |signer: KeyId| {
+            let signer = policy.key(signer);
+            signer.is_some_and(|signer| {
+                signer.public == key.public
+                    || (signer.standing == KeyStanding::Holds && signer.tier_max >= key.tier_max)
+            })
+        };
+        if stored.signed.signers().any(may_sign) {
+            let why = format!("{} was revoked: {}", key.name, revocation.reason);
+            not_believed.entry(id).or_insert(why);
+        }
+    }
+    Ok(not_believed)
+}
