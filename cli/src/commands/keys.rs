@@ -5,7 +5,7 @@ mod statements;
 
 use serde::Serialize;
 use tidemark_model::Secret;
-use tidemark_model::signing::KeyId;
+use tidemark_model::signing::PublicKey;
 use tidemark_runtime::Entropy;
 
 use super::Ctx;
@@ -118,9 +118,9 @@ fn make_sealed(ctx: &Ctx<'_>, name: &str, from: &PassphraseArgs) -> Result<KeptK
     Ok(key)
 }
 
-/// The id of a key of this machine.
-pub fn id_of(name: &str) -> Result<KeyId, Failure> {
-    Ok(KeptKey::read(&keys::folder()?, name)?.public().id())
+/// The public part of a key of this machine.
+pub fn public_of(name: &str) -> Result<PublicKey, Failure> {
+    Ok(KeptKey::read(&keys::folder()?, name)?.public())
 }
 
 /// Opens a key of this machine.

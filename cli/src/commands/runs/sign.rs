@@ -37,7 +37,8 @@ pub(super) async fn sign(
     consent: Consent,
 ) -> Result<(), Failure> {
     let api = ctx.api()?;
-    let key_id = keys::id_of(name)?;
+    let public = keys::public_of(name)?;
+    let key_id = public.id();
     let run = api.run(number).await?;
     let orders = api.run_orders(number).await?;
     let to_sign = to_sign(&orders, key_id)?;
@@ -50,7 +51,7 @@ pub(super) async fn sign(
         return Ok(());
     }
     let key = keys::open(ctx, name, passphrase)?;
-    let public_key = key.public().to_string();
+    let public_key = public.to_string();
     let mut signed = run;
     for some in to_sign.chunks(BROUGHT_MAX) {
         let signatures = some.iter().map(|one| {
