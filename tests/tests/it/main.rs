@@ -22,6 +22,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod remediation;
+mod run_plans;
 mod runs;
 mod second_host;
 mod sources;

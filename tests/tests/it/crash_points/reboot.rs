@@ -1,5 +1,8 @@
 //! A host that restarts on order, as its agent sees it: the same folder, another boot.
 
+use tidemark_model::run::RunHostState;
+use tidemark_model::view::RunDetail;
+
 use super::*;
 
 /// Gives the agent alone a boot of its own, $1, and a `shutdown` that only notes how it was called, in the folder $2.
@@ -81,6 +84,80 @@ fn a_restart_is_done_once_and_proven_by_another_boot() -> anyhow::Result<()> {
         let ended = action_ended(&site.controller, &id, PATIENCE).await?;
         assert_eq!(ended.action.state, ActionState::Failed, "{ended:#?}");
         assert_eq!(site.runs("reboot"), 2);
+        Ok(())
+    })
+}
+
+/// Plans a run that restarts the host, and has it approved by two others.
+async fn restarting_run(site: &Site) -> anyhow::Result<String> {
+    let controller = &site.controller;
+    let spec = json!({"name": "restart", "reason": "patches", "list": [site.host], "needs_effect": false,
+        "actions": [{"action": "reboot", "grace_s": 0, "reason": "patches", "force": false}]});
+    let ann = controller.token_of("dan", "operator").await?;
+    let (status, run) = controller.post_as(&ann, "/api/v1/runs", &spec).await?;
+    anyhow::ensure!(status == 201, "{status}: {run}");
+    let path = format!("/api/v1/runs/{}", run["number"]);
+    for name in ["eve", "fay"] {
+        let token = controller.token_of(name, "approver").await?;
+        let yes = json!({"plan_hash": run["plan"]["hash"]});
+        let approve = format!("{path}/approve");
+        let (status, answer) = controller.post_as(&token, &approve, &yes).await?;
+        anyhow::ensure!(status == 200, "{status}: {answer}");
+    }
+    Ok(path)
+}
+
+/// States of the run's one host that it goes through, each seen once, up to the last of these.
+async fn seen(
+    site: &Site,
+    path: &str,
+    until_one_of: &[RunHostState],
+) -> anyhow::Result<Vec<RunHostState>> {
+    let mut states = Vec::new();
+    let ended = until("the host's state", PATIENCE, async || {
+        let run: RunDetail = site.controller.get(path).await?;
+        let state = run.hosts.first().context("a host")?.state;
+        if states.last() != Some(&state) {
+            states.push(state);
+        }
+        Ok(until_one_of.contains(&state).then_some(()))
+    })
+    .await;
+    ended.with_context(|| format!("it went through {states:?}"))?;
+    Ok(states)
+}
+
+#[test]
+fn a_run_tells_a_restart_from_outside_and_fails_without_another_boot() -> anyhow::Result<()> {
+    use RunHostState as S;
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        site.add_shutdown()?;
+        let mut agent = site.boot("1")?;
+        let path = restarting_run(&site).await?;
+        let called = async |times| {
+            until("the call of shutdown", PATIENCE, async || {
+                Ok((site.runs("reboot") == times).then_some(()))
+            })
+            .await
+        };
+        called(1).await?;
+        assert_eq!(seen(&site, &path, &[S::Sent]).await?.last(), Some(&S::Sent));
+        agent.kill().await?;
+        let down = seen(&site, &path, &[S::Down]).await?;
+        assert!(!down.contains(&S::Up), "{down:?}");
+        let mut agent = site.boot("2")?;
+        let back = seen(&site, &path, &[S::Verified, S::Failed, S::Skipped]).await?;
+        assert_eq!(back, [S::Down, S::Up, S::Verifying, S::Verified]);
+
+        // The agent is back in the boot that it was in: the host was not restarted.
+        let path = restarting_run(&site).await?;
+        called(2).await?;
+        agent.kill().await?;
+        let _agent = site.boot("2")?;
+        let back = seen(&site, &path, &[S::Verified, S::Failed, S::Skipped]).await?;
+        assert_eq!(back.last(), Some(&S::Failed), "{back:?}");
+        assert!(!back.contains(&S::Up), "{back:?}");
         Ok(())
     })
 }
