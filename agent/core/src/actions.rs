@@ -6,6 +6,7 @@ pub mod judge;
 pub mod ledger;
 pub mod policy;
 pub mod protected;
+pub mod undo;
 
 pub use judge::{Circumstances, Judgement, Obstacle};
 pub use ledger::{Entry, JournalRecord, Ledger};

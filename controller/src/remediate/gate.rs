@@ -230,6 +230,7 @@ mod tests {
             expires_at_ms: NOW.saturating_add(HOUR),
             requester: "ann".to_owned(),
             reason: "a leak".to_owned(),
+            undo_within_s: None,
         })
     }
 

@@ -90,6 +90,7 @@ impl Still {
             reason: "a leak".to_owned(),
             incident: None,
             not_before_ms: None,
+            undo_if_worse: None,
             expires_ms: None,
         };
         let asked = Asked {
@@ -184,6 +185,7 @@ fn policy(allowed: &[ActionKind]) -> HostPolicyView {
         keys: vec![],
         lockdown: false,
         digest: String::new(),
+        undoes: true,
     }
 }
 

@@ -235,6 +235,7 @@ pub fn report_to_wire(report: &ActionReport) -> Option<v1::ActionUpdate> {
             .collect(),
         needs_reboot: report.needs_reboot,
         boot_id: report.boot_id.as_deref().map(wire_text),
+        undo_refused: report.undo_refused.as_deref().map(wire_text),
     })
 }
 
@@ -279,6 +280,7 @@ pub fn report_from_wire(update: v1::ActionUpdate) -> Result<ActionReport, Conver
             .collect(),
         needs_reboot: update.needs_reboot,
         boot_id: update.boot_id.as_deref().map(cut),
+        undo_refused: update.undo_refused.as_deref().map(cut),
     })
 }
 
@@ -326,6 +328,7 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
         digest: HEXLOWER
             .decode(policy.digest.as_bytes())
             .unwrap_or_default(),
+        undoes: policy.undoes,
     }
 }
 
@@ -360,6 +363,7 @@ pub fn policy_from_wire(policy: v1::HostPolicy) -> Result<HostPolicyView, Conver
         keys: keys.collect::<Result<_, _>>()?,
         lockdown: policy.lockdown,
         digest: HEXLOWER.encode(&policy.digest),
+        undoes: policy.undoes,
     })
 }
 

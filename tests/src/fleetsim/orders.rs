@@ -167,6 +167,7 @@ impl Desk {
                     keys: Vec::new(),
                     lockdown: false,
                     digest: String::new(),
+                    undoes: false,
                     unusable: None,
                 });
                 for (report, is_stored) in self.reports.values() {
@@ -181,7 +182,7 @@ impl Desk {
                     *is_stored |= report.state == state;
                 }
             }
-            Message::Confirmed(_) | Message::Stop | Message::GoOn { .. } => {}
+            Message::Confirmed(_) | Message::Undo(_) | Message::Stop | Message::GoOn { .. } => {}
         }
     }
 

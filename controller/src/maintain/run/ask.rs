@@ -13,7 +13,7 @@ use super::machine::{self, HostNow, WindowNow};
 use crate::app::App;
 use crate::remediate::decide::is_approved;
 use crate::remediate::propose::check_host;
-use crate::remediate::{ActionError, step};
+use crate::remediate::{ActionError, step, undo};
 
 /// How long an action of a run may wait for its host; a host that could not be had by then gets another turn.
 const VALID: Duration = Duration::from_secs(3_600);
@@ -51,6 +51,7 @@ pub(super) async fn ask(
         },
         requester: run.body.requester.clone(),
         reason: reason(run),
+        undo_within_s: undo::consent(app, tx, (host.host, &wanted.spec)).await?,
     };
     if let Err(error) = order.check() {
         return Err(ActionError::Limits(vec![error.to_string()]));

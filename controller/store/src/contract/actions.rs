@@ -37,6 +37,7 @@ fn action(number: u8, host: u32) -> Action {
         expires_at_ms: at(1_000 + i64::from(number)),
         requester: "ann".to_owned(),
         reason: "'; DROP TABLE actions; --".to_owned(),
+        undo_within_s: None,
     })
 }
 
@@ -240,6 +241,7 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
         keys: vec![KeyId::from_bytes([1; 8])],
         lockdown: false,
         digest: "00".repeat(32),
+        undoes: true,
     };
     for told_at in [10, 20] {
         policy.lockdown = told_at == 20;

@@ -49,4 +49,7 @@ pub struct HostPolicyView {
     pub lockdown: bool,
     /// SHA-256 of the policy file, hexadecimal; empty when there is none.
     pub digest: String,
+    /// Whether the host's agent knows orders that let themselves be undone.
+    #[serde(default)]
+    pub undoes: bool,
 }

@@ -28,6 +28,7 @@ fn report(state: ActionState, refusal: Option<Refusal>) -> ActionReport {
         }],
         needs_reboot: true,
         boot_id: Some("b0".to_owned()),
+        undo_refused: Some("it was changed meanwhile".to_owned()),
     }
 }
 
@@ -112,6 +113,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
             keys: vec![KeyId::from_bytes([1; 8])],
             lockdown: true,
             digest: "ab".repeat(32),
+            undoes: true,
         };
         assert_eq!(policy_from_wire(policy_to_wire(&policy)), Ok(policy));
     }
@@ -122,6 +124,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
         keys: Vec::new(),
         lockdown: false,
         digest: String::new(),
+        undoes: false,
     };
     assert_eq!(policy_from_wire(policy_to_wire(&unusable)), Ok(unusable));
 }
