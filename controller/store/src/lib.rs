@@ -24,6 +24,7 @@ mod incident_entries;
 mod incidents;
 mod join_tokens;
 mod lockdowns;
+mod news;
 mod notices;
 mod notification_groups;
 mod notifications;
@@ -60,6 +61,7 @@ pub use hosts::{Host, HostCertificate, NewHost};
 pub use incidents::{IncidentQuery, Standing};
 pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
 pub use lockdowns::LockdownTurn;
+pub use news::{Listener, News};
 pub use notices::{NewNotice, NoticeQuery, NoticeStart};
 pub use notification_groups::NotificationGroup;
 pub use notifications::{

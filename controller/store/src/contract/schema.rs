@@ -37,6 +37,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::incidents::STATEMENTS,
     crate::join_tokens::STATEMENTS,
     crate::lockdowns::STATEMENTS,
+    crate::news::STATEMENTS,
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,
