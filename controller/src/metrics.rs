@@ -175,6 +175,8 @@ metrics! {
     Counter run_actions = "tidemark_run_actions_total";
     /// Whether every action is stopped (1) or not (0).
     Gauge lockdown = "tidemark_lockdown";
+    /// Whether news of other controllers are heard (1) or only the tables are looked at (0).
+    Gauge news_heard = "tidemark_news_heard";
     /// Live views that were too slow and had to start over.
     Counter live_views_lagged = "tidemark_live_views_lagged_total";
 }

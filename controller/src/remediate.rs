@@ -14,7 +14,9 @@ pub mod proposals;
 pub mod propose;
 pub mod recovery;
 pub mod report;
+mod room;
 mod rules;
+pub(crate) mod undo;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -20,6 +20,7 @@ pub mod causes;
 pub mod compact;
 pub mod expire;
 pub mod findings;
+pub mod news;
 pub mod policies;
 mod rebuild;
 mod reissue;
@@ -36,6 +37,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         "expire",
         expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
     );
+    life.spawn("news", news::run(Arc::clone(app)));
     life.spawn("budgets", budgets::BudgetWatch::new(Arc::clone(app)).run());
     let (rebuilt, when_rebuilt) = oneshot::channel();
     life.spawn("rebuild", rebuild::run(Arc::clone(app), rebuilt));

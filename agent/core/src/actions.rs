@@ -7,6 +7,7 @@ pub mod keys;
 pub mod ledger;
 pub mod policy;
 pub mod protected;
+pub mod undo;
 
 pub use judge::{Circumstances, Judgement, Obstacle};
 pub use keys::{HeldKeys, KeyChanges};

@@ -32,6 +32,9 @@ pub enum Switch {
 }
 
 impl Switch {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::On, Self::Off, Self::Automatic];
+
     /// As a report shows it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -67,6 +70,17 @@ pub struct CardChange {
     pub before: String,
     /// The value that is wished for.
     pub after: String,
+}
+
+/// What a reset of the stack would lose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackView {
+    /// Addresses that were given to the host by hand.
+    pub addresses: Vec<String>,
+    /// Each setting that is lost, as the command that makes it again: its context, and the command.
+    pub lost: Vec<(String, String)>,
+    /// The commands that make all of it again, as the system printed them.
+    pub dump: Vec<u8>,
 }
 
 /// A service that would be restarted.

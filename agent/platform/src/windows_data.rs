@@ -16,6 +16,7 @@ pub mod file_version;
 pub mod handle_list;
 pub mod hazard;
 pub mod image_path;
+pub mod interface_dump;
 pub mod machine_config;
 pub mod network_card;
 pub mod port_range;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use tidemark_agent_core::actions::ledger::Undoing;
+use tidemark_agent_core::actions::undo::{self, UndoJudgement};
 use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
 use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
 use tidemark_model::signing::KeyId;
@@ -18,7 +20,7 @@ use tidemark_runtime::Clock;
 
 use super::confirm::Confirmations;
 use super::feed::{ActionFeed, Message, Outbox};
-use super::hands::{Hands, Work};
+use super::hands::{Hands, Task, Work};
 use super::journal::{self, Found, Journal};
 use super::lockdown::Lockdown;
 use super::policy_file::PolicyFile;
@@ -218,6 +220,10 @@ impl Clerk {
                 order: entry.order.clone(),
                 signers: entry.signers.clone(),
                 last: entry.report.clone(),
+                task: match entry.undoing {
+                    Undoing::Begun => Task::Undo,
+                    Undoing::Never | Undoing::Over => Task::Do,
+                },
             })
             .collect();
         for work in left {
@@ -236,6 +242,7 @@ impl Clerk {
             Message::Order(signed) => self.order(&signed),
             Message::Acked(id, state) => self.acked(id, state),
             Message::Confirmed(id) => self.confirmations.confirm(id),
+            Message::Undo(id) => self.undo(id),
             Message::Stop => self.stop_all(),
             Message::GoOn { unlock, signatures } => self.go_on(&unlock, &signatures),
             Message::KeyStatement(statement) => self.hear_of_keys(&statement),
@@ -306,10 +313,45 @@ impl Clerk {
             order,
             signers,
             last: None,
+            task: Task::Do,
         };
         if self.to_hands.try_send(work).is_err() {
             let text = "as many actions wait as may; nothing was done";
             self.report(ActionReport::refused(id, Refusal::Busy, now, text));
+        }
+    }
+
+    /// That it is undone is durable before the hands hear of it.
+    fn undo(&mut self, id: ActionId) {
+        let now = self.now();
+        let entry = match undo::judge(id, &self.ledger, (now, self.lockdown.holds())) {
+            UndoJudgement::Begin(entry) => entry,
+            UndoJudgement::UnderWay => return,
+            UndoJudgement::Tell(report) => {
+                let why = report.undo_refused.as_deref().unwrap_or("it was before");
+                tracing::warn!(action = %id, why, "an action is not undone");
+                return self.outbox.tell(*report);
+            }
+        };
+        let Some(mut last) = entry.report else {
+            return;
+        };
+        if let Err(error) = self.write(JournalRecord::Undoing { id, at_ms: now }) {
+            let text = format!("the host cannot remember it: {}", chain(&error));
+            tracing::error!(action = %id, %text, "an action is not undone");
+            last.undo_refused = Some(text);
+            return self.outbox.tell(last);
+        }
+        tracing::warn!(action = %id, what = %entry.order.spec.summary(), "the controller has an action undone");
+        let work = Work {
+            order: entry.order,
+            signers: entry.signers,
+            last: Some(last.clone()),
+            task: Task::Undo,
+        };
+        if self.to_hands.try_send(work).is_err() {
+            last.undo_refused = Some("as many actions wait as may".to_owned());
+            self.report(last);
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Message {
     Acked(ActionId, ActionState),
     /// The controller heard of the action after it took effect.
     Confirmed(ActionId),
+    /// What the action changed is to be put back.
+    Undo(ActionId),
     /// Every action is to stop.
     Stop,
     /// Actions may go on, if this is signed.

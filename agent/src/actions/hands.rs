@@ -12,6 +12,8 @@ mod run_hook;
 mod service;
 mod tcp_global;
 mod tcp_parameter;
+mod tcp_stack;
+mod undo;
 mod write_event;
 
 use std::path::PathBuf;
@@ -40,6 +42,17 @@ pub(super) struct Work {
     pub(super) signers: Vec<KeyId>,
     /// Where it stood when the agent stopped; `None` for one that just came.
     pub(super) last: Option<ActionReport>,
+    /// What is to be done about it.
+    pub(super) task: Task,
+}
+
+/// What is to be done about an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// What it says.
+    Do,
+    /// What it changed is put back.
+    Undo,
 }
 
 /// What the hands work with.
@@ -88,7 +101,13 @@ impl Hands {
             order,
             signers,
             last,
+            task,
         } = work;
+        if task == Task::Undo {
+            let mut deed = Deed::new(self, &order, last);
+            let outcome = undo::undo(&mut deed);
+            return deed.end_undo(outcome);
+        }
         let had_begun = last
             .as_ref()
             .is_some_and(|report| report.state == ActionState::Running);
@@ -150,14 +169,10 @@ impl Hands {
             }
             ActionSpec::Reboot { .. } => reboot::begin(deed),
             ActionSpec::RunHook { .. } => run_hook::run(deed, &self.hooks),
-            ActionSpec::ResetTcpStack { .. } => Err(Halt::Refused(
-                Refusal::Unsupported,
-                format!(
-                    "this host's agent ({}) has no {}",
-                    env!("CARGO_PKG_VERSION"),
-                    deed.order.spec.kind().as_str()
-                ),
-            )),
+            ActionSpec::ResetTcpStack {
+                steps,
+                lose_addresses,
+            } => tcp_stack::reset(deed, steps, *lose_addresses),
         }
     }
 

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use tidemark_agent_core::actions::ledger::Undoing;
 use tidemark_agent_core::actions::{Entry, JournalRecord, Ledger};
 use tidemark_model::{ActionId, ActionReport, ActionState, Timestamp};
 use tidemark_runtime::durable::{self, Access};
@@ -212,10 +213,11 @@ fn mark_beside(journal: &Path) -> PathBuf {
 /// taken up as after any crash, unless it may have ended since.
 fn give_up_lost(ledger: &mut Ledger, found: &Found, now: Timestamp) {
     let is_lost = |entry: &&Entry| {
-        let has_begun = entry
+        let was_running = entry
             .report
             .as_ref()
             .is_some_and(|report| report.state == ActionState::Running);
+        let has_begun = was_running || entry.undoing == Undoing::Begun;
         !has_begun || *found == Found::Older
     };
     let lost: Vec<ActionId> = ledger
@@ -266,6 +268,7 @@ fn replay(text: &[u8], ledger: &mut Ledger) -> (bool, u64) {
             JournalRecord::Floor { written, .. } => *written,
             JournalRecord::Began { .. }
             | JournalRecord::Reported { .. }
+            | JournalRecord::Undoing { .. }
             | JournalRecord::Acked { .. }
             | JournalRecord::Forgotten { .. } => 1,
         };

@@ -104,6 +104,7 @@ impl ReadPolicy {
                 digest: self.digest.clone(),
                 all_keys: Vec::new(),
                 refused_statements: Vec::new(),
+                undoes: true,
             },
         }
     }

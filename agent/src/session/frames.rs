@@ -140,6 +140,9 @@ pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, Convert
             let (id, state) = ack_from_wire(&ack)?;
             Heard::Desk(Message::Acked(id, state))
         }
+        controller_frame::Kind::ActionUndo(undo) => {
+            Heard::Desk(Message::Undo(action_id_from_wire(&undo.action_id)?))
+        }
         controller_frame::Kind::ActionConfirm(confirm) => {
             Heard::Desk(Message::Confirmed(action_id_from_wire(&confirm.action_id)?))
         }

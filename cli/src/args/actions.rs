@@ -62,6 +62,9 @@ pub struct ProposeArgs {
     /// The host only says what it would do
     #[arg(long)]
     pub dry_run: bool,
+    /// The host keeps what it changed even when headroom got worse
+    #[arg(long)]
+    pub keep_if_worse: bool,
 }
 
 /// About which action, in which words.

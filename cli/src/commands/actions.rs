@@ -72,6 +72,7 @@ async fn propose(ctx: &Ctx<'_>, wanted: &ProposeArgs) -> Result<(), Failure> {
         reason: wanted.reason.clone(),
         incident: wanted.incident,
         not_before_ms: None,
+        undo_if_worse: wanted.keep_if_worse.then_some(false),
         expires_ms: None,
     };
     let proposed = ctx.api()?.propose_action(&request).await?;

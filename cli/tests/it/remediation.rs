@@ -159,6 +159,7 @@ pub fn order_bytes() -> Vec<u8> {
         expires_at_ms: Timestamp::from_unix_ms(NOW + HOUR),
         requester: "ann".to_owned(),
         reason: "leaks ports".to_owned(),
+        undo_within_s: None,
     };
     order.to_bytes()
 }

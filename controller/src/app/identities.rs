@@ -195,6 +195,34 @@ impl App {
         Ok(())
     }
 
+    /// Takes in a host as the store has it: it enrolled, or was shut out, at another controller. One that the store does not
+    /// have stays unknown.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn learn_host(&self, id: HostId) -> Result<(), StoreError> {
+        let found = self.store.read().await?.host_find(id).await?;
+        if let Some(host) = found {
+            self.live.put(profile_of(&host));
+            self.hold_standing(id, host.state);
+        }
+        Ok(())
+    }
+
+    /// Holds a standing that was decided elsewhere; the session of a host that is shut out ends.
+    pub fn hold_standing(&self, id: HostId, standing: HostState) {
+        let (known, is_connected) = self
+            .live
+            .read(id, |host| {
+                (Some(host.profile.standing), host.session.is_some())
+            })
+            .unwrap_or_default();
+        let is_to_end = standing == HostState::Revoked && is_connected;
+        if known.is_some_and(|known| known != standing) || is_to_end {
+            self.live.set_standing(id, standing);
+        }
+    }
+
     async fn quarantine(&self, host: &Host, presented: u64) -> Result<(), StoreError> {
         let Ok(quarantined) = host.state.quarantine() else {
             return Ok(());

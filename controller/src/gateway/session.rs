@@ -81,7 +81,7 @@ impl AgentGateway for Gateway {
             .extensions()
             .get::<Peer>()
             .ok_or_else(|| Status::internal("the connection has no identity"))?;
-        let host = authenticated(&self.app, &peer)?;
+        let host = authenticated(&self.app, &peer).await?;
         let (outbound_tx, outbound_rx) = mpsc::channel(OUTBOUND_MAX);
         let app = Arc::clone(&self.app);
         let frames = request.into_inner();
@@ -96,8 +96,8 @@ impl AgentGateway for Gateway {
     }
 }
 
-/// The host that a connection may speak for.
-pub(super) fn authenticated(app: &App, peer: &Peer) -> Result<HostId, Status> {
+/// The host that a connection may speak for. One that is unknown here may have enrolled at another controller a moment ago.
+pub(super) async fn authenticated(app: &App, peer: &Peer) -> Result<HostId, Status> {
     let host = match peer.host {
         None => {
             return Err(Status::unauthenticated(
@@ -107,7 +107,16 @@ pub(super) fn authenticated(app: &App, peer: &Peer) -> Result<HostId, Status> {
         Some(Err(error)) => return Err(Status::unauthenticated(error.to_string())),
         Some(Ok(host)) => host,
     };
-    match app.live.read(host, |host| host.profile.standing) {
+    let standing = || app.live.read(host, |host| host.profile.standing);
+    let known = match standing() {
+        Some(standing) => Some(standing),
+        None => {
+            let learnt = app.learn_host(host).await;
+            learnt.map_err(|error| status_of(&error))?;
+            standing()
+        }
+    };
+    match known {
         Some(HostState::Enrolled | HostState::Quarantined) => Ok(host),
         Some(HostState::Revoked) => Err(Status::permission_denied(
             "this host is revoked; reset its identity and enrol it with a new token",

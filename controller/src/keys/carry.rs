@@ -302,6 +302,7 @@ mod tests {
                 why: String::new(),
             }],
             refused_statements: Vec::new(),
+            undoes: false,
         }
     }
 

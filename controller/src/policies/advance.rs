@@ -257,6 +257,7 @@ impl Turn<'_> {
             reason: clean(&format!("policy {}: {seen}", self.held.policy.name())),
             incident: case.body.incident,
             not_before_ms: Some(begins.unix_ms()),
+            undo_if_worse: None,
             expires_ms: Some(ends.unix_ms()),
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use super::gate::{self, Books, Gate};
 use super::lanes::{NewLane, Switch, Way};
-use super::{step, tell};
+use super::{step, tell, undo};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::incidents::text::host_name;
@@ -274,7 +274,9 @@ impl ActionDispatcher {
             ActionState::Accepted | ActionState::Running => {
                 late("its host did not say what became of it in time")
             }
-            ActionState::Verifying => late("its host sent no samples that show what came of it"),
+            ActionState::Verifying => late(&undo::unanswered(action).unwrap_or_else(|| {
+                "its host sent no samples that show what came of it".to_owned()
+            })),
             ActionState::Verified
             | ActionState::Answered
             | ActionState::Rejected

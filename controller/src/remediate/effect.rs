@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use tidemark_history::Window;
 use tidemark_history::query::{Agg, EntityFilter, GroupBy, Limits, Query, Step, TextMatch};
-use tidemark_model::action::{Action, ActionSpec, ActionState, Effect, LifeStep};
+use tidemark_model::action::{Action, ActionSpec, ActionState, Effect, LifeStep, Watch};
 use tidemark_model::entity::EntityKind;
 use tidemark_model::problem::ProblemKey;
 use tidemark_model::{Entity, HostId, Metric, PortSpaceKey, Timestamp};
 use tidemark_store::StoreError;
 
 use super::dispatch::escalate;
-use super::{step, tell};
+use super::room::{Room, effect_of, told, worst};
+use super::{step, tell, undo};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::query::HistoryError;
@@ -27,10 +28,6 @@ const MEASURED_MAX: u32 = 50;
 const BEFORE_MAX: Duration = Duration::from_secs(300);
 /// Shortest: two samples of a usual interval.
 const BEFORE_MIN: Duration = Duration::from_secs(60);
-/// Headroom must grow by this share of the capacity to be called better, and by this many ports at least: less than that
-/// comes and goes by itself.
-const BETTER_SHARE: u32 = 100;
-const BETTER_PORTS_MIN: u32 = 8;
 /// Between two looks at whether effects still hold.
 const HOLD_PERIOD: Duration = Duration::from_secs(60);
 /// Actions that such a look reads at once; it looks at all of them.
@@ -62,6 +59,8 @@ enum Verdict {
     /// Not all of them are here.
     NotYet,
     Measured(Effect),
+    /// Headroom is materially less.
+    Worse(Effect),
     /// They do not say.
     Unknown(&'static str),
 }
@@ -127,18 +126,40 @@ impl EffectMeter {
 
     async fn judge(&self, mut action: Action) -> Result<bool, MeasureError> {
         let app = &self.app;
-        let verdict = self.verdict(&action).await?;
-        let (to, text, effect) = match verdict {
+        if action.body.undo.is_some() {
+            undo::go_on(app, &mut action).await?;
+            return Ok(false);
+        }
+        let (to, text, effect) = match self.verdict(&action).await? {
             Verdict::NotYet => return Ok(false),
-            Verdict::Measured(effect) => {
-                let to = if effect.holds {
-                    ActionState::Verified
-                } else {
-                    ActionState::NotEffective
-                };
-                (to, told(&effect), Some(effect))
-            }
             Verdict::Unknown(text) => (ActionState::TimedOut, text.to_owned(), None),
+            Verdict::Measured(effect) => match action.watch() {
+                Watch::Better if effect.holds => (
+                    ActionState::Verified,
+                    told(&effect, "it helped"),
+                    Some(effect),
+                ),
+                Watch::Better | Watch::Nothing => {
+                    let text = told(&effect, "it did not help");
+                    (ActionState::NotEffective, text, Some(effect))
+                }
+                // Kept out of what is learnt: it was not to free anything.
+                Watch::NotWorse => {
+                    let text = told(&effect, "done, and headroom is no worse");
+                    (ActionState::Verified, text, None)
+                }
+            },
+            Verdict::Worse(effect) => {
+                let text = told(&effect, "headroom got worse");
+                let obstacle = undo::obstacle(app, &action);
+                action.body.effect = Some(effect.clone());
+                let Some(obstacle) = obstacle else {
+                    undo::begin(app, &mut action, &text).await?;
+                    return Ok(false);
+                };
+                let text = format!("{text}; {obstacle}");
+                (ActionState::NotEffective, text, Some(effect))
+            }
         };
         action.body.effect = effect;
         let Ok(step) = step(app, &mut action, to, (None, &text)) else {
@@ -147,11 +168,8 @@ impl EffectMeter {
         self.store(&mut action, &[step]).await?;
         app.remediation.changed.notify_one();
         if to == ActionState::NotEffective {
-            escalate(
-                app,
-                &action,
-                "it did not help; try the next step, or look for the cause",
-            );
+            let advice = "try the next step, or look for the cause";
+            escalate(app, &action, &format!("{text}; {advice}"));
         }
         Ok(true)
     }
@@ -196,26 +214,26 @@ impl EffectMeter {
                 "there are no samples of one port space from before it and after it",
             ));
         };
-        let (Some(was), Some(is)) = (was.get(&space), is.get(&space)) else {
+        let Some(rooms) = was.get(&space).zip(is.get(&space)) else {
             return Ok(Verdict::Unknown(
                 "there are no samples from before it and after it",
             ));
         };
-        let needed = (was.capacity / BETTER_SHARE).max(BETTER_PORTS_MIN);
-        let ports_freed = i64::from(is.headroom()) - i64::from(was.headroom());
-        let is_better = ports_freed >= i64::from(needed);
-        let effect = Effect {
-            headroom_before: was.headroom(),
-            headroom_after: is.headroom(),
-            needed,
-            ports_freed,
-            subject_ports_before: self.subject_ports(action, &space, before).await?,
-            subject_ports_after: self.subject_ports(action, &space, watched).await?,
-            held_until_ms: is_better.then_some(watched.to),
-            holds: is_better,
-            port_space: space,
-        };
-        Ok(Verdict::Measured(effect))
+        let mut effect = effect_of(space, rooms, watched.to);
+        let lost = (!effect.holds).then(|| worst(action, &was, &is)).flatten();
+        if let Some((space, was, is)) = &lost {
+            effect = effect_of(space.clone(), (was, is), watched.to);
+        }
+        let space = &effect.port_space;
+        let subjects = (
+            self.subject_ports(action, space, before).await?,
+            self.subject_ports(action, space, watched).await?,
+        );
+        (effect.subject_ports_before, effect.subject_ports_after) = subjects;
+        Ok(match lost {
+            Some(_) => Verdict::Worse(effect),
+            None => Verdict::Measured(effect),
+        })
     }
 
     /// The port space that an action is about: its incident's, or the tightest before it.
@@ -243,18 +261,39 @@ impl EffectMeter {
         host: HostId,
         range: Window,
     ) -> Result<BTreeMap<PortSpaceKey, Room>, HistoryError> {
-        let in_use = self.medians(host, Metric::InUse, EntityFilter::default(), range);
-        let in_use = in_use.await?;
-        let capacity = self.medians(host, Metric::Capacity, EntityFilter::default(), range);
+        let in_use = self.in_use(host, Agg::P50, range).await?;
+        let lowest = self.in_use(host, Agg::Min, range).await?;
+        let highest = self.in_use(host, Agg::Max, range).await?;
+        let of = |values: &[(Entity, u32)], entity: &Entity| {
+            let found = values.iter().find(|(of, _)| of == entity);
+            found.map(|(_, value)| *value)
+        };
+        let all = (EntityFilter::default(), Agg::P50);
         let mut rooms = BTreeMap::new();
-        for (entity, capacity) in capacity.await? {
-            let found = in_use.iter().find(|(of, _)| *of == entity);
-            if let (Some((_, in_use)), Entity::PortSpace(space)) = (found, entity) {
-                let in_use = *in_use;
-                rooms.insert(space, Room { capacity, in_use });
+        for (entity, capacity) in self.values(host, Metric::Capacity, all, range).await? {
+            let known = of(&in_use, &entity)
+                .zip(of(&lowest, &entity))
+                .zip(of(&highest, &entity));
+            if let (Some(((in_use, lowest), highest)), Entity::PortSpace(space)) = (known, entity) {
+                let room = Room {
+                    capacity,
+                    in_use,
+                    spread: highest.saturating_sub(lowest),
+                };
+                rooms.insert(space, room);
             }
         }
         Ok(rooms)
+    }
+
+    async fn in_use(
+        &self,
+        host: HostId,
+        agg: Agg,
+        range: Window,
+    ) -> Result<Vec<(Entity, u32)>, HistoryError> {
+        let all = (EntityFilter::default(), agg);
+        self.values(host, Metric::InUse, all, range).await
     }
 
     /// Ports of what the action was done to, where samples name it.
@@ -282,7 +321,8 @@ impl EffectMeter {
                 protocol: Some(space.protocol),
                 namespace: Some(space.namespace.to_string()),
             };
-            let found = self.medians(action.order.host, Metric::Ports, filter, range);
+            let median = (filter, Agg::P50);
+            let found = self.values(action.order.host, Metric::Ports, median, range);
             if let Some((_, ports)) = found.await?.into_iter().next() {
                 return Ok(Some(ports));
             }
@@ -290,11 +330,11 @@ impl EffectMeter {
         Ok(None)
     }
 
-    async fn medians(
+    async fn values(
         &self,
         host: HostId,
         metric: Metric,
-        entities: EntityFilter,
+        (entities, agg): (EntityFilter, Agg),
         range: Window,
     ) -> Result<Vec<(Entity, u32)>, HistoryError> {
         let query = Query {
@@ -302,7 +342,7 @@ impl EffectMeter {
             entities,
             range,
             step: Step::Whole,
-            agg: Agg::P50,
+            agg,
             across: None,
             group_by: GroupBy::Series,
             top: None,
@@ -388,39 +428,6 @@ fn followed(
         held_until_ms: Some(at),
         ..effect.clone()
     })
-}
-
-/// One port space over some time.
-#[derive(Clone, Copy, Debug)]
-struct Room {
-    capacity: u32,
-    in_use: u32,
-}
-
-impl Room {
-    const fn headroom(self) -> u32 {
-        self.capacity.saturating_sub(self.in_use)
-    }
-}
-
-/// An effect in a sentence.
-fn told(effect: &Effect) -> String {
-    let Effect {
-        headroom_before,
-        headroom_after,
-        needed,
-        ports_freed,
-        ..
-    } = effect;
-    let protocol = effect.port_space.protocol.as_str().to_uppercase();
-    let verdict = if *ports_freed >= i64::from(*needed) {
-        "it helped"
-    } else {
-        "it did not help"
-    };
-    format!(
-        "{verdict}: {protocol} headroom was {headroom_before} before and {headroom_after} after ({ports_freed:+} ports, {needed} needed)"
-    )
 }
 
 #[cfg(test)]

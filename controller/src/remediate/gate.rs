@@ -266,6 +266,7 @@ mod tests {
             expires_at_ms: NOW.saturating_add(HOUR),
             requester: "ann".to_owned(),
             reason: "a leak".to_owned(),
+            undo_within_s: None,
         })
     }
 
@@ -379,6 +380,7 @@ mod tests {
                 told(3, KeyStanding::Revoked),
             ],
             refused_statements: Vec::new(),
+            undoes: false,
         };
         let gate = |action: &Action, seeds: &[u8]| {
             let signers: Vec<_> = seeds.iter().map(|seed| key(*seed).id()).collect();

@@ -10,7 +10,7 @@ use tidemark_model::view::ActionRequest;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{ActionQuery, Host, StoreError, Tx};
 
-use super::{ActionError, OwnHost, step, tell};
+use super::{ActionError, OwnHost, step, tell, undo};
 use crate::app::App;
 use crate::incidents::text::clean;
 
@@ -70,9 +70,12 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
             "incident is {incident}; there is no such incident, leave it out or take a number of the list"
         ));
     }
-    let (Some(order), true) = (order, problems.is_empty()) else {
+    let (Some(mut order), true) = (order, problems.is_empty()) else {
         return Err(ActionError::Limits(problems));
     };
+    if !order.dry_run && asked.request.undo_if_worse != Some(false) {
+        order.undo_within_s = undo::consent(app, &mut tx, (order.host, &order.spec)).await?;
+    }
     check_host(app, &mut tx, &order).await?;
     let mut action = Action::proposed(order);
     action.incident = asked.request.incident;
@@ -135,6 +138,13 @@ fn order_of(app: &App, asked: &Asked<'_>) -> (Option<Order>, Vec<String>) {
             "reason must be 1 to {REASON_CHARS_MAX} characters without control characters: say why, it is signed and kept"
         ));
     }
+    if request.undo_if_worse == Some(true)
+        && spec.as_ref().is_some_and(|spec| !spec.can_be_undone())
+    {
+        problems.push(
+            "undo_if_worse is true; this kind of action cannot be undone, leave it out".to_owned(),
+        );
+    }
     let now = app.clock.now();
     let not_before = request.not_before_ms.map_or(now, Timestamp::from_unix_ms);
     let expires = request.expires_ms.map_or_else(
@@ -165,6 +175,7 @@ fn order_of(app: &App, asked: &Asked<'_>) -> (Option<Order>, Vec<String>) {
         expires_at_ms: expires,
         requester: clean(asked.requester),
         reason: request.reason.clone(),
+        undo_within_s: None,
     });
     if problems.is_empty()
         && let Some(Err(error)) = order.as_ref().map(Order::check)

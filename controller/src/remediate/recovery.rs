@@ -156,6 +156,7 @@ mod tests {
             expires_at_ms: at(9),
             requester: "ann".to_owned(),
             reason: "a leak".to_owned(),
+            undo_within_s: None,
         });
         action.state = state;
         action.ended_at = Some(at(1_000 + i64::from(number)));

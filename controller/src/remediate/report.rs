@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionReport, ActionState, HostPolicyView, LifeStep};
+use tidemark_model::action::{Action, ActionReport, ActionState, HostPolicyView, LifeStep, Watch};
 use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{ErrorCode, HostId, Timestamp};
@@ -11,7 +11,7 @@ use tidemark_proto::v1::controller_frame::Kind;
 use tidemark_store::StoreError;
 
 use super::dispatch::{RoundTrip, confirmation, escalate, round_trip};
-use super::{remark, step, tell};
+use super::{remark, step, tell, undo};
 use crate::app::App;
 use crate::incidents::text::{clean, host_name};
 
@@ -108,6 +108,11 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
                 escalate(app, &action, &step.text);
             }
         }
+        if undo::has_ended(&action)
+            && let Some(last) = steps.last()
+        {
+            escalate(app, &action, &last.text);
+        }
         // The host is free for its next action.
         app.remediation.changed.notify_one();
     }
@@ -135,6 +140,11 @@ fn steps_of(
     if action.state == ActionState::Queued && action.sent_at.is_some() {
         let text = "its host has it from a former session";
         steps.extend(step(app, action, ActionState::Sent, (None, text)));
+    }
+    if action.state == ActionState::Verifying
+        && let Some(steps) = undo::answered(app, action, report, &by)
+    {
+        return Some(steps);
     }
     let text = text_of(report);
     // Further on, and still in the same state.
@@ -169,7 +179,7 @@ fn steps_of(
         action.body.done_at_ms = Some(at);
     }
     action.body.report = Some(report.clone());
-    if report.state == ActionState::Verifying && !action.is_measured() {
+    if report.state == ActionState::Verifying && action.watch() == Watch::Nothing {
         let text = if report.needs_reboot {
             "done; it holds from the host's next start on"
         } else {

@@ -7,7 +7,7 @@ use tidemark_model::signing::Signature;
 
 use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
-use crate::{StoreError, Tx};
+use crate::{News, StoreError, Tx};
 
 const STEPS: Table = Table("action_steps");
 const SIGNATURES: Table = Table("action_signatures");
@@ -128,7 +128,8 @@ impl Tx {
             .bind(step.by.as_deref())
             .bind(text)
             .execute(conn).await?.rows_affected());
-        Ok(())
+        // An action that was signed or moved on may go further elsewhere: where its host is.
+        self.tell(News::Actions).await
     }
 
     /// The newest `limit` steps of an action's life, in the order in which they came.
@@ -191,7 +192,7 @@ impl Tx {
             .bind(brought.signature.bytes.to_vec())
             .execute(conn).await.map_err(StoreError::unless_exists("signature"))?
             .rows_affected());
-        Ok(())
+        self.tell(News::Actions).await
     }
 
     /// The signatures of an action's order, the first first.

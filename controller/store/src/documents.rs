@@ -7,7 +7,7 @@ use tidemark_model::Timestamp;
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
-use crate::{StoreError, Tx};
+use crate::{News, StoreError, Tx};
 
 const TABLE: Table = Table("document_versions");
 
@@ -151,7 +151,7 @@ impl Tx {
         let beyond = number.saturating_sub(i64::from(DocumentKind::VERSIONS_MAX));
         on_conn!(self, conn => sqlx::query(DELETE_BEYOND)
             .bind(kind.as_str()).bind(name).bind(beyond).execute(conn).await?.rows_affected());
-        Ok(())
+        self.tell(News::Documents).await
     }
 
     /// The documents that hold, by name, at most `limit`.

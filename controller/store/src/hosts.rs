@@ -10,7 +10,7 @@ use tidemark_model::{HostFacts, HostId, HostState, Timestamp};
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
-use crate::{StoreError, Tx};
+use crate::{News, StoreError, Tx};
 
 /// A host as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,14 @@ statements! {
         certificate_not_after = $3, certificate_spki_hash = $4 WHERE id = $1 AND certificate_generation = $2";
     HOST_SET_STATE = "UPDATE hosts SET state = $3, state_generation = state_generation + 1 \
         WHERE id = $1 AND state_generation = $2";
+    HOSTS_APART = "SELECT id, state FROM hosts WHERE state <> 'enrolled' AND id > $1 ORDER BY id LIMIT $2";
     HOST_COUNT = "SELECT count(*) FROM hosts";
+}
+
+#[derive(FromRow)]
+struct ApartRow {
+    id: String,
+    state: String,
 }
 
 #[derive(FromRow)]
@@ -254,7 +261,8 @@ impl Tx {
             .bind(facts.time_zone)
             .execute(conn).await.map_err(StoreError::unless_exists("host"))?
             .rows_affected());
-        one_row(inserted, StoreError::AlreadyExists { what: "host" })
+        one_row(inserted, StoreError::AlreadyExists { what: "host" })?;
+        self.tell(News::Host(host.id)).await
     }
 
     /// The host with that id.
@@ -414,7 +422,29 @@ impl Tx {
             .bind(state.as_str())
             .execute(conn).await?
             .rows_affected());
-        one_row(updated, StoreError::Stale { what: "host" })
+        one_row(updated, StoreError::Stale { what: "host" })?;
+        self.tell(News::Host(id)).await
+    }
+
+    /// The hosts that are not, or no longer, enrolled as any other, by the text of their ids: at most `limit` after `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hosts_apart(
+        &mut self,
+        after: Option<HostId>,
+        limit: u32,
+    ) -> Result<Vec<(HostId, HostState)>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let rows: Vec<ApartRow> = on_conn!(self, conn => sqlx::query_as(HOSTS_APART)
+            .bind(after).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter()
+            .map(|ApartRow { id, state }| {
+                let known = HostState::from_name(&state);
+                let state = known.ok_or_else(|| TABLE.unreadable("state", state))?;
+                Ok((TABLE.host("id", &id)?, state))
+            })
+            .collect()
     }
 }
 

@@ -25,6 +25,7 @@ mod incidents;
 mod join_tokens;
 mod key_statements;
 mod lockdowns;
+mod news;
 mod notices;
 mod notification_groups;
 mod notifications;
@@ -64,6 +65,7 @@ pub use incidents::{IncidentQuery, Standing};
 pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
 pub use key_statements::{KeyUse, StoredKeyStatement};
 pub use lockdowns::LockdownTurn;
+pub use news::{Listener, News};
 pub use notices::{NewNotice, NoticeQuery, NoticeStart};
 pub use notification_groups::NotificationGroup;
 pub use notifications::{

@@ -5,7 +5,7 @@ use tidemark_model::Timestamp;
 
 use crate::columns;
 use crate::tx::{on_conn, statements};
-use crate::{StoreError, Tx};
+use crate::{News, StoreError, Tx};
 
 /// One turn of the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Tx {
         on_conn!(self, conn => sqlx::query(APPEND)
             .bind(turn.at.unix_ms()).bind(i64::from(turn.is_stop)).bind(author).bind(reason)
             .execute(conn).await?.rows_affected());
-        Ok(())
+        self.tell(News::Actions).await
     }
 
     /// The last turns of the switch, the newest first; none when it was never turned.

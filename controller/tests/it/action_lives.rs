@@ -90,6 +90,7 @@ impl Still {
             reason: "a leak".to_owned(),
             incident: None,
             not_before_ms: None,
+            undo_if_worse: None,
             expires_ms: None,
         };
         let asked = Asked {
@@ -186,6 +187,7 @@ fn policy(allowed: &[ActionKind]) -> HostPolicyView {
         digest: String::new(),
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
+        undoes: true,
     }
 }
 

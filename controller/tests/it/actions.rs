@@ -20,6 +20,8 @@ use tidemark_model::{HostId, Role, SessionId, Timestamp};
 use tidemark_proto::v1::controller_frame::Kind;
 use tokio::sync::mpsc::Receiver;
 
+mod undo;
+
 use crate::api::client;
 use crate::made_up::{CAPACITY, MadeUp, sample};
 

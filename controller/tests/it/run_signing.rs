@@ -39,6 +39,7 @@ async fn hosts(fleet: &MadeUp) -> [HostId; 3] {
             digest: String::new(),
             all_keys: Vec::new(),
             refused_statements: Vec::new(),
+            undoes: false,
         };
         take_policy(&fleet.started.app, host, &policy)
             .await

@@ -13,7 +13,7 @@ pub mod unlock;
 
 pub use host_policy::{HostKey, HostPolicyView, KeyStanding, Profile, RefusedStatement};
 pub use kind::{ActionKind, Tier};
-pub use life::{Action, ActionBody, Approval, BroughtSignature, Effect, LifeStep};
+pub use life::{Action, ActionBody, Approval, BroughtSignature, Effect, LifeStep, Watch};
 pub use order::{ActionId, Order, SignedOrder};
 pub use report::{ActionReport, Change, Refusal, Step, StepState};
 pub use spec::{ActionSpec, SpecProblem};

@@ -248,6 +248,9 @@ pub struct SignedAhead {
     pub from_ms: Timestamp,
     /// Until when.
     pub until_ms: Timestamp,
+    /// For how many seconds they let themselves be undone; absent when the host's agent cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_within_s: Option<u32>,
 }
 
 /// One step of a run's life: the record of who did what, when and why.

@@ -238,6 +238,7 @@ pub fn report_to_wire(report: &ActionReport) -> Option<v1::ActionUpdate> {
             .collect(),
         needs_reboot: report.needs_reboot,
         boot_id: report.boot_id.as_deref().map(wire_text),
+        undo_refused: report.undo_refused.as_deref().map(wire_text),
     })
 }
 
@@ -282,6 +283,7 @@ pub fn report_from_wire(update: v1::ActionUpdate) -> Result<ActionReport, Conver
             .collect(),
         needs_reboot: update.needs_reboot,
         boot_id: update.boot_id.as_deref().map(cut),
+        undo_refused: update.undo_refused.as_deref().map(cut),
     })
 }
 
@@ -336,6 +338,7 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
             .map(host_key_to_wire)
             .collect(),
         refused_statements: refused_statements_to_wire(&policy.refused_statements),
+        undoes: policy.undoes,
     }
 }
 
@@ -372,6 +375,7 @@ pub fn policy_from_wire(policy: v1::HostPolicy) -> Result<HostPolicyView, Conver
         digest: HEXLOWER.encode(&policy.digest),
         all_keys: host_keys_from_wire(policy.keys)?,
         refused_statements: refused_statements_from_wire(policy.refused_statements)?,
+        undoes: policy.undoes,
     })
 }
 

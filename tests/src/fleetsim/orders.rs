@@ -167,6 +167,7 @@ impl Desk {
                     keys: Vec::new(),
                     lockdown: false,
                     digest: String::new(),
+                    undoes: false,
                     unusable: None,
                     all_keys: Vec::new(),
                     refused_statements: Vec::new(),
@@ -185,6 +186,7 @@ impl Desk {
             }
             Message::Confirmed(_)
             | Message::Stop
+            | Message::Undo(_)
             | Message::GoOn { .. }
             | Message::KeyStatement(_) => {}
         }

@@ -263,6 +263,7 @@ impl Commander {
             expires_at_ms: Timestamp::from_unix_ms(now.unix_ms() + VALID_MS),
             requester: "test".to_owned(),
             reason: "a test wants it".to_owned(),
+            undo_within_s: None,
         };
         let signed = SignedOrder {
             id: order.id,

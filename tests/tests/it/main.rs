@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod check;
 mod conservation;
+mod controllers;
 mod crash_points;
 mod damage;
 mod doctor;

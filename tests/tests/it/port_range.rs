@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use rustix::process::{Signal, kill_process_group};
 use serde_json::json;
 use tidemark_model::action::ActionState;
+use tidemark_model::view::ActionDetail;
 use tidemark_tests::harness::neighbour::Cable;
 use tidemark_tests::harness::process::wrapping;
 use tidemark_tests::harness::{
@@ -21,6 +22,7 @@ use tokio::process::Command;
 const PATIENCE: Duration = Duration::from_secs(120);
 const BEFORE: (u16, u16) = (20_000, 20_999);
 const AFTER: (u16, u16) = (20_000, 21_999);
+const HALF: (u16, u16) = (20_000, 20_499);
 /// Puts a folder of the test in place of the machine's, for the agent alone.
 const OWN_SYSCTLS: &str =
     r#"mkdir -p /etc/sysctl.d && mount --bind "$1" /etc/sysctl.d && shift && exec "$@""#;
@@ -67,18 +69,37 @@ impl<'a> Site<'a> {
 
     /// Orders twice the range, to hold for good.
     async fn widen(&self, confirm_within_s: u32) -> anyhow::Result<String> {
+        self.order_range(AFTER, confirm_within_s).await
+    }
+
+    async fn order_range(
+        &self,
+        range: (u16, u16),
+        confirm_within_s: u32,
+    ) -> anyhow::Result<String> {
+        self.order(
+            json!({"action": "set_dynamic_port_range", "protocol": "tcp", "family": "ipv4",
+            "first": range.0, "last": range.1, "lasting": "always",
+            "confirm_within_s": confirm_within_s}),
+        )
+        .await
+    }
+
+    async fn order(&self, spec: serde_json::Value) -> anyhow::Result<String> {
         let id = self.controller.only_host().await?.id;
-        let spec = json!({"action": "set_dynamic_port_range", "protocol": "tcp", "family": "ipv4",
-            "first": AFTER.0, "last": AFTER.1, "lasting": "always",
-            "confirm_within_s": confirm_within_s});
         self.operators.order(&self.controller, &id, spec).await
+    }
+
+    /// A setting as the host's kernel has it.
+    async fn sysctl(&self, name: &str) -> anyhow::Result<String> {
+        let mut cat = Command::new("cat");
+        cat.arg(format!("/proc/sys/net/ipv4/{name}"));
+        Finished::of(self.host.inside(&cat)).await?.succeeded()
     }
 
     /// The range as the host's kernel has it.
     async fn range(&self) -> anyhow::Result<(u16, u16)> {
-        let mut cat = Command::new("cat");
-        cat.arg("/proc/sys/net/ipv4/ip_local_port_range");
-        let text = Finished::of(self.host.inside(&cat)).await?.succeeded()?;
+        let text = self.sysctl("ip_local_port_range").await?;
         let mut words = text.split_whitespace().map(str::parse);
         let (first, last) = words.next().zip(words.next()).context("two ports")?;
         Ok((first?, last?))
@@ -187,6 +208,93 @@ fn a_range_goes_back_when_its_agent_is_stopped_or_killed_before_the_confirmation
             let told = site.ends_undone(&id).await?;
             assert!(told.contains("the agent stopped"), "{told}");
         }
+        Ok(())
+    })
+}
+
+/// The last step of an action's life, in words.
+fn last_words(ended: &ActionDetail) -> &str {
+    let last = ended.life.iter().find(|step| step.to == ended.action.state);
+    last.map_or("", |step| step.text.as_str())
+}
+
+#[test]
+fn a_range_that_leaves_less_headroom_is_undone_by_its_host() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        let _load = site.host.eat(
+            "load",
+            "leak --per-second 500 --sockets 200 --connections 0 --to 127.0.0.1:9",
+        )?;
+        let id = site.order_range(HALF, 120).await?;
+        site.becomes(HALF).await?;
+        site.ends_undone(&id).await?;
+        let ended = action_ended(&site.controller, &id, PATIENCE).await?;
+        let words = last_words(&ended);
+        assert!(words.contains("headroom got worse"), "{words}");
+        assert!(words.contains("undone: "), "{words}");
+        let effect = ended.action.effect.as_ref().context("what came of it")?;
+        assert!(
+            words.contains(&format!(
+                "was {} before and {} after",
+                effect.headroom_before, effect.headroom_after
+            )),
+            "{words}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_range_that_somebody_changed_meanwhile_is_not_undone() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        let id = site.order_range(HALF, 120).await?;
+        let path = format!("/api/v1/actions/{id}");
+        until("a watched range", PATIENCE, async || {
+            let detail: ActionDetail = site.controller.get(&path).await?;
+            Ok((detail.action.state == ActionState::Verifying).then_some(()))
+        })
+        .await?;
+        let others = (20_000, 20_299);
+        let mut set = Command::new("sh");
+        set.args([
+            "-c",
+            "echo 20000 20299 > /proc/sys/net/ipv4/ip_local_port_range",
+        ]);
+        Finished::of(site.host.inside(&set)).await?.succeeded()?;
+        let ended = action_ended(&site.controller, &id, PATIENCE).await?;
+        assert_eq!(ended.action.state, ActionState::NotEffective, "{ended:#?}");
+        let words = last_words(&ended);
+        assert!(
+            words.contains("changed by somebody else meanwhile"),
+            "{words}"
+        );
+        assert_eq!(site.range().await?, others);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_parameter_after_which_ports_run_out_is_put_back() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine).await?;
+        let before = site.sysctl("tcp_fin_timeout").await?;
+        let spec =
+            json!({"action": "set_tcp_parameter", "parameter": "tcp_fin_timeout", "value": 119});
+        let id = site.order(spec).await?;
+        until("the parameter", PATIENCE, async || {
+            let holds = site.sysctl("tcp_fin_timeout").await?;
+            Ok((holds.trim() == "119" && site.kept().contains("tcp_fin_timeout")).then_some(()))
+        })
+        .await?;
+        let _load = site.host.eat(
+            "load",
+            "leak --per-second 500 --sockets 600 --connections 0 --to 127.0.0.1:9",
+        )?;
+        site.ends_undone(&id).await?;
+        assert_eq!(site.sysctl("tcp_fin_timeout").await?, before);
+        assert!(!site.kept().contains("tcp_fin_timeout"), "{}", site.kept());
         Ok(())
     })
 }

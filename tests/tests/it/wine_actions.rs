@@ -8,7 +8,7 @@ use std::fs;
 
 use anyhow::ensure;
 use tidemark_model::action::spec::{
-    EventLevel, IpFamily, Lasting, NicOffload, OnHang, TcpGlobal, TcpParameter,
+    EventLevel, IpFamily, Lasting, NicOffload, OnHang, ResetStep, TcpGlobal, TcpParameter,
 };
 use tidemark_model::action::{Change, Refusal, StepState};
 use tidemark_model::{ActionReport, ActionSpec, ActionState, Protocol};
@@ -388,7 +388,12 @@ fn what_wine_cannot_do_is_refused_and_said() -> anyhow::Result<()> {
             switch: TcpGlobal::Rss,
             enabled: false,
         };
+        let reset = ActionSpec::ResetTcpStack {
+            steps: vec![ResetStep::Winsock],
+            lose_addresses: true,
+        };
         for (spec, words) in [
+            (reset, "prints no settings"),
             (pool, "has no IIS"),
             (switch, "could not be read back"),
             (range, "prints no range"),
@@ -397,6 +402,75 @@ fn what_wine_cannot_do_is_refused_and_said() -> anyhow::Result<()> {
         ] {
             host.refused(spec, Refusal::Unsupported, words).await?;
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_reset_of_the_stack_is_planned_and_spares_addresses_that_were_given_by_hand()
+-> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let host = Host::prepare(machine).await?;
+        let reset = |steps: &[ResetStep], lose_addresses| ActionSpec::ResetTcpStack {
+            steps: steps.to_vec(),
+            lose_addresses,
+        };
+        let only_service = reset(&[ResetStep::RemoteAccess], false);
+        let planned = host.ask(only_service.clone()).await?;
+        ensure!(planned.state == ActionState::Answered, "{planned:#?}");
+        ensure!(
+            steps(&planned, StepState::Planned) == ["restart RemoteAccess"],
+            "{planned:#?}"
+        );
+        let skipped = host.order(only_service.clone()).await?;
+        ensure!(
+            steps(&skipped, StepState::Skipped) == ["restart RemoteAccess"],
+            "{skipped:#?}"
+        );
+        host.service("RemoteAccess", "service", &[]).await?;
+        host.clear_log()?;
+        let done = host.order(only_service).await?;
+        ensure!(
+            done.state == ActionState::Verifying && !done.needs_reboot,
+            "{done:#?}"
+        );
+        let restart = ["stop RemoteAccess", "start RemoteAccess"];
+        ensure!(steps(&done, StepState::Done) == restart, "{done:#?}");
+        ensure!(host.log() == restart, "{:?}", host.log());
+
+        let key = r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\{6C1B7F1A-0000-4000-8000-00000000C1D1}";
+        for (name, kind, value) in [
+            ("EnableDHCP", "REG_DWORD", "0"),
+            ("IPAddress", "REG_MULTI_SZ", "10.9.8.7"),
+        ] {
+            let words = ["add", key, "/v", name, "/t", kind, "/d", value, "/f"];
+            host.windows("reg", &words).await?;
+        }
+        let all = ResetStep::ALL;
+        host.refused(reset(all, false), Refusal::Unsafe, "10.9.8.7")
+            .await?;
+        // The catalog of Winsock has no addresses to lose.
+        let winsock = reset(&[ResetStep::Winsock], false);
+        host.refused(winsock, Refusal::Unsupported, "prints no settings")
+            .await?;
+        let asked = host.ask(reset(all, true)).await?;
+        let plan = [
+            "keep the settings that it loses",
+            "restart RemoteAccess",
+            "netsh int ipv4 reset",
+            "netsh int ipv6 reset",
+            "netsh winsock reset",
+        ];
+        ensure!(steps(&asked, StepState::Planned) == plan, "{asked:#?}");
+        ensure!(asked.needs_reboot, "{asked:#?}");
+        // What netsh does not print cannot be kept: nothing is reset, and RemoteAccess runs on.
+        host.clear_log()?;
+        let failed = host.order(reset(all, true)).await?;
+        ensure!(
+            failed.state == ActionState::Failed && failed.text.contains("nothing was reset"),
+            "{failed:#?}"
+        );
+        ensure!(host.log().is_empty(), "{:?}", host.log());
         Ok(())
     })
 }

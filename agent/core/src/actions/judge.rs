@@ -327,6 +327,7 @@ fn unreadable(error: &InvalidOrder) -> Obstacle {
         | InvalidOrder::Unreadable(_)
         | InvalidOrder::NotCanonical
         | InvalidOrder::Spec(_)
+        | InvalidOrder::Undo(_)
         | InvalidOrder::Text { .. } => Refusal::Malformed,
     };
     obstacle(refusal, &error.to_string())

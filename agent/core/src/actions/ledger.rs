@@ -34,6 +34,13 @@ pub enum JournalRecord {
         /// The report.
         report: ActionReport,
     },
+    /// What it changed is put back: written and made durable before anything is.
+    Undoing {
+        /// Which action.
+        id: ActionId,
+        /// When, by the host's clock.
+        at_ms: Timestamp,
+    },
     /// The controller stored its end.
     Acked {
         /// Which action.
@@ -67,17 +74,31 @@ pub struct Entry {
     pub signers: Vec<KeyId>,
     /// The newest report; `None` until there is one.
     pub report: Option<ActionReport>,
+    /// Whether it was undone.
+    pub undoing: Undoing,
     /// Whether the controller stored its end.
     pub is_acked: bool,
+}
+
+/// Whether an action was undone; at most once it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undoing {
+    /// Nobody asked.
+    Never,
+    /// It is being undone, or was when the agent stopped.
+    Begun,
+    /// What came of it is its last report.
+    Over,
 }
 
 impl Entry {
     /// Whether the host has nothing more to do about it.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.report.as_ref().is_some_and(|report| {
+        let is_done = self.report.as_ref().is_some_and(|report| {
             !matches!(report.state, ActionState::Accepted | ActionState::Running)
-        })
+        });
+        is_done && self.undoing != Undoing::Begun
     }
 }
 
@@ -103,6 +124,7 @@ impl Ledger {
                     began_at: at_ms,
                     signers,
                     report: None,
+                    undoing: Undoing::Never,
                     is_acked: false,
                     order,
                 };
@@ -111,6 +133,16 @@ impl Ledger {
             JournalRecord::Reported { report } => {
                 if let Some(entry) = self.entries.get_mut(&report.id) {
                     entry.report = Some(report);
+                    if entry.undoing == Undoing::Begun {
+                        entry.undoing = Undoing::Over;
+                    }
+                }
+            }
+            JournalRecord::Undoing { id, .. } => {
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.undoing = Undoing::Begun;
+                    // Another end follows the one that is stored.
+                    entry.is_acked = false;
                 }
             }
             JournalRecord::Acked { id } => {
@@ -206,10 +238,19 @@ impl Ledger {
                 .report
                 .clone()
                 .map(|report| JournalRecord::Reported { report });
+            let undoing = |state: Undoing| {
+                (entry.undoing == state).then_some(JournalRecord::Undoing {
+                    id: entry.order.id,
+                    at_ms: entry.began_at,
+                })
+            };
             let acked = entry
                 .is_acked
                 .then_some(JournalRecord::Acked { id: entry.order.id });
-            [Some(began), reported, acked].into_iter().flatten()
+            // The report behind it says what came of it.
+            let (over, begun) = (undoing(Undoing::Over), undoing(Undoing::Begun));
+            let records = [Some(began), over, reported, begun, acked];
+            records.into_iter().flatten()
         });
         floor.into_iter().chain(forgotten).chain(entries)
     }

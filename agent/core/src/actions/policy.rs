@@ -177,6 +177,7 @@ impl HostPolicy {
             digest,
             all_keys: self.keys.view(),
             refused_statements: Vec::new(),
+            undoes: true,
         }
     }
 }

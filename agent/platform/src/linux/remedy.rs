@@ -13,7 +13,9 @@ pub mod service;
 pub mod settings;
 mod systemd;
 pub mod tcp_global;
+pub mod tcp_stack;
 
 pub use crate::remedy_facts::{
-    CardChange, CardSwitch, DotnetLimit, EventEntry, RemedyError, ServiceView, Switch, Teller,
+    CardChange, CardSwitch, DotnetLimit, EventEntry, RemedyError, ServiceView, StackView, Switch,
+    Teller,
 };

@@ -23,6 +23,18 @@ const NO_WINDOW: u32 = 0x0800_0000;
 /// # Errors
 /// When it cannot be started, takes too long, or fails.
 pub(super) fn output_of(name: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
+    output_within(name, arguments, RUN_TIMEOUT)
+}
+
+/// The same, for a program that may take longer.
+///
+/// # Errors
+/// As [`output_of`].
+pub(super) fn output_within(
+    name: &str,
+    arguments: &[&str],
+    patience: Duration,
+) -> io::Result<Vec<u8>> {
     let mut child = Command::new(system_folder().join(name))
         .args(arguments)
         .stdin(Stdio::null())
@@ -42,7 +54,7 @@ pub(super) fn output_of(name: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
             // Nobody may be waiting any more.
             done.send(read.map(|_| bytes)).ok();
         });
-    let printed = reader.and_then(|_| match output.recv_timeout(RUN_TIMEOUT) {
+    let printed = reader.and_then(|_| match output.recv_timeout(patience) {
         Ok(printed) => printed,
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
     });

@@ -11,7 +11,9 @@ pub mod restart;
 pub mod service;
 pub mod settings;
 pub mod tcp_global;
+pub mod tcp_stack;
 
 pub use crate::remedy_facts::{
-    CardChange, CardSwitch, DotnetLimit, EventEntry, RemedyError, ServiceView, Switch, Teller,
+    CardChange, CardSwitch, DotnetLimit, EventEntry, RemedyError, ServiceView, StackView, Switch,
+    Teller,
 };

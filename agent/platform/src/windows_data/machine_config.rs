@@ -2,7 +2,7 @@
 
 mod edit;
 
-pub use edit::with_limit;
+pub use edit::{with_limit, without_limit};
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use tidemark_model::action::Profile;
-use tidemark_model::action::spec::OnHang;
+use tidemark_model::action::spec::{OnHang, TcpParameter};
+use tidemark_model::action::{Change, Profile};
 use tidemark_model::{ActionSpec, signing::PrivateKey};
 
 use super::*;
@@ -82,6 +82,7 @@ fn order(number: u128, spec: ActionSpec) -> Order {
         expires_at_ms: now.saturating_add(Duration::from_secs(600)),
         requester: "ann".to_owned(),
         reason: "leak".to_owned(),
+        undo_within_s: None,
     }
 }
 
@@ -314,6 +315,100 @@ async fn the_policy_is_told_when_a_session_begins() {
     };
     let policy = tokio::time::timeout(PATIENCE, wait).await.unwrap();
     assert_eq!(policy.profile, Some(Profile::Safe));
+    desk.stop().await.unwrap();
+}
+
+/// A host on which a setting was changed, with the first `records` of what its journal says then.
+fn changed(place: &Place, change: Change, records: usize) -> Order {
+    let spec = ActionSpec::SetTcpParameter {
+        parameter: TcpParameter::TcpFinTimeout,
+        value: Some(119),
+    };
+    let order = Order {
+        undo_within_s: Some(600),
+        ..order(1, spec)
+    };
+    let now = Clock::System.now();
+    let (mut journal, _, _) = Journal::open(&place.path().join("actions.journal"), now).unwrap();
+    let mut report = ActionReport::new(order.id, ActionState::Verifying, now, "done");
+    report.changes.push(change);
+    let all = [
+        JournalRecord::Began {
+            order: order.clone(),
+            signers: Vec::new(),
+            at_ms: now,
+        },
+        JournalRecord::Reported { report },
+        JournalRecord::Acked { id: order.id },
+        JournalRecord::Undoing {
+            id: order.id,
+            at_ms: now,
+        },
+    ];
+    for record in all.iter().take(records) {
+        journal.append(record).unwrap();
+    }
+    order
+}
+
+fn fin_timeout(before: &str, after: &str) -> Change {
+    Change {
+        what: "tcp_fin_timeout".to_owned(),
+        before: Some(before.to_owned()),
+        after: Some(after.to_owned()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_somebody_else_changed_meanwhile_is_left_as_it_is() {
+    let place = Place::with("profile = \"safe\"");
+    let order = changed(&place, fin_timeout("118", "119"), 3);
+    let desk = place.start();
+    let feed = desk.feed();
+    assert!(feed.hand(Message::Undo(order.id)));
+    let report = told(&feed, order.id, ActionState::Verifying).await;
+    let why = report.undo_refused.unwrap();
+    assert!(why.contains("somebody else"), "{why}");
+    desk.stop().await.unwrap();
+    // It is told until it is stored, and not tried again.
+    let desk = place.start();
+    let feed = desk.feed();
+    feed.hand(Message::Opened);
+    let report = told(&feed, order.id, ActionState::Verifying).await;
+    assert!(report.undo_refused.is_some(), "{report:?}");
+    desk.stop().await.unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_being_undone_when_the_agent_died_is_brought_to_its_end() {
+    let is = fs::read_to_string("/proc/sys/net/ipv4/tcp_fin_timeout").unwrap();
+    let place = Place::with("profile = \"safe\"");
+    // The value was put back, and that was not written down any more.
+    let order = changed(&place, fin_timeout(is.trim(), "119"), 4);
+    let desk = place.start();
+    let feed = desk.feed();
+    let report = told(&feed, order.id, ActionState::RolledBack).await;
+    assert!(report.text.contains("again"), "{}", report.text);
+    feed.hand(Message::Acked(order.id, ActionState::RolledBack));
+    feed.hand(Message::Undo(order.id));
+    let again = told(&feed, order.id, ActionState::RolledBack).await;
+    assert_eq!(again.steps.len(), 1, "{again:?}");
+    desk.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lockdown_stops_an_undo_too() {
+    let place = Place::with("profile = \"safe\"");
+    let order = changed(&place, fin_timeout("118", "119"), 3);
+    let desk = place.start();
+    let feed = desk.feed();
+    feed.hand(Message::Stop);
+    feed.hand(Message::Undo(order.id));
+    let report = told(&feed, order.id, ActionState::Verifying).await;
+    let why = report.undo_refused.unwrap();
+    assert!(why.contains("stopped on this host"), "{why}");
     desk.stop().await.unwrap();
 }
 

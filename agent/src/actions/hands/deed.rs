@@ -9,6 +9,7 @@ use tidemark_model::{ActionReport, ActionState, Order};
 use tidemark_platform::remedy::RemedyError;
 
 use super::Hands;
+use super::undo::NotUndone;
 use crate::actions::confirm::Waited;
 use crate::actions::desk::Input;
 
@@ -209,6 +210,21 @@ impl<'a> Deed<'a> {
     /// Waits for the controller's confirmation.
     pub(super) fn await_confirmation(&self, patience: Duration) -> Waited {
         self.hands.confirmations.wait(self.order.id, patience)
+    }
+
+    /// The last word about what was to be undone.
+    pub(super) fn end_undo(mut self, outcome: Result<String, NotUndone>) {
+        let (state, text) = match outcome {
+            Ok(text) => (ActionState::RolledBack, text),
+            Err(NotUndone::Untouched(why)) => {
+                self.report.undo_refused = Some(cut(&why));
+                (ActionState::Verifying, why)
+            }
+            Err(NotUndone::Failed(why)) => (ActionState::Failed, why),
+        };
+        self.report.state = state;
+        tracing::info!(action = %self.order.id, state = state.as_str(), %text, "undoing an action ended");
+        self.tell(&text);
     }
 
     /// The last word about it.

@@ -52,6 +52,11 @@ pub(super) fn set(deed: &mut Deed<'_>) -> Result<(), Halt> {
     let before = settings::range(wish.protocol, wish.family)?;
     let name = settings::range_name(wish.protocol, wish.family);
     deed.plan_change(&name, Some(shown(before)), Some(shown(wish.range)));
+    if wish.lasting == Lasting::Always {
+        let kept = settings::kept_range(wish.protocol, wish.family)?;
+        let kept_name = format!("{name}, for the next starts");
+        deed.plan_change(&kept_name, kept.map(shown), Some(shown(wish.range)));
+    }
     let taken = collisions::of(wish.range, before)?;
     if !taken.is_empty() {
         return Err(Halt::Refused(
@@ -152,11 +157,11 @@ fn undo(deed: &mut Deed<'_>, wish: &Wish, before: PortRange, why: &str) -> Halt 
     }
 }
 
-fn shown(range: PortRange) -> String {
+pub(super) fn shown(range: PortRange) -> String {
     format!("{}-{}", range.first, range.last)
 }
 
-fn read(text: &str) -> Option<PortRange> {
+pub(super) fn read(text: &str) -> Option<PortRange> {
     let (first, last) = text.split_once('-')?;
     PortRange::new(first.parse().ok()?, last.parse().ok()?)
 }

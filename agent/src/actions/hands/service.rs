@@ -44,7 +44,7 @@ pub(super) fn restart(deed: &mut Deed<'_>) -> Result<(), Halt> {
 }
 
 /// What is never restarted is not restarted along with something else either.
-fn spare_protected(dependents: &[String]) -> Result<(), Halt> {
+pub(super) fn spare_protected(dependents: &[String]) -> Result<(), Halt> {
     for dependent in dependents {
         let alone = ActionSpec::RestartService {
             service: dependent.clone(),

@@ -10,9 +10,19 @@ pub(super) fn set(
     parameter: TcpParameter,
     value: Option<u32>,
 ) -> Result<(), Halt> {
-    let shown = |value: Option<u32>| value.map(|value| value.to_string());
     let before = settings::parameter(parameter)?;
-    deed.plan_change(parameter.as_str(), shown(before), shown(value));
+    // What is removed leaves the running value, where there is one beside what is kept.
+    let wish = if settings::KEEPS_BESIDE {
+        value.or(before)
+    } else {
+        value
+    };
+    deed.plan_change(parameter.as_str(), shown(before), shown(wish));
+    if settings::KEEPS_BESIDE {
+        let kept = settings::kept_parameter(parameter)?;
+        let name = format!("{}, for the next starts", parameter.as_str());
+        deed.plan_change(&name, shown(kept), shown(value));
+    }
     if settings::needs_reboot(parameter) {
         deed.needs_reboot();
     }
@@ -28,4 +38,9 @@ pub(super) fn set(
     }
     deed.done(&format!("set {}", parameter.as_str()), "");
     Ok(())
+}
+
+/// A number as a report shows it.
+pub(super) fn shown(value: Option<u32>) -> Option<String> {
+    value.map(|value| value.to_string())
 }

@@ -24,6 +24,7 @@ fn order(number: u128) -> Order {
         expires_at_ms: at(i64::MAX / 2),
         requester: "ann".to_owned(),
         reason: "leak".to_owned(),
+        undo_within_s: None,
     }
 }
 

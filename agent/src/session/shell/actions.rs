@@ -33,6 +33,7 @@ impl Shell {
             Message::Opened
             | Message::Acked(..)
             | Message::Confirmed(_)
+            | Message::Undo(_)
             | Message::Stop
             | Message::GoOn { .. }
             | Message::KeyStatement(_) => None,

@@ -39,6 +39,7 @@ fn order_for(host: &Host) -> (ActionId, controller_frame::Kind) {
         expires_at_ms: now.saturating_add(Duration::from_secs(600)),
         requester: "ann".to_owned(),
         reason: "leak".to_owned(),
+        undo_within_s: None,
     };
     let wire = order_to_wire(&SignedOrder {
         id: order.id,

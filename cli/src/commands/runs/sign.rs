@@ -188,6 +188,7 @@ mod tests {
             expires_at_ms: Timestamp::from_unix_ms(2),
             requester: "ann".to_owned(),
             reason: "run 1 (weekly): patches".to_owned(),
+            undo_within_s: None,
         };
         RunOrderView {
             action: order.id.to_string(),

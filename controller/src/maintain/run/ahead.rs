@@ -19,11 +19,11 @@ const HOLDS_MAX: Duration = Duration::from_secs(86_400);
 const ORDERS_MAX: usize = 10_000;
 
 /// When orders hold that are made at `made_at` for a host whose window has these times; `None` without a window. `None` is
-/// answered when no order may be made that early.
+/// answered when no order may be made that early. They let themselves be undone within `undo_within_s`.
 pub(super) fn times(
     window: Option<&[Occurrence]>,
-    made_at: Timestamp,
-    now: Timestamp,
+    (made_at, now): (Timestamp, Timestamp),
+    undo_within_s: Option<u32>,
 ) -> Option<SignedAhead> {
     let (from_ms, until_ms) = match window {
         None => (made_at, made_at.saturating_add(HOLDS_MAX)),
@@ -34,7 +34,11 @@ pub(super) fn times(
         }
     };
     let is_signable = from_ms < until_ms && until_ms <= made_at.saturating_add(VALID_MAX);
-    is_signable.then_some(SignedAhead { from_ms, until_ms })
+    is_signable.then_some(SignedAhead {
+        from_ms,
+        until_ms,
+        undo_within_s,
+    })
 }
 
 /// The moment by which it is seen whether a run's plan is still what would be planned: that of the plan itself, unless the
@@ -81,6 +85,7 @@ pub(super) fn orders(run: &Run, rules: &RunRules) -> Vec<RunOrder> {
                     expires_at_ms: ahead.until_ms,
                     requester: run.body.requester.clone(),
                     reason: reason(run),
+                    undo_within_s: ahead.undo_within_s.filter(|_| wanted.spec.can_be_undone()),
                 };
                 orders.push(RunOrder {
                     id: order.id,
@@ -175,29 +180,39 @@ mod tests {
         Some(SignedAhead {
             from_ms: at(from),
             until_ms: at(until),
+            undo_within_s: None,
         })
     }
 
     #[test]
     fn orders_hold_within_the_next_window_and_for_a_day_at_most() {
         let both = [window(HOUR, 3 * HOUR), window(DAY, DAY + HOUR)];
-        assert_eq!(times(Some(&both), at(0), at(0)), holds(HOUR, 3 * HOUR));
+        assert_eq!(
+            times(Some(&both), (at(0), at(0)), None),
+            holds(HOUR, 3 * HOUR)
+        );
         let during = 2 * HOUR;
-        let found = times(Some(&both), at(during), at(during));
+        let found = times(Some(&both), (at(during), at(during)), None);
         assert_eq!(found, holds(during, 3 * HOUR), "not before they were made");
-        let found = times(Some(&both), at(0), at(3 * HOUR));
+        let found = times(Some(&both), (at(0), at(3 * HOUR)), None);
         assert_eq!(found, holds(DAY, DAY + HOUR), "the first is over");
         let long = [window(HOUR, 5 * DAY)];
-        assert_eq!(times(Some(&long), at(0), at(0)), holds(HOUR, HOUR + DAY));
-        assert_eq!(times(None, at(HOUR), at(HOUR)), holds(HOUR, HOUR + DAY));
-        assert_eq!(times(Some(&[]), at(0), at(0)), None);
+        assert_eq!(
+            times(Some(&long), (at(0), at(0)), None),
+            holds(HOUR, HOUR + DAY)
+        );
+        assert_eq!(
+            times(None, (at(HOUR), at(HOUR)), None),
+            holds(HOUR, HOUR + DAY)
+        );
+        assert_eq!(times(Some(&[]), (at(0), at(0)), None), None);
     }
 
     #[test]
     fn a_window_that_is_too_far_away_for_any_order_has_none() {
         let last = [window(14 * DAY - HOUR, 14 * DAY)];
-        assert!(times(Some(&last), at(0), at(0)).is_some());
+        assert!(times(Some(&last), (at(0), at(0)), None).is_some());
         let late = [window(14 * DAY - HOUR, 14 * DAY + 1)];
-        assert_eq!(times(Some(&late), at(0), at(0)), None);
+        assert_eq!(times(Some(&late), (at(0), at(0)), None), None);
     }
 }

@@ -16,7 +16,7 @@ use super::machine::{self, HostNow, WindowNow};
 use crate::app::App;
 use crate::remediate::decide::is_approved;
 use crate::remediate::propose::check_host;
-use crate::remediate::{ActionError, step};
+use crate::remediate::{ActionError, step, undo};
 
 /// How long an action of a run may wait for its host; a host that could not be had by then gets another turn.
 const VALID: Duration = Duration::from_secs(3_600);
@@ -42,7 +42,10 @@ pub(super) async fn ask(
     let now = app.clock.now();
     let order = match ahead::order_of(tx, (run, host), now).await? {
         Some(order) => order,
-        None => made(run, (host, known), &wanted.spec, now),
+        None => {
+            let within = undo::consent(app, tx, (host.host, &wanted.spec)).await?;
+            made((run, host, known), (&wanted.spec, within), now)
+        }
     };
     if let Err(error) = order.check() {
         return Err(ActionError::Limits(vec![error.to_string()]));
@@ -70,9 +73,8 @@ pub(super) async fn ask(
 
 /// An order for this moment.
 fn made(
-    run: &Run,
-    (host, known): (&RunHost, &HostNow),
-    spec: &ActionSpec,
+    (run, host, known): (&Run, &RunHost, &HostNow),
+    (spec, undo_within_s): (&ActionSpec, Option<u32>),
     now: Timestamp,
 ) -> Order {
     let hour = now.saturating_add(VALID);
@@ -89,6 +91,7 @@ fn made(
         },
         requester: run.body.requester.clone(),
         reason: reason(run),
+        undo_within_s,
     }
 }
 

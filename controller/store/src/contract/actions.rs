@@ -39,6 +39,7 @@ fn action(number: u8, host: u32) -> Action {
         expires_at_ms: at(1_000 + i64::from(number)),
         requester: "ann".to_owned(),
         reason: "'; DROP TABLE actions; --".to_owned(),
+        undo_within_s: None,
     })
 }
 
@@ -244,6 +245,7 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
         digest: "00".repeat(32),
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
+        undoes: true,
     };
     for told_at in [10, 20] {
         policy.lockdown = told_at == 20;

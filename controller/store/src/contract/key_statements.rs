@@ -106,6 +106,7 @@ async fn policies_are_read_by_host(store: Store) {
         digest: String::new(),
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
+        undoes: false,
     };
     enrol(&store, 3).await;
     let mut tx = store.begin().await.unwrap();

@@ -52,6 +52,7 @@ async fn a_case_comes_back_as_it_was_stored(store: Store) {
             reason: "full".to_owned(),
             incident: Some(7),
             not_before_ms: Some(1),
+            undo_if_worse: None,
             expires_ms: None,
         },
         action: Some(ActionId::from_bytes([4; 16])),

@@ -39,6 +39,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::join_tokens::STATEMENTS,
     crate::key_statements::STATEMENTS,
     crate::lockdowns::STATEMENTS,
+    crate::news::STATEMENTS,
     crate::notices::STATEMENTS,
     crate::notification_groups::STATEMENTS,
     crate::notifications::STATEMENTS,

@@ -4,7 +4,7 @@ use sqlx::Executor;
 
 use super::*;
 use crate::store::Pools;
-use crate::{NewRecent, Span, StoreError, Tx};
+use crate::{Backend, NewRecent, News, Span, StoreError, Tx};
 
 contract!(
     what_is_not_committed_never_was,
@@ -13,7 +13,33 @@ contract!(
     writers_take_turns,
     a_store_answers_pings_and_knows_its_size,
     a_closed_store_is_unavailable,
+    news_are_heard_once_they_are_committed,
 );
+
+async fn news_are_heard_once_they_are_committed(store: Store) {
+    let Some(mut listener) = store.listen().await.unwrap() else {
+        assert_eq!(store.backend(), Backend::Sqlite);
+        return;
+    };
+    let mut undone = store.begin().await.unwrap();
+    undone.host_insert(&new_host(1)).await.unwrap();
+    undone.rollback().await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    tx.host_insert(&new_host(2)).await.unwrap();
+    tx.commit().await.unwrap();
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(20), listener.next());
+    assert_eq!(heard.await.unwrap().unwrap(), Some(News::Host(host_id(2))));
+    let mut tx = store.begin().await.unwrap();
+    tx.host_set_state(host_id(2), 0, tidemark_model::HostState::Revoked)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let apart = store.read().await.unwrap().hosts_apart(None, 10).await;
+    assert_eq!(
+        apart.unwrap(),
+        [(host_id(2), tidemark_model::HostState::Revoked)]
+    );
+}
 
 async fn what_is_not_committed_never_was(store: Store) {
     let mut tx = store.begin().await.unwrap();

@@ -109,6 +109,9 @@ pub struct HostPolicyView {
     /// The last statements about keys that the host did not follow.
     #[serde(default)]
     pub refused_statements: Vec<RefusedStatement>,
+    /// Whether the host's agent knows orders that let themselves be undone.
+    #[serde(default)]
+    pub undoes: bool,
 }
 
 impl HostPolicyView {

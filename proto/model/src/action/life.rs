@@ -15,6 +15,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 const MINUTES_10: Duration = Duration::from_secs(600);
 /// A server with much memory and many disks is back after this.
 const REBOOT_WITHIN: Duration = Duration::from_secs(45 * 60);
+/// How long a host may take to say whether it undid something; a session may have to come back first.
+const UNDO_WITHIN: Duration = MINUTES_10;
 /// How long the samples of a watched time may take to be stored.
 const SAMPLES_WITHIN: Duration = Duration::from_secs(180);
 
@@ -69,6 +71,31 @@ pub struct ActionBody {
     pub report: Option<ActionReport>,
     /// What came of it, by the host's own samples.
     pub effect: Option<Effect>,
+    /// That its host was told to undo it.
+    pub undo: Option<UndoAsked>,
+}
+
+/// That a host was told to put back what an action changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UndoAsked {
+    /// When.
+    pub at_ms: Timestamp,
+    /// Over which session it was told last; `None` when over none yet.
+    pub session: Option<u64>,
+    /// Why, with the figures.
+    pub why: String,
+}
+
+/// What the host's samples are watched for after an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// For nothing: the host's own word is all there is.
+    Nothing,
+    /// That headroom grew.
+    Better,
+    /// That headroom did not shrink: it frees nothing that is held, and may do harm.
+    NotWorse,
 }
 
 /// What the host's samples say about an action: the values before it, and after it was done.
@@ -231,33 +258,50 @@ impl Action {
         self.order.disturbs()
     }
 
-    /// Whether the host's samples are to say if it helped; otherwise the host's own word is all there is.
+    /// Remembers that its host is told to undo it, for as long as that may take.
+    pub fn ask_undo(&mut self, asked: UndoAsked) {
+        self.deadline = Some(asked.at_ms.saturating_add(UNDO_WITHIN));
+        self.body.undo = Some(asked);
+    }
+
+    /// Whether the host's samples are to say if it helped.
     #[must_use]
     pub fn is_measured(&self) -> bool {
-        let frees_ports = match &self.order.spec {
+        self.watch() == Watch::Better
+    }
+
+    /// What the host's samples are watched for.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        let watch = match &self.order.spec {
             ActionSpec::RestartService { .. }
             | ActionSpec::RecycleAppPool { .. }
             | ActionSpec::EndProcess { .. }
             | ActionSpec::SetDynamicPortRange { .. }
-            | ActionSpec::Reboot { .. } => true,
+            | ActionSpec::Reboot { .. } => Watch::Better,
             // What a hook is for, only its incident says.
-            ActionSpec::RunHook { .. } => self.incident.is_some(),
+            ActionSpec::RunHook { .. } if self.incident.is_some() => Watch::Better,
             // A setting of a driver or of the stack changes what comes; it frees nothing that is held.
-            ActionSpec::CollectEvidence { .. }
-            | ActionSpec::WriteEvent { .. }
-            | ActionSpec::SetTcpParameter { .. }
+            ActionSpec::SetTcpParameter { .. }
             | ActionSpec::SetTcpGlobal { .. }
             | ActionSpec::SetNicOffload { .. }
             | ActionSpec::SetInterruptModeration { .. }
-            | ActionSpec::SetDotnetConnectionLimit { .. }
-            | ActionSpec::ResetTcpStack { .. } => false,
+            | ActionSpec::SetDotnetConnectionLimit { .. } => Watch::NotWorse,
+            ActionSpec::CollectEvidence { .. }
+            | ActionSpec::WriteEvent { .. }
+            | ActionSpec::RunHook { .. }
+            | ActionSpec::ResetTcpStack { .. } => Watch::Nothing,
         };
         let waits_for_reboot = self
             .body
             .report
             .as_ref()
             .is_some_and(|report| report.needs_reboot);
-        frees_ports && !self.order.dry_run && !waits_for_reboot
+        if self.order.dry_run || waits_for_reboot {
+            Watch::Nothing
+        } else {
+            watch
+        }
     }
 }
 
@@ -293,6 +337,7 @@ mod tests {
     use crate::HostId;
 
     const HOLD: Duration = Duration::from_secs(300);
+    const AT: Timestamp = Timestamp::from_unix_ms(5_000);
 
     fn action(spec: ActionSpec) -> Action {
         let at = Timestamp::from_unix_ms;
@@ -306,6 +351,7 @@ mod tests {
             expires_at_ms: at(61_000),
             requester: "ann".to_owned(),
             reason: "a leak".to_owned(),
+            undo_within_s: None,
         })
     }
 
@@ -355,5 +401,21 @@ mod tests {
         assert!(restart.is_measured());
         restart.order.dry_run = true;
         assert!(!restart.is_measured());
+        let mut limit = action(ActionSpec::SetDotnetConnectionLimit { connections: 12 });
+        assert_eq!(limit.watch(), Watch::NotWorse);
+        let mut report = ActionReport::new(limit.id(), ActionState::Verifying, AT, "done");
+        report.needs_reboot = true;
+        limit.body.report = Some(report);
+        assert_eq!(limit.watch(), Watch::Nothing);
+    }
+
+    #[test]
+    fn a_host_that_is_to_undo_it_has_a_deadline_of_its_own() {
+        let mut limit = action(ActionSpec::SetDotnetConnectionLimit { connections: 12 });
+        limit.ask_undo(UndoAsked {
+            at_ms: AT,
+            ..UndoAsked::default()
+        });
+        assert_eq!(limit.deadline, Some(AT.saturating_add(UNDO_WITHIN)));
     }
 }

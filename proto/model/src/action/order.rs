@@ -2,6 +2,7 @@
 //! reads what is signed, and two readers cannot take one text for two things.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::{HostId, Timestamp};
 
 /// Longest an order can be valid: a run is signed when it is approved, and its window may be two weeks away.
 pub const VALID_MAX: Duration = Duration::from_secs(14 * 86_400);
+/// How long after it was done an order may let itself be undone: shorter than any hold, and longer than a day.
+pub const UNDO_WITHIN_S: RangeInclusive<u32> = 30..=86_400;
 /// Largest order, in bytes.
 pub const ORDER_BYTES_MAX: usize = 32 * 1024;
 /// Longest reason, requester or name in an order, in characters.
@@ -106,6 +109,11 @@ pub struct Order {
     pub requester: String,
     /// Why.
     pub reason: String,
+    /// For how many seconds after it was done whoever carries it may have it undone without another order: the host then
+    /// puts back what it changed. It is among what is signed, so that the undo needs no signature of its own. `None` lets
+    /// nobody; it is left out of the bytes then, which are those of agents that know no undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_within_s: Option<u32>,
 }
 
 /// An order as it travels: the bytes, and who signed them. Nothing is known about them before they are judged.
@@ -142,6 +150,9 @@ pub enum InvalidOrder {
         /// What its limit is.
         reason: &'static str,
     },
+    /// Its undo.
+    #[error("undo_within_s: {0}")]
+    Undo(&'static str),
     /// Requester or reason.
     #[error("{field} has 1 to {REASON_CHARS_MAX} characters and no control characters")]
     Text {
@@ -206,6 +217,14 @@ impl Order {
                 field: "expires_at_ms",
                 reason: "is more than 14 d after the order was made",
             });
+        }
+        if let Some(seconds) = self.undo_within_s {
+            if !UNDO_WITHIN_S.contains(&seconds) {
+                return Err(InvalidOrder::Undo("must be 30 to 86400"));
+            }
+            if self.dry_run || !self.spec.can_be_undone() {
+                return Err(InvalidOrder::Undo("there is nothing that could be undone"));
+            }
         }
         for (field, text) in [("requester", &self.requester), ("reason", &self.reason)] {
             let length = text.chars().count();

@@ -36,6 +36,9 @@ pub struct ActionReport {
     pub needs_reboot: bool,
     /// Identity of the host's boot: another one than before is the proof of a restart.
     pub boot_id: Option<String>,
+    /// Why it was not undone when that was asked; what the action did stands then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_refused: Option<String>,
 }
 
 /// One step of an action.
@@ -134,6 +137,7 @@ impl ActionReport {
             changes: Vec::new(),
             needs_reboot: false,
             boot_id: None,
+            undo_refused: None,
         }
     }
 

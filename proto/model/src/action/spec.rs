@@ -127,6 +127,9 @@ pub enum ActionSpec {
     ResetTcpStack {
         /// Which steps, in this order; at least one.
         steps: Vec<ResetStep>,
+        /// Whether to go on where addresses that were given to the host by hand are lost.
+        #[serde(default, skip_serializing_if = "is_no")]
+        lose_addresses: bool,
     },
     /// Restarts the host.
     Reboot {
@@ -273,6 +276,15 @@ kinds! {
     Winsock = "winsock",
 }
 
+/// What is left out of an order's bytes when it is not so.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+const fn is_no(flag: &bool) -> bool {
+    !*flag
+}
+
 impl ActionSpec {
     /// What it does.
     #[must_use]
@@ -299,6 +311,27 @@ impl ActionSpec {
     #[must_use]
     pub const fn tier(&self) -> Tier {
         self.kind().tier()
+    }
+
+    /// Whether its host keeps what it changes, and can put it back.
+    #[must_use]
+    pub const fn can_be_undone(&self) -> bool {
+        match self {
+            Self::SetDynamicPortRange { .. }
+            | Self::SetTcpParameter { .. }
+            | Self::SetTcpGlobal { .. }
+            | Self::SetNicOffload { .. }
+            | Self::SetInterruptModeration { .. }
+            | Self::SetDotnetConnectionLimit { .. } => true,
+            Self::CollectEvidence { .. }
+            | Self::WriteEvent { .. }
+            | Self::RestartService { .. }
+            | Self::RecycleAppPool { .. }
+            | Self::EndProcess { .. }
+            | Self::ResetTcpStack { .. }
+            | Self::Reboot { .. }
+            | Self::RunHook { .. } => false,
+        }
     }
 
     /// Whether two actions do the same to the same.
@@ -371,9 +404,18 @@ impl ActionSpec {
             Self::SetDotnetConnectionLimit { connections } => {
                 format!("let .NET programs open {connections} connections a destination")
             }
-            Self::ResetTcpStack { steps } => {
+            Self::ResetTcpStack {
+                steps,
+                lose_addresses,
+            } => {
                 let steps: Vec<_> = steps.iter().map(|step| step.as_str()).collect();
-                format!("reset the TCP stack ({})", steps.join(", "))
+                let steps = steps.join(", ");
+                let lost = if *lose_addresses {
+                    ", and lose addresses that were given by hand"
+                } else {
+                    ""
+                };
+                format!("reset the TCP stack ({steps}){lost}")
             }
             Self::Reboot { grace_s, .. } => format!("restart the host after {grace_s} s"),
             Self::RunHook { name, .. } => format!("run hook {name}"),

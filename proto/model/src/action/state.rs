@@ -118,9 +118,11 @@ impl ActionState {
                 Self::RolledBack,
                 Self::TimedOut,
             ],
+            // It may have been undone, or that may have been tried in vain.
             Self::Verifying => &[
                 Self::Verified,
                 Self::NotEffective,
+                Self::Failed,
                 Self::RolledBack,
                 Self::TimedOut,
             ],

@@ -31,6 +31,10 @@ pub struct ActionRequest {
     /// Until when it may be begun, at most 14 d from now; an hour after `not_before_ms` when left out.
     #[serde(default)]
     pub expires_ms: Option<i64>,
+    /// Whether its host undoes it when headroom got worse: where it can, unless this is `false`. `true` is refused for a kind
+    /// of action that cannot be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_if_worse: Option<bool>,
 }
 
 /// An action as lists show it.

@@ -28,6 +28,7 @@ fn report(state: ActionState, refusal: Option<Refusal>) -> ActionReport {
         }],
         needs_reboot: true,
         boot_id: Some("b0".to_owned()),
+        undo_refused: Some("it was changed meanwhile".to_owned()),
     }
 }
 
@@ -114,6 +115,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
             digest: "ab".repeat(32),
             all_keys: Vec::new(),
             refused_statements: Vec::new(),
+            undoes: true,
         };
         assert_eq!(policy_from_wire(policy_to_wire(&policy)), Ok(policy));
     }
@@ -126,6 +128,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
         digest: String::new(),
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
+        undoes: false,
     };
     assert_eq!(policy_from_wire(policy_to_wire(&unusable)), Ok(unusable));
 }

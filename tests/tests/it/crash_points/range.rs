@@ -28,8 +28,8 @@ impl Site {
         Process::start("web-1", wrapping(wrapper, command), &self.test_folder)
     }
 
-    /// Widens the range; whether the agent died on it at the `nth` record of its journal, and how it ended.
-    async fn widen(&self, nth: u32) -> anyhow::Result<(bool, ActionDetail)> {
+    /// Sets the range up to `last`; whether the agent died on it at the `nth` record of its journal, and how it ended.
+    async fn set(&self, last: u16, nth: u32) -> anyhow::Result<(bool, ActionDetail)> {
         let death = Death {
             // What was written is not lost with the process: only before it is there nothing.
             call: "write",
@@ -39,7 +39,7 @@ impl Site {
         let command = self.folder.command("run")?;
         let mut agent = self.run_with_own_sysctls(&death.of(&command))?;
         let spec = json!({"action": "set_dynamic_port_range", "protocol": "tcp", "family": "ipv4",
-            "first": 20_000, "last": 21_999, "lasting": "always", "confirm_within_s": 60});
+            "first": 20_000, "last": last, "lasting": "always", "confirm_within_s": 60});
         let order = self.operators.order(&self.controller, &self.host, spec);
         let id = order.await?;
         let path = format!("/api/v1/actions/{id}");
@@ -74,7 +74,10 @@ fn a_range_and_what_is_kept_of_it_are_one_whenever_its_agent_dies() -> anyhow::R
         for nth in 1..=NTH_MAX {
             machine.set_dynamic_ports(20_000, 20_999)?;
             fs::remove_file(site.sysctls().join("90-tidemark.conf")).ok();
-            let (has_died, detail) = site.widen(nth).await.with_context(|| nth.to_string())?;
+            let (has_died, detail) = site
+                .set(21_999, nth)
+                .await
+                .with_context(|| nth.to_string())?;
             let holds = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
             let holds = holds?.split_whitespace().collect::<Vec<_>>().join(" ");
             let is_kept = site.kept().contains(AFTER);
@@ -104,6 +107,49 @@ fn a_range_and_what_is_kept_of_it_are_one_whenever_its_agent_dies() -> anyhow::R
         println!("how they came out: {ends:?}");
         assert!(ends.contains_key("rolled_back"), "{ends:?}");
         assert!(ends.values().sum::<u32>() >= 6, "{ends:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_range_that_made_it_worse_is_undone_whenever_its_agent_dies() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        machine.set_dynamic_ports(20_000, 20_999)?;
+        let site = Site::start(machine).await?;
+        fs::create_dir(site.sysctls())?;
+        let (mut deaths, mut undone) = (0, 0);
+        // What is behind its confirmation: that it is done, that it is undone, and what came of that.
+        for (turn, nth) in (5..=NTH_MAX).enumerate() {
+            machine.set_dynamic_ports(20_000, 20_999)?;
+            fs::remove_file(site.sysctls().join("90-tidemark.conf")).ok();
+            // Smaller each time: samples of the turns before are among those from before it.
+            let last = 20_930 - 70 * u16::try_from(turn)?;
+            let set = site.set(last, nth).await;
+            let (has_died, detail) = set.with_context(|| nth.to_string())?;
+            let holds = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+            let holds = holds?.split_whitespace().collect::<Vec<_>>().join(" ");
+            let state = detail.action.state;
+            let small = format!("20000 {last}");
+            let (range, is_kept) = if state == ActionState::RolledBack {
+                (BEFORE, false)
+            } else {
+                // Samples of the watched time were missing.
+                assert_eq!(state, ActionState::TimedOut, "{nth}: {detail:#?}");
+                (small.as_str(), true)
+            };
+            assert_eq!(
+                (holds.as_str(), site.kept().contains(&small)),
+                (range, is_kept),
+                "{nth}: {detail:#?}"
+            );
+            undone += u32::from(state == ActionState::RolledBack);
+            deaths += u32::from(has_died);
+            if !has_died {
+                break;
+            }
+        }
+        println!("deaths: {deaths}, undone: {undone}");
+        assert!(deaths >= 3 && undone >= 3, "{deaths} {undone}");
         Ok(())
     })
 }

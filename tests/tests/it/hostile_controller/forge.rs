@@ -64,6 +64,7 @@ impl Forge {
             expires_at_ms: Timestamp::from_unix_ms(now.unix_ms() + VALID_MS),
             requester: "ann".to_owned(),
             reason: "a leak".to_owned(),
+            undo_within_s: None,
         }
     }
 

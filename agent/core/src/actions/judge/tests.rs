@@ -45,6 +45,7 @@ fn order(spec: ActionSpec) -> Order {
         expires_at_ms: at(60_000),
         requester: "ann".to_owned(),
         reason: "leak".to_owned(),
+        undo_within_s: None,
     }
 }
 

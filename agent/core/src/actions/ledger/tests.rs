@@ -16,6 +16,7 @@ fn order(number: u128, spec: ActionSpec) -> Order {
         expires_at_ms: Timestamp::from_unix_ms(60_000),
         requester: "ann".to_owned(),
         reason: "leak".to_owned(),
+        undo_within_s: None,
     }
 }
 

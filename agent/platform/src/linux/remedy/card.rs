@@ -19,3 +19,11 @@ pub fn look(_adapter: &str, _switch: CardSwitch, _wish: Switch) -> Result<CardCh
 pub fn set(adapter: &str, switch: CardSwitch, wish: Switch) -> Result<(), RemedyError> {
     look(adapter, switch, wish).map(drop)
 }
+
+/// Puts back a value that it had.
+///
+/// # Errors
+/// [`RemedyError::Unsupported`], always.
+pub fn restore(adapter: &str, switch: CardSwitch, _value: &str) -> Result<(), RemedyError> {
+    look(adapter, switch, Switch::Off).map(drop)
+}

@@ -19,3 +19,11 @@ pub fn limits() -> Result<Vec<DotnetLimit>, RemedyError> {
 pub fn set_limit(_limit: &DotnetLimit, _connections: u32) -> Result<(), RemedyError> {
     limits().map(drop)
 }
+
+/// Puts back a limit.
+///
+/// # Errors
+/// [`RemedyError::Unsupported`], always.
+pub fn restore_limit(_file: &str, _connections: Option<u32>) -> Result<(), RemedyError> {
+    limits().map(drop)
+}

@@ -56,6 +56,73 @@ pub fn keep_range(
     )
 }
 
+/// The dynamic range that is kept for the next starts; `None` when none is.
+///
+/// # Errors
+/// When the file cannot be read, or what it keeps is no range.
+pub fn kept_range(
+    _protocol: Protocol,
+    _family: IpFamily,
+) -> Result<Option<PortRange>, RemedyError> {
+    let Some(text) = kept(Path::new(KEPT), RANGE)? else {
+        return Ok(None);
+    };
+    let mut ports = text.split_whitespace().map(str::parse);
+    let range = match (ports.next(), ports.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => PortRange::new(first, last),
+        _ => None,
+    };
+    range
+        .map(Some)
+        .ok_or_else(|| RemedyError::Failed(format!("{KEPT} keeps no range but {text:?}")))
+}
+
+/// Keeps the range that was kept before, or none.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn restore_kept_range(
+    _protocol: Protocol,
+    _family: IpFamily,
+    range: Option<PortRange>,
+) -> Result<(), RemedyError> {
+    let text = range.map(|range| format!("{} {}", range.first, range.last));
+    keep(Path::new(KEPT), RANGE, text.as_deref())
+}
+
+/// Whether what is kept of a parameter for the next starts is another value than the one that holds.
+pub const KEEPS_BESIDE: bool = true;
+
+/// What is kept of a parameter for the next starts; `None` when nothing is.
+///
+/// # Errors
+/// When the file cannot be read, or what it keeps is no number.
+pub fn kept_parameter(parameter: TcpParameter) -> Result<Option<u32>, RemedyError> {
+    let text = kept(Path::new(KEPT), name_of(parameter)?)?;
+    let value = text.as_deref().map(str::parse).transpose();
+    value.map_err(|_| RemedyError::Failed(format!("{KEPT} keeps no number but {text:?}")))
+}
+
+/// Keeps a parameter for the next starts, or no longer keeps it.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn keep_parameter(parameter: TcpParameter, value: Option<u32>) -> Result<(), RemedyError> {
+    let text = value.map(|value| value.to_string());
+    keep(Path::new(KEPT), name_of(parameter)?, text.as_deref())
+}
+
+/// Sets the value that holds, and leaves what is kept.
+///
+/// # Errors
+/// When the kernel refuses, or there is no value.
+pub fn restore_parameter(parameter: TcpParameter, value: Option<u32>) -> Result<(), RemedyError> {
+    let name = name_of(parameter)?;
+    let value =
+        value.ok_or_else(|| RemedyError::Failed(format!("{name} has a value at any time")))?;
+    write(name, &value.to_string())
+}
+
 /// A parameter's value; `None` when it is not set, so that the default holds. Here every one has a value.
 ///
 /// # Errors
@@ -112,6 +179,19 @@ fn write(name: &str, value: &str) -> Result<(), RemedyError> {
         .map_err(|error| RemedyError::Failed(format!("{name} cannot be set to {value}: {error}")))
 }
 
+/// What the file keeps under a name; the last line of it counts.
+fn kept(path: &Path, name: &str) -> Result<Option<String>, RemedyError> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| {
+            RemedyError::Failed(format!("{} cannot be read: {error}", path.display()))
+        })?,
+    };
+    let mut lines = text.lines().rev().filter_map(|line| line.split_once('='));
+    let found = lines.find(|(key, _)| key.trim() == name);
+    Ok(found.map(|(_, value)| value.trim().to_owned()))
+}
+
 /// Sets or removes one line of the file, and leaves the others as they are.
 fn keep(path: &Path, name: &str, value: Option<&str>) -> Result<(), RemedyError> {
     let failed = |error: std::io::Error| {
@@ -156,7 +236,9 @@ mod tests {
             read(),
             "# Kept by tidemark-agent.\nnet.b = 3\nnet.a = 4 5\n"
         );
+        assert_eq!(kept(&path, "net.a"), Ok(Some("4 5".to_owned())));
         keep(&path, "net.b", None).unwrap();
+        assert_eq!(kept(&path, "net.b"), Ok(None));
         assert_eq!(read(), "# Kept by tidemark-agent.\nnet.a = 4 5\n");
     }
 

@@ -33,14 +33,22 @@ pub fn look(adapter: &str, switch: CardSwitch, wish: Switch) -> Result<CardChang
 /// # Errors
 /// What the registry says.
 pub fn set(adapter: &str, switch: CardSwitch, wish: Switch) -> Result<(), RemedyError> {
+    restore(adapter, switch, value(switch, wish))
+}
+
+/// Puts back a value that it had, and makes sure that the registry has it.
+///
+/// # Errors
+/// What the registry says.
+pub fn restore(adapter: &str, switch: CardSwitch, value: &str) -> Result<(), RemedyError> {
     let key = key_of(adapter)?;
-    let (keyword, value) = (keyword(switch), value(switch, wish));
+    let keyword = keyword(switch);
     registry::Key::create(&key)
         .and_then(|key| key.set_text(keyword, value))
         .map_err(|error| {
             RemedyError::Failed(format!("{keyword} of {adapter} cannot be written: {error}"))
         })?;
-    let after = look(adapter, switch, wish)?.before;
+    let after = look(adapter, switch, Switch::Off)?.before;
     if after == value {
         return Ok(());
     }

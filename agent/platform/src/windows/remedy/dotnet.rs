@@ -14,7 +14,7 @@ use windows_sys::Win32::Storage::FileSystem::ReplaceFileW;
 use crate::remedy_facts::{DotnetLimit, RemedyError};
 use crate::windows::program::system_folder;
 use crate::windows::text::wide;
-use crate::windows_data::machine_config::{connection_limits, with_limit};
+use crate::windows_data::machine_config::{connection_limits, with_limit, without_limit};
 
 /// The frameworks of 32 and 64 bits; since version 4.5 every one is installed in this place.
 const FILES: [&str; 2] = [
@@ -60,10 +60,26 @@ pub fn limits() -> Result<Vec<DotnetLimit>, RemedyError> {
 /// # Errors
 /// When the file is not understood, or cannot be written: it is as it was then.
 pub fn set_limit(limit: &DotnetLimit, connections: u32) -> Result<(), RemedyError> {
-    let path = PathBuf::from(&limit.file);
+    write_limit(&limit.file, Some(connections))
+}
+
+/// Puts back a limit; `None` when there was none.
+///
+/// # Errors
+/// As [`set_limit`].
+pub fn restore_limit(file: &str, connections: Option<u32>) -> Result<(), RemedyError> {
+    write_limit(file, connections)
+}
+
+fn write_limit(file: &str, connections: Option<u32>) -> Result<(), RemedyError> {
+    let path = PathBuf::from(file);
     let missing = || RemedyError::Failed(format!("{} is gone", path.display()));
     let bytes = read(&path)?.ok_or_else(missing)?;
-    let edited = with_limit(&bytes, connections).map_err(|error| foreign(&path, &error))?;
+    let edited = match connections {
+        Some(connections) => with_limit(&bytes, connections),
+        None => without_limit(&bytes),
+    };
+    let edited = edited.map_err(|error| foreign(&path, &error))?;
     let failed = |error: io::Error| {
         RemedyError::Failed(format!("{} cannot be written: {error}", path.display()))
     };

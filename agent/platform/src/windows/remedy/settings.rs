@@ -22,6 +22,10 @@ pub fn range_name(protocol: Protocol, family: IpFamily) -> String {
 /// # Errors
 /// [`RemedyError::Unsupported`] where `netsh` tells none, as under Wine: what cannot be read back is not set.
 pub fn range(protocol: Protocol, family: IpFamily) -> Result<PortRange, RemedyError> {
+    show(protocol, family, &[])
+}
+
+fn show(protocol: Protocol, family: IpFamily, store: &[&str]) -> Result<PortRange, RemedyError> {
     let words = [
         "int",
         family.as_str(),
@@ -29,6 +33,7 @@ pub fn range(protocol: Protocol, family: IpFamily) -> Result<PortRange, RemedyEr
         "dynamicport",
         protocol.as_str(),
     ];
+    let words = [&words, store].concat();
     let printed = netsh(&words)?;
     port_range::in_netsh_output(&printed).ok_or_else(|| {
         RemedyError::Unsupported(format!(
@@ -60,6 +65,29 @@ pub fn keep_range(
     range: PortRange,
 ) -> Result<(), RemedyError> {
     set(protocol, family, range, "store=persistent")
+}
+
+/// The dynamic range that is kept for the next starts.
+///
+/// # Errors
+/// As [`range`].
+pub fn kept_range(protocol: Protocol, family: IpFamily) -> Result<Option<PortRange>, RemedyError> {
+    show(protocol, family, &["store=persistent"]).map(Some)
+}
+
+/// Keeps the range that was kept before.
+///
+/// # Errors
+/// What `netsh` says; [`RemedyError::Failed`] without a range, because Windows always keeps one.
+pub fn restore_kept_range(
+    protocol: Protocol,
+    family: IpFamily,
+    range: Option<PortRange>,
+) -> Result<(), RemedyError> {
+    let range = range.ok_or_else(|| {
+        RemedyError::Failed("what range was kept for the next starts is not known".to_owned())
+    })?;
+    keep_range(protocol, family, range)
 }
 
 fn set(
@@ -120,6 +148,33 @@ pub fn set_parameter(parameter: TcpParameter, value: Option<u32>) -> Result<(), 
         None => registry::remove_value(PARAMETERS, name).map(drop),
     };
     written.map_err(|error| RemedyError::Failed(format!("{name} cannot be written: {error}")))
+}
+
+/// Whether what is kept of a parameter for the next starts is another value than the one that holds.
+pub const KEEPS_BESIDE: bool = false;
+
+/// What is kept of a parameter, which is its value.
+///
+/// # Errors
+/// As [`parameter`].
+pub fn kept_parameter(of: TcpParameter) -> Result<Option<u32>, RemedyError> {
+    parameter(of)
+}
+
+/// Keeps a parameter, which is setting it.
+///
+/// # Errors
+/// What the registry says.
+pub fn keep_parameter(parameter: TcpParameter, value: Option<u32>) -> Result<(), RemedyError> {
+    set_parameter(parameter, value)
+}
+
+/// Puts a value back that it had; `None` when there was none.
+///
+/// # Errors
+/// What the registry says.
+pub fn restore_parameter(parameter: TcpParameter, value: Option<u32>) -> Result<(), RemedyError> {
+    set_parameter(parameter, value)
 }
 
 /// Whether a parameter holds only after a restart of the host.

@@ -43,6 +43,30 @@ pub fn with_limit(file: &[u8], connections: u32) -> Result<Vec<u8>, MachineConfi
     is_set.then_some(edited).ok_or(MachineConfigError::Foreign)
 }
 
+/// The file without a limit for the address `*`, in its own encoding.
+///
+/// # Errors
+/// As [`with_limit`].
+pub fn without_limit(file: &[u8]) -> Result<Vec<u8>, MachineConfigError> {
+    let text = decoded(file).ok_or(MachineConfigError::Encoding)?;
+    connection_limits(file)?;
+    let Some(tag) = places(&text)?.add else {
+        return Ok(file.to_vec());
+    };
+    if !tag.is_whole {
+        return Err(MachineConfigError::Foreign);
+    }
+    // With the line that it is on.
+    let before = text.get(..tag.span.start).map(str::trim_end);
+    let from = before.map_or(tag.span.start, str::len);
+    let edited = replaced(&text, &(from..tag.span.end), "").ok_or(MachineConfigError::Foreign)?;
+    let edited = encoded_like(file, &edited);
+    let is_gone = connection_limits(&edited)?
+        .iter()
+        .all(|limit| limit.address != "*");
+    is_gone.then_some(edited).ok_or(MachineConfigError::Foreign)
+}
+
 /// `text` in the encoding of `file`, with its mark.
 fn encoded_like(file: &[u8], text: &str) -> Vec<u8> {
     let units = |mark: &[u8], bytes_of: fn(u16) -> [u8; 2]| {
@@ -203,6 +227,17 @@ mod tests {
                 assert!(limits.contains(other), "{edited}");
             }
         }
+    }
+
+    #[test]
+    fn a_limit_that_was_added_can_be_taken_out_again() {
+        let text = "<configuration>\r\n  <system.net>\r\n    <connectionManagement>\r\n    </connectionManagement>\r\n  </system.net>\r\n</configuration>";
+        let without = |text: &str| without_limit(text.as_bytes()).map(String::from_utf8);
+        assert_eq!(without(&set(text)), Ok(Ok(text.to_owned())));
+        assert_eq!(without(text), Ok(Ok(text.to_owned())));
+        let odd = "<configuration><system.net><connectionManagement><add address=\"*\" maxconnection=\"4\"></add>\
+                   </connectionManagement></system.net></configuration>";
+        assert_eq!(without(odd), Err(MachineConfigError::Foreign));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::incidents::text::clean;
 use crate::maintain::run::{RunError, ahead};
 use crate::remediate::propose::is_own_host;
+use crate::remediate::undo;
 
 /// One host that takes part.
 pub(super) struct Pick {
@@ -173,13 +174,18 @@ fn look(
     }
     let spread = spec.spread.as_ref().and_then(|label| labels.get(label));
     let coming = times.as_deref().filter(|_| spec.window != NOW);
-    let wants_signatures = policy.is_some_and(|policy| policy.wants_signatures());
+    let wants_signatures = policy
+        .as_ref()
+        .is_some_and(HostPolicyView::wants_signatures);
+    let undo_within_s = policy
+        .filter(|policy| policy.undoes)
+        .map(|_| undo::within(app));
     Ok(Pick {
         id,
         spread: spread.filter(|value| !value.is_empty()).cloned(),
         eta: eta.map(Timestamp::from_unix_ms),
         wants_signatures,
-        ahead: ahead::times(coming, made_at, now).filter(|_| wants_signatures),
+        ahead: ahead::times(coming, (made_at, now), undo_within_s).filter(|_| wants_signatures),
         is_connected,
         times: times.unwrap_or_default(),
         name,

@@ -67,6 +67,7 @@ fn a_plan_is_named_by_what_it_is_made_from_and_not_by_the_moment() {
         ahead: Some(SignedAhead {
             from_ms: Timestamp::from_unix_ms(from_ms),
             until_ms: Timestamp::from_unix_ms(9),
+            undo_within_s: None,
         }),
         ..pick(2)
     };

@@ -20,6 +20,7 @@ fn order() -> Order {
         expires_at_ms: Timestamp::from_unix_ms(61_000),
         requester: "ann".to_owned(),
         reason: "leaks ports".to_owned(),
+        undo_within_s: None,
     }
 }
 
@@ -74,6 +75,19 @@ fn an_order_out_of_its_limits_is_refused() {
     assert!(!fails(
         &|order| order.expires_at_ms = at(1_000 + 14 * 86_400_000)
     ));
+    // A restart cannot be undone, a setting can, and nothing that was only asked about.
+    let undo = |order: &mut Order, seconds| {
+        order.spec = ActionSpec::SetDotnetConnectionLimit { connections: 12 };
+        order.undo_within_s = Some(seconds);
+    };
+    assert!(fails(&|order| order.undo_within_s = Some(60)));
+    assert!(!fails(&|order| undo(order, 60)));
+    assert!(fails(&|order| undo(order, 29)));
+    assert!(fails(&|order| undo(order, 86_401)));
+    assert!(fails(&|order| {
+        undo(order, 60);
+        order.dry_run = true;
+    }));
     assert!(fails(&|order| order.requester = String::new()));
     assert!(fails(
         &|order| order.reason = "x".repeat(REASON_CHARS_MAX + 1)

@@ -76,7 +76,7 @@ impl ActionSpec {
             Self::SetDotnetConnectionLimit { connections } => {
                 found.within("connections", *connections, 2..=10_000);
             }
-            Self::ResetTcpStack { steps } => found.steps(steps),
+            Self::ResetTcpStack { steps, .. } => found.steps(steps),
             Self::Reboot {
                 grace_s, reason, ..
             } => {

@@ -34,6 +34,7 @@ fn what_is_within_its_limits_can_be_ordered() {
         r#"{"action":"set_interrupt_moderation","adapter":"Ethernet 2","enabled":false}"#,
         r#"{"action":"set_dotnet_connection_limit","connections":48}"#,
         r#"{"action":"reset_tcp_stack","steps":["ipv4","winsock"]}"#,
+        r#"{"action":"reset_tcp_stack","steps":["remote_access"],"lose_addresses":true}"#,
         r#"{"action":"reboot","grace_s":60,"reason":"ports","force":false}"#,
         r#"{"action":"run_hook","name":"drain.ps1","arguments":{"pool":"Shop"}}"#,
     ] {

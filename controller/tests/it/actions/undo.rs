@@ -1,0 +1,164 @@
+//! What made headroom worse is undone where its order lets it, and said to be worse where not.
+
+use tidemark_model::action::{ActionKind, HostPolicyView, Profile};
+
+use tidemark_controller::remediate::report::take_policy;
+
+use super::*;
+
+const FEW: u32 = 400;
+const MANY: u32 = 4_000;
+
+struct Harmed {
+    fleet: MadeUp,
+    host: HostId,
+    lane: Receiver<Kind>,
+}
+
+impl Harmed {
+    /// A host with an agent that knows undo.
+    async fn start() -> Self {
+        let rules = RemediationRules {
+            hold: Duration::from_secs(5),
+            cooldown: Duration::ZERO,
+            ..RemediationRules::default()
+        };
+        let fleet = MadeUp::start_remediating(rules).await;
+        let host = fleet.host_with("db-1", "Linux 6.18", BTreeMap::new()).await;
+        fleet.connect(host);
+        let policy = HostPolicyView {
+            profile: Some(Profile::Full),
+            unusable: None,
+            allowed: ActionKind::ALL.to_vec(),
+            keys: Vec::new(),
+            lockdown: false,
+            digest: String::new(),
+            all_keys: Vec::new(),
+            refused_statements: Vec::new(),
+            undoes: true,
+        };
+        take_policy(&fleet.started.app, host, &policy)
+            .await
+            .unwrap();
+        let lane = lane(&fleet, host);
+        Self { fleet, host, lane }
+    }
+
+    /// An action after which many more ports are in use than before.
+    async fn harm(&mut self, spec: Value, undo_if_worse: Option<bool>) -> (ActionView, Order) {
+        let ann = Person::new(&self.fleet, "ann", Role::Operator).await;
+        let bob = Person::new(&self.fleet, "bob", Role::Approver).await;
+        let mut body = json!({"host": "db-1", "reason": "try it", "spec": spec});
+        if let Some(undo) = undo_if_worse {
+            body["undo_if_worse"] = undo.into();
+        }
+        let asked = ann.propose(&body).await;
+        bob.say(&asked, "approve").await;
+        let order = run(&self.fleet, &mut self.lane, (FEW, MANY)).await;
+        (asked, order)
+    }
+
+    async fn ends(&self, action: &ActionView, state: ActionState) -> (ActionDetail, String) {
+        let cay = Person::new(&self.fleet, "cay", Role::Viewer).await;
+        let detail = cay.until(&action.id, state).await;
+        let last = detail.life.iter().find(|step| step.to == state);
+        let text = last.unwrap().text.clone();
+        (detail, text)
+    }
+
+    async fn answer(&self, order: &Order, report: ActionReport) {
+        let teller = Teller {
+            host: order.host,
+            skew_ms: 0,
+            opened_at: report.at_ms,
+        };
+        take_report(&self.fleet.started.app, teller, &report)
+            .await
+            .unwrap();
+    }
+
+    fn report(&self, order: &Order, state: ActionState) -> ActionReport {
+        let now = self.fleet.started.app.clock.now();
+        ActionReport::new(order.id, state, now, "it is 60 again")
+    }
+}
+
+fn setting() -> Value {
+    json!({"action": "set_tcp_parameter", "parameter": "tcp_fin_timeout", "value": 30})
+}
+
+fn is_undo_of(kind: &Kind, order: &Order) -> bool {
+    matches!(kind, Kind::ActionUndo(undo) if undo.action_id == order.id.as_bytes())
+}
+
+#[tokio::test]
+async fn what_made_headroom_worse_is_undone_and_says_so_with_both_figures() {
+    let mut harmed = Harmed::start().await;
+    let (asked, order) = harmed.harm(setting(), None).await;
+    assert!(order.undo_within_s.is_some_and(|seconds| seconds > 5));
+    let undo = next(&mut harmed.lane).await;
+    assert!(is_undo_of(&undo, &order), "{undo:?}");
+    // A host that comes back before it answered is told again.
+    harmed.lane = lane(&harmed.fleet, harmed.host);
+    let undo = next(&mut harmed.lane).await;
+    assert!(is_undo_of(&undo, &order), "{undo:?}");
+    let undone = harmed.report(&order, ActionState::RolledBack);
+    harmed.answer(&order, undone).await;
+    let (detail, text) = harmed.ends(&asked, ActionState::RolledBack).await;
+    let figures = format!(
+        "headroom was {} before and {} after",
+        CAPACITY - FEW,
+        CAPACITY - MANY
+    );
+    assert!(text.contains(&figures), "{text}");
+    assert!(text.contains("undone: it is 60 again"), "{text}");
+    let effect = detail.action.effect.unwrap();
+    assert_eq!(effect.ports_freed, i64::from(FEW) - i64::from(MANY));
+}
+
+#[tokio::test]
+async fn what_its_host_does_not_undo_ends_not_effective_and_says_why() {
+    let mut harmed = Harmed::start().await;
+    let (asked, order) = harmed.harm(setting(), None).await;
+    let undo = next(&mut harmed.lane).await;
+    assert!(is_undo_of(&undo, &order), "{undo:?}");
+    let refused = ActionReport {
+        undo_refused: Some("it was changed by somebody else meanwhile".to_owned()),
+        ..harmed.report(&order, ActionState::Verifying)
+    };
+    harmed.answer(&order, refused).await;
+    let (_, text) = harmed.ends(&asked, ActionState::NotEffective).await;
+    assert!(text.contains("somebody else"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_or_may_not_be_undone_is_said_to_be_worse() {
+    let mut harmed = Harmed::start().await;
+    let (kept, order) = harmed.harm(setting(), Some(false)).await;
+    assert_eq!(order.undo_within_s, None);
+    let (_, text) = harmed.ends(&kept, ActionState::NotEffective).await;
+    assert!(text.contains("headroom got worse"), "{text}");
+    assert!(text.contains("does not let it be undone"), "{text}");
+    let mut harmed = Harmed::start().await;
+    let restart = json!({"action": "restart_service", "service": "leaky"});
+    let (restarted, order) = harmed.harm(restart, None).await;
+    assert_eq!(order.undo_within_s, None);
+    let (_, text) = harmed.ends(&restarted, ActionState::NotEffective).await;
+    assert!(text.contains("it cannot be undone"), "{text}");
+}
+
+#[tokio::test]
+async fn a_setting_after_which_headroom_is_as_before_is_verified() {
+    let mut harmed = Harmed::start().await;
+    let ann = Person::new(&harmed.fleet, "ann", Role::Operator).await;
+    let bob = Person::new(&harmed.fleet, "bob", Role::Approver).await;
+    let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
+    let asked = ann.propose(&body).await;
+    bob.say(&asked, "approve").await;
+    run(&harmed.fleet, &mut harmed.lane, (FEW, FEW)).await;
+    let (_, text) = harmed.ends(&asked, ActionState::Verified).await;
+    assert!(text.contains("headroom is no worse"), "{text}");
+    // It was not to free anything: nothing is learnt from it.
+    let table: Page<RecoveryView> = ann.get("/api/v1/recoveries").await;
+    assert_eq!(table.items, []);
+}

@@ -1,0 +1,311 @@
+//! Two controllers on one Postgres: what is decided at one holds at the other, and a host is asked once, wherever its session is.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use tidemark_model::ActionState;
+use tidemark_model::run::RunState;
+use tidemark_model::view::{ActionDetail, ActionView, HostView, Page, RunDetail};
+use tidemark_tests::harness::postgres::Postgres;
+use tidemark_tests::harness::{
+    AgentFolder, Controller, Gate, Machine, Operators, Process, STARTING, Up, action_ended,
+    on_own_network, program, until,
+};
+
+/// A revocation and a lockdown hold everywhere within this.
+const EVERYWHERE: Duration = Duration::from_secs(5);
+/// For an action whose effect is watched for a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\n";
+const POLICY: &str =
+    "profile = \"full\"\n[limits]\nper_hour = 1000\nper_day = 1000\ncooldown = \"1s\"\n";
+
+/// Two controllers, and a host whose session is at the second.
+struct Pair {
+    one: Controller,
+    other: Controller,
+    operators: Operators,
+    host: HostView,
+    agent: Process,
+    ran: PathBuf,
+    _postgres: Postgres,
+}
+
+impl Pair {
+    async fn start(machine: &Machine) -> anyhow::Result<Self> {
+        let postgres = Postgres::start(machine).await?;
+        let up = Up::configured(machine, SETTINGS)?
+            .arg("--database")
+            .arg(postgres.url());
+        let one = Controller::up(machine, &up).await?;
+        let another = up.clone().another();
+        share_authority(&up.data_dir(machine), &another.data_dir(machine))?;
+        let other = Controller::up(machine, &another).await?;
+        let operators = Operators::of(&one).await?;
+        let token = one.join_token().await?.token;
+        let folder = AgentFolder::create(machine, "web-1", &other.ready.grpc, &token)?;
+        folder.allow(POLICY)?;
+        let ran = machine.folder().join("ran");
+        add_hook(&folder, &ran)?;
+        let agent = folder.run()?;
+        let host = other.first_sample(STARTING).await?;
+        Ok(Self {
+            one,
+            other,
+            operators,
+            host,
+            agent,
+            ran,
+            _postgres: postgres,
+        })
+    }
+
+    /// Asks one for the hook and has it approved there; how it ended.
+    async fn ask_one(&self) -> anyhow::Result<ActionDetail> {
+        let spec = json!({"action": "run_hook", "name": "count", "arguments": {}});
+        let order = self.operators.order(&self.one, &self.host.id, spec);
+        let id = order.await.with_context(|| self.one.process.said())?;
+        let ended = action_ended(&self.one, &id, PATIENCE).await;
+        ended.with_context(|| self.other.process.said())
+    }
+
+    fn runs(&self) -> usize {
+        let ran = fs::read_to_string(&self.ran).unwrap_or_default();
+        ran.lines().count()
+    }
+
+    async fn as_admin(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let root = self.one.token_of("root", "admin").await?;
+        let (status, answer) = self.one.post_as(&root, path, body).await?;
+        ensure!((200..300).contains(&status), "{status}: {answer}");
+        Ok(())
+    }
+}
+
+/// Controllers of one fleet sign with one authority.
+fn share_authority(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir(to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
+    let (from, to) = (from.join("pki"), to.join("pki"));
+    fs::create_dir(&to)?;
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn add_hook(folder: &AgentFolder, ran: &Path) -> anyhow::Result<()> {
+    let hooks = folder.path().join("hooks");
+    fs::create_dir(&hooks)?;
+    let hook = hooks.join("count");
+    fs::write(&hook, format!("#!/bin/sh\necho x >> {}\n", ran.display()))?;
+    Ok(fs::set_permissions(
+        &hook,
+        fs::Permissions::from_mode(0o755),
+    )?)
+}
+
+#[test]
+fn what_is_approved_at_one_controller_reaches_a_host_of_the_other_once() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let pair = Pair::start(machine).await?;
+        for controller in [&pair.one, &pair.other] {
+            let hears =
+                async || Ok((controller.metric("tidemark_news_heard").await? == 1).then_some(()));
+            until("news of other controllers", STARTING, hears).await?;
+        }
+        // It enrolled at the other, and is known here.
+        until("the host at both", EVERYWHERE, async || {
+            let hosts = pair.one.hosts().await?;
+            Ok(hosts
+                .iter()
+                .any(|host| host.id == pair.host.id)
+                .then_some(()))
+        })
+        .await?;
+        let ended = pair.ask_one().await?;
+        assert_eq!(ended.action.state, ActionState::Verified, "{ended:#?}");
+        assert_eq!(pair.runs(), 1);
+        let sent = ended
+            .life
+            .iter()
+            .filter(|step| step.to == ActionState::Sent);
+        assert_eq!(sent.count(), 1, "{ended:#?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_lockdown_at_one_controller_stops_hosts_of_the_other() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let pair = Pair::start(machine).await?;
+        let reason = json!({"reason": "what is going on?"});
+        pair.as_admin("/api/v1/lockdown", &reason).await?;
+        until("the host's own lockdown", EVERYWHERE, async || {
+            let said = pair.agent.said();
+            Ok(said
+                .contains("lockdown: every action is stopped")
+                .then_some(()))
+        })
+        .await?;
+        let spec = json!({"action": "collect_evidence", "seconds": 1});
+        let id = pair.operators.ask(&pair.other, &pair.host.id, spec).await?;
+        let path = format!("/api/v1/actions/{id}");
+        let asked: ActionDetail = pair.other.get(&path).await?;
+        let why = asked.action.waits_for.clone().unwrap_or_default();
+        assert!(why.contains("lockdown"), "{asked:#?}");
+        pair.as_admin("/api/v1/lockdown/lift", &json!({"reason": "a drill"}))
+            .await?;
+        let ended = action_ended(&pair.other, &id, PATIENCE).await?;
+        assert_eq!(ended.action.state, ActionState::Verified, "{ended:#?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_host_that_is_revoked_at_one_controller_is_out_at_the_other() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let pair = Pair::start(machine).await?;
+        let path = format!("/api/v1/hosts/{}/revoke", pair.host.id);
+        until("the host at one", EVERYWHERE, async || {
+            let hosts = pair.one.hosts().await?;
+            Ok(hosts
+                .iter()
+                .any(|host| host.id == pair.host.id)
+                .then_some(()))
+        })
+        .await?;
+        pair.as_admin(&path, &json!({})).await?;
+        until("its end at the other", EVERYWHERE, async || {
+            let host = pair.other.host(&pair.host.id).await?;
+            Ok((host.host.state == "revoked").then_some(()))
+        })
+        .await?;
+        until("the end of its session", EVERYWHERE, async || {
+            Ok(pair.agent.said().contains("revoked").then_some(()))
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_standing_policy_fires_once_and_not_once_a_controller() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let pair = Pair::start(machine).await?;
+        machine.set_dynamic_ports(20_000, 20_099)?;
+        let path = machine.folder().join("policies.toml");
+        fs::write(
+            &path,
+            "[[policy]]\nname = \"full\"\ndescription = \"look\"\nenabled = true\nhosts = [\"host=*\"]\n\
+             condition = { level = 20 }\nfor = \"0s\"\nwhen = \"now\"\napproval = \"by_policy\"\n\
+             [[policy.ladder]]\naction = \"collect_evidence\"\nwith = [\"seconds=1\"]\n",
+        )?;
+        let path = path.display().to_string();
+        pair.one.cli(&["apply", "-f", &path]).await?.succeeded()?;
+        let mut eater = program("port_eater")?;
+        eater
+            .args("leak --per-second 500 --sockets 50 --connections 0 --to 127.0.0.1:9".split(' '));
+        let _eater = Process::start("eater", eater, machine.folder())?;
+        let ended = async |controller: &Controller| {
+            let page: Page<ActionView> = controller.get("/api/v1/actions").await?;
+            let has_ended = page.items.iter().any(|one| one.state.is_final());
+            Ok(has_ended.then_some(page.items))
+        };
+        for controller in [&pair.one, &pair.other] {
+            let asked = until("what the policy did", PATIENCE, async || {
+                ended(controller).await
+            });
+            let asked = asked.await.with_context(|| pair.other.process.said())?;
+            assert_eq!(asked.len(), 1, "{asked:#?}");
+            assert_eq!(asked[0].requester, "policy:full@1");
+        }
+        Ok(())
+    })
+}
+
+/// Hosts whose hook leaves a line, each in a file of its own.
+async fn hosts_of(
+    machine: &Machine,
+    controller: &Controller,
+    count: usize,
+) -> anyhow::Result<Vec<(Process, PathBuf)>> {
+    let mut hosts = Vec::new();
+    for number in 0..count {
+        let token = controller.join_token().await?.token;
+        let name = format!("host-{number}");
+        let folder = AgentFolder::create(machine, &name, &controller.ready.grpc, &token)?;
+        folder.allow(POLICY)?;
+        let ran = machine.folder().join(format!("ran-{number}"));
+        add_hook(&folder, &ran)?;
+        hosts.push((folder.run()?, ran));
+    }
+    Ok(hosts)
+}
+
+fn ran(hosts: &[(Process, PathBuf)]) -> Vec<usize> {
+    let lines = |(_, ran): &(Process, PathBuf)| {
+        let ran = fs::read_to_string(ran).unwrap_or_default();
+        ran.lines().count()
+    };
+    hosts.iter().map(lines).collect()
+}
+
+#[test]
+fn a_run_is_carried_on_by_the_other_controller_and_asks_no_host_twice() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let postgres = Postgres::start(machine).await?;
+        let up = Up::configured(machine, SETTINGS)?
+            .arg("--database")
+            .arg(postgres.url());
+        let mut one = Controller::up(machine, &up).await?;
+        let another = up.clone().another();
+        share_authority(&up.data_dir(machine), &another.data_dir(machine))?;
+        let other = Controller::up(machine, &another).await?;
+        let hosts = hosts_of(machine, &one, 3).await?;
+        until("hosts with samples", STARTING, async || {
+            let all = one.hosts().await?;
+            let sampled = all.iter().filter(|host| host.state == "online").count();
+            Ok((sampled == hosts.len()).then_some(()))
+        })
+        .await?;
+        let spec = json!({
+            "name": "count", "reason": "count", "hosts": ["host=*"], "concurrency": 1,
+            "actions": [{"action": "run_hook", "name": "count", "arguments": {}}],
+            "waves": ["rest"], "needs_effect": false, "max_failed": 1,
+        });
+        let (ann, bob) = (
+            one.token_of("ann", "approver").await?,
+            one.token_of("bob", "approver").await?,
+        );
+        let (status, answer) = one.post_as(&ann, "/api/v1/runs", &spec).await?;
+        ensure!(status == 201, "{status}: {answer}");
+        let planned: RunDetail = serde_json::from_value(answer)?;
+        let path = format!("/api/v1/runs/{}", planned.run.number);
+        let yes = json!({"plan_hash": planned.plan.hash});
+        let (status, answer) = one.post_as(&bob, &format!("{path}/approve"), &yes).await?;
+        ensure!(status == 200, "{status}: {answer}");
+        until("the first host", PATIENCE, async || {
+            Ok((ran(&hosts).iter().sum::<usize>() == 1).then_some(()))
+        })
+        .await
+        .with_context(|| one.process.said())?;
+        one.process.kill().await?;
+        // A balancer sends its agents to the other.
+        let gate = Gate::open(one.ready.grpc.parse()?, other.ready.grpc.parse()?).await?;
+        let ended = until("the end of the run", STARTING + PATIENCE, async || {
+            let detail: RunDetail = other.get(&path).await?;
+            Ok(detail.run.state.is_final().then_some(detail))
+        });
+        let ended = ended.await.with_context(|| other.process.said())?;
+        assert_eq!(ended.run.state, RunState::Finished, "{ended:#?}");
+        assert_eq!(ran(&hosts), [1; 3], "{ended:#?}");
+        drop(gate);
+        Ok(())
+    })
+}
