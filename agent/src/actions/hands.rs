@@ -169,10 +169,7 @@ impl Hands {
             }
             ActionSpec::Reboot { .. } => reboot::begin(deed),
             ActionSpec::RunHook { .. } => run_hook::run(deed, &self.hooks),
-            ActionSpec::ResetTcpStack {
-                steps,
-                lose_addresses,
-            } => tcp_stack::reset(deed, steps, *lose_addresses),
+            ActionSpec::ResetTcpStack { .. } => tcp_stack::reset(deed),
         }
     }
 

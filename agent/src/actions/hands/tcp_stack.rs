@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidemark_model::ActionSpec;
 use tidemark_model::action::spec::{OnHang, ResetStep};
 use tidemark_model::action::{Refusal, Step, StepState};
 use tidemark_platform::private;
@@ -17,13 +18,16 @@ const STOP_PATIENCE: Duration = Duration::from_secs(120);
 const LOST_TOLD_MAX: usize = 32;
 const BACK_UP: &str = "keep the settings that it loses";
 
-pub(super) fn reset(
-    deed: &mut Deed<'_>,
-    steps: &[ResetStep],
-    loses_addresses: bool,
-) -> Result<(), Halt> {
+pub(super) fn reset(deed: &mut Deed<'_>) -> Result<(), Halt> {
+    let ActionSpec::ResetTcpStack {
+        steps,
+        lose_addresses,
+    } = &deed.order.spec
+    else {
+        return Ok(());
+    };
     let view = tcp_stack::look(steps)?;
-    if !view.addresses.is_empty() && !loses_addresses {
+    if !view.addresses.is_empty() && !lose_addresses {
         return Err(Halt::Refused(
             Refusal::Unsafe,
             format!(
