@@ -24,6 +24,10 @@ pub enum Purpose {
     Order,
     /// The end of a lockdown.
     Unlock,
+    /// A [`Grant`](crate::grant::Grant).
+    Grant,
+    /// The end of a grant before its time.
+    GrantEnd,
 }
 
 impl Purpose {
@@ -31,6 +35,8 @@ impl Purpose {
         match self {
             Self::Order => b"tidemark.v1.order\0",
             Self::Unlock => b"tidemark.v1.unlock\0",
+            Self::Grant => b"tidemark.v1.grant\0",
+            Self::GrantEnd => b"tidemark.v1.grant_end\0",
         }
     }
 }
