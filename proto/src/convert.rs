@@ -8,6 +8,7 @@ pub mod audit;
 mod budget;
 pub mod delivery;
 pub mod facts;
+pub mod grant;
 pub mod names;
 pub mod record;
 pub mod sample;

@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
 use tidemark_model::action::{Refusal, SignedOrder};
+use tidemark_model::grant::{GrantId, GrantList};
 use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
 use tidemark_runtime::Clock;
 
 use super::confirm::Confirmations;
 use super::feed::{ActionFeed, Message, Outbox};
+use super::grants::{Grants, Witness};
 use super::hands::{Hands, Work};
 use super::journal::{self, Found, Journal};
 use super::lockdown::Lockdown;
-use super::policy_file::PolicyFile;
+use super::policy_file::{PolicyFile, ReadPolicy};
 use crate::collect::CollectSettings;
 use crate::owned_thread::{Joined, OwnedThread};
 use crate::session::chain;
@@ -48,6 +50,10 @@ pub struct DeskParts {
     pub(crate) collect: CollectSettings,
     /// Wall-clock time.
     pub(crate) clock: Clock,
+    /// The name that its system gives this host.
+    pub(crate) host_name: String,
+    /// What this host saw by itself.
+    pub(crate) witness: Witness,
 }
 
 /// The running desk.
@@ -106,6 +112,7 @@ impl Desk {
         let confirmations = Arc::new(Confirmations::default());
         let outbox = Arc::new(Outbox::default());
         let hands = Hands::new(&parts, to_desk.clone(), Arc::clone(&confirmations));
+        let grants = Grants::open(&parts, &found);
         let clerk = Clerk {
             lockdown: Lockdown::in_folder(&parts.folder),
             parts,
@@ -115,6 +122,7 @@ impl Desk {
             confirmations: Arc::clone(&confirmations),
             outbox: Arc::clone(&outbox),
             told_policy: None,
+            grants,
         };
         let hands = OwnedThread::start("hands", move || hands.run(&work));
         let desk = OwnedThread::start("desk", move || clerk.run(&inputs));
@@ -182,8 +190,9 @@ struct Clerk {
     to_hands: SyncSender<Work>,
     confirmations: Arc<Confirmations>,
     outbox: Arc<Outbox>,
-    /// Digest and lockdown of the policy that was told last.
-    told_policy: Option<(String, bool, bool)>,
+    /// Digest and lockdown of the policy that was told last, and the grants that held.
+    told_policy: Option<(String, bool, bool, Vec<GrantId>)>,
+    grants: Grants,
 }
 
 impl Clerk {
@@ -197,7 +206,10 @@ impl Clerk {
                     // Hands that are gone wait for no answer.
                     durable.send(is_durable).ok();
                 }
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.grants.keep_lived();
+                    return;
+                }
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
         }
@@ -227,7 +239,9 @@ impl Clerk {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Opened => self.tell_all(),
-            Message::Order(signed) => self.order(&signed),
+            Message::Order(signed) => self.order(&signed, None),
+            Message::Granted(signed, grant) => self.order(&signed, Some(grant)),
+            Message::Grants(list) => self.list(&list),
             Message::Acked(id, state) => self.acked(id, state),
             Message::Confirmed(id) => self.confirmations.confirm(id),
             Message::Stop => self.stop_all(),
@@ -235,21 +249,15 @@ impl Clerk {
         }
     }
 
-    fn order(&mut self, signed: &SignedOrder) {
+    fn order(&mut self, signed: &SignedOrder, grant: Option<GrantId>) {
         let read = self.parts.policy.read();
         let now = self.now();
-        let circumstances = Circumstances {
-            host: self.parts.host,
-            policy: read.policy.as_ref().map_err(String::as_str),
-            ledger: &self.ledger,
-            lockdown: self.lockdown.holds(),
-            now,
-            minute: minute_of_day(now),
-            booted_at: booted_at(now),
-            waiting: self.ledger.unfinished().len(),
-        };
-        match judge::judge(signed, &circumstances) {
-            Judgement::Take(order) => self.take(*order, now),
+        if let (Ok(policy), Some(_)) = (&read.policy, grant) {
+            self.grants.look(policy, now);
+        }
+        let (by_grant, judgement) = self.judge(signed, (grant, &read), now);
+        match judgement {
+            Judgement::Take(order) => self.take(*order, by_grant, now),
             Judgement::Known(report) => self.outbox.tell(*report),
             Judgement::Refuse(report) => {
                 tracing::warn!(
@@ -263,9 +271,43 @@ impl Clerk {
         }
     }
 
+    /// What becomes of an order, and the grant by which it is taken, if one stands for its signatures.
+    fn judge(
+        &self,
+        signed: &SignedOrder,
+        (grant, read): (Option<GrantId>, &ReadPolicy),
+        now: Timestamp,
+    ) -> (Option<GrantId>, Judgement) {
+        let seen = self.parts.witness.seen();
+        let circumstances = Circumstances {
+            host: self.parts.host,
+            policy: read.policy.as_ref().map_err(String::as_str),
+            ledger: &self.ledger,
+            lockdown: self.lockdown.holds(),
+            now,
+            minute: minute_of_day(now),
+            booted_at: booted_at(now),
+            waiting: self.ledger.unfinished().len(),
+            granting: grant.map(|id| self.grants.granting(id, &seen, now)),
+        };
+        let by_grant = circumstances.grant_of(signed).map(|granting| granting.id);
+        (by_grant, judge::judge(signed, &circumstances))
+    }
+
     /// The intent is durable before the hands hear of it.
-    fn take(&mut self, order: Order, now: Timestamp) {
+    fn take(&mut self, order: Order, by_grant: Option<GrantId>, now: Timestamp) {
         let id = order.id;
+        if let Some(grant) = by_grant
+            && let Err(error) = self.grants.count(grant, id)
+        {
+            let text = format!(
+                "the host cannot count it under its grant, so it does not do it: {}",
+                chain(&error)
+            );
+            self.outbox
+                .tell(ActionReport::refused(id, Refusal::Unsafe, now, &text));
+            return;
+        }
         let record = JournalRecord::Began {
             order: order.clone(),
             at_ms: now,
@@ -285,6 +327,7 @@ impl Clerk {
             what = %order.spec.summary(),
             requester = %order.requester,
             dry_run = order.dry_run,
+            grant = by_grant.map(tracing::field::display),
             "order accepted"
         );
         let accepted = ActionReport::new(id, ActionState::Accepted, now, "accepted");
@@ -348,11 +391,31 @@ impl Clerk {
     fn look(&mut self) {
         let read = self.parts.policy.read();
         let lockdown = self.lockdown.holds();
-        let state = (read.digest.clone(), lockdown, read.policy.is_ok());
+        let now = self.now();
+        let mut grants = Vec::new();
+        if let Ok(policy) = &read.policy {
+            self.grants.look(policy, now);
+            grants = self.grants.holding(policy, now);
+        }
+        let (digest, is_usable) = (read.digest.clone(), read.policy.is_ok());
+        let state = (digest, lockdown, is_usable, grants.clone());
         if self.told_policy.as_ref() != Some(&state) {
             self.told_policy = Some(state);
-            self.outbox.tell_policy(read.view(lockdown));
+            let mut view = read.view(lockdown);
+            view.grants = grants;
+            self.outbox.tell_policy(view);
         }
+    }
+
+    /// Takes what the controller lists; a host whose policy cannot be used keeps what it has.
+    fn list(&mut self, list: &GrantList) {
+        let read = self.parts.policy.read();
+        let now = self.now();
+        match read.policy {
+            Ok(policy) => self.grants.take_list(list, &policy, now),
+            Err(why) => tracing::warn!(%why, "grants are not taken"),
+        }
+        self.look();
     }
 
     fn stop_all(&mut self) {

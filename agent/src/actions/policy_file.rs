@@ -77,6 +77,7 @@ impl ReadPolicy {
                 keys: Vec::new(),
                 lockdown,
                 digest: self.digest.clone(),
+                grants: Vec::new(),
             },
         }
     }

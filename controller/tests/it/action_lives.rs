@@ -184,6 +184,7 @@ fn policy(allowed: &[ActionKind]) -> HostPolicyView {
         keys: vec![],
         lockdown: false,
         digest: String::new(),
+        grants: vec![],
     }
 }
 

@@ -53,6 +53,7 @@ enumeration!(
         Protected,
         NoSuchTarget,
         Unsafe,
+        NotGranted,
     ]
 );
 enumeration!(
@@ -133,6 +134,7 @@ pub fn order_to_wire(order: &SignedOrder) -> v1::ActionOrder {
         order: order.bytes.clone(),
         signatures: signatures_to_wire(&order.signatures),
         action_id: order.id.as_bytes().to_vec(),
+        grant_id: Vec::new(),
     }
 }
 
@@ -326,6 +328,7 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
         digest: HEXLOWER
             .decode(policy.digest.as_bytes())
             .unwrap_or_default(),
+        grant_ids: super::grant::ids_to_wire(&policy.grants),
     }
 }
 
@@ -360,6 +363,7 @@ pub fn policy_from_wire(policy: v1::HostPolicy) -> Result<HostPolicyView, Conver
         keys: keys.collect::<Result<_, _>>()?,
         lockdown: policy.lockdown,
         digest: HEXLOWER.encode(&policy.digest),
+        grants: super::grant::ids_from_wire(&policy.grant_ids)?,
     })
 }
 

@@ -167,6 +167,7 @@ impl Desk {
                     keys: Vec::new(),
                     lockdown: false,
                     digest: String::new(),
+                    grants: Vec::new(),
                     unusable: None,
                 });
                 for (report, is_stored) in self.reports.values() {
@@ -175,13 +176,13 @@ impl Desk {
                     }
                 }
             }
-            Message::Order(signed) => self.take(&signed),
+            Message::Order(signed) | Message::Granted(signed, _) => self.take(&signed),
             Message::Acked(id, state) => {
                 if let Some((report, is_stored)) = self.reports.get_mut(&id) {
                     *is_stored |= report.state == state;
                 }
             }
-            Message::Confirmed(_) | Message::Stop | Message::GoOn { .. } => {}
+            Message::Confirmed(_) | Message::Grants(_) | Message::Stop | Message::GoOn { .. } => {}
         }
     }
 

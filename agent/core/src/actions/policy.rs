@@ -153,6 +153,7 @@ impl HostPolicy {
             keys: self.keys.iter().map(|key| key.public.id()).collect(),
             lockdown,
             digest,
+            grants: Vec::new(),
         }
     }
 }

@@ -240,6 +240,7 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
         keys: vec![KeyId::from_bytes([1; 8])],
         lockdown: false,
         digest: "00".repeat(32),
+        grants: vec![],
     };
     for told_at in [10, 20] {
         policy.lockdown = told_at == 20;

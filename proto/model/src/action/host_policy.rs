@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ActionKind, Tier};
+use crate::grant::GrantId;
 use crate::kinds::kinds;
 use crate::signing::KeyId;
 
@@ -49,4 +50,8 @@ pub struct HostPolicyView {
     pub lockdown: bool,
     /// SHA-256 of the policy file, hexadecimal; empty when there is none.
     pub digest: String,
+    /// Grants that hold on the host at present, by its own look.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub grants: Vec<GrantId>,
 }

@@ -167,7 +167,11 @@ impl ActionTemplate {
         Some(serde_json::from_value(fields.into()))
     }
 
-    pub(super) fn covers(&self, spec: &ActionSpec) -> Result<(), Uncovered> {
+    /// Whether an action is within every bound.
+    ///
+    /// # Errors
+    /// [`Uncovered`] says which it is not within.
+    pub fn covers(&self, spec: &ActionSpec) -> Result<(), Uncovered> {
         if spec.kind() != self.kind {
             return Err(Uncovered::Action {
                 granted: self.kind.as_str(),

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tidemark_model::Timestamp;
 
+use tidemark_model::grant::GrantId;
+
 use super::*;
 
 fn report(state: ActionState, refusal: Option<Refusal>) -> ActionReport {
@@ -112,6 +114,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
             keys: vec![KeyId::from_bytes([1; 8])],
             lockdown: true,
             digest: "ab".repeat(32),
+            grants: vec![GrantId::from_bytes([3; 16])],
         };
         assert_eq!(policy_from_wire(policy_to_wire(&policy)), Ok(policy));
     }
@@ -122,6 +125,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
         keys: Vec::new(),
         lockdown: false,
         digest: String::new(),
+        grants: Vec::new(),
     };
     assert_eq!(policy_from_wire(policy_to_wire(&unusable)), Ok(unusable));
 }
