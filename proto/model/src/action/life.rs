@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ActionId, ActionReport, ActionSpec, ActionState, InvalidActionStep, Order};
+use crate::grant::GrantId;
 use crate::signing::Signature;
 use crate::{PortSpaceKey, Timestamp};
 
@@ -69,6 +70,9 @@ pub struct ActionBody {
     pub report: Option<ActionReport>,
     /// What came of it, by the host's own samples.
     pub effect: Option<Effect>,
+    /// The grant by which its host may take it without a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
 }
 
 /// What the host's samples say about an action: the values before it, and after it was done.
