@@ -62,6 +62,15 @@ async fn action_number(controller: &Controller, count: usize) -> anyhow::Result<
     .await
 }
 
+/// Waits until exactly these hosts say that the grant holds.
+async fn holds_on(controller: &Controller, id: &str, hosts: &[&str]) -> anyhow::Result<()> {
+    until("the hosts' word about the grant", MEASURED, async || {
+        let detail: GrantDetail = controller.get(&format!("/api/v1/grants/{id}")).await?;
+        Ok((detail.holds_on == hosts).then_some(()))
+    })
+    .await
+}
+
 async fn leak_again(scene: &Scene) -> anyhow::Result<()> {
     fs::write(scene.services.file("leaky", "sockets"), "700")?;
     scene.services.run("leaky", "stop").await?;
@@ -120,12 +129,7 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
         let [grant] = &grants[..] else {
             anyhow::bail!("one grant, not {grants:?}");
         };
-        until("the host to hold it", MEASURED, async || {
-            let path = format!("/api/v1/grants/{}", grant.id);
-            let detail: GrantDetail = controller.get(&path).await?;
-            Ok((detail.holds_on == [host.name.clone()]).then_some(()))
-        })
-        .await?;
+        holds_on(controller, &grant.id, &[&host.name]).await?;
 
         apply(machine, controller, "true").await?;
         let first = action_number(controller, 1).await?;
@@ -142,6 +146,7 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
 
         // The key goes from the host, and with it the grant: nothing is done any more.
         trust(machine, &bob)?;
+        holds_on(controller, &grant.id, &[]).await?;
         leak_again(&scene).await?;
         let second = action_number(controller, 2).await?;
         waits_for_a_signature(controller, &second.id).await?;
@@ -163,6 +168,7 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
             &file,
         ];
         controller.cli(&end).await?.succeeded()?;
+        holds_on(controller, &grant.id, &[]).await?;
         leak_again(&scene).await?;
         let third = action_number(controller, 3).await?;
         waits_for_a_signature(controller, &third.id).await?;

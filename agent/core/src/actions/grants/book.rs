@@ -5,6 +5,7 @@
 //! tighter and never wider.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use tidemark_model::grant::{
@@ -127,11 +128,11 @@ impl Book {
                 continue;
             }
             // What was once trusted is not looked at again here: who is trusted at present is asked at each use.
-            if !self.first_seen_ms.contains_key(&grant.id) {
+            if let Entry::Vacant(first_seen) = self.first_seen_ms.entry(grant.id) {
                 if signatures(signed, grant, policy).is_err() {
                     continue;
                 }
-                self.first_seen_ms.insert(grant.id, moment.lived_ms);
+                first_seen.insert(moment.lived_ms);
             }
             if grant.expires_at_ms <= moment.now || self.is_lived_out(grant, moment.lived_ms) {
                 self.end(grant.id, grant.expires_at_ms);

@@ -188,7 +188,7 @@ fn told(judgement: Judgement) -> Option<(Refusal, String)> {
     match judgement {
         Judgement::Take(_) => None,
         Judgement::Known(report) | Judgement::Refuse(report) => {
-            Some((report.refusal.unwrap(), report.text))
+            report.refusal.map(|refusal| (refusal, report.text))
         }
     }
 }
@@ -333,11 +333,11 @@ fn a_clock_that_is_set_back_revives_nothing() {
     assert!(host.book.look(&host.policy, host.moment));
     host.moment.now = at(0);
     host.refuses(Refusal::NotGranted, "had expired before");
-    host.list(&[one.clone()]);
+    host.list(std::slice::from_ref(&one));
     host.refuses(Refusal::NotGranted, "had expired before");
 
     // Or one that stands still: nothing is held for longer than it was signed for.
-    let mut host = Host::given(&[one.clone()]);
+    let mut host = Host::given(std::slice::from_ref(&one));
     host.list(&[]);
     host.moment.lived_ms += 10 * DAY_MS;
     host.book.look(&host.policy, host.moment);
