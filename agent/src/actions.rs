@@ -7,6 +7,7 @@ pub(crate) mod beforehand;
 mod confirm;
 mod desk;
 mod feed;
+pub mod grants;
 mod hands;
 mod journal;
 pub(crate) mod keys;
@@ -15,3 +16,4 @@ pub(crate) mod policy_file;
 
 pub use desk::{Desk, DeskError, DeskParts};
 pub use feed::{ActionFeed, Message, PlayedDesk};
+pub use grants::{Witness, Witnessed};

@@ -2,6 +2,7 @@
 
 mod actions;
 mod budgets;
+mod grants;
 mod incidents;
 mod keys;
 mod live;

@@ -5,6 +5,7 @@ mod api_tokens;
 mod apply;
 mod budgets;
 mod check;
+mod grants;
 mod history;
 mod incidents;
 mod keys;
@@ -26,6 +27,7 @@ pub use api_tokens::{ApiToken, Role};
 pub use apply::ApplyArgs;
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
+pub use grants::{Grant, NewGrantArgs};
 pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 pub use keys::{Key, PassphraseArgs, RevokeKeyArgs, RotateArgs, TokenArgs};
@@ -139,6 +141,9 @@ pub enum Command {
     /// Show what standing policies would have done, and delete them
     #[command(subcommand)]
     Policy(Policy),
+    /// Sign beforehand what standing policies may do on hosts that list keys, and withdraw it
+    #[command(subcommand)]
+    Grant(Grant),
     /// Show when maintenance windows come, and delete them
     #[command(subcommand)]
     Window(Window),
@@ -218,6 +223,9 @@ pub enum Get {
     /// What is asked for by itself when, and what came of it
     #[command(visible_alias = "policy")]
     Policies,
+    /// What hosts may do without a signature of its own, for which policy, until when
+    #[command(visible_alias = "grant")]
+    Grants,
     /// What may be held of hosts' ports, and how hosts stand to it
     #[command(visible_alias = "budget")]
     Budgets(BudgetsArgs),
@@ -381,6 +389,12 @@ pub enum Describe {
         /// Its name, as listed
         #[arg(value_name = "NAME")]
         name: String,
+    },
+    /// A grant: what was signed, and on which hosts it holds
+    Grant {
+        /// Its id, as listed
+        #[arg(value_name = "ID")]
+        id: String,
     },
     /// A maintenance window: when it comes, for whom, who applied what
     Window {

@@ -13,6 +13,7 @@ mod drift;
 mod events;
 mod findings;
 mod forecast;
+mod grants;
 mod history;
 mod hosts;
 mod incidents;
@@ -80,6 +81,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Describe(wanted) => describe_one(&ctx, wanted).await,
         Command::Apply(wanted) => apply::apply(&ctx, &wanted).await,
         Command::Budget(Budget::Remove { names }) => budgets::remove(&ctx, &names).await,
+        Command::Grant(wanted) => grants::run(&ctx, &wanted).await,
         Command::Policy(wanted) => policies::run(&ctx, &wanted).await,
         Command::Window(Window::Next { name, host, count }) => {
             windows::next(&ctx, &name, host.as_deref(), count).await
@@ -128,6 +130,7 @@ async fn get(ctx: &Ctx<'_>, wanted: Get) -> Result<(), Failure> {
         Get::Budgets(wanted) => budgets::list(ctx, &wanted).await,
         Get::Keys => keys::list_fleet(ctx).await,
         Get::KeyStatements => keys::list_statements(ctx).await,
+        Get::Grants => grants::list(ctx).await,
         Get::Policies => policies::list(ctx).await,
         Get::Windows => windows::list(ctx).await,
         Get::Silences => notify::list_silences(ctx).await,
@@ -145,6 +148,7 @@ async fn describe_one(ctx: &Ctx<'_>, wanted: Describe) -> Result<(), Failure> {
         Describe::Action { id } => actions::describe(ctx, &id).await,
         Describe::Run { number } => runs::describe(ctx, number).await,
         Describe::Budget { name } => budgets::describe(ctx, &name).await,
+        Describe::Grant { id } => grants::describe(ctx, &id).await,
         Describe::Policy { name } => policies::describe(ctx, &name).await,
         Describe::Window { name } => windows::describe(ctx, &name).await,
     }

@@ -14,6 +14,7 @@ pub mod events;
 pub mod findings;
 pub mod fleet;
 pub mod forecast;
+pub mod grants;
 pub mod guard;
 pub mod history;
 pub mod host_events;

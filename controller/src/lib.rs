@@ -9,6 +9,7 @@ pub mod boot;
 pub mod budgets;
 pub mod diagnosis;
 pub mod gateway;
+pub mod grants;
 pub mod incidents;
 pub mod ingest;
 pub mod keys;

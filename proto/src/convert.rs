@@ -8,6 +8,7 @@ pub mod audit;
 mod budget;
 pub mod delivery;
 pub mod facts;
+pub mod grant;
 pub mod key_statement;
 pub mod names;
 pub mod record;

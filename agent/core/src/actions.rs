@@ -2,6 +2,7 @@
 //!
 //! Pure: the file, the clock, the journal on disk and the doing are the agent's.
 
+pub mod grants;
 pub mod judge;
 pub mod keys;
 pub mod ledger;

@@ -5,8 +5,10 @@ use std::path::Path;
 use tidemark_agent_core::actions::judge::{Circumstances, Obstacle, obstacles};
 use tidemark_model::action::HostPolicyView;
 use tidemark_model::{ActionSpec, HostId, Timestamp};
+use tidemark_platform::host;
 
 use super::desk::{booted_at, minute_of_day};
+use super::grants::{GrantLook, KeptGrants};
 use super::journal::{self, Journal};
 use super::lockdown::Lockdown;
 use super::policy_file::PolicyFile;
@@ -19,6 +21,7 @@ pub(crate) struct Standing {
     /// Whether every action is stopped.
     pub(crate) lockdown: bool,
     ledger: tidemark_agent_core::actions::Ledger,
+    grants: KeptGrants,
 }
 
 impl Standing {
@@ -26,11 +29,16 @@ impl Standing {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub(crate) fn look(policy: PolicyFile, folder: &Path) -> std::io::Result<Self> {
+    pub(crate) fn look(
+        policy: PolicyFile,
+        folder: &Path,
+        host: Option<HostId>,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             policy,
             lockdown: Lockdown::in_folder(folder).holds(),
             ledger: Journal::look(&journal::path_in(folder))?,
+            grants: KeptGrants::look(folder, host, host::name()),
         })
     }
 
@@ -52,8 +60,17 @@ impl Standing {
             minute: minute_of_day(now),
             booted_at: booted_at(now),
             waiting: self.ledger.unfinished().len(),
+            granting: None,
         };
         obstacles(spec, false, &circumstances)
+    }
+
+    /// Each grant that this host was given, as it stands at `now`. Whether its trigger holds, only the running agent sees.
+    pub(crate) fn grants(&self, now: Timestamp) -> Vec<GrantLook<'_>> {
+        match self.policy.read().policy {
+            Ok(policy) => self.grants.all(&policy, now),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// How many signatures an order for this action needs here.

@@ -13,6 +13,7 @@ use tidemark_agent_core::actions::ledger::Undoing;
 use tidemark_agent_core::actions::undo::{self, UndoJudgement};
 use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
 use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
+use tidemark_model::grant::{GrantId, GrantList};
 use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
@@ -20,10 +21,11 @@ use tidemark_runtime::Clock;
 
 use super::confirm::Confirmations;
 use super::feed::{ActionFeed, Message, Outbox};
+use super::grants::{Grants, Witness};
 use super::hands::{Hands, Task, Work};
 use super::journal::{self, Found, Journal};
 use super::lockdown::Lockdown;
-use super::policy_file::PolicyFile;
+use super::policy_file::{PolicyFile, ReadPolicy};
 use crate::collect::CollectSettings;
 use crate::owned_thread::{Joined, OwnedThread};
 use crate::session::chain;
@@ -52,6 +54,10 @@ pub struct DeskParts {
     pub(crate) collect: CollectSettings,
     /// Wall-clock time.
     pub(crate) clock: Clock,
+    /// The name that its system gives this host.
+    pub(crate) host_name: String,
+    /// What this host saw by itself.
+    pub(crate) witness: Witness,
 }
 
 /// The running desk.
@@ -110,6 +116,7 @@ impl Desk {
         let confirmations = Arc::new(Confirmations::default());
         let outbox = Arc::new(Outbox::default());
         let hands = Hands::new(&parts, to_desk.clone(), Arc::clone(&confirmations));
+        let grants = Grants::open(&parts, &found);
         let clerk = Clerk {
             lockdown: Lockdown::in_folder(&parts.folder),
             parts,
@@ -120,6 +127,7 @@ impl Desk {
             outbox: Arc::clone(&outbox),
             told_policy: None,
             refused_statements: VecDeque::new(),
+            grants,
         };
         let hands = OwnedThread::start("hands", move || hands.run(&work));
         let desk = OwnedThread::start("desk", move || clerk.run(&inputs));
@@ -191,6 +199,7 @@ struct Clerk {
     told_policy: Option<HostPolicyView>,
     /// Statements about keys that were not followed, the last ones.
     refused_statements: VecDeque<RefusedStatement>,
+    grants: Grants,
 }
 
 impl Clerk {
@@ -204,7 +213,10 @@ impl Clerk {
                     // Hands that are gone wait for no answer.
                     durable.send(is_durable).ok();
                 }
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.grants.keep_lived();
+                    return;
+                }
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
         }
@@ -239,7 +251,9 @@ impl Clerk {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Opened => self.tell_all(),
-            Message::Order(signed) => self.order(&signed),
+            Message::Order(signed) => self.order(&signed, None),
+            Message::Granted(signed, grant) => self.order(&signed, Some(grant)),
+            Message::Grants(list) => self.list(&list),
             Message::Acked(id, state) => self.acked(id, state),
             Message::Confirmed(id) => self.confirmations.confirm(id),
             Message::Undo(id) => self.undo(id),
@@ -249,25 +263,19 @@ impl Clerk {
         }
     }
 
-    fn order(&mut self, signed: &SignedOrder) {
+    fn order(&mut self, signed: &SignedOrder, grant: Option<GrantId>) {
         let read = self.parts.policy.read();
         let now = self.now();
-        let circumstances = Circumstances {
-            host: self.parts.host,
-            policy: read.policy.as_ref().map_err(String::as_str),
-            ledger: &self.ledger,
-            lockdown: self.lockdown.holds(),
-            now,
-            minute: minute_of_day(now),
-            booted_at: booted_at(now),
-            waiting: self.ledger.unfinished().len(),
-        };
-        match judge::judge(signed, &circumstances) {
+        if let (Ok(policy), Some(_)) = (&read.policy, grant) {
+            self.grants.look(policy, now);
+        }
+        let (by_grant, judgement) = self.judge(signed, (grant, &read), now);
+        match judgement {
             Judgement::Take(order) => {
                 let is_wanted = read.policy.is_ok_and(|policy| policy.keys.are_wanted());
                 let signers = signed.signatures.iter().filter(|_| is_wanted);
                 let signers = signers.map(|signature| signature.key).collect();
-                self.take(*order, signers, now);
+                self.take(*order, (signers, by_grant), now);
             }
             Judgement::Known(report) => self.outbox.tell(*report),
             Judgement::Refuse(report) => {
@@ -282,9 +290,48 @@ impl Clerk {
         }
     }
 
+    /// What becomes of an order, and the grant by which it is taken, if one stands for its signatures.
+    fn judge(
+        &self,
+        signed: &SignedOrder,
+        (grant, read): (Option<GrantId>, &ReadPolicy),
+        now: Timestamp,
+    ) -> (Option<GrantId>, Judgement) {
+        let seen = self.parts.witness.seen();
+        let circumstances = Circumstances {
+            host: self.parts.host,
+            policy: read.policy.as_ref().map_err(String::as_str),
+            ledger: &self.ledger,
+            lockdown: self.lockdown.holds(),
+            now,
+            minute: minute_of_day(now),
+            booted_at: booted_at(now),
+            waiting: self.ledger.unfinished().len(),
+            granting: grant.map(|id| self.grants.granting(id, &seen, now)),
+        };
+        let by_grant = circumstances.grant_of(signed).map(|granting| granting.id);
+        (by_grant, judge::judge(signed, &circumstances))
+    }
+
     /// The intent is durable before the hands hear of it.
-    fn take(&mut self, order: Order, signers: Vec<KeyId>, now: Timestamp) {
+    fn take(
+        &mut self,
+        order: Order,
+        (signers, by_grant): (Vec<KeyId>, Option<GrantId>),
+        now: Timestamp,
+    ) {
         let id = order.id;
+        if let Some(grant) = by_grant
+            && let Err(error) = self.grants.count(grant, id)
+        {
+            let text = format!(
+                "the host cannot count it under its grant, so it does not do it: {}",
+                chain(&error)
+            );
+            self.outbox
+                .tell(ActionReport::refused(id, Refusal::Unsafe, now, &text));
+            return;
+        }
         let record = JournalRecord::Began {
             order: order.clone(),
             at_ms: now,
@@ -305,6 +352,7 @@ impl Clerk {
             what = %order.spec.summary(),
             requester = %order.requester,
             dry_run = order.dry_run,
+            grant = by_grant.map(tracing::field::display),
             "order accepted"
         );
         let accepted = ActionReport::new(id, ActionState::Accepted, now, "accepted");
@@ -406,12 +454,29 @@ impl Clerk {
     /// Tells the policy when it changed.
     fn look(&mut self) {
         self.keep_unkept();
-        let mut view = self.parts.policy.read().view(self.lockdown.holds());
+        let read = self.parts.policy.read();
+        let now = self.now();
+        let mut view = read.view(self.lockdown.holds());
         view.refused_statements = self.refused_statements.iter().cloned().collect();
+        if let Ok(policy) = &read.policy {
+            self.grants.look(policy, now);
+            view.grants = self.grants.holding(policy, now);
+        }
         if self.told_policy.as_ref() != Some(&view) {
             self.told_policy = Some(view.clone());
             self.outbox.tell_policy(view);
         }
+    }
+
+    /// Takes what the controller lists; a host whose policy cannot be used keeps what it has.
+    fn list(&mut self, list: &GrantList) {
+        let read = self.parts.policy.read();
+        let now = self.now();
+        match read.policy {
+            Ok(policy) => self.grants.take_list(list, &policy, now),
+            Err(why) => tracing::warn!(%why, "grants are not taken"),
+        }
+        self.look();
     }
 
     fn stop_all(&mut self) {

@@ -5,6 +5,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_model::action::{HostPolicyView, SignedOrder};
+use tidemark_model::grant::{GrantId, GrantList};
 use tidemark_model::key_statement::SignedKeyStatement;
 use tidemark_model::signing::Signature;
 use tidemark_model::{ActionId, ActionReport, ActionState};
@@ -25,6 +26,10 @@ pub enum Message {
     Opened,
     /// An order.
     Order(SignedOrder),
+    /// An order, and the grant by which the host may take it without signatures.
+    Granted(SignedOrder, GrantId),
+    /// Every grant that the controller lists for this host.
+    Grants(GrantList),
     /// A report is stored.
     Acked(ActionId, ActionState),
     /// The controller heard of the action after it took effect.

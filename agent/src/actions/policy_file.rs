@@ -105,6 +105,7 @@ impl ReadPolicy {
                 all_keys: Vec::new(),
                 refused_statements: Vec::new(),
                 undoes: true,
+                grants: Vec::new(),
             },
         }
     }

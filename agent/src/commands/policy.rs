@@ -3,15 +3,18 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tidemark_agent_core::actions::judge::Obstacle;
-use tidemark_model::ActionSpec;
-use tidemark_model::action::{HostKey, KeyStanding};
+use tidemark_model::action::{HostKey, HostPolicyView, KeyStanding};
+use tidemark_model::grant::{Grant, GrantId};
+use tidemark_model::{ActionSpec, Timestamp};
 use tidemark_runtime::{Clock, Outcome};
 
 use super::{OutputArgs, SettingsArgs, print};
 use crate::actions::beforehand::Standing;
+use crate::actions::grants::GrantLook;
 use crate::actions::lockdown::Lockdown;
 use crate::actions::policy_file::PolicyFile;
 use crate::config::AgentConfig;
+use crate::identity::Vault;
 use crate::link::failure::shown;
 
 #[derive(Args, Clone, Debug)]
@@ -78,6 +81,26 @@ struct Answer<'a> {
     tier: u8,
     signatures_wanted: u8,
     obstacles: Vec<ObstacleLine<'a>>,
+    /// Grants that could stand for the signatures.
+    grants: Vec<GrantLine>,
+}
+
+/// A grant that this host was given.
+#[derive(Serialize)]
+struct GrantLine {
+    id: GrantId,
+    what: String,
+    until_ms: Timestamp,
+    /// Why it does not hold; `null` when it waits for its trigger alone.
+    hindrance: Option<String>,
+}
+
+/// What the policy lets be done, and by which grants without a signature.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    policy: &'a HostPolicyView,
+    given: &'a [GrantLine],
 }
 
 #[derive(Serialize)]
@@ -122,14 +145,22 @@ pub(super) fn lockdown(args: &LockdownArgs) -> anyhow::Result<Outcome> {
 }
 
 fn standing(config: &AgentConfig) -> anyhow::Result<Standing> {
-    Ok(Standing::look(PolicyFile::of(config), &config.data_dir)?)
+    let vault = Vault::open(&config.identity_dir())?;
+    let host = vault.map(|vault| vault.identity().host_id());
+    let policy = PolicyFile::of(config);
+    Ok(Standing::look(policy, &config.data_dir, host)?)
 }
 
 fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
     let standing = standing(config)?;
     let view = standing.view();
+    let given = grant_lines(&standing, |_| None);
     if output.is_json() {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&view)?));
+        let shown = Shown {
+            policy: &view,
+            given: &given,
+        };
+        return print(&format!("{}\n", serde_json::to_string_pretty(&shown)?));
     }
     let path = shown(&standing.policy.path.display().to_string());
     let mut text = match (&view.unusable, view.digest.is_empty()) {
@@ -157,6 +188,9 @@ fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {
         for key in &view.all_keys {
             text.push_str(&format!("  {}\n", shown(&key_line(key))));
         }
+    }
+    for grant in &given {
+        text.push_str(&grant_text(grant));
     }
     if view.lockdown {
         text.push_str(
@@ -202,6 +236,12 @@ fn check(spec: &ActionSpec, output: OutputArgs, config: &AgentConfig) -> anyhow:
         summary: spec.summary(),
         tier: spec.tier().number(),
         signatures_wanted: standing.signatures_wanted(spec),
+        grants: match standing.signatures_wanted(spec) {
+            0 => Vec::new(),
+            _ => grant_lines(&standing, |grant| {
+                grant.action.covers(spec).err().map(|one| one.to_string())
+            }),
+        },
         obstacles: found
             .iter()
             .map(|one| ObstacleLine {
@@ -220,6 +260,32 @@ fn check(spec: &ActionSpec, output: OutputArgs, config: &AgentConfig) -> anyhow:
     } else {
         Outcome::Crashed
     })
+}
+
+/// What this host was given; `otherwise` says what else stands against one.
+fn grant_lines(
+    standing: &Standing,
+    otherwise: impl Fn(&Grant) -> Option<String>,
+) -> Vec<GrantLine> {
+    let looks = standing.grants(Clock::System.now());
+    let line = |look: GrantLook<'_>| {
+        let grant = &look.kept.grant;
+        GrantLine {
+            id: grant.id,
+            what: grant.summary(),
+            until_ms: grant.expires_at_ms,
+            hindrance: look.hindrance.or_else(|| otherwise(grant)),
+        }
+    };
+    looks.into_iter().map(line).collect()
+}
+
+fn grant_text(grant: &GrantLine) -> String {
+    let (id, what) = (grant.id, shown(&grant.what));
+    match &grant.hindrance {
+        None => format!("grant      {id} holds without a signature: {what}\n"),
+        Some(why) => format!("grant      {id} does not hold: {}\n", shown(why)),
+    }
 }
 
 fn answer_text(answer: &Answer<'_>) -> String {
@@ -242,6 +308,9 @@ fn answer_text(answer: &Answer<'_>) -> String {
         count => text.push_str(&format!(
             "An order needs the signatures of {count} different keys that the policy lists.\n"
         )),
+    }
+    for grant in &answer.grants {
+        text.push_str(&grant_text(grant));
     }
     text
 }

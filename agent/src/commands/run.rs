@@ -18,7 +18,7 @@ use super::lock::DataLock;
 use super::supervisor::{Supervisor, Turn};
 use super::{SettingsArgs, block_on};
 use crate::actions::policy_file::PolicyFile;
-use crate::actions::{ActionFeed, Desk, DeskParts};
+use crate::actions::{ActionFeed, Desk, DeskParts, Witness, Witnessed};
 use crate::audit::{AuditFeed, Auditor, DIGEST_TIME, Holders, Reader, Topics, Watched};
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
@@ -88,9 +88,11 @@ async fn serve(
     let outbox = open_spool(&config, &clock, &entropy)?;
     supervisor.tell(Turn::Starting);
     let holders = Holders::default();
-    let sampler = start_sampler(&config, holders.clone(), &outbox, &clock)?;
+    let witness = Witness::default();
+    let seen = (holders.clone(), witness.clone());
+    let sampler = start_sampler(&config, seen, &outbox, &clock)?;
     let control = sampler.control();
-    let events = start_events(&config, &outbox, &control, &clock)?;
+    let events = start_events(&config, &outbox, (&control, &witness), &clock)?;
     let auditor = start_auditor(&config, holders, &clock, &entropy)?;
     let board = StatusBoard::new(clock.clone());
     tell_start(&config, &controller);
@@ -121,6 +123,7 @@ async fn serve(
         clock: clock.clone(),
         entropy,
         supervisor: supervisor.clone(),
+        witness,
     };
     let stop = life.stop_token();
     for events in events {
@@ -199,7 +202,7 @@ fn tell_recovery(recovery: &Recovery) {
 
 fn start_sampler(
     config: &AgentConfig,
-    holders: Holders,
+    (holders, witness): (Holders, Witness),
     outbox: &OutboxHandle,
     clock: &Clock,
 ) -> anyhow::Result<Sampler> {
@@ -210,7 +213,7 @@ fn start_sampler(
         light_interval: config.light_interval,
         outbox_bytes_max: config.spool.bytes_max,
     };
-    let source = Watched::new(collector, holders);
+    let source = Witnessed::new(Watched::new(collector, holders), witness);
     Sampler::start(source, settings, outbox.clone(), clock.clone())
         .context("the system gives no thread for the sampler")
 }
@@ -227,7 +230,7 @@ async fn keep_sampling(sampler: Sampler, stop: CancellationToken) -> Result<(), 
 fn start_events(
     config: &AgentConfig,
     outbox: &OutboxHandle,
-    control: &SamplerControl,
+    (control, witness): (&SamplerControl, &Witness),
     clock: &Clock,
 ) -> anyhow::Result<Vec<EventReader>> {
     if let Err(reason) = live::availability() {
@@ -243,6 +246,7 @@ fn start_events(
             bookmark: BookmarkFile::new(&config.data_dir, log),
             clock: clock.clone(),
             ask_for_sample: Box::new(move || control.sample_now()),
+            witness: witness.clone(),
         })
         .context("the system gives no thread for the event log")
     };
@@ -300,6 +304,7 @@ struct Delivery {
     clock: Clock,
     entropy: Entropy,
     supervisor: Supervisor,
+    witness: Witness,
 }
 
 impl Delivery {
@@ -311,7 +316,8 @@ impl Delivery {
         self.board.enrolled(&vault);
         tracing::info!(host.id = %vault.identity().host_id(), "identity ready");
         AgentConfig::forget_installed_token();
-        let desk = open_desk(&self.config, vault.identity().host_id(), &self.clock).await;
+        let names = (vault.identity().host_id(), self.facts.name.to_string());
+        let desk = open_desk(&self.config, names, (&self.clock, self.witness)).await;
         let actions = desk.as_ref().map_or_else(ActionFeed::none, Desk::feed);
         let mut settings = SessionSettings::shipped(self.facts);
         settings.drain_timeout = self.config.drain_timeout;
@@ -402,7 +408,11 @@ impl Delivery {
 }
 
 /// Samples matter more than actions: a host that cannot remember what it does does nothing, and is watched on.
-async fn open_desk(config: &AgentConfig, host: HostId, clock: &Clock) -> Option<Desk> {
+async fn open_desk(
+    config: &AgentConfig,
+    (host, host_name): (HostId, String),
+    (clock, witness): (&Clock, Witness),
+) -> Option<Desk> {
     let parts = DeskParts {
         host,
         policy: PolicyFile::of(config),
@@ -410,6 +420,8 @@ async fn open_desk(config: &AgentConfig, host: HostId, clock: &Clock) -> Option<
         hooks: config.hooks_dir(),
         collect: config.collect.clone(),
         clock: clock.clone(),
+        host_name,
+        witness,
     };
     let opened = tokio::task::spawn_blocking(move || Desk::start(parts)).await;
     match opened {

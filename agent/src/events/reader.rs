@@ -15,6 +15,7 @@ use tidemark_runtime::Clock;
 use super::bookmark::{Bookmark, BookmarkFile};
 use super::intake::{LogFacts, Pending};
 use super::selection::LogSelection;
+use crate::actions::Witness;
 use crate::outbox::OutboxHandle;
 use crate::owned_thread::{Joined, OwnedThread};
 use worker::Worker;
@@ -74,6 +75,8 @@ pub struct EventReaderParts<S> {
     pub clock: Clock,
     /// Asks for a sample at once: ports were refused just now. Called on the reader's thread.
     pub ask_for_sample: Box<dyn Fn() + Send>,
+    /// What this host saw by itself, for grants.
+    pub witness: Witness,
 }
 
 /// How a reader does.

@@ -16,6 +16,7 @@ use tidemark_proto::convert::action::{
 use tidemark_proto::convert::audit::audit_to_wire;
 use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, seq_range};
 use tidemark_proto::convert::facts::facts_to_wire;
+use tidemark_proto::convert::grant;
 use tidemark_proto::convert::key_statement::statement_from_wire;
 use tidemark_proto::v1::{self, agent_frame, controller_frame};
 
@@ -134,7 +135,16 @@ pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, Convert
             })
         }
         controller_frame::Kind::Action(order) => {
-            Heard::Desk(Message::Order(order_from_wire(order)?))
+            let grant_id = order.grant_id.clone();
+            let order = order_from_wire(order)?;
+            Heard::Desk(if grant_id.is_empty() {
+                Message::Order(order)
+            } else {
+                Message::Granted(order, grant::id_from_wire(&grant_id)?)
+            })
+        }
+        controller_frame::Kind::Grants(list) => {
+            Heard::Desk(Message::Grants(grant::list_from_wire(list)?))
         }
         controller_frame::Kind::ActionAck(ack) => {
             let (id, state) = ack_from_wire(&ack)?;

@@ -345,6 +345,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::WindowDeleted
         | NoticeKind::PolicyApplied
         | NoticeKind::PolicyDeleted
+        | NoticeKind::GrantMade
+        | NoticeKind::GrantEnded
         | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
         | NoticeKind::KeyStatement

@@ -5,9 +5,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, keys, live, notifications, policies, remediation, runs, silences, status,
-    tokens, windows,
+    actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
+    host_events, hosts, incidents, keys, live, notifications, policies, remediation, runs,
+    silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -64,6 +64,11 @@ use super::{
         keys::create,
         keys::detail,
         keys::sign,
+        grants::list,
+        grants::detail,
+        grants::create,
+        grants::delete,
+        grants::end,
         policies::list,
         policies::apply,
         policies::detail,

@@ -10,9 +10,9 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    actions, api_tokens, audits, budgets, causes, events, findings, forecast, history, host_events,
-    hosts, incidents, keys, live, notifications, openapi, policies, remediation, runs, silences,
-    status, tokens, windows,
+    actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
+    host_events, hosts, incidents, keys, live, notifications, openapi, policies, remediation, runs,
+    silences, status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 98] = [
+pub static ROUTES: [Route; 103] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -256,6 +256,21 @@ pub static ROUTES: [Route; 98] = [
         Role::Operator,
         || routing::post(actions::sign),
     ),
+    api(GET, "/api/v1/grants", Role::Viewer, || {
+        routing::get(grants::list)
+    }),
+    api(POST, "/api/v1/grants", Role::Operator, || {
+        routing::post(grants::create)
+    }),
+    api(GET, "/api/v1/grants/{grant}", Role::Viewer, || {
+        routing::get(grants::detail)
+    }),
+    api(DELETE, "/api/v1/grants/{grant}", Role::Operator, || {
+        routing::delete(grants::delete)
+    }),
+    api(POST, "/api/v1/grants/{grant}/end", Role::Operator, || {
+        routing::post(grants::end)
+    }),
     api(GET, "/api/v1/policies", Role::Viewer, || {
         routing::get(policies::list)
     }),

@@ -303,6 +303,7 @@ mod tests {
             }],
             refused_statements: Vec::new(),
             undoes: false,
+            grants: Vec::new(),
         }
     }
 

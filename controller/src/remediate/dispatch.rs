@@ -11,6 +11,7 @@ use tidemark_model::action::{
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::action::order_to_wire;
+use tidemark_proto::convert::grant::list_to_wire;
 use tidemark_proto::v1::{ActionConfirm, Lockdown, controller_frame::Kind};
 use tidemark_store::{StoreError, Tx};
 use tokio::sync::mpsc::OwnedPermit;
@@ -20,6 +21,7 @@ use super::lanes::{NewLane, Switch, Way};
 use super::{step, tell, undo};
 use crate::app::App;
 use crate::gateway::outcome::chain;
+use crate::grants::Listed;
 use crate::incidents::text::host_name;
 use crate::keys::not_believed;
 
@@ -43,6 +45,8 @@ pub struct DispatchStatus {
     pub overdue: u64,
     /// Agents told how the lockdown stands.
     pub told_lockdown: u64,
+    /// Agents told which grants are listed for them.
+    pub told_grants: u64,
 }
 
 /// Sends actions.
@@ -50,6 +54,7 @@ pub struct ActionDispatcher {
     app: Arc<App>,
     /// The last action looked at, in each state, so that those that wait do not keep others from their turn.
     after: [i64; 2],
+    listed: Listed,
 }
 
 /// What follows for one action once the transaction that says so is durable.
@@ -66,8 +71,12 @@ struct Moved {
 impl ActionDispatcher {
     /// One that has looked at nothing yet.
     #[must_use]
-    pub const fn new(app: Arc<App>) -> Self {
-        Self { app, after: [0; 2] }
+    pub fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            after: [0; 2],
+            listed: Listed::default(),
+        }
     }
 
     /// Runs until the stop.
@@ -99,6 +108,7 @@ impl ActionDispatcher {
     pub async fn activate(&mut self) -> Result<DispatchStatus, StoreError> {
         let mut status = DispatchStatus::default();
         let is_stopped = self.tell_lockdown(&mut status).await?;
+        self.tell_grants(&mut status).await?;
         self.look_after_sessions(&mut status).await?;
         self.end_overdue(&mut status).await?;
         if !is_stopped {
@@ -127,6 +137,21 @@ impl ActionDispatcher {
         };
         status.told_lockdown = app.remediation.lanes.tell_lockdown(switch, frame);
         Ok(is_stop)
+    }
+
+    async fn tell_grants(&mut self, status: &mut DispatchStatus) -> Result<(), StoreError> {
+        self.listed.refresh(&self.app).await?;
+        let frame = |host: HostId| {
+            let name = self
+                .app
+                .live
+                .read(host, |live| live.profile.name.to_string());
+            let list = self.listed.of_host(host, &name.unwrap_or_default());
+            Kind::Grants(list_to_wire(&list))
+        };
+        let lanes = &self.app.remediation.lanes;
+        status.told_grants = lanes.tell_grants(self.listed.stamp, frame);
+        Ok(())
     }
 
     /// Looks after what sessions that ended took with them, and after hosts that came. Reads once for all of them: a fleet
@@ -366,7 +391,8 @@ async fn move_on(
     now: Timestamp,
 ) -> Result<Moved, StoreError> {
     let mut steps = Vec::new();
-    let mut gate = gate::standing(app, tx, &action).await?;
+    let (mut gate, grant) = gate::standing(app, tx, &action).await?;
+    action.body.grant = grant;
     let (mut leaving, mut escalation) = (None, None);
     if gate == Gate::Pass && action.state == ActionState::Approved {
         steps.extend(step(app, &mut action, ActionState::Queued, (None, "")));
@@ -380,7 +406,8 @@ async fn move_on(
         if gate == Gate::Pass {
             match app.remediation.lanes.way_to(action.order.host) {
                 Way::Free(session, permit) => {
-                    steps.extend(step(app, &mut action, ActionState::Sent, (None, "")));
+                    let text = grant.map_or_else(String::new, |id| format!("under grant {id}"));
+                    steps.extend(step(app, &mut action, ActionState::Sent, (None, &text)));
                     action.sent_at = Some(now);
                     action.body.session = Some(session.get());
                     books.sent(&action);
@@ -443,11 +470,15 @@ async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
         let lost = not_believed(tx, &policy).await?;
         signatures.retain(|one| !lost.contains_key(&one.signature.key));
     }
-    Ok(Kind::Action(order_to_wire(&SignedOrder {
+    let mut frame = order_to_wire(&SignedOrder {
         id: action.id(),
         bytes: action.bytes.clone(),
         signatures: signatures.iter().map(|one| one.signature).collect(),
-    })))
+    });
+    if let Some(grant) = action.body.grant {
+        frame.grant_id = grant.as_bytes().to_vec();
+    }
+    Ok(Kind::Action(frame))
 }
 
 /// What a setting that reverts by itself still needs.

@@ -34,6 +34,12 @@ pub enum ActionError {
     /// Nobody may sign it any more.
     #[error("an action that is {0} takes no more signatures; they must come before it is sent")]
     NotSignable(&'static str),
+    /// There is no such grant.
+    #[error("there is no such grant; the list of grants has their ids")]
+    UnknownGrant,
+    /// That grant was brought before.
+    #[error("a grant of that id is kept already")]
+    GrantBefore,
     /// The same key of a request came with another request.
     #[error("that Idempotency-Key belongs to another request of yours; use a new one")]
     RequestDiffers,
@@ -62,10 +68,13 @@ pub enum ActionError {
 impl ApiError for ActionError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Unknown => ErrorCode::NotFound,
+            Self::Unknown | Self::UnknownGrant => ErrorCode::NotFound,
             Self::Limits(_) => ErrorCode::InvalidArgument,
             Self::OwnApproval | Self::OwnHost => ErrorCode::Forbidden,
-            Self::ApprovedBefore | Self::SignedBefore | Self::RequestDiffers => ErrorCode::Conflict,
+            Self::ApprovedBefore
+            | Self::SignedBefore
+            | Self::GrantBefore
+            | Self::RequestDiffers => ErrorCode::Conflict,
             Self::Step(_)
             | Self::Sent
             | Self::NotSignable(_)

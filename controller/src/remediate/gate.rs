@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use tidemark_model::action::{Action, ActionState, HostPolicyView};
+use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{StoreError, Tx};
@@ -13,6 +14,7 @@ use super::decide::is_approved;
 use super::propose::is_own;
 use super::rules::RemediationRules;
 use crate::app::App;
+use crate::grants::cover;
 use crate::keys::not_believed;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -150,50 +152,63 @@ impl Books {
     }
 }
 
-/// Whether what was approved still may be done: who approved it, its host, and what that host's policy says.
+/// Whether what was approved still may be done: who approved it, its host, and what that host's policy says; and the grant that
+/// stands for a signature.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn standing(app: &App, tx: &mut Tx, action: &Action) -> Result<Gate, StoreError> {
+pub async fn standing(
+    app: &App,
+    tx: &mut Tx,
+    action: &Action,
+) -> Result<(Gate, Option<GrantId>), StoreError> {
+    let stays = |gate| Ok((gate, None));
     let approvals = tx.action_approvals(action.id()).await?;
     if !is_approved(action, &approvals) {
-        return Ok(Gate::Stop("its approvals do not suffice".to_owned()));
+        return stays(Gate::Stop("its approvals do not suffice".to_owned()));
     }
     let Some(host) = tx.host_find(action.order.host).await? else {
-        return Ok(Gate::Stop("its host is not known any more".to_owned()));
+        return stays(Gate::Stop("its host is not known any more".to_owned()));
     };
     if host.state != HostState::Enrolled {
         let state = host.state.as_str();
-        return Ok(Gate::Stop(format!("its host is {state}")));
+        return stays(Gate::Stop(format!("its host is {state}")));
     }
     if is_own(app, &host) && action.disturbs() {
-        return Ok(Gate::Stop("this controller runs on its host".to_owned()));
+        return stays(Gate::Stop("this controller runs on its host".to_owned()));
     }
     let Some((_, policy)) = tx.host_policy(action.order.host).await? else {
-        return Ok(Gate::Pass);
+        return stays(Gate::Pass);
     };
     if let Some(why) = &policy.unusable {
-        return Ok(Gate::Wait(format!("the host's policy is unusable: {why}")));
+        return stays(Gate::Wait(format!("the host's policy is unusable: {why}")));
     }
     if policy.lockdown {
-        return Ok(Gate::Wait(
+        return stays(Gate::Wait(
             "the host itself has stopped every action".to_owned(),
         ));
     }
     let kind = action.order.spec.kind();
     if !policy.allowed.contains(&kind) {
         let kind = kind.as_str();
-        return Ok(Gate::Wait(format!(
+        return stays(Gate::Wait(format!(
             "the host's policy does not allow {kind}"
         )));
     }
     if !policy.wants_signatures() {
-        return Ok(Gate::Pass);
+        return stays(Gate::Pass);
     }
     let signatures = tx.action_signatures(action.id()).await?;
     let signers: Vec<KeyId> = signatures.iter().map(|one| one.signature.key).collect();
     let not_believed = not_believed(tx, &policy).await?;
-    Ok(signed(action, (&policy, &not_believed), &signers))
+    let gate = signed(action, (&policy, &not_believed), &signers);
+    if gate != Gate::Pass {
+        let told = (&*host.facts.name, &policy);
+        if let Some(grant) = cover(tx, action, told, app.clock.now()).await? {
+            return Ok((Gate::Pass, Some(grant)));
+        }
+    }
+    stays(gate)
 }
 
 /// Whether the host believes so many of the keys that signed an action as its tier needs. The host itself decides.
@@ -381,6 +396,7 @@ mod tests {
             ],
             refused_statements: Vec::new(),
             undoes: false,
+            grants: Vec::new(),
         };
         let gate = |action: &Action, seeds: &[u8]| {
             let signers: Vec<_> = seeds.iter().map(|seed| key(*seed).id()).collect();

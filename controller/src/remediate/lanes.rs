@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::v1::controller_frame::Kind;
+use tidemark_store::GrantsStamp;
 use tokio::sync::mpsc;
 
 /// Frames about actions that wait for one session.
@@ -30,6 +31,10 @@ struct Lane {
     is_greeted: bool,
     /// How it was told last that the lockdown stands.
     told: Option<Switch>,
+    /// Which grants it was told last.
+    told_grants: Option<GrantsStamp>,
+    /// Its host says to hold some, which it may have from an earlier day.
+    holds_grants: bool,
 }
 
 /// A session that was not looked after yet.
@@ -79,6 +84,8 @@ impl Lanes {
             frames,
             is_greeted: false,
             told: None,
+            told_grants: None,
+            holds_grants: false,
         };
         let mut inner = self.lock();
         if let Some(former) = inner.by_host.insert(host, lane) {
@@ -188,6 +195,31 @@ impl Lanes {
             };
             if lane.told != Some(stands) && frames.try_send(frame(*host)).is_ok() {
                 lane.told = Some(stands);
+                told = told.saturating_add(1);
+            }
+        }
+        told
+    }
+
+    /// Remembers that a host holds grants, so that it is told when none is listed.
+    pub fn holds_grants(&self, host: HostId) {
+        if let Some(lane) = self.lock().by_host.get_mut(&host) {
+            lane.holds_grants = true;
+        }
+    }
+
+    /// Sends `frame` to every agent that takes actions and was not told yet which grants are listed. One whose lane is full is
+    /// told the next time; where there never was a grant there is nothing to tell.
+    pub fn tell_grants(&self, stamp: GrantsStamp, frame: impl Fn(HostId) -> Kind) -> u64 {
+        let mut told: u64 = 0;
+        for (host, lane) in &mut self.lock().by_host {
+            let Some(frames) = &lane.frames else {
+                continue;
+            };
+            let concerns = stamp.kept > 0 || lane.holds_grants || lane.told_grants.is_some();
+            if concerns && lane.told_grants != Some(stamp) && frames.try_send(frame(*host)).is_ok()
+            {
+                lane.told_grants = Some(stamp);
                 told = told.saturating_add(1);
             }
         }

@@ -269,6 +269,9 @@ pub async fn take_policy(
     host: HostId,
     policy: &HostPolicyView,
 ) -> Result<(), StoreError> {
+    if !policy.grants.is_empty() {
+        app.remediation.lanes.holds_grants(host);
+    }
     let now = app.clock.now();
     let before = app.store.read().await?.host_policy(host).await?;
     let is_news = before.is_none_or(|(told_at, before)| {

@@ -26,6 +26,8 @@ const INCIDENTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// Former versions of documents are kept this long: who allowed what is asked a year later.
 const DOCUMENTS_KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// Grants are kept this long after their time.
+const GRANTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// What policies did on hosts is kept this long.
 const CASES_KEPT: Duration = Duration::from_secs(730 * 86_400);
 /// Actions are kept this long after their end, with every step: who did what to a host is asked for years later.
@@ -62,7 +64,7 @@ pub struct ExpireStatus {
     pub incidents: u64,
     /// Versions of documents that do not hold any more.
     pub documents: u64,
-    /// Cases of policies.
+    /// Cases of policies, and grants that are over.
     pub cases: u64,
     /// Actions.
     pub actions: u64,
@@ -134,6 +136,9 @@ impl Expirer {
             let cases = tx
                 .policy_cases_delete_before(now.saturating_sub(CASES_KEPT), ROWS_MAX)
                 .await?;
+            let grants = tx
+                .grants_delete_before(now.saturating_sub(GRANTS_KEPT), ROWS_MAX)
+                .await?;
             let actions = tx
                 .actions_delete_before(now.saturating_sub(ACTIONS_KEPT), ACTIONS_MAX)
                 .await?;
@@ -144,7 +149,7 @@ impl Expirer {
             status.actions += actions + runs;
             status.incidents += incidents + silences + messages;
             status.documents += documents;
-            status.cases += cases;
+            status.cases += cases + grants;
             status.notices += notices;
             status.events += events;
             status.drifts += drifts;
@@ -152,6 +157,7 @@ impl Expirer {
             status.tokens += tokens;
             let is_done = [
                 notices, events, drifts, hours, tokens, silences, messages, documents, cases,
+                grants,
             ]
             .iter()
             .all(|deleted| *deleted < u64::from(ROWS_MAX))

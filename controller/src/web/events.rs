@@ -118,6 +118,8 @@ impl EventRow {
                 | NoticeKind::WindowDeleted
                 | NoticeKind::PolicyApplied
                 | NoticeKind::PolicyDeleted
+                | NoticeKind::GrantMade
+                | NoticeKind::GrantEnded
                 | NoticeKind::Controller,
             )
             | None => "calm",

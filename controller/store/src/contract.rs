@@ -11,6 +11,7 @@ mod actions;
 mod cursors;
 mod documents;
 mod events;
+mod grants;
 mod history;
 mod host_audits;
 mod hosts;

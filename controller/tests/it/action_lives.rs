@@ -188,6 +188,7 @@ fn policy(allowed: &[ActionKind]) -> HostPolicyView {
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
         undoes: true,
+        grants: vec![],
     }
 }
 

@@ -19,6 +19,7 @@ fn filled(path: &str) -> String {
         .replace("{silence}", "1")
         .replace("{action}", "00000000000000000000000000000000")
         .replace("{policy}", "nothing")
+        .replace("{grant}", "nothing")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")
 }

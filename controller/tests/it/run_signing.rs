@@ -40,6 +40,7 @@ async fn hosts(fleet: &MadeUp) -> [HostId; 3] {
             all_keys: Vec::new(),
             refused_statements: Vec::new(),
             undoes: false,
+            grants: Vec::new(),
         };
         take_policy(&fleet.started.app, host, &policy)
             .await

@@ -12,6 +12,7 @@ pub mod error_code;
 pub mod event;
 pub mod finding;
 pub mod forecast;
+pub mod grant;
 pub mod host;
 pub mod ids;
 pub mod incident;

@@ -86,6 +86,10 @@ kinds! {
     PolicyDeleted = "policy_deleted",
     /// A standing policy began to act on a host.
     PolicyFired = "policy_fired",
+    /// A grant was brought.
+    GrantMade = "grant_made",
+    /// A grant was withdrawn.
+    GrantEnded = "grant_ended",
     /// The controller started or stopped.
     Controller = "controller",
 }

@@ -28,6 +28,10 @@ pub enum Purpose {
     KeyRevocation,
     /// A [`KeyRotation`](crate::key_statement::KeyRotation).
     KeyRotation,
+    /// A [`Grant`](crate::grant::Grant).
+    Grant,
+    /// The end of a grant before its time.
+    GrantEnd,
 }
 
 impl Purpose {
@@ -37,6 +41,8 @@ impl Purpose {
             Self::Unlock => b"tidemark.v1.unlock\0",
             Self::KeyRevocation => b"tidemark.v1.key_revocation\0",
             Self::KeyRotation => b"tidemark.v1.key_rotation\0",
+            Self::Grant => b"tidemark.v1.grant\0",
+            Self::GrantEnd => b"tidemark.v1.grant_end\0",
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod actions;
 mod budgets;
+mod grants;
 mod incidents;
 mod keys;
 mod policies;
@@ -27,6 +28,9 @@ pub use actions::{
 pub use budgets::{
     Allowed, BudgetChange, BudgetCounts, BudgetDetail, BudgetSpec, BudgetStanding, BudgetUse,
     BudgetVersionView, BudgetView, BudgetsApplied, BudgetsRequest,
+};
+pub use grants::{
+    GrantDetail, GrantEndRequest, GrantRequest, GrantSignature, GrantState, GrantView,
 };
 pub use incidents::{
     IncidentDetail, IncidentHost, IncidentView, NoteRequest, NotificationView, ReceiverTest,

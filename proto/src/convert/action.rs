@@ -56,6 +56,7 @@ enumeration!(
         Protected,
         NoSuchTarget,
         Unsafe,
+        NotGranted,
     ]
 );
 enumeration!(
@@ -136,6 +137,7 @@ pub fn order_to_wire(order: &SignedOrder) -> v1::ActionOrder {
         order: order.bytes.clone(),
         signatures: signatures_to_wire(&order.signatures),
         action_id: order.id.as_bytes().to_vec(),
+        grant_id: Vec::new(),
     }
 }
 
@@ -339,6 +341,7 @@ pub fn policy_to_wire(policy: &HostPolicyView) -> v1::HostPolicy {
             .collect(),
         refused_statements: refused_statements_to_wire(&policy.refused_statements),
         undoes: policy.undoes,
+        grant_ids: super::grant::ids_to_wire(&policy.grants),
     }
 }
 
@@ -376,6 +379,7 @@ pub fn policy_from_wire(policy: v1::HostPolicy) -> Result<HostPolicyView, Conver
         all_keys: host_keys_from_wire(policy.keys)?,
         refused_statements: refused_statements_from_wire(policy.refused_statements)?,
         undoes: policy.undoes,
+        grants: super::grant::ids_from_wire(&policy.grant_ids)?,
     })
 }
 

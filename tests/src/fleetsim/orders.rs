@@ -168,6 +168,7 @@ impl Desk {
                     lockdown: false,
                     digest: String::new(),
                     undoes: false,
+                    grants: Vec::new(),
                     unusable: None,
                     all_keys: Vec::new(),
                     refused_statements: Vec::new(),
@@ -178,13 +179,14 @@ impl Desk {
                     }
                 }
             }
-            Message::Order(signed) => self.take(&signed),
+            Message::Order(signed) | Message::Granted(signed, _) => self.take(&signed),
             Message::Acked(id, state) => {
                 if let Some((report, is_stored)) = self.reports.get_mut(&id) {
                     *is_stored |= report.state == state;
                 }
             }
             Message::Confirmed(_)
+            | Message::Grants(_)
             | Message::Stop
             | Message::Undo(_)
             | Message::GoOn { .. }

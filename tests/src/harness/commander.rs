@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tidemark_model::action::SignedOrder;
+use tidemark_model::grant::GrantId;
 use tidemark_model::token::{CaPin, TokenId};
 use tidemark_model::{
     ActionId, ActionReport, ActionSpec, ActionState, HostId, JoinToken, Order, Secret, Timestamp,
@@ -18,7 +19,7 @@ use tidemark_model::{
 use tidemark_proto::convert::action::{ack_to_wire, order_to_wire, report_from_wire};
 use tidemark_proto::v1::agent_gateway_server::{AgentGateway, AgentGatewayServer};
 use tidemark_proto::v1::enrollment_server::{Enrollment, EnrollmentServer};
-use tidemark_proto::v1::{self, ControllerFrame, agent_frame, controller_frame};
+use tidemark_proto::v1::{self, ActionOrder, ControllerFrame, agent_frame, controller_frame};
 use tidemark_runtime::tls;
 use tidemark_runtime::{Clock, Entropy};
 use tokio::net::{TcpListener, TcpStream};
@@ -175,18 +176,43 @@ impl Commander {
         signed: &SignedOrder,
         patience: Duration,
     ) -> anyhow::Result<ActionReport> {
+        self.deliver_frame(signed.id, order_to_wire(signed), patience)
+            .await
+    }
+
+    /// The same of an order that names a grant.
+    ///
+    /// # Errors
+    /// When it does not come within `patience`.
+    pub async fn deliver_under(
+        &self,
+        signed: &SignedOrder,
+        grant: GrantId,
+        patience: Duration,
+    ) -> anyhow::Result<ActionReport> {
+        let mut order = order_to_wire(signed);
+        order.grant_id = grant.as_bytes().to_vec();
+        self.deliver_frame(signed.id, order, patience).await
+    }
+
+    async fn deliver_frame(
+        &self,
+        id: ActionId,
+        order: ActionOrder,
+        patience: Duration,
+    ) -> anyhow::Result<ActionReport> {
         self.world.send_modify(|world| {
-            world.reports.remove(&signed.id);
+            world.reports.remove(&id);
         });
-        let frame = controller_frame::Kind::Action(order_to_wire(signed));
+        let frame = controller_frame::Kind::Action(order);
         self.send_frame(frame, patience).await?;
         let has_ended = |report: &ActionReport| is_last_word(report.state);
         let world = self
             .until("the host's last word", patience, |world| {
-                world.reports.get(&signed.id).is_some_and(has_ended)
+                world.reports.get(&id).is_some_and(has_ended)
             })
             .await?;
-        world.reports.get(&signed.id).cloned().context("no report")
+        world.reports.get(&id).cloned().context("no report")
     }
 
     /// Sends something and waits until the host has ended the session over it and come back.

@@ -27,6 +27,7 @@ use tokio::process::Command;
 use forge::{Forge, hook, restart, signature_of};
 
 mod forge;
+mod grants;
 mod keys;
 mod replay;
 mod scripts;

@@ -1,6 +1,8 @@
 //! A fix from end to end: a service that holds the ports is restarted by its host's agent, inside the host's policy, and the
 //! host's own samples say whether that helped.
 
+mod grants;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ use tidemark_model::{
     ActionId, ActionKind, ActionReport, ActionSpec, ActionState, HostId, Order, Timestamp,
 };
 
+use super::grants::Granting;
 use super::ledger::{self, Ledger};
 use super::policy::{Allowance, HostPolicy};
 use super::protected;
@@ -43,6 +44,18 @@ pub struct Circumstances<'a> {
     pub booted_at: Timestamp,
     /// Orders that wait or are being carried out.
     pub waiting: usize,
+    /// The grant that came with the order, if one did.
+    pub granting: Option<Granting<'a>>,
+}
+
+impl Circumstances<'_> {
+    /// The grant that stands for the signatures of this order: where keys are listed and it has no signature.
+    #[must_use]
+    pub fn grant_of(&self, signed: &SignedOrder) -> Option<&Granting<'_>> {
+        let wants_signatures = self.policy.is_ok_and(|policy| policy.keys.are_wanted());
+        let granting = self.granting.as_ref()?;
+        (wants_signatures && signed.signatures.is_empty()).then_some(granting)
+    }
 }
 
 /// Something that stands in the way of an action.
@@ -94,7 +107,10 @@ pub fn judge(signed: &SignedOrder, at: &Circumstances<'_>) -> Judgement {
     }
     let obstacle = addressee(&order, at)
         .or_else(|| times(&order, at))
-        .or_else(|| signatures(signed, &order, at))
+        .or_else(|| match (at.grant_of(signed), at.policy) {
+            (Some(granting), Ok(policy)) => granting.obstacle(&order, policy),
+            (Some(_) | None, _) => signatures(signed, &order, at),
+        })
         .or_else(|| obstacles(&order.spec, order.dry_run, at).into_iter().next());
     match obstacle {
         Some(obstacle) => refuse(order.id, at, &obstacle),

@@ -178,6 +178,7 @@ impl HostPolicy {
             all_keys: self.keys.view(),
             refused_statements: Vec::new(),
             undoes: true,
+            grants: Vec::new(),
         }
     }
 }

@@ -46,6 +46,8 @@ impl Place {
             hooks: self.path().join("hooks"),
             collect: CollectSettings::shipped(Duration::from_secs(30)),
             clock: Clock::System,
+            host_name: "web-1".to_owned(),
+            witness: Witness::default(),
         })
         .unwrap()
     }

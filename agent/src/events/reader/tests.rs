@@ -149,6 +149,7 @@ impl Rig {
             ask_for_sample: Box::new(move || {
                 asked.fetch_add(1, Ordering::Relaxed);
             }),
+            witness: Witness::default(),
         })
         .unwrap()
     }

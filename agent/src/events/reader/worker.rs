@@ -9,6 +9,7 @@ use tidemark_proto::convert::record::{Record, encode_stored};
 use tidemark_runtime::Clock;
 
 use super::{EventReaderParts, EventSource, Shared, SourceError, lock};
+use crate::actions::Witness;
 use crate::events::bookmark::{Bookmark, BookmarkFile, Kept, LogPlace};
 use crate::events::intake::{Continuity, LogFacts, LogReport, Start, resume};
 use crate::events::selection::{BACKFILL_AGE, BACKFILL_HITS_MAX, LogSelection, Volume};
@@ -33,6 +34,7 @@ pub(super) struct Worker<S> {
     file: BookmarkFile,
     clock: Clock,
     ask_for_sample: Box<dyn Fn() + Send>,
+    witness: Witness,
     shared: Arc<Shared>,
     /// The last hit that was read, or the place that was kept: where a log that failed is opened again.
     last: Option<LogPlace>,
@@ -57,6 +59,7 @@ impl<S: EventSource> Worker<S> {
             file: parts.bookmark,
             clock: parts.clock,
             ask_for_sample: parts.ask_for_sample,
+            witness: parts.witness,
             shared,
             last: None,
             continuity: Continuity::default(),
@@ -259,6 +262,7 @@ impl<S: EventSource> Worker<S> {
 
     /// Puts a hit into the outbox. What that cannot keep it counts as dropped, so that its place is passed like any other.
     fn append(&mut self, hit: EventHit, place: Option<LogPlace>, now: Timestamp) {
+        self.witness.event(&hit);
         let stored = encode_stored(&Record::Event(hit));
         let mut pending = lock(&self.shared.pending);
         if let Err(error) = self.outbox.append_lasting(&stored, now) {

@@ -29,8 +29,9 @@ impl Shell {
     /// An order that the desk has no room for is refused here, while whoever sent it listens.
     pub(super) fn hand_over(&mut self, message: Message) {
         let order = match &message {
-            Message::Order(order) => Some(order.id),
+            Message::Order(order) | Message::Granted(order, _) => Some(order.id),
             Message::Opened
+            | Message::Grants(_)
             | Message::Acked(..)
             | Message::Confirmed(_)
             | Message::Undo(_)

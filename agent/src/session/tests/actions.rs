@@ -19,6 +19,8 @@ fn willing_host(host: &Host, folder: &Path) -> Desk {
         hooks: folder.join("hooks"),
         collect: CollectSettings::shipped(Duration::from_secs(30)),
         clock: Clock::System,
+        host_name: "web-1".to_owned(),
+        witness: crate::actions::Witness::default(),
     })
     .unwrap()
 }

@@ -246,6 +246,7 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
         undoes: true,
+        grants: vec![],
     };
     for told_at in [10, 20] {
         policy.lockdown = told_at == 20;

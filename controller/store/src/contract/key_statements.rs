@@ -107,6 +107,7 @@ async fn policies_are_read_by_host(store: Store) {
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
         undoes: false,
+        grants: Vec::new(),
     };
     enrol(&store, 3).await;
     let mut tx = store.begin().await.unwrap();

@@ -29,6 +29,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::documents::STATEMENTS,
     crate::entities::STATEMENTS,
     crate::events::STATEMENTS,
+    crate::grants::STATEMENTS,
     crate::heads::STATEMENTS,
     crate::host_audits::STATEMENTS,
     crate::host_hourly::STATEMENTS,

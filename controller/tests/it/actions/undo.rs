@@ -36,6 +36,7 @@ impl Harmed {
             all_keys: Vec::new(),
             refused_statements: Vec::new(),
             undoes: true,
+            grants: Vec::new(),
         };
         take_policy(&fleet.started.app, host, &policy)
             .await

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ActionKind, Tier};
+use crate::grant::GrantId;
 use crate::key_statement::StatementId;
 use crate::kinds::kinds;
 use crate::signing::{KeyId, PublicKey, TRUSTED_KEYS_MAX};
@@ -112,6 +113,10 @@ pub struct HostPolicyView {
     /// Whether the host's agent knows orders that let themselves be undone.
     #[serde(default)]
     pub undoes: bool,
+    /// Grants that hold on the host at present, by its own look.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub grants: Vec<GrantId>,
 }
 
 impl HostPolicyView {

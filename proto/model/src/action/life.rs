@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ActionId, ActionReport, ActionSpec, ActionState, InvalidActionStep, Order};
+use crate::grant::GrantId;
 use crate::signing::Signature;
 use crate::{PortSpaceKey, Timestamp};
 
@@ -73,6 +74,9 @@ pub struct ActionBody {
     pub effect: Option<Effect>,
     /// That its host was told to undo it.
     pub undo: Option<UndoAsked>,
+    /// The grant by which its host may take it without a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
 }
 
 /// That a host was told to put back what an action changed.

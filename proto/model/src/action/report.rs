@@ -121,6 +121,8 @@ kinds! {
     NoSuchTarget = "no_such_target",
     /// It would break something: a collision, a cluster, a restart a moment ago.
     Unsafe = "unsafe",
+    /// The grant that it came with does not cover it: which clause, the text says.
+    NotGranted = "not_granted",
 }
 
 impl ActionReport {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tidemark_model::Timestamp;
 
+use tidemark_model::grant::GrantId;
+
 use super::*;
 
 fn report(state: ActionState, refusal: Option<Refusal>) -> ActionReport {
@@ -116,6 +118,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
             all_keys: Vec::new(),
             refused_statements: Vec::new(),
             undoes: true,
+            grants: vec![GrantId::from_bytes([3; 16])],
         };
         assert_eq!(policy_from_wire(policy_to_wire(&policy)), Ok(policy));
     }
@@ -129,6 +132,7 @@ fn orders_and_policies_arrive_as_they_were_sent() {
         all_keys: Vec::new(),
         refused_statements: Vec::new(),
         undoes: false,
+        grants: Vec::new(),
     };
     assert_eq!(policy_from_wire(policy_to_wire(&unusable)), Ok(unusable));
 }

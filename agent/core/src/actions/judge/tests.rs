@@ -103,6 +103,7 @@ impl Host {
             minute: 12 * 60,
             booted_at: self.booted_at,
             waiting: self.waiting,
+            granting: None,
         }
     }
 

@@ -1,0 +1,204 @@
+//! `/api/v1/grants`: what operators signed beforehand, brought, listed, withdrawn.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use tidemark_model::Timestamp;
+use tidemark_model::grant::{Grant, GrantId, SignedGrantEnd};
+use tidemark_model::view::{GrantDetail, GrantEndRequest, GrantRequest, GrantView, Page, Problem};
+use tidemark_store::{GrantRecord, StoreError, Tx};
+
+use super::actions::signature_of;
+use super::body::{self, Request};
+use super::guard::Asking;
+use super::params::Params;
+use super::problem::Answer;
+use crate::app::App;
+use crate::grants::{GRANTS_MAX, bring, state_of, withdraw};
+use crate::remediate::ActionError;
+
+/// Hosts that one grant shows.
+const HOSTS_MAX: usize = 200;
+
+/// Grants, the newest first, those that are over among them for 90 d.
+#[utoipa::path(
+    get,
+    path = "/api/v1/grants",
+    tag = "grants",
+    responses(
+        (status = 200, description = "All grants, on one page.", body = Page<GrantView>),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<GrantView>>> {
+    params.only(&["limit", "cursor"])?;
+    let mut tx = app.store.read().await?;
+    let mut items = Vec::new();
+    for record in tx.grants_page(GRANTS_MAX).await? {
+        items.push(view(&mut tx, &record, app.clock.now()).await?);
+    }
+    Ok(Json(Page {
+        items,
+        next_cursor: None,
+    }))
+}
+
+/// One grant with what was signed, and the hosts that say that it holds.
+#[utoipa::path(
+    get,
+    path = "/api/v1/grants/{grant}",
+    tag = "grants",
+    params(("grant" = String, Path, description = "Its id.")),
+    responses(
+        (status = 200, description = "The grant.", body = GrantDetail),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn detail(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer<Json<GrantDetail>> {
+    params.only(&[])?;
+    let record = {
+        let mut tx = app.store.read().await?;
+        tx.grant_find(id_of(&id)?).await?
+    };
+    let record = record.ok_or(ActionError::UnknownGrant)?;
+    Ok(Json(detail_of(&app, &record).await?))
+}
+
+/// Takes a grant that was signed elsewhere. The controller holds no key: whether the signatures suffice, each host decides.
+#[utoipa::path(
+    post,
+    path = "/api/v1/grants",
+    tag = "grants",
+    request_body = GrantRequest,
+    responses(
+        (status = 201, description = "It is kept, and given to its hosts.", body = GrantDetail),
+        (status = 400, description = "It is no grant, out of its limits, or of no policy's rung.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A grant of that id is kept already.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    (params, headers, body): Request,
+) -> Answer<(StatusCode, Json<GrantDetail>)> {
+    params.only(&[])?;
+    let wanted: GrantRequest = body::json(&headers, &body, "the body is no grant")?;
+    let signatures = wanted
+        .signatures
+        .iter()
+        .map(|one| signature_of(&one.key_id, &one.signature))
+        .collect::<Result<Vec<_>, _>>()?;
+    let record = bring(&app, &wanted.document, signatures, asking.name()).await?;
+    Ok((StatusCode::CREATED, Json(detail_of(&app, &record).await?)))
+}
+
+/// Withdraws a grant: its hosts drop it. A stolen controller could give it to them again; a signed end is for good.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/grants/{grant}",
+    tag = "grants",
+    params(("grant" = String, Path, description = "Its id.")),
+    responses(
+        (status = 204, description = "It is withdrawn."),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer<StatusCode> {
+    params.only(&[])?;
+    withdraw(&app, id_of(&id)?, None, asking.name()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Withdraws a grant with its signed end: hosts that are told take it no more, whoever brings it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/grants/{grant}/end",
+    tag = "grants",
+    params(("grant" = String, Path, description = "Its id.")),
+    request_body = GrantEndRequest,
+    responses(
+        (status = 200, description = "It is withdrawn.", body = GrantDetail),
+        (status = 400, description = "It is no end of that grant.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn end(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(id): Path<String>,
+    (params, headers, body): Request,
+) -> Answer<Json<GrantDetail>> {
+    params.only(&[])?;
+    let wanted: GrantEndRequest = body::json(&headers, &body, "the body is no end of a grant")?;
+    let end = SignedGrantEnd {
+        signature: signature_of(&wanted.signature.key_id, &wanted.signature.signature)?,
+        bytes: wanted.document.into_bytes(),
+    };
+    let record = withdraw(&app, id_of(&id)?, Some(end), asking.name()).await?;
+    Ok(Json(detail_of(&app, &record).await?))
+}
+
+fn id_of(text: &str) -> Result<GrantId, ActionError> {
+    text.parse().map_err(|_| ActionError::UnknownGrant)
+}
+
+async fn detail_of(app: &App, record: &GrantRecord) -> Result<GrantDetail, StoreError> {
+    let mut tx = app.store.read().await?;
+    let grant = view(&mut tx, record, app.clock.now()).await?;
+    let (mut holds_on, mut not_on) = (Vec::new(), Vec::new());
+    if let Ok(signed) = Grant::from_bytes(record.document.as_bytes()) {
+        for host in app.live.ids() {
+            let name = app.live.read(host, |host| host.profile.name.to_string());
+            let name = name.unwrap_or_default();
+            if !signed.hosts.takes(host, &name) || holds_on.len() + not_on.len() >= HOSTS_MAX {
+                continue;
+            }
+            let told = tx.host_policy(host).await?;
+            let holds = told.is_some_and(|(_, policy)| policy.grants.contains(&record.id));
+            let names = if holds { &mut holds_on } else { &mut not_on };
+            names.push(name);
+        }
+    }
+    Ok(GrantDetail {
+        grant,
+        document: record.document.clone(),
+        holds_on,
+        not_on,
+    })
+}
+
+async fn view(tx: &mut Tx, record: &GrantRecord, now: Timestamp) -> Result<GrantView, StoreError> {
+    let grant = Grant::from_bytes(record.document.as_bytes());
+    Ok(GrantView {
+        id: record.id.to_string(),
+        policy: record.policy.clone(),
+        summary: grant.map_or_else(|error| error.to_string(), |grant| grant.summary()),
+        state: state_of(tx, record, now).await?,
+        expires_ms: record.expires_at.unix_ms(),
+        keys: record
+            .signatures
+            .iter()
+            .map(|one| one.key.to_string())
+            .collect(),
+        created_ms: record.created_at.unix_ms(),
+        created_by: record.created_by.clone(),
+        withdrawn_ms: record.withdrawn.as_ref().map(|(at, _)| at.unix_ms()),
+        withdrawn_by: record.withdrawn.as_ref().map(|(_, by)| by.clone()),
+        has_signed_end: record.end.is_some(),
+    })
+}

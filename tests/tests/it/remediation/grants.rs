@@ -1,0 +1,190 @@
+//! A host that takes only what its operators signed is put right by a standing policy with nobody at hand: they signed a grant
+//! beforehand, and the host sees for itself that its time has come.
+
+use tidemark_model::view::{GrantDetail, GrantView};
+
+use super::*;
+
+/// Asks without anybody's approval; `ENABLED` decides whether it looks at hosts yet.
+const POLICY: &str = r#"
+[[policy]]
+name = "night"
+enabled = ENABLED
+hosts = ["host=*"]
+condition = { level = 60 }
+for = "5s"
+approval = "by_policy"
+limits = { cooldown = "0s", per_day = 5 }
+
+[[policy.ladder]]
+action = "restart_service"
+with = ["service=leaky"]
+"#;
+
+/// A key of an operator, made by the command line.
+async fn key(machine: &Machine, controller: &Controller, name: &str) -> anyhow::Result<String> {
+    let file = passphrase(machine);
+    fs::write(&file, "correct horse")?;
+    let made = ["key", "new", name, "--passphrase-file", &file];
+    controller.cli(&made).await?.succeeded()?;
+    let shown: serde_json::Value = controller.cli_json(&["key", "show", name]).await?;
+    Ok(shown["public"].as_str().context("a public key")?.to_owned())
+}
+
+fn passphrase(machine: &Machine) -> String {
+    machine.folder().join("passphrase").display().to_string()
+}
+
+/// The host lists that key alone from now on.
+fn trust(machine: &Machine, public: &str) -> anyhow::Result<()> {
+    let text = format!(
+        "profile = \"safe\"\n[limits]\ncooldown = \"1s\"\n[[key]]\nname = \"k\"\npublic = \"{public}\"\ntier_max = 1\n"
+    );
+    Ok(fs::write(machine.folder().join("policy.toml"), text)?)
+}
+
+async fn apply(machine: &Machine, controller: &Controller, enabled: &str) -> anyhow::Result<()> {
+    let file = machine.folder().join("night.toml");
+    fs::write(&file, POLICY.replace("ENABLED", enabled))?;
+    let file = file.display().to_string();
+    controller.cli(&["apply", "-f", &file]).await?.succeeded()?;
+    Ok(())
+}
+
+/// The newest action of the policy, once there are so many.
+async fn action_number(controller: &Controller, count: usize) -> anyhow::Result<ActionView> {
+    until("an action of the policy", MEASURED, async || {
+        let page: Page<ActionView> = controller.get("/api/v1/actions").await?;
+        Ok((page.items.len() == count)
+            .then(|| page.items.into_iter().next())
+            .flatten())
+    })
+    .await
+}
+
+/// Waits until exactly these hosts say that the grant holds.
+async fn holds_on(controller: &Controller, id: &str, hosts: &[&str]) -> anyhow::Result<()> {
+    until("the hosts' word about the grant", MEASURED, async || {
+        let detail: GrantDetail = controller.get(&format!("/api/v1/grants/{id}")).await?;
+        Ok((detail.holds_on == hosts).then_some(()))
+    })
+    .await
+}
+
+async fn leak_again(scene: &Scene) -> anyhow::Result<()> {
+    fs::write(scene.services.file("leaky", "sockets"), "700")?;
+    scene.services.run("leaky", "stop").await?;
+    scene.services.run("leaky", "start").await
+}
+
+/// What the action waits for, once its host wants a signature.
+async fn waits_for_a_signature(controller: &Controller, id: &str) -> anyhow::Result<ActionDetail> {
+    until(
+        "an action that waits for a signature",
+        MEASURED,
+        async || {
+            let detail: ActionDetail = controller.get(&format!("/api/v1/actions/{id}")).await?;
+            anyhow::ensure!(!detail.action.state.is_final(), "it ended: {detail:#?}");
+            let waits = detail.action.waits_for.as_deref().unwrap_or_default();
+            Ok(waits.contains("wants a signature").then(|| detail.clone()))
+        },
+    )
+    .await
+}
+
+#[test]
+fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let scene = Scene::up(machine).await?;
+        let controller = &scene.controller;
+        let (ann, bob) = (
+            key(machine, controller, "ann").await?,
+            key(machine, controller, "bob").await?,
+        );
+        trust(machine, &ann)?;
+        apply(machine, controller, "false").await?;
+        let host = controller.only_host().await?;
+        let file = passphrase(machine);
+        let made = controller
+            .cli(&[
+                "grant",
+                "new",
+                "night",
+                "--host",
+                &host.name,
+                "--per-hour",
+                "2",
+                "--reason",
+                "leaky leaks",
+                "--key",
+                "ann",
+                "--yes",
+                "--passphrase-file",
+                &file,
+            ])
+            .await?
+            .succeeded()?;
+        assert!(made.contains("60 % of tcp ports"), "{made}");
+        let grants: Vec<GrantView> = controller.cli_json(&["get", "grants"]).await?;
+        let [grant] = &grants[..] else {
+            anyhow::bail!("one grant, not {grants:?}");
+        };
+        holds_on(controller, &grant.id, &[&host.name]).await?;
+
+        apply(machine, controller, "true").await?;
+        let first = action_number(controller, 1).await?;
+        let first = ended(controller, &first.id).await?;
+        assert_eq!(first.action.state, ActionState::Verified, "{first:#?}");
+        assert!(first.signatures.is_empty(), "{first:#?}");
+        assert_eq!(first.action.requester, "policy:night@2");
+        let by_grant = format!("under grant {}", grant.id);
+        assert!(
+            first.life.iter().any(|step| step.text == by_grant),
+            "{first:#?}"
+        );
+        assert!(in_use(controller).await? < 200);
+
+        // The key goes from the host, and with it the grant: nothing is done any more.
+        trust(machine, &bob)?;
+        holds_on(controller, &grant.id, &[]).await?;
+        leak_again(&scene).await?;
+        let second = action_number(controller, 2).await?;
+        waits_for_a_signature(controller, &second.id).await?;
+        assert!(in_use(controller).await? > 600);
+
+        // It comes back, and the grant with it.
+        trust(machine, &ann)?;
+        // Its effect is measured against minutes before the leak, so only that it was done is looked at.
+        let second = ended(controller, &second.id).await?;
+        assert!(
+            matches!(
+                second.action.state,
+                ActionState::Verified | ActionState::NotEffective
+            ),
+            "{second:#?}"
+        );
+        assert!(second.signatures.is_empty(), "{second:#?}");
+        assert!(second.life.iter().any(|step| step.text == by_grant));
+
+        // Withdrawn with a signature it holds nowhere.
+        let end = [
+            "grant",
+            "withdraw",
+            &grant.id,
+            "--key",
+            "ann",
+            "--passphrase-file",
+            &file,
+        ];
+        controller.cli(&end).await?.succeeded()?;
+        holds_on(controller, &grant.id, &[]).await?;
+        let detail: GrantDetail = controller
+            .cli_json(&["describe", "grant", &grant.id])
+            .await?;
+        assert!(
+            detail.holds_on.is_empty() && detail.grant.has_signed_end,
+            "{detail:?}"
+        );
+        scene.down().await
+    })
+}
