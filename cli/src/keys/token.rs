@@ -358,9 +358,11 @@ fn find_pair(
     let attributes = session
         .get_attributes(public, &[AttributeType::EcPoint])
         .map_err(|source| token_error(place, source))?;
-    let point = attributes.iter().find_map(|attribute| match attribute {
-        Attribute::EcPoint(point) => point_of(point),
-        _ => None,
+    let point = attributes.iter().find_map(|attribute| {
+        let Attribute::EcPoint(point) = attribute else {
+            return None;
+        };
+        point_of(point)
     });
     // A key of another Edwards curve has a longer point.
     Ok((private, point.ok_or_else(no_key)?))
@@ -403,19 +405,22 @@ fn generate(session: &Session, name: &str) -> Result<(), Error> {
         .map(drop)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a token has a hundred other answers, which are told as they are"
+)]
 fn token_error(place: &TokenPlace, source: Error) -> TokenError {
     let token = place.token.clone();
-    let said = match &source {
-        Error::Pkcs11(said, _) => Some(said),
-        _ => None,
+    let Error::Pkcs11(said, _) = &source else {
+        return TokenError::Token { token, source };
     };
     match said {
-        Some(RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid) => {
+        RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid => {
             TokenError::WrongPin(token)
         }
-        Some(RvError::PinLocked) => TokenError::Locked(token),
-        Some(RvError::UserPinNotInitialized) => TokenError::NoPin(token),
-        Some(RvError::MechanismInvalid) => TokenError::NoEddsa(token),
+        RvError::PinLocked => TokenError::Locked(token),
+        RvError::UserPinNotInitialized => TokenError::NoPin(token),
+        RvError::MechanismInvalid => TokenError::NoEddsa(token),
         _ => TokenError::Token { token, source },
     }
 }

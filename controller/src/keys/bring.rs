@@ -62,8 +62,7 @@ pub enum KeyError {
     Unknown,
     /// No room.
     #[error(
-        "{STATEMENTS_MAX} statements about keys are kept, as many as can be; take the keys that were revoked off the hosts' \
-         policies and make this controller's database anew from a backup without them"
+        "{STATEMENTS_MAX} statements about keys are kept, as many as can be; list the keys that are to hold in the hosts' policies"
     )]
     TooMany,
     /// What the database says.

@@ -85,9 +85,9 @@ impl Report for KeyList {
         ];
         let rows = self.0.iter().map(|key| {
             vec![
-                Value::text(&key.id.to_string()),
-                Value::text(&key.names.join(" ")),
-                Value::text(&key.public.to_string()),
+                Value::text(key.id.to_string()),
+                Value::text(key.names.join(" ")),
+                Value::text(key.public.to_string()),
                 Value::number(key.tier_max.number()),
                 Value::number(key.hosts),
                 Value::number(key.holds),
@@ -95,7 +95,7 @@ impl Report for KeyList {
                 Value::number(key.revoked),
                 Value::number(key.is_revocation_brought),
                 Value::text(
-                    &key.rotated_from
+                    key.rotated_from
                         .map_or_else(String::new, |id| id.to_string()),
                 ),
             ]
@@ -172,9 +172,9 @@ impl Report for StatementList {
     fn sheet(&self, _screen: &Screen) -> Sheet {
         let rows = self.0.iter().map(|view| {
             vec![
-                Value::text(&view.id.to_string()),
+                Value::text(view.id.to_string()),
                 Value::text(view.kind.as_str()),
-                Value::text(&view.key_id.to_string()),
+                Value::text(view.key_id.to_string()),
                 Value::text(view.statement.reason()),
                 Value::number(view.at_ms),
                 Value::text(&view.author),
