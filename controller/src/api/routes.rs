@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 103] = [
+pub static ROUTES: [Route; 105] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -415,7 +415,9 @@ pub static ROUTES: [Route; 103] = [
     }),
     page("/maintenance", || routing::get(web::maintenance::page)),
     page("/policies", || routing::get(web::policies::page)),
-    form("/runs/{run}/stop", || routing::post(web::runs::stop)),
+    form("/runs", || routing::post(web::plan::plan)),
+    page("/runs/{run}", || routing::get(web::run::page)),
+    form("/runs/{run}", || routing::post(web::run::act)),
     page("/notifications", || routing::get(web::notifications::page)),
     form("/notifications/test", || {
         routing::post(web::notifications::test)

@@ -79,4 +79,6 @@ fn tell(app: &App, run: &Run, step: &RunLifeStep) {
         text.push_str(&format!(": {}", step.text));
     }
     app.note(None, NoticeKind::RunChanged, clean(&text));
+    // Pages of runs listen to the same word as the lists of incidents, and read their parts again.
+    app.live.announce_incidents();
 }

@@ -1,7 +1,9 @@
 //! Looks at hosts by the standing policies that hold, and takes each policy one step further on each host that it is about.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -38,6 +40,8 @@ pub struct PolicyStatus {
 /// Takes policies further.
 pub struct PolicyWatch {
     app: Arc<App>,
+    /// What pages were told of last: the policies and the cases that were open.
+    told: AtomicU64,
 }
 
 /// Cases of which something may still come.
@@ -46,8 +50,9 @@ type Open = HashMap<(String, HostId), Case>;
 impl PolicyWatch {
     /// One that has looked at nothing yet; all that it must remember is in the store.
     #[must_use]
-    pub const fn new(app: Arc<App>) -> Self {
-        Self { app }
+    pub fn new(app: Arc<App>) -> Self {
+        let told = AtomicU64::new(0);
+        Self { app, told }
     }
 
     /// Runs until the stop.
@@ -89,6 +94,7 @@ impl PolicyWatch {
         let outlook = Outlook::read(&mut tx, &held, now).await?;
         drop(tx);
         let mut open = self.open().await?;
+        self.tell_pages(&held, &open);
         let mut status = PolicyStatus {
             policies: held.len() as u64,
             ..PolicyStatus::default()
@@ -120,6 +126,27 @@ impl PolicyWatch {
             }
         }
         Ok(status)
+    }
+
+    /// Pages of policies listen to the same word as the lists of incidents. What changed since the last look is told, by
+    /// whomever it was changed.
+    fn tell_pages(&self, held: &[Held], open: &Open) {
+        let hash = |of: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            of(&mut hasher);
+            hasher.finish()
+        };
+        let policies = held
+            .iter()
+            .map(|held| hash(&|hasher| (held.policy.name(), held.version).hash(hasher)));
+        let cases = open
+            .values()
+            .map(|case| hash(&|hasher| (case.id, case.generation).hash(hasher)));
+        // Their order says nothing.
+        let sum = policies.chain(cases).fold(1, u64::wrapping_add);
+        if self.told.swap(sum, Ordering::Relaxed) != sum {
+            self.app.live.announce_incidents();
+        }
     }
 
     async fn open(&self) -> Result<Open, StoreError> {

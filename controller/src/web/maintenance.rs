@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemark_model::view::{HostView, WindowView};
 use tidemark_model::window::Survival;
-use tidemark_model::{Role, Timestamp};
+use tidemark_model::{ActionKind, Role, Timestamp};
 
 use super::runs::{self, RunRow};
 use super::standing::{self, EtaWords};
@@ -59,6 +59,7 @@ async fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<
         frame: Frame::new("maintenance", asking),
         runs: runs::rows(app, now).await?,
         can_stop: asking.may(Role::Operator),
+        kinds: ActionKind::ALL.iter().map(|kind| kind.as_str()).collect(),
         windows,
         in_danger,
         left_out,
@@ -72,6 +73,7 @@ struct MaintenancePage {
     frame: Frame,
     runs: Vec<RunRow>,
     can_stop: bool,
+    kinds: Vec<&'static str>,
     windows: Vec<WindowRow>,
     in_danger: Vec<HostRow>,
     left_out: usize,

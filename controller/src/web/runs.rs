@@ -1,41 +1,17 @@
-//! Maintenance runs as the maintenance page shows them, and the button that stops one.
+//! Maintenance runs as lines of the maintenance page, and at the head of their own.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::{Extension, Form};
 use tidemark_model::Timestamp;
 use tidemark_model::run::RunState;
 use tidemark_model::view::RunView;
 use tidemark_store::RunQuery;
 
-use super::incident::{Fields, field};
-use super::{for_person, words};
-use crate::api::guard::Asking;
+use super::words;
 use crate::api::problem::Answer;
 use crate::api::runs as api;
 use crate::app::App;
-use crate::maintain::run::{self, Word};
 
 /// Runs that the page lists, the newest.
 const LISTED_MAX: u32 = 20;
-
-/// `POST /runs/{run}/stop`.
-pub async fn stop(
-    State(app): State<Arc<App>>,
-    Extension(asking): Extension<Asking>,
-    Path(number): Path<String>,
-    Form(fields): Fields,
-) -> Response {
-    let done = async {
-        let number = api::number_of(&number)?;
-        let text = field(&fields, "text");
-        run::decide(&app, number, (Word::Stop, asking.name()), text).await?;
-        Ok(Redirect::to("/maintenance").into_response())
-    };
-    for_person(done.await)
-}
 
 /// One run as a line.
 #[derive(Clone, Debug)]
@@ -70,7 +46,7 @@ pub(super) async fn rows(app: &App, now: Timestamp) -> Answer<Vec<RunRow>> {
 }
 
 impl RunRow {
-    fn new(view: RunView, now: Timestamp) -> Self {
+    pub(super) fn new(view: RunView, now: Timestamp) -> Self {
         let progress = view.progress;
         let through = progress.through();
         let is_over = view.state.is_final();

@@ -30,7 +30,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// Somebody at a command line.
 pub struct Person<'a> {
     fleet: &'a MadeUp,
-    token: String,
+    pub token: String,
 }
 
 impl<'a> Person<'a> {

@@ -24,6 +24,7 @@ mod policy_lives;
 mod rebuild;
 mod retention;
 mod routes;
+mod run_page;
 mod run_signing;
 mod sources;
 mod sse;

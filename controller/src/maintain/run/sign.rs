@@ -82,7 +82,6 @@ pub async fn sign(app: &App, number: i64, brought: &Brought, by: &str) -> Result
     }
     tx.commit().await?;
     tell(app, &run, &step);
-    app.live.announce_incidents();
     app.remediation.changed.notify_one();
     Ok(())
 }

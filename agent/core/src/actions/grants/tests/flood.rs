@@ -209,6 +209,7 @@ fn an_action_runs_once_whatever_the_book_would_allow() {
     let (id, now) = (taken.id, host.moment.now);
     host.ledger.apply(JournalRecord::Began {
         order: *taken,
+        signers: Vec::new(),
         at_ms: now,
     });
     host.ledger.apply(JournalRecord::Reported {
