@@ -112,7 +112,7 @@ mod tests {
     fn an_interface_without_an_address_of_its_own_has_none() {
         let multi =
             |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
-        let two = multi("10.0.0.5\010.0.0.6\0\0");
+        let two = multi("10.0.0.5\x0010.0.0.6\0\0");
         assert_eq!(addresses_in(&two), ["10.0.0.5", "10.0.0.6"]);
         assert_eq!(addresses_in(&multi("0.0.0.0\0\0")), [] as [&str; 0]);
         assert_eq!(addresses_in(&[]), [] as [&str; 0]);

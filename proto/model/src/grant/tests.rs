@@ -131,105 +131,112 @@ fn a_grant_that_is_written_in_another_way_is_refused() {
 /// A change of a grant, and the field that its refusal names.
 type Change = (fn(&mut Grant), &'static str);
 
+/// What is wrong with the document itself.
+const OF_THE_DOCUMENT: &[Change] = &[
+    (|one| one.policy = "Full!".to_owned(), "policy"),
+    (|one| one.rule = "AB".repeat(32), "rule"),
+    (|one| one.rule.truncate(63), "rule"),
+    (|one| one.per_hour = 0, "per_hour"),
+    (|one| one.per_hour = 7, "per_hour"),
+    (|one| one.per_day = 25, "per_day"),
+    (|one| one.hosts = Scope::default(), "hosts"),
+    (|one| one.hosts.names = vec!["a".to_owned(); 21], "hosts"),
+    (|one| one.hosts.names = vec![String::new()], "hosts.names"),
+    (|one| one.issuer = String::new(), "issuer"),
+    (|one| one.reason = "a\u{1b}[31m".to_owned(), "reason"),
+    (
+        |one| one.not_before_ms = Timestamp::from_unix_ms(999),
+        "not_before_ms",
+    ),
+    (|one| one.expires_at_ms = one.not_before_ms, "expires_at_ms"),
+    (
+        |one| one.expires_at_ms = AT.saturating_add(VALID_MAX + Duration::from_millis(1)),
+        "expires_at_ms",
+    ),
+];
+
+/// What is wrong with what it allows, and when.
+const OF_WHAT_IT_ALLOWS: &[Change] = &[
+    (
+        |one| one.action = ActionTemplate::of(&restart("")),
+        "action",
+    ),
+    (
+        |one| {
+            one.action.parameters.remove("on_hang");
+        },
+        "action.parameters.on_hang",
+    ),
+    (
+        |one| {
+            one.action
+                .parameters
+                .insert("more".to_owned(), Bound::Between(0, 1));
+        },
+        "action.parameters.more",
+    ),
+    (
+        |one| {
+            one.action
+                .parameters
+                .insert("service".to_owned(), Bound::Like("**".to_owned()));
+        },
+        "action.parameters.service",
+    ),
+    (
+        |one| {
+            one.action
+                .parameters
+                .insert("stop_timeout_s".to_owned(), Bound::Between(9, 8));
+        },
+        "action.parameters.stop_timeout_s",
+    ),
+    (
+        |one| {
+            one.action
+                .parameters
+                .insert("service".to_owned(), Bound::Like("app*".to_owned()));
+        },
+        "trigger",
+    ),
+    (
+        |one| {
+            one.action = ActionTemplate::of(&ActionSpec::Reboot {
+                grace_s: 60,
+                reason: "why".to_owned(),
+                force: false,
+            });
+        },
+        "action.kind",
+    ),
+    (|one| one.action = ActionTemplate::of(&ending(4)), "trigger"),
+    (
+        |one| {
+            one.action = ActionTemplate::of(&ActionSpec::CollectEvidence { seconds: 5 });
+            one.trigger = level(Some(Culprit { percent: 50 }));
+        },
+        "trigger.level.culprit",
+    ),
+    (
+        |one| one.trigger = level(Some(Culprit { percent: 0 })),
+        "trigger.level.culprit.percent",
+    ),
+    (
+        |one| {
+            one.trigger = Trigger::Event {
+                source: "Tcpip".to_owned(),
+                code: 4231,
+                within_s: 59,
+            };
+        },
+        "trigger.event.within_s",
+    ),
+];
+
 #[test]
 fn every_bound_is_held_and_named() {
-    let changes: &[Change] = &[
-        (|one| one.policy = "Full!".to_owned(), "policy"),
-        (|one| one.rule = "AB".repeat(32), "rule"),
-        (|one| one.rule.truncate(63), "rule"),
-        (|one| one.per_hour = 0, "per_hour"),
-        (|one| one.per_hour = 7, "per_hour"),
-        (|one| one.per_day = 25, "per_day"),
-        (|one| one.hosts = Scope::default(), "hosts"),
-        (|one| one.hosts.names = vec!["a".to_owned(); 21], "hosts"),
-        (|one| one.hosts.names = vec![String::new()], "hosts.names"),
-        (|one| one.issuer = String::new(), "issuer"),
-        (|one| one.reason = "a\u{1b}[31m".to_owned(), "reason"),
-        (
-            |one| one.not_before_ms = Timestamp::from_unix_ms(999),
-            "not_before_ms",
-        ),
-        (|one| one.expires_at_ms = one.not_before_ms, "expires_at_ms"),
-        (
-            |one| one.expires_at_ms = AT.saturating_add(VALID_MAX + Duration::from_millis(1)),
-            "expires_at_ms",
-        ),
-        (
-            |one| one.action = ActionTemplate::of(&restart("")),
-            "action",
-        ),
-        (
-            |one| {
-                one.action.parameters.remove("on_hang");
-            },
-            "action.parameters.on_hang",
-        ),
-        (
-            |one| {
-                one.action
-                    .parameters
-                    .insert("more".to_owned(), Bound::Between(0, 1));
-            },
-            "action.parameters.more",
-        ),
-        (
-            |one| {
-                one.action
-                    .parameters
-                    .insert("service".to_owned(), Bound::Like("**".to_owned()));
-            },
-            "action.parameters.service",
-        ),
-        (
-            |one| {
-                one.action
-                    .parameters
-                    .insert("stop_timeout_s".to_owned(), Bound::Between(9, 8));
-            },
-            "action.parameters.stop_timeout_s",
-        ),
-        (
-            |one| {
-                one.action
-                    .parameters
-                    .insert("service".to_owned(), Bound::Like("app*".to_owned()));
-            },
-            "trigger",
-        ),
-        (
-            |one| {
-                one.action = ActionTemplate::of(&ActionSpec::Reboot {
-                    grace_s: 60,
-                    reason: "why".to_owned(),
-                    force: false,
-                });
-            },
-            "action.kind",
-        ),
-        (|one| one.action = ActionTemplate::of(&ending(4)), "trigger"),
-        (
-            |one| {
-                one.action = ActionTemplate::of(&ActionSpec::CollectEvidence { seconds: 5 });
-                one.trigger = level(Some(Culprit { percent: 50 }));
-            },
-            "trigger.level.culprit",
-        ),
-        (
-            |one| one.trigger = level(Some(Culprit { percent: 0 })),
-            "trigger.level.culprit.percent",
-        ),
-        (
-            |one| {
-                one.trigger = Trigger::Event {
-                    source: "Tcpip".to_owned(),
-                    code: 4231,
-                    within_s: 59,
-                };
-            },
-            "trigger.event.within_s",
-        ),
-    ];
-    for (number, (change, named)) in changes.iter().enumerate() {
+    let changes = OF_THE_DOCUMENT.iter().chain(OF_WHAT_IT_ALLOWS);
+    for (number, (change, named)) in changes.enumerate() {
         let mut changed = grant();
         change(&mut changed);
         match Grant::from_bytes(&changed.to_bytes()) {

@@ -92,6 +92,45 @@ async fn waits_for_a_signature(controller: &Controller, id: &str) -> anyhow::Res
     .await
 }
 
+/// A grant for what the policy does on that host, signed by ann.
+async fn grant(
+    machine: &Machine,
+    controller: &Controller,
+    host: &str,
+) -> anyhow::Result<GrantView> {
+    let file = passphrase(machine);
+    let mut words = vec!["grant", "new", "night", "--host", host, "--per-hour", "2"];
+    words.extend(["--reason", "leaky leaks", "--key", "ann", "--yes"]);
+    words.extend(["--passphrase-file", &file]);
+    let made = controller.cli(&words).await?.succeeded()?;
+    anyhow::ensure!(made.contains("60 % of tcp ports"), "{made}");
+    let mut grants: Vec<GrantView> = controller.cli_json(&["get", "grants"]).await?;
+    anyhow::ensure!(grants.len() == 1, "one grant, not {grants:?}");
+    grants.pop().context("a grant")
+}
+
+/// Withdrawn with a signature it holds nowhere.
+async fn withdraw(machine: &Machine, controller: &Controller, id: &str) -> anyhow::Result<()> {
+    let file = passphrase(machine);
+    let end = [
+        "grant",
+        "withdraw",
+        id,
+        "--key",
+        "ann",
+        "--passphrase-file",
+        &file,
+    ];
+    controller.cli(&end).await?.succeeded()?;
+    holds_on(controller, id, &[]).await?;
+    let detail: GrantDetail = controller.cli_json(&["describe", "grant", id]).await?;
+    anyhow::ensure!(
+        detail.holds_on.is_empty() && detail.grant.has_signed_end,
+        "{detail:?}"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyhow::Result<()> {
     on_own_network(async |machine| {
@@ -104,31 +143,7 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
         trust(machine, &ann)?;
         apply(machine, controller, "false").await?;
         let host = controller.only_host().await?;
-        let file = passphrase(machine);
-        let made = controller
-            .cli(&[
-                "grant",
-                "new",
-                "night",
-                "--host",
-                &host.name,
-                "--per-hour",
-                "2",
-                "--reason",
-                "leaky leaks",
-                "--key",
-                "ann",
-                "--yes",
-                "--passphrase-file",
-                &file,
-            ])
-            .await?
-            .succeeded()?;
-        assert!(made.contains("60 % of tcp ports"), "{made}");
-        let grants: Vec<GrantView> = controller.cli_json(&["get", "grants"]).await?;
-        let [grant] = &grants[..] else {
-            anyhow::bail!("one grant, not {grants:?}");
-        };
+        let grant = grant(machine, controller, &host.name).await?;
         holds_on(controller, &grant.id, &[&host.name]).await?;
 
         apply(machine, controller, "true").await?;
@@ -166,25 +181,7 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
         assert!(second.signatures.is_empty(), "{second:#?}");
         assert!(second.life.iter().any(|step| step.text == by_grant));
 
-        // Withdrawn with a signature it holds nowhere.
-        let end = [
-            "grant",
-            "withdraw",
-            &grant.id,
-            "--key",
-            "ann",
-            "--passphrase-file",
-            &file,
-        ];
-        controller.cli(&end).await?.succeeded()?;
-        holds_on(controller, &grant.id, &[]).await?;
-        let detail: GrantDetail = controller
-            .cli_json(&["describe", "grant", &grant.id])
-            .await?;
-        assert!(
-            detail.holds_on.is_empty() && detail.grant.has_signed_end,
-            "{detail:?}"
-        );
+        withdraw(machine, controller, &grant.id).await?;
         scene.down().await
     })
 }
