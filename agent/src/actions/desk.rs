@@ -273,7 +273,11 @@ impl Clerk {
         match judgement {
             Judgement::Take(order) => {
                 let is_wanted = read.policy.is_ok_and(|policy| policy.keys.are_wanted());
-                let signers = signed.signatures.iter().filter(|_| is_wanted);
+                let signatures = match by_grant {
+                    Some(grant) => self.grants.signatures(grant),
+                    None => &signed.signatures,
+                };
+                let signers = signatures.iter().filter(|_| is_wanted);
                 let signers = signers.map(|signature| signature.key).collect();
                 self.take(*order, (signers, by_grant), now);
             }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tidemark_agent_core::actions::HostPolicy;
 use tidemark_agent_core::actions::grants::{Bearer, Book, Evidence, Granting, Kept, Moment};
 use tidemark_model::grant::{GrantId, GrantList};
+use tidemark_model::signing::Signature;
 use tidemark_model::{ActionId, HostId, Timestamp};
 use tokio::time::Instant;
 
@@ -76,6 +77,12 @@ impl Grants {
             host: self.host,
             name: &self.name,
         }
+    }
+
+    /// The signatures of a grant; what they allowed is not begun when one of their keys is revoked.
+    pub(super) fn signatures(&self, id: GrantId) -> &[Signature] {
+        let kept = self.book.given(id);
+        kept.map_or(&[], |kept| &kept.signed.signatures)
     }
 
     /// What is judged when an order comes with that grant.

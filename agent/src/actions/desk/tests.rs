@@ -35,6 +35,10 @@ impl Place {
     }
 
     fn start(&self) -> Desk {
+        self.start_seeing(Witness::default())
+    }
+
+    fn start_seeing(&self, witness: Witness) -> Desk {
         Desk::start(DeskParts {
             host: host(),
             policy: PolicyFile::at(
@@ -47,7 +51,7 @@ impl Place {
             collect: CollectSettings::shipped(Duration::from_secs(30)),
             clock: Clock::System,
             host_name: "web-1".to_owned(),
-            witness: Witness::default(),
+            witness,
         })
         .unwrap()
     }

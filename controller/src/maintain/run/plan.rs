@@ -4,6 +4,7 @@
 mod pick;
 mod times;
 
+use tidemark_model::Timestamp;
 use tidemark_model::run::{
     Run, RunBody, RunHost, RunHostBody, RunHostState, RunLifeStep, RunPlan, RunRules, RunSpec,
     RunState,
@@ -136,7 +137,7 @@ async fn finish(
 ) -> Result<Run, RunError> {
     let now = picked.made_at;
     let durations = times::durations(app, tx, rules).await?;
-    run.hosts = hosts_of(rules, &picked.hosts, durations.total_ms());
+    run.hosts = hosts_of(rules, &picked.hosts, (durations.total_ms(), now));
     ahead::bound(&mut run, rules);
     let timetable = Timetable {
         windows: picked.hosts.iter().map(|host| host.times.clone()).collect(),
@@ -169,7 +170,11 @@ async fn finish(
     Ok(run)
 }
 
-fn hosts_of(rules: &RunRules, picked: &[Pick], expected_ms: i64) -> Vec<RunHost> {
+fn hosts_of(
+    rules: &RunRules,
+    picked: &[Pick],
+    (expected_ms, now): (i64, Timestamp),
+) -> Vec<RunHost> {
     let all = picked.len();
     let mut sizes = rules.waves.iter();
     let (mut wave, mut room, mut left) = (0_u32, 0_usize, all);
@@ -194,6 +199,7 @@ fn hosts_of(rules: &RunRules, picked: &[Pick], expected_ms: i64) -> Vec<RunHost>
             state: RunHostState::Pending,
             body: RunHostBody {
                 name: pick.name.as_str().into(),
+                state_at_ms: now,
                 wave,
                 spread: pick.spread.clone(),
                 expected_ms,

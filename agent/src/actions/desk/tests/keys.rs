@@ -1,7 +1,11 @@
 //! Statements about keys on a host: followed by its own policy's keys, through restarts, and for what already waits.
 
 use tidemark_model::action::{HostPolicyView, KeyStanding, Tier};
+use tidemark_model::grant::{
+    ActionTemplate, Grant, GrantId, GrantList, Scope, SignedGrant, Trigger,
+};
 use tidemark_model::key_statement::{KeyRevocation, KeyRotation, KeyStatement, SignedKeyStatement};
+use tidemark_model::sample::EventHit;
 use tidemark_model::signing::Purpose;
 
 use super::*;
@@ -128,6 +132,86 @@ async fn what_waits_under_a_revoked_key_is_not_begun() {
     let refused = told(&feed, waiting, ActionState::Refused).await;
     assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
     assert!(refused.text.contains("left in a train"), "{}", refused.text);
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 1);
+}
+
+/// A grant for the hook, of the key 1, and an order of the controller's own under it.
+#[cfg(unix)]
+fn granted(number: u128) -> (GrantList, ActionId, Message) {
+    let now = Clock::System.now();
+    let grant = Grant {
+        id: GrantId::from_random(7),
+        policy: "night".to_owned(),
+        rule: "ab".repeat(32),
+        action: ActionTemplate::of(&hook()),
+        hosts: Scope {
+            ids: vec![host()],
+            names: Vec::new(),
+        },
+        trigger: Trigger::Event {
+            source: "Tcpip".to_owned(),
+            code: 4231,
+            within_s: 600,
+        },
+        per_hour: 1,
+        per_day: 1,
+        issued_at_ms: now,
+        not_before_ms: now,
+        expires_at_ms: now.saturating_add(Duration::from_secs(3_600)),
+        issuer: "k1".to_owned(),
+        reason: "it leaks".to_owned(),
+    };
+    let bytes = grant.to_bytes();
+    let signed = SignedGrant {
+        signatures: vec![key(1).sign(Purpose::Grant, &bytes)],
+        bytes,
+    };
+    let list = GrantList {
+        grants: vec![signed],
+        ends: Vec::new(),
+    };
+    let order = order(number, hook());
+    let unsigned = SignedOrder {
+        id: order.id,
+        bytes: order.to_bytes(),
+        signatures: Vec::new(),
+    };
+    (list, order.id, Message::Granted(unsigned, grant.id))
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
+    let place = listing(false);
+    let go = place.path().join("go");
+    place.add_hook(&format!(
+        "while [ ! -e {} ]; do sleep 0.05; done",
+        go.display()
+    ));
+    let witness = Witness::default();
+    witness.event(&EventHit {
+        at: Clock::System.now(),
+        source: Arc::from("Tcpip"),
+        code: 4231,
+        count: 1,
+        text: Arc::from(""),
+        log: None,
+    });
+    let desk = place.start_seeing(witness);
+    let feed = desk.feed();
+    let (running, message) = order_by(1, 2);
+    feed.hand(message);
+    told(&feed, running, ActionState::Running).await;
+    let (list, waiting, message) = granted(2);
+    feed.hand(Message::Grants(list));
+    feed.hand(message);
+    told(&feed, waiting, ActionState::Accepted).await;
+    feed.hand(signed(&revoke(1), &[1]));
+    told_policy(&feed, |view| view.keys.len() == 1).await;
+    fs::write(&go, "").unwrap();
+    let refused = told(&feed, waiting, ActionState::Refused).await;
+    assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
     desk.stop().await.unwrap();
     assert_eq!(place.runs(), 1);
 }

@@ -6,6 +6,9 @@ use tidemark_model::{HostId, Timestamp};
 use super::pick::hash_of;
 use super::*;
 
+/// When the plan is made.
+const AT: Timestamp = Timestamp::from_unix_ms(7);
+
 fn pick(number: u32) -> Pick {
     Pick {
         id: HostId::of_identity_spki(&number.to_be_bytes()),
@@ -30,18 +33,20 @@ fn spec() -> RunSpec {
 #[test]
 fn hosts_go_into_waves_in_their_order_and_none_is_lost() {
     let picked: Vec<Pick> = (0..500).map(pick).collect();
-    let hosts = hosts_of(&spec().check().unwrap(), &picked, 5);
+    let hosts = hosts_of(&spec().check().unwrap(), &picked, (5, AT));
     let of = |wave| hosts.iter().filter(|host| host.body.wave == wave).count();
     assert_eq!([of(0), of(1), of(2), of(3)], [1, 50, 449, 0]);
     assert!(hosts.iter().map(|host| host.body.wave).is_sorted());
-    let few = hosts_of(&spec().check().unwrap(), &picked[..1], 5);
+    let few = hosts_of(&spec().check().unwrap(), &picked[..1], (5, AT));
     assert_eq!(few.len(), 1);
     let rules = RunRules {
         waves: vec![Wave::Rest],
         ..spec().check().unwrap()
     };
-    let all = hosts_of(&rules, &picked, 5);
+    let all = hosts_of(&rules, &picked, (5, AT));
     assert!(all.iter().all(|host| host.body.wave == 0));
+    let since_the_plan = |host: &RunHost| host.body.state_at_ms == AT;
+    assert!(all.iter().all(since_the_plan));
 }
 
 #[test]
