@@ -272,13 +272,17 @@ impl Clerk {
         let (by_grant, judgement) = self.judge(signed, (grant, &read), now);
         match judgement {
             Judgement::Take(order) => {
-                let is_wanted = read.policy.is_ok_and(|policy| policy.keys.are_wanted());
                 let signatures = match by_grant {
                     Some(grant) => self.grants.signatures(grant),
                     None => &signed.signatures,
                 };
-                let signers = signatures.iter().filter(|_| is_wanted);
-                let signers = signers.map(|signature| signature.key).collect();
+                // Strangers may have signed a grant as well, and count for nothing.
+                let is_believed = |key: &KeyId| {
+                    let policy = read.policy.as_ref();
+                    policy.is_ok_and(|policy| policy.key(*key).is_some())
+                };
+                let signers = signatures.iter().map(|signature| signature.key);
+                let signers = signers.filter(is_believed).collect();
                 self.take(*order, (signers, by_grant), now);
             }
             Judgement::Known(report) => self.outbox.tell(*report),

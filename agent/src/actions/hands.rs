@@ -32,6 +32,7 @@ use super::lockdown::Lockdown;
 use super::policy_file::PolicyFile;
 use crate::collect::CollectSettings;
 use deed::{Deed, Halt};
+use undo::NotUndone;
 
 /// An order that the desk took.
 #[derive(Debug)]
@@ -105,7 +106,13 @@ impl Hands {
         } = work;
         if task == Task::Undo {
             let mut deed = Deed::new(self, &order, last);
-            let outcome = undo::undo(&mut deed);
+            // It may have waited while a lockdown came.
+            let outcome = if self.lockdown.holds() {
+                let text = "every action is stopped on this host; nothing was put back";
+                Err(NotUndone::Untouched(text.to_owned()))
+            } else {
+                undo::undo(&mut deed)
+            };
             return deed.end_undo(outcome);
         }
         let had_begun = last
@@ -121,7 +128,7 @@ impl Hands {
         deed.end(outcome.err());
     }
 
-    /// What waited was accepted under keys that may have been revoked since.
+    /// What waited was accepted under keys that may have been revoked since, or taken off the policy's list.
     fn still_signed(&self, signers: &[KeyId]) -> Result<(), Halt> {
         if signers.is_empty() {
             return Ok(());

@@ -72,12 +72,14 @@ impl HeldKeys {
         }
     }
 
-    /// Why what this key signed, and the host accepted, is not begun any more; `None` while it may be. A key that was replaced
-    /// was believed when it signed.
+    /// Why what this key signed, and the host accepted, is not begun any more; `None` while it may be. It was revoked, or the
+    /// administrators took it off the list. A key that was replaced was believed when it signed.
     #[must_use]
     pub fn taken_back(&self, id: KeyId) -> Option<String> {
-        let known = self.known(id)?;
-        (known.standing == KeyStanding::Revoked).then(|| self.why_not(id))
+        let is_believed = self
+            .known(id)
+            .is_some_and(|known| known.standing != KeyStanding::Revoked);
+        (self.are_wanted() && !is_believed).then(|| self.why_not(id))
     }
 
     /// What others are told.

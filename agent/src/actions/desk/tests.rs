@@ -418,4 +418,20 @@ async fn a_lockdown_stops_an_undo_too() {
     desk.stop().await.unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_undo_that_was_begun_waits_for_no_lockdown_to_pass() {
+    let place = Place::with("profile = \"safe\"");
+    let desk = place.start();
+    desk.feed().hand(Message::Stop);
+    keys::told_policy(&desk.feed(), |view| view.lockdown).await;
+    desk.stop().await.unwrap();
+    let order = changed(&place, fin_timeout("118", "119"), 4);
+    let desk = place.start();
+    let report = told(&desk.feed(), order.id, ActionState::Verifying).await;
+    let why = report.undo_refused.unwrap();
+    assert!(why.contains("stopped on this host"), "{why}");
+    desk.stop().await.unwrap();
+}
+
 mod keys;

@@ -70,7 +70,10 @@ fn order_by(number: u128, seed: u8) -> (ActionId, Message) {
 }
 
 /// The policy as soon as it is told so.
-async fn told_policy(feed: &ActionFeed, is_so: impl Fn(&HostPolicyView) -> bool) -> HostPolicyView {
+pub(super) async fn told_policy(
+    feed: &ActionFeed,
+    is_so: impl Fn(&HostPolicyView) -> bool,
+) -> HostPolicyView {
     let wait = async {
         loop {
             if let Some(policy) = feed.take().policy.filter(|policy| is_so(policy)) {
@@ -136,6 +139,35 @@ async fn what_waits_under_a_revoked_key_is_not_begun() {
     assert_eq!(place.runs(), 1);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_waits_under_a_key_that_the_policy_lists_no_more_is_not_begun() {
+    let place = listing(false);
+    let go = place.path().join("go");
+    place.add_hook(&format!(
+        "while [ ! -e {} ]; do sleep 0.05; done",
+        go.display()
+    ));
+    let desk = place.start();
+    let feed = desk.feed();
+    let (running, message) = order_by(1, 2);
+    feed.hand(message);
+    told(&feed, running, ActionState::Running).await;
+    let (waiting, message) = order_by(2, 1);
+    feed.hand(message);
+    told(&feed, waiting, ActionState::Accepted).await;
+    let file = place.path().join("policy.toml");
+    let both = fs::read_to_string(&file).unwrap();
+    let other = both.replace(&key(1).public().to_string(), &key(3).public().to_string());
+    fs::write(&file, other).unwrap();
+    fs::write(&go, "").unwrap();
+    let refused = told(&feed, waiting, ActionState::Refused).await;
+    assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
+    assert!(refused.text.contains("not listed"), "{}", refused.text);
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 1);
+}
+
 /// A grant for the hook, of the key 1, and an order of the controller's own under it.
 #[cfg(unix)]
 fn granted(number: u128) -> (GrantList, ActionId, Message) {
@@ -164,7 +196,9 @@ fn granted(number: u128) -> (GrantList, ActionId, Message) {
     };
     let bytes = grant.to_bytes();
     let signed = SignedGrant {
-        signatures: vec![key(1).sign(Purpose::Grant, &bytes)],
+        signatures: [9, 1]
+            .map(|seed| key(seed).sign(Purpose::Grant, &bytes))
+            .into(),
         bytes,
     };
     let list = GrantList {
@@ -212,6 +246,7 @@ async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
     fs::write(&go, "").unwrap();
     let refused = told(&feed, waiting, ActionState::Refused).await;
     assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
+    assert!(refused.text.contains("left in a train"), "{}", refused.text);
     desk.stop().await.unwrap();
     assert_eq!(place.runs(), 1);
 }
