@@ -465,10 +465,16 @@ pub(super) fn escalate(app: &App, action: &Action, text: &str) {
 
 async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
     let mut signatures = tx.action_signatures(action.id()).await?;
-    if let Some((_, policy)) = tx.host_policy(action.order.host).await? {
-        // With one of them the host would refuse the whole order.
+    if action.body.grant.is_some() {
+        // A host asks for the grant of an order that nobody signed.
+        signatures.clear();
+    } else if let Some((_, policy)) = tx.host_policy(action.order.host).await?
+        && policy.wants_signatures()
+    {
+        // With one that does not count the host would refuse the whole order.
         let lost = not_believed(tx, &policy).await?;
-        signatures.retain(|one| !lost.contains_key(&one.signature.key));
+        let tier = action.order.spec.tier();
+        signatures.retain(|one| gate::counts((&policy, &lost), tier, one.signature.key));
     }
     let mut frame = order_to_wire(&SignedOrder {
         id: action.id(),

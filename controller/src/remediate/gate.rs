@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionState, HostPolicyView};
+use tidemark_model::action::{Action, ActionState, HostPolicyView, Tier};
 use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
@@ -211,6 +211,18 @@ pub async fn standing(
     stays(gate)
 }
 
+/// Whether the host takes a signature of that key under an order of that tier.
+pub(super) fn counts(
+    (policy, not_believed): (&HostPolicyView, &BTreeMap<KeyId, String>),
+    tier: Tier,
+    key: KeyId,
+) -> bool {
+    let may = policy.key(key).map(|key| key.tier_max);
+    policy.keys.contains(&key)
+        && !not_believed.contains_key(&key)
+        && may.is_none_or(|may| may >= tier)
+}
+
 /// Whether the host believes so many of the keys that signed an action as its tier needs. The host itself decides.
 fn signed(
     action: &Action,
@@ -224,11 +236,8 @@ fn signed(
         .copied()
         .filter(|key| !not_believed.contains_key(key))
         .collect();
-    let counts = |key: &&KeyId| {
-        let may = policy.key(**key).map(|key| key.tier_max);
-        holding.contains(*key) && may.is_none_or(|may| may >= tier)
-    };
-    let given = signers.iter().filter(counts).count();
+    let is_given = |key: &&KeyId| counts((policy, not_believed), tier, **key);
+    let given = signers.iter().filter(is_given).count();
     let wanted = usize::from(tier.signatures_min());
     if given >= wanted {
         return Gate::Pass;
