@@ -7,6 +7,8 @@ use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::by_text::serde_by_text;
+
 /// Identity of an enrolled host: the first 160 bits of SHA-256 over the SPKI of its identity key.
 ///
 /// Nobody can claim another host's id without its private key. Text form: 32 lower-case base32 characters.
@@ -28,13 +30,17 @@ impl HostId {
     /// The id that belongs to an identity key, given its DER-encoded `SubjectPublicKeyInfo`.
     #[must_use]
     pub fn of_identity_spki(spki_der: &[u8]) -> Self {
-        let digest = Sha256::digest(spki_der);
-        let mut id = [0; 20];
-        for (to, from) in id.iter_mut().zip(digest.iter()) {
-            *to = *from;
-        }
-        Self(id)
+        Self(digest_prefix(spki_der))
     }
+}
+
+/// The first bytes of the SHA-256 of `bytes`, 32 at most.
+pub(crate) fn digest_prefix<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut prefix = [0; N];
+    for (to, from) in prefix.iter_mut().zip(Sha256::digest(bytes)) {
+        *to = from;
+    }
+    prefix
 }
 
 impl fmt::Display for HostId {
@@ -74,18 +80,7 @@ impl TryFrom<String> for HostId {
     }
 }
 
-impl Serialize for HostId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for HostId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_by_text!(HostId);
 
 macro_rules! counter_id {
     ($(#[$meta:meta])* $name:ident) => {

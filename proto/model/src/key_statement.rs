@@ -1,17 +1,15 @@
 //! What operators sign about their keys: that one is not to be believed any more, or that another one takes its place.
 //! The bytes are canonical JSON, as those of an order, so that who signs reads what is signed.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::Timestamp;
 use crate::action::Tier;
 use crate::action::order::REASON_CHARS_MAX;
+use crate::by_text::hex_id;
+use crate::ids::digest_prefix;
 use crate::kinds::kinds;
 use crate::signing::{KeyId, PublicKey, Purpose, Signature};
 
@@ -120,25 +118,11 @@ impl StatementId {
     /// That of a statement's bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        let mut id = [0; 16];
-        for (to, from) in id.iter_mut().zip(Sha256::digest(bytes).iter()) {
-            *to = *from;
-        }
-        Self(id)
-    }
-
-    /// From its 16 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its 16 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
+        Self(digest_prefix(bytes))
     }
 }
+
+hex_id!(StatementId, 16, InvalidStatementId);
 
 impl KeyStatement {
     /// Which of the two.
@@ -246,42 +230,6 @@ impl SignedKeyStatement {
     /// The key ids that claim to have signed it.
     pub fn signers(&self) -> impl Iterator<Item = KeyId> {
         self.signatures.iter().map(|signature| signature.key)
-    }
-}
-
-impl fmt::Display for StatementId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for StatementId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StatementId({self})")
-    }
-}
-
-impl FromStr for StatementId {
-    type Err = InvalidStatementId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidStatementId> {
-        let bytes = HEXLOWER
-            .decode(text.as_bytes())
-            .map_err(|_| InvalidStatementId)?;
-        bytes.try_into().map(Self).map_err(|_| InvalidStatementId)
-    }
-}
-
-impl Serialize for StatementId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for StatementId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod audit;
 pub mod budget;
+mod by_text;
 pub mod delivery;
 pub mod duration;
 pub mod entity;

@@ -5,12 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::Secret;
+use crate::by_text::{hex_id, serde_by_text};
+use crate::ids::digest_prefix;
 
 /// Most signatures that one thing can carry.
 pub const SIGNATURES_MAX: usize = 8;
@@ -75,19 +75,7 @@ pub struct InvalidSignature;
 #[error("the signature does not match")]
 pub struct WrongSignature;
 
-impl KeyId {
-    /// From its 8 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its 8 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-}
+hex_id!(KeyId, 8, InvalidKeyId);
 
 impl PublicKey {
     /// From its 32 bytes.
@@ -111,11 +99,7 @@ impl PublicKey {
     /// Its name.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        let mut id = [0; 8];
-        for (to, from) in id.iter_mut().zip(Sha256::digest(self.0).iter()) {
-            *to = *from;
-        }
-        KeyId(id)
+        KeyId(digest_prefix(&self.0))
     }
 
     /// Whether its owner signed these bytes for this purpose. Strict: weak keys and malleable signatures match nothing.
@@ -241,47 +225,11 @@ impl FromStr for PublicKey {
     }
 }
 
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
-    }
-}
-
-impl FromStr for KeyId {
-    type Err = InvalidKeyId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
-        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| InvalidKeyId)?;
-        bytes.try_into().map(Self).map_err(|_| InvalidKeyId)
-    }
-}
-
-macro_rules! serde_by_text {
-    ($($name:ty),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-serde_by_text!(PublicKey, KeyId);
+serde_by_text!(PublicKey);
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
     use super::*;

@@ -1,15 +1,13 @@
 //! An order: one action for one host, as the bytes that operators sign. The bytes are canonical JSON, so that who signs
 //! reads what is signed, and two readers cannot take one text for two things.
 
-use std::fmt;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{ActionSpec, SpecProblem, Tier};
+use crate::by_text::hex_id;
 use crate::signing::Signature;
 use crate::{HostId, Timestamp};
 
@@ -37,55 +35,9 @@ impl ActionId {
     pub const fn from_random(bits: u128) -> Self {
         Self(bits.to_be_bytes())
     }
-
-    /// From its 16 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its 16 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
 }
 
-impl fmt::Display for ActionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for ActionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ActionId({self})")
-    }
-}
-
-impl FromStr for ActionId {
-    type Err = InvalidActionId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidActionId> {
-        let bytes = HEXLOWER
-            .decode(text.as_bytes())
-            .map_err(|_| InvalidActionId)?;
-        bytes.try_into().map(Self).map_err(|_| InvalidActionId)
-    }
-}
-
-impl Serialize for ActionId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ActionId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+hex_id!(ActionId, 16, InvalidActionId);
 
 /// One action for one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
