@@ -112,26 +112,33 @@ async fn what_a_revoked_key_signed_is_refused_through_restarts() {
     assert_eq!(place.runs(), 1);
 }
 
+/// A host whose hands are at an order of the key 2 until there is a file `go`.
 #[cfg(unix)]
-#[tokio::test]
-async fn what_waits_under_a_revoked_key_is_not_begun() {
+async fn busy(witness: Witness) -> (Place, Desk) {
     let place = listing(false);
     let go = place.path().join("go");
     place.add_hook(&format!(
         "while [ ! -e {} ]; do sleep 0.05; done",
         go.display()
     ));
-    let desk = place.start();
-    let feed = desk.feed();
+    let desk = place.start_seeing(witness);
     let (running, message) = order_by(1, 2);
-    feed.hand(message);
-    told(&feed, running, ActionState::Running).await;
+    desk.feed().hand(message);
+    told(&desk.feed(), running, ActionState::Running).await;
+    (place, desk)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_waits_under_a_revoked_key_is_not_begun() {
+    let (place, desk) = busy(Witness::default()).await;
+    let feed = desk.feed();
     let (waiting, message) = order_by(2, 1);
     feed.hand(message);
     told(&feed, waiting, ActionState::Accepted).await;
     feed.hand(signed(&revoke(1), &[1]));
     told_policy(&feed, |view| view.keys.len() == 1).await;
-    fs::write(&go, "").unwrap();
+    fs::write(place.path().join("go"), "").unwrap();
     let refused = told(&feed, waiting, ActionState::Refused).await;
     assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
     assert!(refused.text.contains("left in a train"), "{}", refused.text);
@@ -142,17 +149,8 @@ async fn what_waits_under_a_revoked_key_is_not_begun() {
 #[cfg(unix)]
 #[tokio::test]
 async fn what_waits_under_a_key_that_the_policy_lists_no_more_is_not_begun() {
-    let place = listing(false);
-    let go = place.path().join("go");
-    place.add_hook(&format!(
-        "while [ ! -e {} ]; do sleep 0.05; done",
-        go.display()
-    ));
-    let desk = place.start();
+    let (place, desk) = busy(Witness::default()).await;
     let feed = desk.feed();
-    let (running, message) = order_by(1, 2);
-    feed.hand(message);
-    told(&feed, running, ActionState::Running).await;
     let (waiting, message) = order_by(2, 1);
     feed.hand(message);
     told(&feed, waiting, ActionState::Accepted).await;
@@ -160,7 +158,7 @@ async fn what_waits_under_a_key_that_the_policy_lists_no_more_is_not_begun() {
     let both = fs::read_to_string(&file).unwrap();
     let other = both.replace(&key(1).public().to_string(), &key(3).public().to_string());
     fs::write(&file, other).unwrap();
-    fs::write(&go, "").unwrap();
+    fs::write(place.path().join("go"), "").unwrap();
     let refused = told(&feed, waiting, ActionState::Refused).await;
     assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
     assert!(refused.text.contains("not listed"), "{}", refused.text);
@@ -217,12 +215,6 @@ fn granted(number: u128) -> (GrantList, ActionId, Message) {
 #[cfg(unix)]
 #[tokio::test]
 async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
-    let place = listing(false);
-    let go = place.path().join("go");
-    place.add_hook(&format!(
-        "while [ ! -e {} ]; do sleep 0.05; done",
-        go.display()
-    ));
     let witness = Witness::default();
     witness.event(&EventHit {
         at: Clock::System.now(),
@@ -232,18 +224,15 @@ async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
         text: Arc::from(""),
         log: None,
     });
-    let desk = place.start_seeing(witness);
+    let (place, desk) = busy(witness).await;
     let feed = desk.feed();
-    let (running, message) = order_by(1, 2);
-    feed.hand(message);
-    told(&feed, running, ActionState::Running).await;
     let (list, waiting, message) = granted(2);
     feed.hand(Message::Grants(list));
     feed.hand(message);
     told(&feed, waiting, ActionState::Accepted).await;
     feed.hand(signed(&revoke(1), &[1]));
     told_policy(&feed, |view| view.keys.len() == 1).await;
-    fs::write(&go, "").unwrap();
+    fs::write(place.path().join("go"), "").unwrap();
     let refused = told(&feed, waiting, ActionState::Refused).await;
     assert_eq!(refused.refusal, Some(Refusal::UnknownKey));
     assert!(refused.text.contains("left in a train"), "{}", refused.text);
