@@ -3,8 +3,8 @@
 use sqlx::FromRow;
 use tidemark_model::Timestamp;
 use tidemark_model::action::{ActionId, ActionState, Approval, BroughtSignature, LifeStep};
-use tidemark_model::signing::Signature;
 
+use crate::brought::SignatureRow;
 use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
 use crate::{News, StoreError, Tx};
@@ -72,39 +72,6 @@ impl From<ApprovalRow> for Approval {
             at: Timestamp::from_unix_ms(at),
             text,
         }
-    }
-}
-
-#[derive(FromRow)]
-struct SignatureRow {
-    key_id: String,
-    at: i64,
-    author: String,
-    signature: Vec<u8>,
-}
-
-impl TryFrom<SignatureRow> for BroughtSignature {
-    type Error = StoreError;
-
-    fn try_from(row: SignatureRow) -> Result<Self, StoreError> {
-        let SignatureRow {
-            key_id,
-            at,
-            author,
-            signature,
-        } = row;
-        let key = key_id
-            .parse()
-            .map_err(|_| SIGNATURES.unreadable("key_id", &key_id))?;
-        let length = signature.len();
-        let bytes = signature
-            .try_into()
-            .map_err(|_| SIGNATURES.unreadable("signature", format_args!("{length} bytes")))?;
-        Ok(Self {
-            signature: Signature { key, bytes },
-            at: Timestamp::from_unix_ms(at),
-            author,
-        })
     }
 }
 
@@ -205,6 +172,6 @@ impl Tx {
     ) -> Result<Vec<BroughtSignature>, StoreError> {
         let rows: Vec<SignatureRow> = on_conn!(self, conn => sqlx::query_as(SIGNED)
             .bind(id.to_string()).fetch_all(conn).await?);
-        rows.into_iter().map(BroughtSignature::try_from).collect()
+        rows.into_iter().map(|row| row.read(SIGNATURES)).collect()
     }
 }

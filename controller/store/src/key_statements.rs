@@ -7,8 +7,9 @@ use sqlx::FromRow;
 use tidemark_model::Timestamp;
 use tidemark_model::action::BroughtSignature;
 use tidemark_model::key_statement::{KeyStatement, SignedKeyStatement, StatementId};
-use tidemark_model::signing::{KeyId, Signature};
+use tidemark_model::signing::KeyId;
 
+use crate::brought::SignatureRow;
 use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
 use crate::{StoreError, Tx};
@@ -69,12 +70,10 @@ struct StatementRow {
 }
 
 #[derive(FromRow)]
-struct SignatureRow {
+struct SignedRow {
     statement: String,
-    key_id: String,
-    at: i64,
-    author: String,
-    signature: Vec<u8>,
+    #[sqlx(flatten)]
+    signature: SignatureRow,
 }
 
 #[derive(FromRow)]
@@ -103,32 +102,6 @@ impl StatementRow {
             at: Timestamp::from_unix_ms(at),
             author,
             brought,
-        })
-    }
-}
-
-impl TryFrom<SignatureRow> for BroughtSignature {
-    type Error = StoreError;
-
-    fn try_from(row: SignatureRow) -> Result<Self, StoreError> {
-        let SignatureRow {
-            statement: _,
-            key_id,
-            at,
-            author,
-            signature,
-        } = row;
-        let key = key_id
-            .parse()
-            .map_err(|_| SIGNATURES.unreadable("key_id", &key_id))?;
-        let length = signature.len();
-        let bytes = signature
-            .try_into()
-            .map_err(|_| SIGNATURES.unreadable("signature", format_args!("{length} bytes")))?;
-        Ok(Self {
-            signature: Signature { key, bytes },
-            at: Timestamp::from_unix_ms(at),
-            author,
         })
     }
 }
@@ -219,13 +192,12 @@ impl Tx {
     async fn key_statement_signatures(
         &mut self,
     ) -> Result<BTreeMap<String, Vec<BroughtSignature>>, StoreError> {
-        let rows: Vec<SignatureRow> =
+        let rows: Vec<SignedRow> =
             on_conn!(self, conn => sqlx::query_as(SIGNED).fetch_all(conn).await?);
         let mut all: BTreeMap<String, Vec<BroughtSignature>> = BTreeMap::new();
         for row in rows {
-            all.entry(row.statement.clone())
-                .or_default()
-                .push(row.try_into()?);
+            let brought = row.signature.read(SIGNATURES)?;
+            all.entry(row.statement).or_default().push(brought);
         }
         Ok(all)
     }

@@ -8,6 +8,7 @@ mod actions;
 mod api_tokens;
 mod batch;
 mod bodies;
+mod brought;
 mod columns;
 mod cursors;
 mod database_url;
