@@ -109,7 +109,7 @@ pub async fn bring(
             grant.policy
         ));
     }
-    if tx.grants_page(GRANTS_MAX).await?.len() >= GRANTS_MAX as usize {
+    if tx.grants_stamp().await?.kept >= i64::from(GRANTS_MAX) {
         problems.push(format!(
             "{GRANTS_MAX} grants are kept, as many as may; wait until some are over for 90 d"
         ));

@@ -12,7 +12,7 @@ use tidemark_model::HostId;
 use tidemark_model::action::{HostKey, HostPolicyView, KeyStanding};
 use tidemark_model::key_statement::KeyStatement;
 use tidemark_model::signing::KeyId;
-use tidemark_store::{StoreError, ToldPolicy, Tx};
+use tidemark_store::{StoreError, StoredKeyStatement, ToldPolicy, Tx};
 use tokio::sync::Notify;
 
 pub use bring::KeyError;
@@ -72,17 +72,11 @@ async fn known_keys(tx: &mut Tx) -> Result<BTreeMap<KeyId, HostKey>, StoreError>
 
 /// The keys whose signatures a host does not take, each with why: those of which it told so, and those whose revocation was
 /// brought here and that it will follow when it hears of it.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn not_believed(
-    tx: &mut Tx,
+pub(crate) fn not_believed(
     policy: &HostPolicyView,
-) -> Result<BTreeMap<KeyId, String>, StoreError> {
+    statements: &[StoredKeyStatement],
+) -> BTreeMap<KeyId, String> {
     let mut not_believed = BTreeMap::new();
-    if !policy.wants_signatures() {
-        return Ok(not_believed);
-    }
     let fallen = policy
         .all_keys
         .iter()
@@ -90,7 +84,7 @@ pub(crate) async fn not_believed(
     for key in fallen {
         not_believed.insert(key.public.id(), format!("{} {}", key.name, key.why));
     }
-    for stored in bring::newest(tx).await? {
+    for stored in statements {
         let KeyStatement::Revocation(revocation) = &stored.statement else {
             continue;
         };
@@ -110,5 +104,5 @@ pub(crate) async fn not_believed(
             not_believed.entry(id).or_insert(why);
         }
     }
-    Ok(not_believed)
+    not_believed
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use tidemark_model::Timestamp;
 use tidemark_model::grant::{Grant, GrantId, SignedGrantEnd};
 use tidemark_model::view::{GrantDetail, GrantEndRequest, GrantRequest, GrantView, Page, Problem};
+use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{GrantRecord, StoreError, Tx};
 
 use super::actions::signature_of;
@@ -162,14 +162,19 @@ async fn detail_of(app: &App, record: &GrantRecord) -> Result<GrantDetail, Store
     let grant = view(&mut tx, record, app.clock.now()).await?;
     let (mut holds_on, mut not_on) = (Vec::new(), Vec::new());
     if let Ok(signed) = Grant::from_bytes(record.document.as_bytes()) {
-        for host in app.live.ids() {
+        let named = app.live.ids().into_iter().map(|host| {
             let name = app.live.read(host, |host| host.profile.name.to_string());
-            let name = name.unwrap_or_default();
-            if !signed.hosts.takes(host, &name) || holds_on.len() + not_on.len() >= HOSTS_MAX {
-                continue;
-            }
-            let told = tx.host_policy(host).await?;
-            let holds = told.is_some_and(|(_, policy)| policy.grants.contains(&record.id));
+            (host, name.unwrap_or_default())
+        });
+        let concerned: Vec<(HostId, String)> = named
+            .filter(|(host, name)| signed.hosts.takes(*host, name))
+            .take(HOSTS_MAX)
+            .collect();
+        let hosts: Vec<HostId> = concerned.iter().map(|(host, _)| *host).collect();
+        let told = tx.host_policies_of(&hosts).await?;
+        for (host, name) in concerned {
+            let policy = told.get(&host);
+            let holds = policy.is_some_and(|policy| policy.grants.contains(&record.id));
             let names = if holds { &mut holds_on } else { &mut not_on };
             names.push(name);
         }

@@ -13,7 +13,6 @@ use tidemark_proto::v1::controller_frame::Kind;
 use tidemark_store::{StoreError, StoredKeyStatement};
 
 use super::bring::newest;
-use super::each_policy;
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::remediate::lanes::Way;
@@ -121,22 +120,10 @@ impl KeyCarrier {
         self.pending.extend(new);
         self.pending.extend(told);
         self.pending.retain(|host| connected.contains_key(host));
-        let mut views = HashMap::new();
-        // One host is asked for by its name; a fleet that comes together is read from end to end.
-        if self.pending.len() > super::PAGE as usize {
-            let pending = &self.pending;
-            each_policy(&mut tx, |told| {
-                if pending.contains(&told.host) {
-                    views.insert(told.host, told.policy.clone());
-                }
-            })
-            .await?;
-        } else {
-            for host in &self.pending {
-                if let Some((_, view)) = tx.host_policy(*host).await? {
-                    views.insert(*host, view);
-                }
-            }
+        let pending: Vec<HostId> = self.pending.iter().copied().collect();
+        let mut views = HashMap::with_capacity(pending.len());
+        for some in pending.chunks(super::PAGE as usize) {
+            views.extend(tx.host_policies_of(some).await?);
         }
         drop(tx);
         Ok(self.send(&connected, &views))

@@ -16,14 +16,13 @@ use tidemark_proto::v1::{ActionConfirm, Lockdown, controller_frame::Kind};
 use tidemark_store::{StoreError, Tx};
 use tokio::sync::mpsc::OwnedPermit;
 
-use super::gate::{self, Books, Gate};
+use super::gate::{self, Gate, Seen};
 use super::lanes::{NewLane, Switch, Way};
 use super::{step, tell, undo};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::grants::Listed;
 use crate::incidents::text::host_name;
-use crate::keys::not_believed;
 
 /// Between two activations when nothing wakes it: another controller's work, and times that come.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -328,14 +327,14 @@ impl ActionDispatcher {
             return Ok(());
         }
         let now = app.clock.now();
-        let mut books = None;
+        let mut seen = Seen::default();
         let mut all: Vec<Moved> = Vec::new();
         for id in candidates {
             let Some(action) = tx.action_find(id).await? else {
                 continue;
             };
             if matches!(action.state, ActionState::Approved | ActionState::Queued) {
-                all.push(move_on(&app, (&mut tx, &mut books), action, now).await?);
+                all.push(move_on(&app, (&mut tx, &mut seen), action, now).await?);
             }
         }
         tx.commit().await?;
@@ -386,22 +385,20 @@ impl ActionDispatcher {
 /// Takes one action as far as it may go.
 async fn move_on(
     app: &App,
-    (tx, books): (&mut Tx, &mut Option<Books>),
+    (tx, seen): (&mut Tx, &mut Seen),
     mut action: Action,
     now: Timestamp,
 ) -> Result<Moved, StoreError> {
     let mut steps = Vec::new();
-    let (mut gate, grant) = gate::standing(app, tx, &action).await?;
+    let (mut gate, grant) = gate::standing(app, (tx, seen), &action).await?;
     action.body.grant = grant;
     let (mut leaving, mut escalation) = (None, None);
     if gate == Gate::Pass && action.state == ActionState::Approved {
         steps.extend(step(app, &mut action, ActionState::Queued, (None, "")));
     }
     // A day of actions is read for the first one that only limits may keep, not for those that wait for something else.
-    if gate == Gate::Pass && books.is_none() {
-        *books = Some(Books::read(tx, now).await?);
-    }
-    if let Some(books) = books.as_mut().filter(|_| gate == Gate::Pass) {
+    if gate == Gate::Pass {
+        let books = seen.books(tx, now).await?;
         gate = books.limits(&action, now, &app.remediation.rules);
         if gate == Gate::Pass {
             match app.remediation.lanes.way_to(action.order.host) {
@@ -411,7 +408,7 @@ async fn move_on(
                     action.sent_at = Some(now);
                     action.body.session = Some(session.get());
                     books.sent(&action);
-                    leaving = Some((permit, order_frame(tx, &action).await?));
+                    leaving = Some((permit, order_frame((tx, seen), &action).await?));
                 }
                 Way::Busy => gate = Gate::Wait("the connection to its host is slow".to_owned()),
                 Way::Deaf => {
@@ -463,7 +460,10 @@ pub(super) fn escalate(app: &App, action: &Action, text: &str) {
     app.note(Some(host), NoticeKind::ActionEscalated, text);
 }
 
-async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
+async fn order_frame(
+    (tx, seen): (&mut Tx, &mut Seen),
+    action: &Action,
+) -> Result<Kind, StoreError> {
     let mut signatures = tx.action_signatures(action.id()).await?;
     if action.body.grant.is_some() {
         // A host asks for the grant of an order that nobody signed.
@@ -472,7 +472,7 @@ async fn order_frame(tx: &mut Tx, action: &Action) -> Result<Kind, StoreError> {
         && policy.wants_signatures()
     {
         // With one that does not count the host would refuse the whole order.
-        let lost = not_believed(tx, &policy).await?;
+        let lost = seen.not_believed(tx, &policy).await?;
         let tier = action.order.spec.tier();
         signatures.retain(|one| gate::counts((&policy, &lost), tier, one.signature.key));
     }

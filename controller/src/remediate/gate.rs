@@ -8,13 +8,14 @@ use tidemark_model::action::{Action, ActionState, HostPolicyView, Tier};
 use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
-use tidemark_store::{StoreError, Tx};
+use tidemark_store::{StoreError, StoredKeyStatement, Tx};
 
 use super::decide::is_approved;
 use super::propose::is_own;
 use super::rules::RemediationRules;
 use crate::app::App;
 use crate::grants::cover;
+use crate::keys::bring::newest;
 use crate::keys::not_believed;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -152,6 +153,46 @@ impl Books {
     }
 }
 
+/// What one pass over the actions reads once, for the first one that it matters to.
+#[derive(Debug, Default)]
+pub struct Seen {
+    books: Option<Books>,
+    statements: Option<Vec<StoredKeyStatement>>,
+}
+
+impl Seen {
+    /// What was sent lately and what is under way.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn books(
+        &mut self,
+        tx: &mut Tx,
+        now: Timestamp,
+    ) -> Result<&mut Books, StoreError> {
+        Ok(match &mut self.books {
+            Some(books) => books,
+            unread => unread.insert(Books::read(tx, now).await?),
+        })
+    }
+
+    /// The keys whose signatures a host does not take, each with why.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn not_believed(
+        &mut self,
+        tx: &mut Tx,
+        policy: &HostPolicyView,
+    ) -> Result<BTreeMap<KeyId, String>, StoreError> {
+        let statements = match &mut self.statements {
+            Some(statements) => statements,
+            unread => unread.insert(newest(tx).await?),
+        };
+        Ok(not_believed(policy, statements))
+    }
+}
+
 /// Whether what was approved still may be done: who approved it, its host, and what that host's policy says; and the grant that
 /// stands for a signature.
 ///
@@ -159,7 +200,7 @@ impl Books {
 /// When the database fails.
 pub async fn standing(
     app: &App,
-    tx: &mut Tx,
+    (tx, seen): (&mut Tx, &mut Seen),
     action: &Action,
 ) -> Result<(Gate, Option<GrantId>), StoreError> {
     let stays = |gate| Ok((gate, None));
@@ -200,7 +241,7 @@ pub async fn standing(
     }
     let signatures = tx.action_signatures(action.id()).await?;
     let signers: Vec<KeyId> = signatures.iter().map(|one| one.signature.key).collect();
-    let not_believed = not_believed(tx, &policy).await?;
+    let not_believed = seen.not_believed(tx, &policy).await?;
     let gate = signed(action, (&policy, &not_believed), &signers);
     if gate != Gate::Pass {
         let told = (&*host.facts.name, &policy);

@@ -1,7 +1,7 @@
 //! Looks at hosts by the standing policies that hold, and takes each policy one step further on each host that it is about.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -131,17 +131,13 @@ impl PolicyWatch {
     /// Pages of policies listen to the same word as the lists of incidents. What changed since the last look is told, by
     /// whomever it was changed.
     fn tell_pages(&self, held: &[Held], open: &Open) {
-        let hash = |of: &dyn Fn(&mut DefaultHasher)| {
-            let mut hasher = DefaultHasher::new();
-            of(&mut hasher);
-            hasher.finish()
-        };
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let policies = held
             .iter()
-            .map(|held| hash(&|hasher| (held.policy.name(), held.version).hash(hasher)));
+            .map(|held| hasher.hash_one((held.policy.name(), held.version)));
         let cases = open
             .values()
-            .map(|case| hash(&|hasher| (case.id, case.generation).hash(hasher)));
+            .map(|case| hasher.hash_one((case.id, case.generation)));
         // Their order says nothing.
         let sum = policies.chain(cases).fold(1, u64::wrapping_add);
         if self.told.swap(sum, Ordering::Relaxed) != sum {

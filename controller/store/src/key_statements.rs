@@ -24,6 +24,7 @@ statements! {
     NEWEST = "SELECT id, at, author, statement FROM key_statements ORDER BY at DESC, id LIMIT $1";
     SIGN = "INSERT INTO key_statement_signatures (statement, key_id, at, author, signature) VALUES ($1, $2, $3, $4, $5)";
     SIGNED = "SELECT statement, key_id, at, author, signature FROM key_statement_signatures ORDER BY at, key_id";
+    SIGNED_OF = "SELECT key_id, at, author, signature FROM key_statement_signatures WHERE statement = $1 ORDER BY at, key_id";
     COUNT = "SELECT COUNT(*) FROM key_statements";
     COUNT_SIGNATURES = "SELECT COUNT(*) FROM key_statement_signatures";
     OLD = "SELECT id FROM key_statements WHERE kind = 'rotation' AND at < $1 ORDER BY at LIMIT $2";
@@ -164,9 +165,10 @@ impl Tx {
         let Some(row) = row else {
             return Ok(None);
         };
-        let mut brought = self.key_statement_signatures().await?;
-        let brought = brought.remove(&row.id).unwrap_or_default();
-        row.with(brought).map(Some)
+        let brought: Vec<SignatureRow> = on_conn!(self, conn => sqlx::query_as(SIGNED_OF)
+            .bind(&row.id).fetch_all(conn).await?);
+        let brought = brought.into_iter().map(|row| row.read(SIGNATURES));
+        row.with(brought.collect::<Result<_, _>>()?).map(Some)
     }
 
     /// The newest `limit` statements.

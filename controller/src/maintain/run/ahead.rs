@@ -54,15 +54,18 @@ pub(super) fn made_at(run: &Run, now: Timestamp) -> Timestamp {
 
 /// Leaves out hosts beyond those whose orders one plan can have.
 pub(super) fn bound(run: &mut Run, rules: &RunRules) {
-    let of_host = rules.steps.len().max(1) * attempts(rules).count();
-    let mut room = ORDERS_MAX / of_host;
-    for host in &mut run.hosts {
-        match room.checked_sub(1) {
-            Some(left) if host.body.ahead.is_some() => room = left,
-            Some(_) => {}
-            None => host.body.ahead = None,
-        }
+    let room = ORDERS_MAX / orders_of_host(rules).max(1);
+    let signed_ahead = run
+        .hosts
+        .iter_mut()
+        .filter(|host| host.body.ahead.is_some());
+    for host in signed_ahead.skip(room) {
+        host.body.ahead = None;
     }
+}
+
+fn orders_of_host(rules: &RunRules) -> usize {
+    rules.steps.len() * attempts(rules).count()
 }
 
 /// The orders that are made with a run's plan: one for each step of each host, and one for each time that it may be tried
@@ -101,7 +104,9 @@ pub(super) fn orders(run: &Run, rules: &RunRules) -> Vec<RunOrder> {
 /// How many orders are made with the plan of a run that is not stored.
 #[must_use]
 pub fn count_planned(run: &Run) -> RunOrderCount {
-    let orders = run.spec.check().map(|rules| orders(run, &rules).len());
+    let of_host = run.spec.check().map(|rules| orders_of_host(&rules));
+    let hosts = run.hosts.iter().filter(|host| host.body.ahead.is_some());
+    let orders = of_host.map(|of_host| of_host * hosts.count());
     RunOrderCount {
         orders: orders.unwrap_or(0) as u64,
         signed: 0,
