@@ -10,7 +10,7 @@ use tidemark_model::key_statement::{KeyStatement, ROTATION_VALID, StatementId};
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::key_statement::statement_to_wire;
 use tidemark_proto::v1::controller_frame::Kind;
-use tidemark_store::{StoreError, StoredKeyStatement};
+use tidemark_store::{KeyStatementsStamp, StoreError, StoredKeyStatement};
 
 use super::bring::newest;
 use crate::app::App;
@@ -36,7 +36,7 @@ pub struct KeyCarrier {
     app: Arc<App>,
     statements: Vec<StoredKeyStatement>,
     /// Statements and signatures, as of the last look.
-    counts: (u64, u64),
+    stamp: KeyStatementsStamp,
     /// What each host was sent over its session.
     sent: HashMap<HostId, SentTo>,
     /// Hosts to be looked at.
@@ -66,7 +66,7 @@ impl KeyCarrier {
         Self {
             app,
             statements: Vec::new(),
-            counts: (0, 0),
+            stamp: KeyStatementsStamp::default(),
             sent: HashMap::new(),
             pending: HashSet::new(),
         }
@@ -100,11 +100,11 @@ impl KeyCarrier {
         let app = Arc::clone(&self.app);
         let told = app.keys.take_told();
         let mut tx = app.store.read().await?;
-        let counts = tx.key_statement_counts().await?;
-        let is_news = counts != self.counts;
+        let stamp = tx.key_statements_stamp().await?;
+        let is_news = stamp != self.stamp;
         if is_news {
             self.statements = newest(&mut tx).await?;
-            self.counts = counts;
+            self.stamp = stamp;
         }
         if self.statements.is_empty() {
             return Ok(CarryStatus::default());

@@ -27,11 +27,20 @@ statements! {
     SIGNED_OF = "SELECT key_id, at, author, signature FROM key_statement_signatures WHERE statement = $1 ORDER BY at, key_id";
     COUNT = "SELECT COUNT(*) FROM key_statements";
     COUNT_SIGNATURES = "SELECT COUNT(*) FROM key_statement_signatures";
+    NEWEST_AT = "SELECT max(at) FROM key_statements";
     OLD = "SELECT id FROM key_statements WHERE kind = 'rotation' AND at < $1 ORDER BY at LIMIT $2";
     DELETE = "DELETE FROM key_statements WHERE id = $1";
     DELETE_SIGNATURES = "DELETE FROM key_statement_signatures WHERE statement = $1";
     USES_OF_KEYS = "SELECT key_id, author, COUNT(*) AS signed, MAX(at) AS last_at FROM action_signatures GROUP BY key_id, author \
         ORDER BY MAX(at) DESC LIMIT $1";
+}
+
+/// Tells whether there is something new to be carried to hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyStatementsStamp {
+    statements: u64,
+    signatures: u64,
+    newest: Option<Timestamp>,
 }
 
 /// A statement as it was brought.
@@ -204,7 +213,22 @@ impl Tx {
         Ok(all)
     }
 
-    /// How many statements and signatures of them there are; both only grow while nothing is removed.
+    /// What changes whenever a statement or a signature is added, also in the place of one that is forgotten.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn key_statements_stamp(&mut self) -> Result<KeyStatementsStamp, StoreError> {
+        let (statements, signatures) = self.key_statement_counts().await?;
+        let newest: Option<i64> =
+            on_conn!(self, conn => sqlx::query_scalar(NEWEST_AT).fetch_one(conn).await?);
+        Ok(KeyStatementsStamp {
+            statements,
+            signatures,
+            newest: newest.map(Timestamp::from_unix_ms),
+        })
+    }
+
+    /// How many statements and signatures of them there are.
     ///
     /// # Errors
     /// When the database fails.

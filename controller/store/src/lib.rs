@@ -66,7 +66,7 @@ pub use host_policies::ToldPolicy;
 pub use hosts::{Host, HostCertificate, NewHost};
 pub use incidents::{IncidentQuery, Standing};
 pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
-pub use key_statements::{KeyUse, StoredKeyStatement};
+pub use key_statements::{KeyStatementsStamp, KeyUse, StoredKeyStatement};
 pub use lockdowns::LockdownTurn;
 pub use news::{Listener, News};
 pub use notices::{NewNotice, NoticeQuery, NoticeStart};

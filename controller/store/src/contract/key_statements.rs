@@ -10,6 +10,7 @@ use crate::StoreError;
 contract!(
     a_statement_is_kept_once_with_each_keys_signature_once,
     rotations_are_forgotten_and_revocations_stay,
+    a_statement_in_the_place_of_a_forgotten_one_is_news,
     policies_are_read_by_host,
 );
 
@@ -94,6 +95,32 @@ async fn rotations_are_forgotten_and_revocations_stay(store: Store) {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].statement, revocation());
     assert_eq!(tx.key_statement_counts().await.unwrap(), (1, 1));
+}
+
+async fn a_statement_in_the_place_of_a_forgotten_one_is_news(store: Store) {
+    let later = KeyStatement::Rotation(KeyRotation {
+        old: key(2).public(),
+        new: key(3).public(),
+        tier_max: Tier::Reboot,
+        issued_at_ms: at(8),
+        reason: "once a year".to_owned(),
+    });
+    let mut stamps = Vec::new();
+    for (statement, when) in [(rotation(), 6), (later, 9)] {
+        let mut tx = store.begin().await.unwrap();
+        tx.key_statements_forget(at(when), 10).await.unwrap();
+        let id = tx
+            .key_statement_insert(&statement, (at(when), "ann"))
+            .await
+            .unwrap();
+        tx.key_statement_sign(id, &signature(&statement, 1))
+            .await
+            .unwrap();
+        assert_eq!(tx.key_statement_counts().await.unwrap(), (1, 1));
+        stamps.push(tx.key_statements_stamp().await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    assert_ne!(stamps[0], stamps[1]);
 }
 
 async fn policies_are_read_by_host(store: Store) {
