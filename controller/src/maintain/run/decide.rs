@@ -116,16 +116,12 @@ async fn check_plan(app: &App, number: i64, (hash, by): (&str, &str)) -> Result<
     let run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
     check_approval(&run, hash, by)?;
     let rules = run.spec.check().map_err(RunError::Limits)?;
-    let Some(mut anew) = plan::anew(app, &mut tx, (&run, &rules)).await? else {
-        return Ok(());
-    };
     drop(tx);
-    let mut tx = app.store.begin().await?;
     let why = "planned again: what it was made from changed";
-    let step = plan::store_anew(app, &mut tx, (&mut anew, &rules), why).await?;
-    tx.commit().await?;
-    tell(app, &anew, &step);
-    Err(RunError::PlanOlder)
+    if plan::renew(app, (&run, &rules), why).await? {
+        return Err(RunError::PlanOlder);
+    }
+    Ok(())
 }
 
 pub(super) fn standing(run: &Run, verb: &'static str) -> RunError {

@@ -156,18 +156,8 @@ impl RunDriver {
 
     /// A plan that is older than what it was made from is not begun: it is made again, and waits for approvals.
     async fn is_planned_anew(&self, run: &Run, rules: &RunRules) -> Result<bool, StoreError> {
-        let app = &self.app;
-        let mut tx = app.store.read().await?;
-        let Some(mut anew) = plan::anew(app, &mut tx, (run, rules)).await? else {
-            return Ok(false);
-        };
-        drop(tx);
-        let mut tx = app.store.begin().await?;
         let text = "its plan was older than what it was made from, and was made again";
-        let step = plan::store_anew(app, &mut tx, (&mut anew, rules), text).await?;
-        tx.commit().await?;
-        tell(app, &anew, &step);
-        Ok(true)
+        plan::renew(&self.app, (run, rules), text).await
     }
 
     async fn store(

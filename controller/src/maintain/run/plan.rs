@@ -14,7 +14,7 @@ use tidemark_store::{StoreError, Tx};
 use self::pick::{Pick, Picked, pick};
 use super::machine::EXPIRES_AFTER;
 use super::simulate::{self, Timetable};
-use super::{RunError, ahead, record};
+use super::{RunError, ahead, record, tell};
 use crate::app::App;
 use crate::incidents::text::clean;
 
@@ -59,12 +59,30 @@ async fn planned(app: &App, tx: &mut Tx, spec: RunSpec, requester: &str) -> Resu
     finish(app, tx, (run, &rules), picked).await
 }
 
-/// The run with another plan, when what its plan was made from changed; it waits for approvals then. Only reads: what it
-/// answers is stored with [`store_anew`].
+/// Makes the plan of a run again when what it was made from changed, with this text; it waits for approvals then. Says
+/// whether it did. What is read for it holds up nobody who writes.
 ///
 /// # Errors
-/// When the database fails.
-pub(super) async fn anew(
+/// When the database fails; [`StoreError::Stale`] when somebody else changed the run meanwhile.
+pub(super) async fn renew(
+    app: &App,
+    (run, rules): (&Run, &RunRules),
+    text: &str,
+) -> Result<bool, StoreError> {
+    let mut tx = app.store.read().await?;
+    let Some(mut anew) = anew(app, &mut tx, (run, rules)).await? else {
+        return Ok(false);
+    };
+    drop(tx);
+    let mut tx = app.store.begin().await?;
+    let step = store_anew(app, &mut tx, (&mut anew, rules), text).await?;
+    tx.commit().await?;
+    tell(app, &anew, &step);
+    Ok(true)
+}
+
+/// The run with another plan, when what its plan was made from changed. Only reads.
+async fn anew(
     app: &App,
     tx: &mut Tx,
     (run, rules): (&Run, &RunRules),
@@ -105,7 +123,7 @@ pub(super) async fn anew(
 ///
 /// # Errors
 /// [`StoreError::Stale`] when somebody else changed the run meanwhile.
-pub(super) async fn store_anew(
+async fn store_anew(
     app: &App,
     tx: &mut Tx,
     (anew, rules): (&mut Run, &RunRules),
