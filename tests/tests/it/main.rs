@@ -27,6 +27,7 @@ mod run_plans;
 mod runs;
 mod second_host;
 mod sources;
+mod systemd;
 mod windows;
 mod wine;
 mod wine_actions;
