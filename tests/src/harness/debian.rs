@@ -2,12 +2,13 @@
 //! makes. What it changes in its files is gone with it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
-use super::process::{built, wrapping};
+use super::process::wrapping;
 use super::wine::workspace;
 use super::{Finished, Machine, Neighbour, Process, STARTING, until};
 
@@ -21,14 +22,14 @@ pub struct Debian {
 }
 
 impl Debian {
-    /// Boots it; `programs` of this workspace are in its `/usr/bin`, and `unit` of `deploy/linux` among its services.
+    /// Boots it with files and folders of the test's machine, each at a path of its own, which it cannot write.
     ///
     /// # Errors
     /// When the root was not made, or systemd does not come up.
     pub async fn boot(
         machine: &Machine,
         network: Neighbour,
-        (programs, unit): (&[&str], &str),
+        brought: &[(PathBuf, &str)],
     ) -> anyhow::Result<Self> {
         let root = workspace().join("target/debian-root");
         anyhow::ensure!(
@@ -46,14 +47,10 @@ impl Debian {
             .arg(format!("--machine={}", network.name()))
             .arg(format!("--hostname={}", network.name()))
             .arg(format!("--network-namespace-path={}", network.network()));
-        for program in programs {
-            let path = built(program)?;
-            nspawn.arg(format!("--bind-ro={}:/usr/bin/{program}", path.display()));
+        for (path, place) in brought {
+            nspawn.arg(format!("--bind-ro={}:{place}", path.display()));
         }
-        let path = workspace().join("deploy/linux").join(unit);
-        let unit = format!("/etc/systemd/system/{unit}");
         nspawn
-            .arg(format!("--bind-ro={}:{unit}", path.display()))
             .args(["--boot", "systemd.unit=multi-user.target"])
             .kill_on_drop(true);
         let name = format!("{}-console", network.name());

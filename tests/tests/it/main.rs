@@ -8,6 +8,7 @@ mod conservation;
 mod controllers;
 mod crash_points;
 mod damage;
+mod deb;
 mod doctor;
 mod edges;
 mod events;

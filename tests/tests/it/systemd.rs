@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tidemark_model::ActionState;
 use tidemark_model::action::ActionReport;
+use tidemark_tests::harness::process::built;
 use tidemark_tests::harness::wine::workspace;
 use tidemark_tests::harness::{
     Controller, Debian, Machine, Neighbour, Operators, Process, SOON, STARTING, Up, action_in,
@@ -50,8 +51,15 @@ impl Site {
         let mut serve = program("port_eater")?;
         serve.args(["serve", "--at", &format!("{here}:9000")]);
         let service = Process::start("service", serve, machine.folder())?;
-        let programs: &[&str] = &["tidemark-agent", "port_eater"];
-        let host = Debian::boot(machine, network, (programs, "tidemark-agent.service")).await?;
+        let brought = [
+            (built("tidemark-agent")?, "/usr/bin/tidemark-agent"),
+            (built("port_eater")?, "/usr/bin/port_eater"),
+            (
+                workspace().join("deploy/linux/tidemark-agent.service"),
+                "/etc/systemd/system/tidemark-agent.service",
+            ),
+        ];
+        let host = Debian::boot(machine, network, &brought).await?;
         let token = controller.join_token().await?.token;
         let config = format!(
             "controller = \"{here}:{}\"\ntoken = \"{token}\"\ninterval = \"1s\"\n",
