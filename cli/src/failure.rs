@@ -294,8 +294,11 @@ impl Failure {
             | Self::Key(_)
             | Self::File { .. }
             | Self::Io { .. }
-            | Self::Unusable { .. }
             | Self::Problem(_) => Vec::new(),
+            Self::Unusable { .. } => vec![
+                "say whom to trust with --ca-file, or install the system's authorities (on Debian: ca-certificates)"
+                    .to_owned(),
+            ],
         }
     }
 }

@@ -52,6 +52,25 @@ fn the_token_may_come_from_standard_input() {
 }
 
 #[test]
+fn a_machine_without_authorities_reaches_what_needs_none_and_is_told_what_https_needs() {
+    let controller = Controller::start();
+    let run = |args: &[&str]| {
+        let mut command = controller.command(args);
+        command
+            .env("SSL_CERT_FILE", "/dev/null")
+            .env("SSL_CERT_DIR", "/dev/null");
+        finished(command.output().unwrap())
+    };
+    let listed = run(&["get", "hosts"]);
+    assert!(listed.stdout.contains("web-1"), "{}", listed.stderr);
+    let refused = run(&["get", "hosts", "--server", "https://127.0.0.1:1"]);
+    assert_eq!(refused.code, Some(1));
+    for part in ["ca-certificates", "--ca-file"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_refused_token_is_not_remembered() {
     let controller = fresh();
     let token = controller.home.path().join("token");
