@@ -13,6 +13,7 @@ use tidemark_model::error_code::ApiError as _;
 use tidemark_model::role::Role;
 use tidemark_model::token::{JoinToken, TokenId};
 use tidemark_model::{ErrorCode, Secret, Timestamp};
+use tidemark_runtime::Entropy;
 use tidemark_store::{ApiToken, NewApiToken, StoreError};
 
 use crate::app::App;
@@ -21,6 +22,10 @@ pub use browser::{BrowserSessions, LoginCodes, SignedInBy};
 pub use remembered::RememberedTokens;
 
 const PREFIX: &str = "tma1";
+const NAME_CHARS_MAX: usize = 64;
+/// Shortest and longest life of an API token that ends.
+pub const TTL_LIMITS: (Duration, Duration) =
+    (Duration::from_secs(60), Duration::from_secs(31_536_000));
 
 /// How long one look waits for a database that is known not to answer.
 const PATIENCE_WHILE_AWAY: Duration = Duration::from_millis(500);
@@ -78,7 +83,46 @@ impl Caller {
     }
 }
 
+/// What is wrong with the name of a token's holder; `None` when nothing is.
+#[must_use]
+pub fn holder_problem(name: &str) -> Option<String> {
+    let length = name.chars().count();
+    let is_plain = name.trim() == name && !name.chars().any(char::is_control);
+    let is_fine = (1..=NAME_CHARS_MAX).contains(&length) && is_plain;
+    (!is_fine).then(|| {
+        format!(
+            "name must be 1 to {NAME_CHARS_MAX} characters without control characters or spaces around them: whose token is it?"
+        )
+    })
+}
+
 impl ApiKey {
+    /// A new one.
+    #[must_use]
+    pub fn generate(entropy: &Entropy) -> Self {
+        Self {
+            id: TokenId::from_bytes(entropy.bytes()),
+            secret: Secret::new(entropy.bytes()),
+        }
+    }
+
+    /// What the store keeps of it, for a holder and from when until when it is valid.
+    #[must_use]
+    pub fn record(
+        &self,
+        (name, role): (&str, Role),
+        (created_at, expires_at): (Timestamp, Option<Timestamp>),
+    ) -> NewApiToken {
+        NewApiToken {
+            id: self.id,
+            secret_hash: JoinToken::secret_hash(self.secret.expose()),
+            name: name.to_owned(),
+            role,
+            created_at,
+            expires_at,
+        }
+    }
+
     /// The whole token, secret included.
     #[must_use]
     pub fn expose_text(&self) -> String {
@@ -126,20 +170,11 @@ impl App {
         role: Role,
         expires_at: Option<Timestamp>,
     ) -> Result<ApiKey, StoreError> {
-        let key = ApiKey {
-            id: TokenId::from_bytes(self.entropy.bytes()),
-            secret: Secret::new(self.entropy.bytes()),
-        };
+        let key = ApiKey::generate(&self.entropy);
         let mut tx = self.store.begin().await?;
-        tx.api_token_insert(&NewApiToken {
-            id: key.id,
-            secret_hash: JoinToken::secret_hash(key.secret.expose()),
-            name: name.to_owned(),
-            role,
-            created_at: self.clock.now(),
-            expires_at,
-        })
-        .await?;
+        let holder = (name, role);
+        tx.api_token_insert(&key.record(holder, (self.clock.now(), expires_at)))
+            .await?;
         tx.commit().await?;
         Ok(key)
     }

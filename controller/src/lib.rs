@@ -2,6 +2,7 @@
 //! again through `api` and `web`. `boot` wires it all; `up` is the quick start.
 
 pub mod access;
+pub mod admin_token;
 pub mod api;
 pub mod app;
 pub mod backtest;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tidemark_controller::admin_token::{self, AdminTokenArgs};
 use tidemark_controller::backtest::{self, BacktestArgs};
 use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::settings::{Config, KEYS, Settings};
@@ -29,6 +30,14 @@ enum Command {
     Serve(ConfigArgs),
     /// Check a configuration file and say what is wrong with it
     ConfigCheck(ConfigArgs),
+    /// Make an API token with the role admin on the controller's machine: for the first administrator, or when every token is
+    /// lost
+    AdminToken {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        token: AdminTokenArgs,
+    },
     /// Replay a recorded fleet, a stream or the own history through the detectors, and say what they would have said
     Backtest(BacktestArgs),
     /// Print a completion script for a shell
@@ -71,6 +80,12 @@ fn main() -> ExitCode {
         }
         Command::Backtest(args) => backtest(args),
         Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
+        Command::AdminToken { config, token } => load(&config).and_then(|settings| {
+            block_on(async {
+                admin_token::run(&settings, &token).await?;
+                Ok(Outcome::Clean)
+            })
+        }),
         Command::Up(args) => block_on(up::run(&args)),
         Command::Serve(args) => load(&args).and_then(|settings| block_on(serve(settings))),
     };

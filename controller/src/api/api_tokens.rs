@@ -17,11 +17,8 @@ use super::body::{self, Invalid, Request};
 use super::fleet;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
+use crate::access::{TTL_LIMITS, holder_problem};
 use crate::app::App;
-
-const NAME_CHARS_MAX: usize = 64;
-/// Shortest and longest life of an API token, in seconds.
-const TTL_LIMITS_S: (u64, u64) = (60, 31_536_000);
 
 /// Makes an API token; its secret is shown this once.
 #[utoipa::path(
@@ -68,14 +65,7 @@ fn checked(
     now: Timestamp,
 ) -> Result<(Role, Option<Timestamp>), Invalid> {
     let mut problems = Vec::new();
-    let length = request.name.chars().count();
-    let is_plain =
-        request.name.trim() == request.name && !request.name.chars().any(char::is_control);
-    if !(1..=NAME_CHARS_MAX).contains(&length) || !is_plain {
-        problems.push(format!(
-            "name must be 1 to {NAME_CHARS_MAX} characters without control characters or spaces around them: whose token is it?"
-        ));
-    }
+    problems.extend(holder_problem(&request.name));
     let role = Role::from_name(&request.role);
     if role.is_none() {
         let names = Role::ALL.map(Role::as_str).join(", ");
@@ -84,7 +74,7 @@ fn checked(
             request.role
         ));
     }
-    let (least, most) = TTL_LIMITS_S;
+    let (least, most) = (TTL_LIMITS.0.as_secs(), TTL_LIMITS.1.as_secs());
     if request
         .ttl_s
         .is_some_and(|ttl_s| !(least..=most).contains(&ttl_s))

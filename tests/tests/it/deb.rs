@@ -10,6 +10,8 @@ use tidemark_tests::harness::{
 };
 use tokio::process::Command;
 
+const AGENT: &str = "tidemark-agent";
+const CONTROLLER: &str = "tidemark-controller";
 const CONFIG: &str = "/etc/tidemark/agent.toml";
 const STATE: &str = "/var/lib/tidemark";
 
@@ -24,15 +26,23 @@ async fn package(output: &Path, version: &str) -> anyhow::Result<()> {
     Finished::of(script).await?.succeeded().map(drop)
 }
 
-/// What systemd says of the agent, whatever its exit code.
-async fn unit_is(host: &Debian, verb: &str) -> anyhow::Result<String> {
-    let said = host.run("systemctl", &[verb, "tidemark-agent"]).await?;
+/// What systemd says of a unit, whatever its exit code.
+async fn unit_is(host: &Debian, verb: &str, unit: &str) -> anyhow::Result<String> {
+    let said = host.run("systemctl", &[verb, unit]).await?;
     Ok(said.stdout.trim().to_owned())
 }
 
-async fn main_pid(host: &Debian) -> anyhow::Result<String> {
-    let show = "systemctl show tidemark-agent --value -p MainPID";
-    Ok(host.shell(show).await?.trim().to_owned())
+async fn main_pid(host: &Debian, unit: &str) -> anyhow::Result<String> {
+    let show = format!("systemctl show {unit} --value -p MainPID");
+    Ok(host.shell(&show).await?.trim().to_owned())
+}
+
+/// That nothing on the host has failed.
+async fn is_well(host: &Debian) -> anyhow::Result<()> {
+    let state = host.run("systemctl", &["is-system-running"]).await?.stdout;
+    let failed = host.shell("systemctl --failed --no-legend").await?;
+    anyhow::ensure!(state.trim() == "running", "{state}: {failed}");
+    Ok(())
 }
 
 async fn is_there(host: &Debian, path: &str) -> anyhow::Result<bool> {
@@ -60,10 +70,9 @@ fn the_agents_package_is_installed_upgraded_and_removed_without_a_trace() -> any
         // Without a configuration it waits, says what to do, and nothing on the host is failed.
         let said = install(&host, "tidemark-agent_1.2.3_*.deb").await?;
         assert!(said.contains(CONFIG), "{said}");
-        assert_eq!(unit_is(&host, "is-enabled").await?, "enabled");
-        assert_eq!(unit_is(&host, "is-active").await?, "inactive");
-        let state = host.shell("systemctl is-system-running").await?;
-        assert_eq!(state.trim(), "running");
+        assert_eq!(unit_is(&host, "is-enabled", AGENT).await?, "enabled");
+        assert_eq!(unit_is(&host, "is-active", AGENT).await?, "inactive");
+        is_well(&host).await?;
 
         let token = controller.join_token().await?.token;
         let config = format!(
@@ -76,11 +85,11 @@ fn the_agents_package_is_installed_upgraded_and_removed_without_a_trace() -> any
             .await?;
         let enrolled = controller.first_sample(STARTING).await?;
         assert_eq!(enrolled.name, "web-1");
-        let before = main_pid(&host).await?;
+        let before = main_pid(&host, AGENT).await?;
 
         install(&host, "tidemark-agent_1.2.4_*.deb").await?;
-        assert_ne!(main_pid(&host).await?, before);
-        assert_eq!(unit_is(&host, "is-active").await?, "active");
+        assert_ne!(main_pid(&host, AGENT).await?, before);
+        assert_eq!(unit_is(&host, "is-active", AGENT).await?, "active");
         until("a sample after the upgrade", STARTING, async || {
             let host = controller.only_host().await?;
             anyhow::ensure!(host.id == enrolled.id, "it enrolled anew");
@@ -91,8 +100,8 @@ fn the_agents_package_is_installed_upgraded_and_removed_without_a_trace() -> any
         // What the administrator switched off stays off.
         host.shell("systemctl disable --now tidemark-agent").await?;
         install(&host, "tidemark-agent_1.2.3_*.deb").await?;
-        assert_eq!(unit_is(&host, "is-enabled").await?, "disabled");
-        assert_eq!(unit_is(&host, "is-active").await?, "inactive");
+        assert_eq!(unit_is(&host, "is-enabled", AGENT).await?, "disabled");
+        assert_eq!(unit_is(&host, "is-active", AGENT).await?, "inactive");
 
         host.shell("dpkg --remove tidemark-agent").await?;
         assert!(!is_there(&host, "/usr/bin/tidemark-agent").await?);
@@ -101,13 +110,84 @@ fn the_agents_package_is_installed_upgraded_and_removed_without_a_trace() -> any
         host.shell("dpkg --purge tidemark-agent").await?;
         assert!(!is_there(&host, "/etc/tidemark").await?);
         assert!(!is_there(&host, STATE).await?);
-        let state = host.shell("systemctl is-system-running").await?;
-        assert_eq!(state.trim(), "running");
-
-        install(&host, "tidemark_1.2.3_*.deb").await?;
-        let help = host.shell("tidemark --help").await?;
-        assert!(help.contains("Usage: tidemark"), "{help}");
+        is_well(&host).await?;
         Ok(())
+    })
+}
+
+/// The hosts that the command line knows of on that machine.
+async fn hosts(host: &Debian) -> anyhow::Result<Vec<serde_json::Value>> {
+    let listed = host.shell("tidemark get hosts -o json").await?;
+    Ok(serde_json::from_str(&listed)?)
+}
+
+#[test]
+fn a_machine_is_set_up_from_packages_alone() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let packages = machine.folder().join("packages");
+        package(&packages, "1.2.3").await?;
+        package(&packages, "1.2.4").await?;
+        let network = Neighbour::start(machine, (1, "tide-1"), (20_000, 20_999)).await?;
+        let brought: [(PathBuf, &str); 1] = [(packages, "/packages")];
+        let host = Debian::boot(machine, network, &brought).await?;
+
+        let said = install(&host, "tidemark*_1.2.3_*.deb").await?;
+        assert!(said.contains("admin-token"), "{said}");
+        until("the controller", STARTING, async || {
+            let ready = "cat < /dev/null > /dev/tcp/127.0.0.1/7080";
+            Ok((host.run("bash", &["-c", ready]).await?.code == Some(0)).then_some(()))
+        })
+        .await?;
+        is_well(&host).await?;
+        let owner = host
+            .shell("ps -o user= -p $(systemctl show tidemark-controller --value -p MainPID)")
+            .await?;
+        assert_eq!(owner.trim(), "tidemark");
+
+        // As the package says after its installation.
+        host.shell(
+            "tidemark-controller admin-token --config /etc/tidemark/controller.toml --name ann \
+             | tidemark login --server http://127.0.0.1:7080 --token-file -",
+        )
+        .await?;
+        let events = host.shell("tidemark get events -o json").await?;
+        assert!(events.contains("was made for ann as admin"), "{events}");
+        host.shell(
+            "umask 077; tidemark token create --uses 1 --ttl 1h -o json | sed -n 's/.*\"token\": *\"\\([^\"]*\\)\".*/\\1/p' > /etc/tidemark/join-token; \
+             printf 'controller = \"127.0.0.1:7443\"\ntoken_file = \"/etc/tidemark/join-token\"\ninterval = \"1s\"\n' > /etc/tidemark/agent.toml; \
+             systemctl start tidemark-agent",
+        )
+        .await?;
+        until("the host's first sample", STARTING, async || {
+            let hosts = hosts(&host).await?;
+            Ok(hosts
+                .iter()
+                .any(|host| host["state"] == "online")
+                .then_some(()))
+        })
+        .await?;
+
+        let before = main_pid(&host, CONTROLLER).await?;
+        install(&host, "tidemark-controller_1.2.4_*.deb").await?;
+        assert_ne!(main_pid(&host, CONTROLLER).await?, before);
+        until("the same host after the upgrade", STARTING, async || {
+            let asked = host
+                .run("tidemark", &["get", "hosts", "-o", "json"])
+                .await?;
+            let is_up = asked.code == Some(0) && asked.stdout.contains("\"online\"");
+            Ok(is_up.then_some(()))
+        })
+        .await?;
+        assert_eq!(hosts(&host).await?.len(), 1);
+
+        host.shell("dpkg --remove tidemark-controller").await?;
+        assert_eq!(unit_is(&host, "is-active", CONTROLLER).await?, "inactive");
+        assert!(is_there(&host, "/var/lib/tidemark-controller/pki").await?);
+        host.shell("dpkg --purge tidemark-controller").await?;
+        assert!(!is_there(&host, "/var/lib/tidemark-controller").await?);
+        assert!(!is_there(&host, "/etc/tidemark/controller.toml").await?);
+        assert!(is_there(&host, CONFIG).await?);
+        is_well(&host).await
     })
 }
 
