@@ -141,6 +141,21 @@ pub enum TokenSent {
     No,
 }
 
+impl TokenSent {
+    /// What to do when it was not accepted.
+    fn hints(self, server: &str) -> Vec<String> {
+        match self {
+            Self::Yes => vec![format!(
+                "log in again: tidemark login --server {server} --token-file FILE"
+            )],
+            Self::No => vec![
+                format!("log in: tidemark login --server {server} --token-file FILE"),
+                "or give a token for this command: --token-file FILE".to_owned(),
+            ],
+        }
+    }
+}
+
 impl Failure {
     /// Whether the controller says that it cannot tell for the moment.
     pub const fn is_unavailable(&self) -> bool {
@@ -246,21 +261,7 @@ impl Failure {
             Self::TimedOut { .. } => {
                 vec!["ask for less, or wait longer with --timeout 2m".to_owned()]
             }
-            Self::Unauthenticated {
-                server,
-                sent: TokenSent::Yes,
-            } => {
-                vec![format!(
-                    "log in again: tidemark login --server {server} --token-file FILE"
-                )]
-            }
-            Self::Unauthenticated {
-                server,
-                sent: TokenSent::No,
-            } => vec![
-                format!("log in: tidemark login --server {server} --token-file FILE"),
-                "or give a token for this command: --token-file FILE".to_owned(),
-            ],
+            Self::Unauthenticated { server, sent } => sent.hints(server),
             Self::UnknownHost { nearest, .. } if nearest.is_empty() => {
                 vec!["see which hosts there are: tidemark get hosts".to_owned()]
             }
@@ -283,6 +284,10 @@ impl Failure {
                     problem.status
                 )]
             }
+            Self::Unusable { .. } => vec![
+                "say whom to trust with --ca-file, or install the system's authorities (on Debian: ca-certificates)"
+                    .to_owned(),
+            ],
             Self::NotUnderstood { .. } => {
                 vec!["check the address, and compare the versions: tidemark version".to_owned()]
             }
@@ -295,10 +300,6 @@ impl Failure {
             | Self::File { .. }
             | Self::Io { .. }
             | Self::Problem(_) => Vec::new(),
-            Self::Unusable { .. } => vec![
-                "say whom to trust with --ca-file, or install the system's authorities (on Debian: ca-certificates)"
-                    .to_owned(),
-            ],
         }
     }
 }
