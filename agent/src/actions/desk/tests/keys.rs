@@ -212,18 +212,26 @@ fn granted(number: u128) -> (GrantList, ActionId, Message) {
     (list, order.id, Message::Granted(unsigned, grant.id))
 }
 
+/// Its log tells of the grant's trigger.
 #[cfg(unix)]
-#[tokio::test]
-async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
-    let witness = Witness::default();
-    witness.event(&EventHit {
-        at: Clock::System.now(),
+fn tell(witness: &Witness) {
+    let now = Clock::System.now();
+    let hit = EventHit {
+        at: now,
         source: Arc::from("Tcpip"),
         code: 4231,
         count: 1,
         text: Arc::from(""),
         log: None,
-    });
+    };
+    witness.event(&hit, now);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
+    let witness = Witness::default();
+    tell(&witness);
     let (place, desk) = busy(witness).await;
     let feed = desk.feed();
     let (list, waiting, message) = granted(2);
