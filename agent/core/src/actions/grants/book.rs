@@ -5,7 +5,6 @@
 //! tighter and never wider.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use tidemark_model::grant::{
@@ -16,6 +15,7 @@ use tidemark_model::signing::{KeyId, Purpose, Signature};
 use tidemark_model::{ActionId, Timestamp};
 
 use super::{Bearer, DAY_MS, HOUR_MS, Moment, signatures, times};
+use crate::actions::ledger::digest;
 use crate::actions::policy::HostPolicy;
 
 /// Executions that are remembered; with more within a lived day nothing more is granted.
@@ -40,6 +40,9 @@ pub struct Book {
     forgotten: Option<Timestamp>,
     /// Grants of which enough signatures held, and the lived time at which that was first seen.
     first_seen_ms: BTreeMap<GrantId, u64>,
+    /// SHA-256 of the bytes of these grants on which the signatures held: other bytes with such an id are not the grant.
+    #[serde(default)]
+    verified: BTreeMap<GrantId, [u8; 32]>,
     #[serde(skip)]
     read: Vec<Kept>,
 }
@@ -102,15 +105,28 @@ impl Book {
         self
     }
 
-    /// Takes what the controller lists in place of what it listed before. What is no grant is left out.
+    /// Takes what the controller lists in place of what it listed before. What is no grant is left out, and bytes that nobody
+    /// signed take no grant's place.
     pub fn take_list(&mut self, list: &GrantList, policy: &HostPolicy) {
-        let read = list
-            .grants
-            .iter()
-            .take(HOST_GRANTS_MAX)
-            .filter_map(Kept::read);
-        self.read = read.collect();
-        self.given = self.read.iter().map(Written::of).collect();
+        let listed = list.grants.iter().take(HOST_GRANTS_MAX);
+        let listed: Vec<Kept> = listed.filter_map(Kept::read).collect();
+        let mut taken: Vec<Kept> = Vec::new();
+        for kept in &listed {
+            let id = kept.grant.id;
+            if taken.iter().any(|one| one.grant.id == id) {
+                continue;
+            }
+            let mut of_id = listed
+                .iter()
+                .chain(&self.read)
+                .filter(|one| one.grant.id == id);
+            let believed = of_id.find(|one| {
+                self.is_verified(one) || signatures(&one.signed, &one.grant, policy).is_ok()
+            });
+            taken.push(believed.unwrap_or(kept).clone());
+        }
+        self.given = taken.iter().map(Written::of).collect();
+        self.read = taken;
         for end in list.ends.iter().take(HOST_GRANT_ENDS_MAX) {
             if let Some((id, until)) = ended(end, policy) {
                 self.end(id, until);
@@ -121,25 +137,27 @@ impl Book {
     /// Notes which grants its keys signed and which of these are over by `moment`, so that they stay over whatever a clock
     /// says later. Whether anything changed.
     pub fn look(&mut self, policy: &HostPolicy, moment: Moment) -> bool {
-        let before = (self.first_seen_ms.len(), self.over.len());
+        let (verified, over) = (self.verified.clone(), self.over.len());
         for kept in self.read.clone() {
             let (grant, signed) = (&kept.grant, &kept.signed);
             if self.over.contains_key(&grant.id) {
                 continue;
             }
             // What was once trusted is not looked at again here: who is trusted at present is asked at each use.
-            if let Entry::Vacant(first_seen) = self.first_seen_ms.entry(grant.id) {
+            if !self.is_verified(&kept) {
                 if signatures(signed, grant, policy).is_err() {
                     continue;
                 }
-                first_seen.insert(moment.lived_ms);
+                self.verified.insert(grant.id, digest(&signed.bytes));
+                let first_seen = self.first_seen_ms.entry(grant.id);
+                first_seen.or_insert(moment.lived_ms);
             }
             if grant.expires_at_ms <= moment.now || self.is_lived_out(grant, moment.lived_ms) {
                 self.end(grant.id, grant.expires_at_ms);
             }
         }
-        let over = &self.over;
-        self.first_seen_ms.retain(|id, _| !over.contains_key(id));
+        let ended = &self.over;
+        self.first_seen_ms.retain(|id, _| !ended.contains_key(id));
         // One that is listed no more and once again later is as old as it was.
         while self.first_seen_ms.len() > OVER_MAX {
             let oldest = self.first_seen_ms.iter().min_by_key(|(_, since)| **since);
@@ -149,7 +167,15 @@ impl Book {
             self.first_seen_ms.remove(&id);
             self.over.insert(id, moment.now.saturating_add(VALID_MAX));
         }
-        before != (self.first_seen_ms.len(), self.over.len())
+        let first_seen = &self.first_seen_ms;
+        self.verified.retain(|id, _| first_seen.contains_key(id));
+        self.verified != verified || self.over.len() != over
+    }
+
+    /// Whether signatures held on these very bytes.
+    fn is_verified(&self, kept: &Kept) -> bool {
+        let verified = self.verified.get(&kept.grant.id);
+        verified.is_some_and(|known| *known == digest(&kept.signed.bytes))
     }
 
     /// Whether a grant was held for as long as it could ever be valid.

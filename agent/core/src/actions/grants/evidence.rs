@@ -99,7 +99,11 @@ impl Evidence {
         }
         let told = self.events.entry(key).or_insert(Told { at, read: running });
         // A clock that was set back since leaves an earlier one in the future.
-        told.at = if told.at > latest { at } else { told.at.max(at) };
+        told.at = if told.at > latest {
+            at
+        } else {
+            told.at.max(at)
+        };
         told.read = running;
     }
 

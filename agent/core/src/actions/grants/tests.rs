@@ -327,6 +327,45 @@ fn what_is_listed_no_more_is_dropped_and_what_was_ended_stays_so() {
 }
 
 #[test]
+fn what_nobody_signed_neither_ends_nor_replaces_a_grant_of_its_id() {
+    let good = signed(&grant(), &[1]);
+    let long_over = Grant {
+        issued_at_ms: at(-2 * 86_400_000),
+        not_before_ms: at(-2 * 86_400_000),
+        expires_at_ms: at(-86_400_000),
+        ..grant()
+    };
+    let mut copied = signed(&long_over, &[]);
+    copied.signatures = good.signatures.clone();
+    for forged in [signed(&long_over, &[]), signed(&long_over, &[2]), copied] {
+        let mut host = Host::given(std::slice::from_ref(&good));
+        // Beside it, before it, in its place.
+        host.list(&[good.clone(), forged.clone()]);
+        assert_eq!(host.refusal(), None);
+        host.list(&[forged.clone(), good.clone()]);
+        assert_eq!(host.refusal(), None);
+        host.list(std::slice::from_ref(&forged));
+        assert_eq!(host.refusal(), None);
+        // A host that did not know it, and then is given it.
+        let mut host = Host::given(std::slice::from_ref(&forged));
+        host.refuses(Refusal::NotGranted, "signatures of its keys");
+        host.list(std::slice::from_ref(&good));
+        assert_eq!(host.refusal(), None);
+        // Whatever became of its key meanwhile.
+        let trusting = host.policy.clone();
+        host.policy.keys = HeldKeys::of(&[], &KeyChanges::default());
+        host.list(&[forged, good.clone()]);
+        host.policy = trusting;
+        host.book.look(&host.policy, host.moment);
+        assert_eq!(host.refusal(), None);
+    }
+    // One that a key did sign replaces it, and so does its end by time.
+    let mut host = Host::given(&[good]);
+    host.list(&[signed(&long_over, &[1])]);
+    host.refuses(Refusal::NotGranted, "is over");
+}
+
+#[test]
 fn a_clock_that_is_set_back_revives_nothing() {
     let one = signed(&grant(), &[1]);
     let mut host = Host::given(std::slice::from_ref(&one));
