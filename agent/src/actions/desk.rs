@@ -176,6 +176,9 @@ impl Desk {
 fn tell_found(found: &Found) {
     match found {
         Found::Whole | Found::Missing => {}
+        Found::Removed => tracing::error!(
+            "the journal of actions is gone; orders that were made before this moment are refused"
+        ),
         Found::Damaged(aside) => tracing::error!(
             aside = %aside.display(),
             "the journal of actions was damaged; orders that were made before this moment are refused"

@@ -1,7 +1,7 @@
 //! Grants on this host: the book on disk, the running time that caps are counted in, and what the host saw by itself.
 //!
 //! A count is durable before anything follows from it; a book that is damaged, lost or older than the last one grants nothing
-//! for a day of running.
+//! for a day of running, and nothing from before ever again.
 
 mod file;
 mod witness;
@@ -40,15 +40,21 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    /// Opens the book. With a journal that is not whole, counts may be missing as well.
+    /// Opens the book. With a journal that is not whole, the book may be an old one as well: a blank one is believed only at
+    /// the first start.
     pub(super) fn open(parts: &DeskParts, journal: &Found) -> Self {
         let file = BookFile::in_folder(&parts.folder);
-        let is_whole = matches!(journal, Found::Whole | Found::Missing);
-        let mut book = file.read();
-        if !is_whole && !book.is_blank() {
-            book = book.bar();
+        let now = parts.clock.now();
+        let mut book = file.read(now);
+        let is_believed = match journal {
+            Found::Whole => true,
+            Found::Missing => book.is_blank(),
+            Found::Removed | Found::Damaged(_) | Found::Older => false,
+        };
+        if !is_believed {
+            book = book.bar(now);
         }
-        Self {
+        let mut grants = Self {
             file,
             lived_before_ms: book.lived_ms,
             book,
@@ -56,7 +62,12 @@ impl Grants {
             name: parts.host_name.clone(),
             started: Instant::now(),
             witness: parts.witness.clone(),
+        };
+        if grants.book.is_barred() {
+            // At once, so that the day of running and the moment of the loss are those of this start.
+            grants.keep_or_tell();
         }
+        grants
     }
 
     fn moment(&self, now: Timestamp) -> Moment {
@@ -190,9 +201,14 @@ pub(crate) struct GrantLook<'a> {
 
 impl KeptGrants {
     /// Reads the book in `folder`.
-    pub(crate) fn look(folder: &std::path::Path, host: Option<HostId>, name: String) -> Self {
+    pub(crate) fn look(
+        folder: &std::path::Path,
+        host: Option<HostId>,
+        name: String,
+        now: Timestamp,
+    ) -> Self {
         Self {
-            book: BookFile::in_folder(folder).read(),
+            book: BookFile::in_folder(folder).read(now),
             host,
             name,
         }

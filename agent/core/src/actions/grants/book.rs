@@ -33,6 +33,9 @@ pub struct Book {
     pub lived_ms: u64,
     /// Until when, in lived time, nothing is granted: counts were lost.
     barred_until_ms: u64,
+    /// Grants that were made up to then, by the host's clock, may have been ended: what is over was lost.
+    #[serde(default)]
+    floor: Option<Timestamp>,
     given: Vec<Written>,
     uses: Vec<Use>,
     over: BTreeMap<GrantId, Timestamp>,
@@ -72,20 +75,25 @@ struct Use {
 }
 
 impl Book {
-    /// The book of a host whose counts were lost: nothing is granted until the agent has run for a day.
+    /// The book of a host that lost it by `now`: nothing is granted until the agent has run for a day, and nothing that was
+    /// made before ever again.
     #[must_use]
-    pub fn barred() -> Self {
-        Self {
-            barred_until_ms: DAY_MS,
-            ..Self::default()
-        }
+    pub fn barred(now: Timestamp) -> Self {
+        Self::default().bar(now)
     }
 
     /// Bars a book that is older than the last one, keeping what it says.
     #[must_use]
-    pub fn bar(mut self) -> Self {
+    pub fn bar(mut self, now: Timestamp) -> Self {
         self.barred_until_ms = self.lived_ms.saturating_add(DAY_MS);
+        self.floor = self.floor.max(Some(now));
         self
+    }
+
+    /// Whether nothing is granted by lived time as it was kept.
+    #[must_use]
+    pub const fn is_barred(&self) -> bool {
+        self.barred_until_ms > self.lived_ms
     }
 
     /// Whether there is nothing in it that would be missed.
@@ -95,7 +103,9 @@ impl Book {
             && self.uses.is_empty()
             && self.over.is_empty()
             && self.forgotten.is_none()
-            && self.barred_until_ms <= self.lived_ms
+            && self.floor.is_none()
+            && self.first_seen_ms.is_empty()
+            && !self.is_barred()
     }
 
     /// Reads what is kept as text; to be called once after it was read.
@@ -239,6 +249,12 @@ impl Book {
                 "it is for other hosts; this one is {} ({})",
                 bearer.name, bearer.host
             ));
+        }
+        if self.floor.is_some_and(|floor| grant.issued_at_ms <= floor) {
+            return Err(
+                "what the host knew of grants was lost, and it was made before, so that it may have been ended; sign a new one"
+                    .to_owned(),
+            );
         }
         if self.over.contains_key(&grant.id)
             || self

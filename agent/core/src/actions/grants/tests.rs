@@ -410,11 +410,46 @@ fn caps_are_counted_in_time_that_the_agent_lived_through() {
 #[test]
 fn lost_counts_grant_nothing_for_a_day_of_running() {
     let mut host = Host::given(&[signed(&grant(), &[1])]);
-    host.book = Book::barred();
+    host.book = Book::barred(at(-1));
     host.list(&[signed(&grant(), &[1])]);
     host.refuses(Refusal::TooOften, "was lost");
     host.moment.lived_ms = DAY_MS;
     assert_eq!(host.refusal(), None);
+}
+
+#[test]
+fn what_was_signed_before_a_loss_is_never_granted_again() {
+    let one = signed(&grant(), &[1]);
+    let mut host = Host::given(std::slice::from_ref(&one));
+    for book in [Book::barred(at(0)), host.book.clone().bar(at(0))] {
+        host.book = book;
+        host.list(std::slice::from_ref(&one));
+        // It may have been ended, and the host does not know it any more.
+        host.moment.lived_ms += 2 * DAY_MS;
+        host.refuses(Refusal::NotGranted, "was made before");
+    }
+    let later = Grant {
+        id: GrantId::from_random(7),
+        issued_at_ms: at(1),
+        not_before_ms: at(1),
+        ..grant()
+    };
+    host.list(&[signed(&later, &[1])]);
+    assert_eq!(host.refusal(), None);
+    // A second loss, by a clock that was set back, makes nothing of before the first one good.
+    host.book = host.book.clone().bar(at(-86_400_000));
+    host.moment.lived_ms += 2 * DAY_MS;
+    host.list(&[one]);
+    host.refuses(Refusal::NotGranted, "was made before");
+}
+
+#[test]
+fn a_book_that_only_knows_since_when_it_holds_a_grant_is_not_blank() {
+    let mut host = Host::given(&[signed(&grant(), &[1])]);
+    assert!(Book::default().is_blank());
+    host.list(&[]);
+    assert!(!host.book.is_blank());
+    assert!(!Book::barred(at(0)).is_blank());
 }
 
 #[test]
