@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tidemark_agent_core::actions::ledger::Undoing;
 use tidemark_agent_core::actions::undo::{self, UndoJudgement};
-use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
+use tidemark_agent_core::actions::{
+    Circumstances, JournalRecord, Judgement, Ledger, Obstacle, judge,
+};
 use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
-use tidemark_model::grant::{GrantId, GrantList};
+use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
@@ -96,6 +98,8 @@ pub(crate) enum Input {
     Session(Message),
     /// From the hands: a report, to be durable before they go on; `false` when it cannot be.
     Progress(Box<ActionReport>, SyncSender<bool>),
+    /// From the hands: an order under a grant that waited and is about to begin; what stands in its way, if anything does.
+    Begins(Box<Order>, GrantId, SyncSender<Option<Obstacle>>),
     /// The agent stops.
     Stop,
 }
@@ -216,6 +220,9 @@ impl Clerk {
                     // Hands that are gone wait for no answer.
                     durable.send(is_durable).ok();
                 }
+                Ok(Input::Begins(order, grant, answer)) => {
+                    answer.send(self.hinders(&order, grant)).ok();
+                }
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => {
                     self.grants.keep_lived();
                     return;
@@ -234,6 +241,7 @@ impl Clerk {
             .map(|entry| Work {
                 order: entry.order.clone(),
                 signers: entry.signers.clone(),
+                grant: entry.grant,
                 last: entry.report.clone(),
                 task: match entry.undoing {
                     Undoing::Begun => Task::Undo,
@@ -347,6 +355,7 @@ impl Clerk {
             order: order.clone(),
             at_ms: now,
             signers: signers.clone(),
+            grant: by_grant,
         };
         if let Err(error) = self.write(record) {
             let text = format!(
@@ -371,6 +380,7 @@ impl Clerk {
         let work = Work {
             order,
             signers,
+            grant: by_grant,
             last: None,
             task: Task::Do,
         };
@@ -405,6 +415,7 @@ impl Clerk {
         let work = Work {
             order: entry.order,
             signers: entry.signers,
+            grant: entry.grant,
             last: Some(last.clone()),
             task: Task::Undo,
         };
@@ -479,17 +490,6 @@ impl Clerk {
         }
     }
 
-    /// Takes what the controller lists; a host whose policy cannot be used keeps what it has.
-    fn list(&mut self, list: &GrantList) {
-        let read = self.parts.policy.read();
-        let now = self.now();
-        match read.policy {
-            Ok(policy) => self.grants.take_list(list, &policy, now),
-            Err(why) => tracing::warn!(%why, "grants are not taken"),
-        }
-        self.look();
-    }
-
     fn stop_all(&mut self) {
         match self.lockdown.impose(self.now(), "told by the controller") {
             Ok(()) => tracing::warn!("lockdown: every action is stopped"),
@@ -533,6 +533,7 @@ pub(super) fn booted_at(now: Timestamp) -> Timestamp {
     host::boot_time().map_or(now, |since| Timestamp::EPOCH.saturating_add(since))
 }
 
+mod grants;
 mod keys;
 #[cfg(test)]
 mod tests;

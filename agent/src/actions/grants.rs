@@ -122,6 +122,16 @@ impl Grants {
         self.keep()
     }
 
+    /// Counts an execution that waited at the moment at which it begins; it is durable when this returns.
+    ///
+    /// # Errors
+    /// What the file system says; it must not be begun then.
+    pub(super) fn count_anew(&mut self, grant: GrantId, action: ActionId) -> io::Result<()> {
+        let lived_ms = self.lived_ms();
+        self.book.count_anew(grant, action, lived_ms);
+        self.keep()
+    }
+
     /// Takes what the controller lists.
     pub(super) fn take_list(&mut self, list: &GrantList, policy: &HostPolicy, now: Timestamp) {
         let before = self.book.clone();
@@ -227,7 +237,7 @@ impl KeptGrants {
         };
         let look = |kept| {
             let standing = self.book.standing(kept, policy, bearer, moment);
-            let caps = || self.book.caps(&kept.grant, moment.lived_ms);
+            let caps = || self.book.caps(&kept.grant, moment.lived_ms, None);
             GrantLook {
                 kept,
                 hindrance: standing.and_then(|()| caps()).err(),

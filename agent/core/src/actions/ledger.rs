@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionKind, ActionReport, ActionState, Order, Timestamp};
 
@@ -28,6 +29,9 @@ pub enum JournalRecord {
         /// The keys that signed it; none where the policy lists none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signers: Vec<KeyId>,
+        /// The grant that stood for signatures of its own; `None`, too, in journals of agents that did not note it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<GrantId>,
     },
     /// Where it stands: written and made durable before anybody is told.
     Reported {
@@ -72,6 +76,8 @@ pub struct Entry {
     pub began_at: Timestamp,
     /// The keys that signed it.
     pub signers: Vec<KeyId>,
+    /// The grant that stood for signatures of its own.
+    pub grant: Option<GrantId>,
     /// The newest report; `None` until there is one.
     pub report: Option<ActionReport>,
     /// Whether it was undone.
@@ -118,11 +124,13 @@ impl Ledger {
                 order,
                 at_ms,
                 signers,
+                grant,
             } => {
                 let entry = Entry {
                     digest: digest(&order.to_bytes()),
                     began_at: at_ms,
                     signers,
+                    grant,
                     report: None,
                     undoing: Undoing::Never,
                     is_acked: false,
@@ -233,6 +241,7 @@ impl Ledger {
                 order: entry.order.clone(),
                 at_ms: entry.began_at,
                 signers: entry.signers.clone(),
+                grant: entry.grant,
             };
             let reported = entry
                 .report

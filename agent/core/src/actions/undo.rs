@@ -105,6 +105,7 @@ mod tests {
         ledger.apply(JournalRecord::Began {
             order: order.clone(),
             signers: Vec::new(),
+            grant: None,
             at_ms: at(9_000),
         });
         ledger.apply(reported(order, ActionState::Verifying));

@@ -179,6 +179,7 @@ async fn what_was_being_done_when_the_agent_died_is_told_and_not_repeated() {
                 order: order.clone(),
                 at_ms: now,
                 signers: Vec::new(),
+                grant: None,
             };
             journal.append(&began).unwrap();
         }
@@ -342,6 +343,7 @@ fn changed(place: &Place, change: Change, records: usize) -> Order {
         JournalRecord::Began {
             order: order.clone(),
             signers: Vec::new(),
+            grant: None,
             at_ms: now,
         },
         JournalRecord::Reported { report },
@@ -434,4 +436,6 @@ async fn an_undo_that_was_begun_waits_for_no_lockdown_to_pass() {
     desk.stop().await.unwrap();
 }
 
+#[cfg(unix)]
+mod grants;
 mod keys;

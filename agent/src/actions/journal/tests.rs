@@ -33,6 +33,7 @@ fn began(number: u128) -> JournalRecord {
         order: order(number),
         at_ms: at(10),
         signers: Vec::new(),
+        grant: None,
     }
 }
 

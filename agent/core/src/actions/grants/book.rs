@@ -219,6 +219,12 @@ impl Book {
         });
     }
 
+    /// Counts an execution that waited at the moment at which it begins, in place of the one at which it was taken.
+    pub fn count_anew(&mut self, grant: GrantId, action: ActionId, lived_ms: u64) {
+        self.uses.retain(|one| one.action != action);
+        self.count(grant, action, lived_ms);
+    }
+
     /// The grant of that id that the host was given.
     #[must_use]
     pub fn given(&self, id: GrantId) -> Option<&Kept> {
@@ -273,11 +279,16 @@ impl Book {
         times(grant, moment.now)
     }
 
-    /// Whether one more execution is within a grant's caps.
+    /// Whether one more execution is within a grant's caps; that of `action` is the one more.
     ///
     /// # Errors
     /// Which cap is reached, in words.
-    pub fn caps(&self, grant: &Grant, lived_ms: u64) -> Result<(), String> {
+    pub fn caps(
+        &self,
+        grant: &Grant,
+        lived_ms: u64,
+        action: Option<ActionId>,
+    ) -> Result<(), String> {
         if self.barred_until_ms > lived_ms {
             let hours = (self.barred_until_ms - lived_ms).div_ceil(HOUR_MS);
             return Err(format!(
@@ -285,22 +296,22 @@ impl Book {
                  for {hours} h more"
             ));
         }
+        let others = |span_ms| {
+            let others = self.within(span_ms, lived_ms);
+            others.filter(move |one| Some(one.action) != action)
+        };
         for (span_ms, max, words) in [
             (HOUR_MS, grant.per_hour, "an hour"),
             (DAY_MS, grant.per_day, "24 h"),
         ] {
-            let done = self.uses_within(grant.id, span_ms, lived_ms);
+            let done = others(span_ms).filter(|one| one.grant == grant.id).count();
             if done >= usize::try_from(max).unwrap_or(usize::MAX) {
                 return Err(format!(
                     "{done} actions were begun under it within {words} of the agent's running time; it allows {max}"
                 ));
             }
         }
-        let remembered = self
-            .uses
-            .iter()
-            .filter(|one| one.lived_ms.saturating_add(DAY_MS) > lived_ms);
-        if remembered.count() >= USES_MAX {
+        if others(DAY_MS).count() >= USES_MAX {
             return Err("more was done under grants than this host remembers".to_owned());
         }
         Ok(())
@@ -309,12 +320,13 @@ impl Book {
     /// Executions under a grant within the last `span_ms` of lived time.
     #[must_use]
     pub fn uses_within(&self, grant: GrantId, span_ms: u64, lived_ms: u64) -> usize {
-        let is_within = |one: &&Use| one.lived_ms.saturating_add(span_ms) > lived_ms;
-        self.uses
-            .iter()
-            .filter(|one| one.grant == grant)
-            .filter(is_within)
-            .count()
+        let uses = self.within(span_ms, lived_ms);
+        uses.filter(|one| one.grant == grant).count()
+    }
+
+    fn within(&self, span_ms: u64, lived_ms: u64) -> impl Iterator<Item = &Use> {
+        let is_within = move |one: &&Use| one.lived_ms.saturating_add(span_ms) > lived_ms;
+        self.uses.iter().filter(is_within)
     }
 }
 

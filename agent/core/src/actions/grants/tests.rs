@@ -408,6 +408,24 @@ fn caps_are_counted_in_time_that_the_agent_lived_through() {
 }
 
 #[test]
+fn an_order_that_waited_is_counted_when_it_begins() {
+    let mut host = Host::given(&[signed(&grant(), &[1])]);
+    let (id, own) = (grant().id, ActionId::from_random(1));
+    host.book.count(id, own, host.moment.lived_ms);
+    assert_eq!(host.refusal(), None, "what was counted is its own");
+    host.moment.lived_ms += HOUR_MS;
+    let other = ActionId::from_random(9);
+    host.book.count(id, other, host.moment.lived_ms);
+    host.refuses(Refusal::TooOften, "within an hour");
+    host.moment.lived_ms += HOUR_MS;
+    host.book.count_anew(id, own, host.moment.lived_ms);
+    let uses = host.book.uses_within(id, DAY_MS, host.moment.lived_ms);
+    assert_eq!(uses, 2);
+    let next = host.judge(&host.order(restart("appsvc"), 2), "web-1");
+    assert_eq!(told(next).unwrap().0, Refusal::TooOften);
+}
+
+#[test]
 fn lost_counts_grant_nothing_for_a_day_of_running() {
     let mut host = Host::given(&[signed(&grant(), &[1])]);
     host.book = Book::barred(at(-1));

@@ -221,6 +221,7 @@ fn an_action_runs_once_whatever_the_book_would_allow() {
     host.ledger.apply(JournalRecord::Began {
         order: *taken,
         signers: Vec::new(),
+        grant: None,
         at_ms: now,
     });
     host.ledger.apply(JournalRecord::Reported {

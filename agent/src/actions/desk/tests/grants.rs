@@ -1,0 +1,89 @@
+//! Orders under grants that waited: judged by their grant when their turn comes, also after a restart of the agent.
+
+use tidemark_model::grant::{GrantEnd, GrantId, GrantList, SignedGrantEnd};
+use tidemark_model::signing::Purpose;
+
+use super::keys::{busy, granted, key, listing, tell};
+use super::*;
+
+/// A host whose hands are busy, with a grant that holds, and what is told of an order under it that waits.
+async fn waiting() -> (Place, Desk, GrantList, ActionId) {
+    let witness = Witness::default();
+    tell(&witness);
+    let (place, desk) = busy(witness).await;
+    let feed = desk.feed();
+    let (list, waiting, message) = granted(2);
+    feed.hand(Message::Grants(list.clone()));
+    feed.hand(message);
+    told(&feed, waiting, ActionState::Accepted).await;
+    (place, desk, list, waiting)
+}
+
+/// The hands go on to what waits.
+fn go(place: &Place) {
+    fs::write(place.path().join("go"), "").unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_under_a_grant_that_holds_is_done() {
+    let (place, desk, _, waiting) = waiting().await;
+    go(&place);
+    told(&desk.feed(), waiting, ActionState::Verifying).await;
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 2);
+}
+
+#[tokio::test]
+async fn what_waits_under_a_grant_that_was_ended_is_not_begun() {
+    let (place, desk, mut list, waiting) = waiting().await;
+    let end = GrantEnd {
+        grant: GrantId::from_random(7),
+        issued_at_ms: Clock::System.now(),
+    }
+    .to_bytes();
+    list.ends.push(SignedGrantEnd {
+        signature: key(1).sign(Purpose::GrantEnd, &end),
+        bytes: end,
+    });
+    desk.feed().hand(Message::Grants(list));
+    go(&place);
+    let refused = told(&desk.feed(), waiting, ActionState::Refused).await;
+    assert_eq!(refused.refusal, Some(Refusal::NotGranted));
+    assert!(refused.text.contains("it is over"), "{}", refused.text);
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 1);
+}
+
+#[tokio::test]
+async fn what_had_not_begun_under_a_grant_is_judged_by_it_after_a_restart() {
+    let place = listing(false);
+    place.add_hook("");
+    let (granted, signed) = (order(1, hook()), order(2, hook()));
+    let now = Clock::System.now();
+    {
+        let path = place.path().join("actions.journal");
+        let (mut journal, _, _) = Journal::open(&path, now).unwrap();
+        for (order, grant) in [(&granted, Some(GrantId::from_random(7))), (&signed, None)] {
+            let began = JournalRecord::Began {
+                order: order.clone(),
+                at_ms: now,
+                signers: Vec::new(),
+                grant,
+            };
+            journal.append(&began).unwrap();
+        }
+    }
+    let desk = place.start();
+    let feed = desk.feed();
+    let refused = told(&feed, granted.id, ActionState::Refused).await;
+    assert_eq!(refused.refusal, Some(Refusal::NotGranted));
+    assert!(
+        refused.text.contains("was not given it"),
+        "{}",
+        refused.text
+    );
+    feed.hand(Message::Opened);
+    told(&feed, signed.id, ActionState::Verifying).await;
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 1);
+}
