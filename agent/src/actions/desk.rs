@@ -405,6 +405,18 @@ impl Clerk {
         let Some(mut last) = entry.report else {
             return;
         };
+        // It has an effect as its order had: what is undone under a grant counts against its caps.
+        if let Some(grant) = entry.grant
+            && let Err(error) = self.grants.count(grant, id)
+        {
+            let text = format!(
+                "the host cannot count it under its grant: {}",
+                chain(&error)
+            );
+            tracing::error!(action = %id, %text, "an action is not undone");
+            last.undo_refused = Some(text);
+            return self.outbox.tell(last);
+        }
         if let Err(error) = self.write(JournalRecord::Undoing { id, at_ms: now }) {
             let text = format!("the host cannot remember it: {}", chain(&error));
             tracing::error!(action = %id, %text, "an action is not undone");

@@ -327,6 +327,15 @@ async fn the_policy_is_told_when_a_session_begins() {
 
 /// A host on which a setting was changed, with the first `records` of what its journal says then.
 fn changed(place: &Place, change: Change, records: usize) -> Order {
+    changed_under(place, None, (change, records))
+}
+
+/// One on which it was changed under a grant.
+fn changed_under(
+    place: &Place,
+    grant: Option<GrantId>,
+    (change, records): (Change, usize),
+) -> Order {
     let spec = ActionSpec::SetTcpParameter {
         parameter: TcpParameter::TcpFinTimeout,
         value: Some(119),
@@ -343,7 +352,7 @@ fn changed(place: &Place, change: Change, records: usize) -> Order {
         JournalRecord::Began {
             order: order.clone(),
             signers: Vec::new(),
-            grant: None,
+            grant,
             at_ms: now,
         },
         JournalRecord::Reported { report },

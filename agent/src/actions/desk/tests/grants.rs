@@ -87,3 +87,26 @@ async fn what_had_not_begun_under_a_grant_is_judged_by_it_after_a_restart() {
     desk.stop().await.unwrap();
     assert_eq!(place.runs(), 1);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_undo_under_a_grant_counts_against_its_caps() {
+    let place = listing(false);
+    place.add_hook("");
+    let id = GrantId::from_random(7);
+    let done = changed_under(&place, Some(id), (fin_timeout("118", "119"), 3));
+    let witness = Witness::default();
+    tell(&witness);
+    let desk = place.start_seeing(witness);
+    let feed = desk.feed();
+    let (list, next, message) = granted(2);
+    feed.hand(Message::Grants(list));
+    feed.hand(Message::Undo(done.id));
+    // It is tried, whatever the host finds; the grant is for one execution an hour.
+    told(&feed, done.id, ActionState::Verifying).await;
+    feed.hand(message);
+    let refused = told(&feed, next, ActionState::Refused).await;
+    assert_eq!(refused.refusal, Some(Refusal::TooOften), "{}", refused.text);
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 0);
+}
