@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use tidemark_agent_core::actions::ledger::Undoing;
@@ -27,6 +27,7 @@ use super::grants::{Grants, Witness};
 use super::hands::{Hands, Task, Work};
 use super::journal::{self, Found, Journal};
 use super::lockdown::Lockdown;
+use super::overflow::Overflow;
 use super::policy_file::{PolicyFile, ReadPolicy};
 use crate::collect::CollectSettings;
 use crate::owned_thread::{Joined, OwnedThread};
@@ -119,6 +120,7 @@ impl Desk {
         let (to_hands, work) = sync_channel(WORK_MAX);
         let confirmations = Arc::new(Confirmations::default());
         let outbox = Arc::new(Outbox::default());
+        let overflow = Arc::new(Overflow::default());
         let hands = Hands::new(&parts, to_desk.clone(), Arc::clone(&confirmations));
         let grants = Grants::open(&parts, &found);
         let clerk = Clerk {
@@ -128,6 +130,7 @@ impl Desk {
             ledger,
             to_hands,
             confirmations: Arc::clone(&confirmations),
+            overflow: Arc::clone(&overflow),
             outbox: Arc::clone(&outbox),
             told_policy: None,
             refused_statements: VecDeque::new(),
@@ -138,7 +141,7 @@ impl Desk {
         Ok(Self {
             desk: desk.map_err(DeskError::Thread)?,
             hands: hands.map_err(DeskError::Thread)?,
-            feed: ActionFeed::new(to_desk.clone(), outbox),
+            feed: ActionFeed::new(to_desk.clone(), overflow, outbox),
             inputs: to_desk,
             confirmations,
         })
@@ -201,6 +204,8 @@ struct Clerk {
     ledger: Ledger,
     to_hands: SyncSender<Work>,
     confirmations: Arc<Confirmations>,
+    /// What the queue had no room for.
+    overflow: Arc<Overflow>,
     outbox: Arc<Outbox>,
     /// The policy as it was told last.
     told_policy: Option<HostPolicyView>,
@@ -213,7 +218,7 @@ impl Clerk {
     fn run(mut self, inputs: &Receiver<Input>) {
         self.take_up();
         loop {
-            match inputs.recv_timeout(LOOK_INTERVAL) {
+            match self.next(inputs) {
                 Ok(Input::Session(message)) => self.hear(message),
                 Ok(Input::Progress(report, durable)) => {
                     let is_durable = self.report(*report);
@@ -230,6 +235,19 @@ impl Clerk {
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
         }
+    }
+
+    /// The next input; what overflowed comes behind what was queued before it.
+    fn next(&mut self, inputs: &Receiver<Input>) -> Result<Input, RecvTimeoutError> {
+        match inputs.try_recv() {
+            Ok(input) => return Ok(input),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        for message in self.overflow.take() {
+            self.hear(message);
+        }
+        inputs.recv_timeout(LOOK_INTERVAL)
     }
 
     /// What a crash or a restart left behind.
@@ -264,7 +282,7 @@ impl Clerk {
             Message::Opened => self.tell_all(),
             Message::Order(signed) => self.order(&signed, None),
             Message::Granted(signed, grant) => self.order(&signed, Some(grant)),
-            Message::Grants(list) => self.list(&list),
+            Message::Grants(list) => self.list(list),
             Message::Acked(id, state) => self.acked(id, state),
             Message::Confirmed(id) => self.confirmations.confirm(id),
             Message::Undo(id) => self.undo(id),

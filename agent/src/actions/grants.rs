@@ -37,6 +37,8 @@ pub(super) struct Grants {
     started: Instant,
     lived_before_ms: u64,
     witness: Witness,
+    /// The last list of the controller, while there is no policy to look at it with.
+    waiting: Option<GrantList>,
 }
 
 impl Grants {
@@ -62,6 +64,7 @@ impl Grants {
             name: parts.host_name.clone(),
             started: Instant::now(),
             witness: parts.witness.clone(),
+            waiting: None,
         };
         if grants.book.is_barred() {
             // At once, so that the day of running and the moment of the loss are those of this start.
@@ -132,8 +135,14 @@ impl Grants {
         self.keep()
     }
 
+    /// Keeps what the controller lists until there is a policy to look at it with; of several the last one.
+    pub(super) fn wait(&mut self, list: GrantList) {
+        self.waiting = Some(list);
+    }
+
     /// Takes what the controller lists.
     pub(super) fn take_list(&mut self, list: &GrantList, policy: &HostPolicy, now: Timestamp) {
+        self.waiting = None;
         let before = self.book.clone();
         self.book.take_list(list, policy);
         self.book.look(policy, self.moment(now));
@@ -150,8 +159,11 @@ impl Grants {
         }
     }
 
-    /// Notes what is over by now, and the running time.
+    /// Takes the list that waits, and notes what is over by now, and the running time.
     pub(super) fn look(&mut self, policy: &HostPolicy, now: Timestamp) {
+        if let Some(list) = self.waiting.take() {
+            self.take_list(&list, policy, now);
+        }
         let changed = self.book.look(policy, self.moment(now));
         let since_kept = self.lived_ms().saturating_sub(self.book.lived_ms);
         let is_due = u128::from(since_kept) >= KEEP_INTERVAL.as_millis();

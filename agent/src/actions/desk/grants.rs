@@ -9,13 +9,16 @@ use super::Clerk;
 use crate::session::chain;
 
 impl Clerk {
-    /// Takes what the controller lists; a host whose policy cannot be used keeps what it has.
-    pub(super) fn list(&mut self, list: &GrantList) {
+    /// Takes what the controller lists; a host whose policy cannot be used has what it had until it can be.
+    pub(super) fn list(&mut self, list: GrantList) {
         let read = self.parts.policy.read();
         let now = self.now();
         match read.policy {
-            Ok(policy) => self.grants.take_list(list, &policy, now),
-            Err(why) => tracing::warn!(%why, "grants are not taken"),
+            Ok(policy) => self.grants.take_list(&list, &policy, now),
+            Err(why) => {
+                tracing::warn!(%why, "grants are not taken yet");
+                self.grants.wait(list);
+            }
         }
         self.look();
     }

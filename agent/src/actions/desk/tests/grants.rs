@@ -110,3 +110,47 @@ async fn an_undo_under_a_grant_counts_against_its_caps() {
     desk.stop().await.unwrap();
     assert_eq!(place.runs(), 0);
 }
+
+#[tokio::test]
+async fn grants_that_come_while_the_policy_cannot_be_used_are_taken_up_when_it_can() {
+    let place = listing(false);
+    place.add_hook("");
+    let witness = Witness::default();
+    tell(&witness);
+    let desk = place.start_seeing(witness);
+    let feed = desk.feed();
+    let file = place.path().join("policy.toml");
+    let policy = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "profil = 1").unwrap();
+    let (list, _, _) = granted(2);
+    feed.hand(Message::Grants(list));
+    // What comes behind the list tells that it was heard.
+    let behind = order(3, hook());
+    feed.hand(unsigned(&behind));
+    let refused = told(&feed, behind.id, ActionState::Refused).await;
+    assert_eq!(refused.refusal, Some(Refusal::PolicyUnusable));
+    fs::write(&file, policy).unwrap();
+    let (_, id, message) = granted(2);
+    feed.hand(message);
+    told(&feed, id, ActionState::Verifying).await;
+    desk.stop().await.unwrap();
+    assert_eq!(place.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_lockdown_that_finds_the_desk_busy_holds_nevertheless() {
+    let place = listing(false);
+    let witness = Witness::default();
+    let desk = place.start_seeing(witness.clone());
+    let feed = desk.feed();
+    {
+        // The desk waits for what was seen, and its queue fills.
+        let _seen = witness.seen();
+        let (_, id, message) = granted(2);
+        feed.hand(message);
+        while feed.hand(Message::Acked(id, ActionState::Verifying)) {}
+        assert!(feed.hand(Message::Stop));
+    }
+    keys::told_policy(&feed, |view| view.lockdown).await;
+    desk.stop().await.unwrap();
+}
