@@ -19,6 +19,7 @@ use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
+use tidemark_proto::convert::action::StoredReport;
 use tidemark_runtime::Clock;
 
 use super::confirm::Confirmations;
@@ -269,10 +270,9 @@ impl Clerk {
             .collect();
         for work in left {
             tracing::warn!(action = %work.order.id, "an action was not finished when the agent stopped");
-            let id = work.order.id;
+            let report = not_taken_up(&work, self.now());
             if self.to_hands.try_send(work).is_err() {
-                let text = "the agent stopped while it waited; nothing was done";
-                self.report(ActionReport::refused(id, Refusal::Busy, self.now(), text));
+                self.report(report);
             }
         }
     }
@@ -283,7 +283,7 @@ impl Clerk {
             Message::Order(signed) => self.order(&signed, None),
             Message::Granted(signed, grant) => self.order(&signed, Some(grant)),
             Message::Grants(list) => self.list(list),
-            Message::Acked(id, state) => self.acked(id, state),
+            Message::Acked(stored) => self.acked(&stored),
             Message::Confirmed(id) => self.confirmations.confirm(id),
             Message::Undo(id) => self.undo(id),
             Message::Stop => self.stop_all(),
@@ -470,10 +470,15 @@ impl Clerk {
         is_durable
     }
 
-    fn acked(&mut self, id: ActionId, state: ActionState) {
+    /// One that comes late, about a report before the newest, ends nothing: a host that did not undo tells the same state once
+    /// more.
+    fn acked(&mut self, stored: &StoredReport) {
+        let id = stored.action;
         let is_end = self.ledger.get(id).is_some_and(|entry| {
-            let told = entry.report.as_ref().map(|report| report.state);
-            !entry.is_acked && entry.has_ended() && told == Some(state)
+            let is_newest = entry.report.as_ref().is_some_and(|report| {
+                report.state == stored.state && stored.at.is_none_or(|at| at == report.at_ms)
+            });
+            !entry.is_acked && entry.has_ended() && is_newest
         });
         if !is_end {
             return;
@@ -545,6 +550,34 @@ impl Clerk {
 
     fn now(&self) -> Timestamp {
         self.parts.clock.now()
+    }
+}
+
+/// What is told of what a crash left behind when more waits than the hands can be given.
+fn not_taken_up(work: &Work, now: Timestamp) -> ActionReport {
+    let id = work.order.id;
+    let was_running = |last: &&ActionReport| last.state == ActionState::Running;
+    let (last, text) = match (work.task, &work.last) {
+        (Task::Undo, Some(last)) => (
+            last,
+            "the agent stopped while it was undone, and more waits than can be taken up; what it changed may be back or not: look \
+             at the host",
+        ),
+        (Task::Do, Some(last)) if was_running(&last) => (
+            last,
+            "the agent stopped in the middle of it, and more waits than can be taken up; the last step may have been done or \
+             not, and it is not repeated: look at the host",
+        ),
+        (Task::Do | Task::Undo, _) => {
+            let text = "the agent stopped while it waited, and more waits than can be taken up; nothing was done";
+            return ActionReport::refused(id, Refusal::Busy, now, text);
+        }
+    };
+    ActionReport {
+        state: ActionState::Failed,
+        at_ms: now,
+        text: text.to_owned(),
+        ..last.clone()
     }
 }
 

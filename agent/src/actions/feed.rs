@@ -8,7 +8,8 @@ use tidemark_model::action::{HostPolicyView, SignedOrder};
 use tidemark_model::grant::{GrantId, GrantList};
 use tidemark_model::key_statement::SignedKeyStatement;
 use tidemark_model::signing::Signature;
-use tidemark_model::{ActionId, ActionReport, ActionState};
+use tidemark_model::{ActionId, ActionReport};
+use tidemark_proto::convert::action::StoredReport;
 use tokio::sync::{Notify, mpsc};
 
 use super::desk::Input;
@@ -32,7 +33,7 @@ pub enum Message {
     /// Every grant that the controller lists for this host.
     Grants(GrantList),
     /// A report is stored.
-    Acked(ActionId, ActionState),
+    Acked(StoredReport),
     /// The controller heard of the action after it took effect.
     Confirmed(ActionId),
     /// What the action changed is to be put back.

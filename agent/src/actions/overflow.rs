@@ -88,11 +88,20 @@ fn keep(waiting: &mut VecDeque<Message>, message: Message) -> bool {
 mod tests {
     use tidemark_model::grant::{GrantList, SignedGrant};
     use tidemark_model::{ActionId, ActionState};
+    use tidemark_proto::convert::action::StoredReport;
 
     use super::*;
 
     fn full(message: Message) -> Result<(), Unsent> {
         Err(Unsent::Full(message))
+    }
+
+    fn acked() -> Message {
+        Message::Acked(StoredReport {
+            action: ActionId::from_random(1),
+            state: ActionState::Verifying,
+            at: None,
+        })
     }
 
     fn listed(byte: u8) -> Message {
@@ -109,11 +118,11 @@ mod tests {
     fn nothing_overtakes_what_waits() {
         let overflow = Overflow::default();
         let id = ActionId::from_random(1);
-        assert!(!overflow.hand(Message::Acked(id, ActionState::Verifying), full));
+        assert!(!overflow.hand(acked(), full));
         assert!(overflow.hand(Message::Stop, full));
         let taken = |_: Message| -> Result<(), Unsent> { panic!("it overtakes the stop") };
         assert!(overflow.hand(Message::Undo(id), taken));
-        assert!(!overflow.hand(Message::Acked(id, ActionState::Verifying), taken));
+        assert!(!overflow.hand(acked(), taken));
         assert_eq!(overflow.take(), [Message::Stop, Message::Undo(id)]);
         assert!(overflow.hand(Message::Undo(id), |_| Ok(())));
         assert!(overflow.take().is_empty());

@@ -148,7 +148,7 @@ async fn a_lockdown_that_finds_the_desk_busy_holds_nevertheless() {
         let _seen = witness.seen();
         let (_, id, message) = granted(2);
         feed.hand(message);
-        while feed.hand(Message::Acked(id, ActionState::Verifying)) {}
+        while feed.hand(acked(id, ActionState::Verifying)) {}
         assert!(feed.hand(Message::Stop));
     }
     keys::told_policy(&feed, |view| view.lockdown).await;
