@@ -9,15 +9,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use tidemark_agent_core::actions::ledger::Undoing;
-use tidemark_agent_core::actions::undo::{self, UndoJudgement};
 use tidemark_agent_core::actions::{
     Circumstances, JournalRecord, Judgement, Ledger, Obstacle, judge,
 };
 use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
 use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
-use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
+use tidemark_model::{ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
 use tidemark_proto::convert::action::StoredReport;
 use tidemark_runtime::Clock;
@@ -251,32 +249,6 @@ impl Clerk {
         inputs.recv_timeout(LOOK_INTERVAL)
     }
 
-    /// What a crash or a restart left behind.
-    fn take_up(&mut self) {
-        let left: Vec<Work> = self
-            .ledger
-            .unfinished()
-            .into_iter()
-            .map(|entry| Work {
-                order: entry.order.clone(),
-                signers: entry.signers.clone(),
-                grant: entry.grant,
-                last: entry.report.clone(),
-                task: match entry.undoing {
-                    Undoing::Begun => Task::Undo,
-                    Undoing::Never | Undoing::Over => Task::Do,
-                },
-            })
-            .collect();
-        for work in left {
-            tracing::warn!(action = %work.order.id, "an action was not finished when the agent stopped");
-            let report = not_taken_up(&work, self.now());
-            if self.to_hands.try_send(work).is_err() {
-                self.report(report);
-            }
-        }
-    }
-
     fn hear(&mut self, message: Message) {
         match message {
             Message::Opened => self.tell_all(),
@@ -408,53 +380,6 @@ impl Clerk {
         }
     }
 
-    /// That it is undone is durable before the hands hear of it.
-    fn undo(&mut self, id: ActionId) {
-        let now = self.now();
-        let entry = match undo::judge(id, &self.ledger, (now, self.lockdown.holds())) {
-            UndoJudgement::Begin(entry) => entry,
-            UndoJudgement::UnderWay => return,
-            UndoJudgement::Tell(report) => {
-                let why = report.undo_refused.as_deref().unwrap_or("it was before");
-                tracing::warn!(action = %id, why, "an action is not undone");
-                return self.outbox.tell(*report);
-            }
-        };
-        let Some(mut last) = entry.report else {
-            return;
-        };
-        // It has an effect as its order had: what is undone under a grant counts against its caps.
-        if let Some(grant) = entry.grant
-            && let Err(error) = self.grants.count(grant, id)
-        {
-            let text = format!(
-                "the host cannot count it under its grant: {}",
-                chain(&error)
-            );
-            tracing::error!(action = %id, %text, "an action is not undone");
-            last.undo_refused = Some(text);
-            return self.outbox.tell(last);
-        }
-        if let Err(error) = self.write(JournalRecord::Undoing { id, at_ms: now }) {
-            let text = format!("the host cannot remember it: {}", chain(&error));
-            tracing::error!(action = %id, %text, "an action is not undone");
-            last.undo_refused = Some(text);
-            return self.outbox.tell(last);
-        }
-        tracing::warn!(action = %id, what = %entry.order.spec.summary(), "the controller has an action undone");
-        let work = Work {
-            order: entry.order,
-            signers: entry.signers,
-            grant: entry.grant,
-            last: Some(last.clone()),
-            task: Task::Undo,
-        };
-        if self.to_hands.try_send(work).is_err() {
-            last.undo_refused = Some("as many actions wait as may".to_owned());
-            self.report(last);
-        }
-    }
-
     /// Makes a report durable and tells it; whether it is durable.
     fn report(&mut self, report: ActionReport) -> bool {
         let is_durable = match self.write(JournalRecord::Reported {
@@ -553,34 +478,6 @@ impl Clerk {
     }
 }
 
-/// What is told of what a crash left behind when more waits than the hands can be given.
-fn not_taken_up(work: &Work, now: Timestamp) -> ActionReport {
-    let id = work.order.id;
-    let was_running = |last: &&ActionReport| last.state == ActionState::Running;
-    let (last, text) = match (work.task, &work.last) {
-        (Task::Undo, Some(last)) => (
-            last,
-            "the agent stopped while it was undone, and more waits than can be taken up; what it changed may be back or not: look \
-             at the host",
-        ),
-        (Task::Do, Some(last)) if was_running(&last) => (
-            last,
-            "the agent stopped in the middle of it, and more waits than can be taken up; the last step may have been done or \
-             not, and it is not repeated: look at the host",
-        ),
-        (Task::Do | Task::Undo, _) => {
-            let text = "the agent stopped while it waited, and more waits than can be taken up; nothing was done";
-            return ActionReport::refused(id, Refusal::Busy, now, text);
-        }
-    };
-    ActionReport {
-        state: ActionState::Failed,
-        at_ms: now,
-        text: text.to_owned(),
-        ..last.clone()
-    }
-}
-
 /// The minute of this host's local day.
 pub(super) fn minute_of_day(now: Timestamp) -> u16 {
     let zoned = jiff::Timestamp::from_millisecond(now.unix_ms())
@@ -598,5 +495,7 @@ pub(super) fn booted_at(now: Timestamp) -> Timestamp {
 
 mod grants;
 mod keys;
+mod left_behind;
 #[cfg(test)]
 mod tests;
+mod undo;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tidemark_model::action::spec::{OnHang, TcpParameter};
 use tidemark_model::action::{Change, Profile};
-use tidemark_model::{ActionSpec, signing::PrivateKey};
+use tidemark_model::{ActionId, ActionSpec, signing::PrivateKey};
 
 use super::*;
 use crate::actions::feed::Outgoing;
