@@ -19,9 +19,7 @@ use tidemark_model::{
 use tidemark_proto::convert::action::{ack_to_wire, order_to_wire, report_from_wire};
 use tidemark_proto::v1::agent_gateway_server::{AgentGateway, AgentGatewayServer};
 use tidemark_proto::v1::enrollment_server::{Enrollment, EnrollmentServer};
-use tidemark_proto::v1::{
-    self, ActionOrder, ActionUndo, ControllerFrame, agent_frame, controller_frame,
-};
+use tidemark_proto::v1::{self, ActionUndo, ControllerFrame, agent_frame, controller_frame};
 use tidemark_runtime::tls;
 use tidemark_runtime::{Clock, Entropy};
 use tokio::net::{TcpListener, TcpStream};
