@@ -12,6 +12,7 @@ mod hands;
 mod journal;
 pub(crate) mod keys;
 pub(crate) mod lockdown;
+mod overflow;
 pub(crate) mod policy_file;
 
 pub use desk::{Desk, DeskError, DeskParts};

@@ -79,8 +79,25 @@ pub struct StackView {
     pub addresses: Vec<String>,
     /// Each setting that is lost, as the command that makes it again: its context, and the command.
     pub lost: Vec<(String, String)>,
-    /// The commands that make all of it again, as the system printed them.
-    pub dump: Vec<u8>,
+    /// The commands that make all of it again, as the system printed them, or why it printed none: nothing may be reset then.
+    pub dump: Result<Vec<u8>, RemedyError>,
+}
+
+impl StackView {
+    /// What is to be kept before anything is reset.
+    ///
+    /// # Errors
+    /// What cannot be kept, and why.
+    pub fn to_keep(&self) -> Result<&[u8], RemedyError> {
+        let settings = "the settings of the interfaces cannot be kept";
+        match &self.dump {
+            Ok(dump) if dump.is_empty() => Err(RemedyError::Unsupported(format!(
+                "{settings}: the system prints none"
+            ))),
+            Ok(dump) => Ok(dump),
+            Err(error) => Err(RemedyError::Unsupported(format!("{settings}: {error}"))),
+        }
+    }
 }
 
 /// A service that would be restarted.
@@ -139,4 +156,24 @@ pub(crate) fn tried<T>(
         text,
     });
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_were_not_printed_are_never_taken_for_kept() {
+        let view = |dump| StackView {
+            addresses: vec!["10.9.8.7".to_owned()],
+            lost: Vec::new(),
+            dump,
+        };
+        let mute = RemedyError::Failed("`netsh -c interface dump`: timed out".to_owned());
+        for dump in [Err(mute), Ok(Vec::new())] {
+            let why = view(dump).to_keep().unwrap_err().to_string();
+            assert!(why.contains("settings of the interfaces"), "{why}");
+        }
+        assert_eq!(view(Ok(b"add".to_vec())).to_keep(), Ok(&b"add"[..]));
+    }
 }

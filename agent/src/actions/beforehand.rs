@@ -25,7 +25,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Looks at the policy, the lockdown and the journal in `folder`.
+    /// Looks at the policy, the lockdown, the journal and the grants in `folder`, at `now`.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -33,12 +33,13 @@ impl Standing {
         policy: PolicyFile,
         folder: &Path,
         host: Option<HostId>,
+        now: Timestamp,
     ) -> std::io::Result<Self> {
         Ok(Self {
             policy,
             lockdown: Lockdown::in_folder(folder).holds(),
             ledger: Journal::look(&journal::path_in(folder))?,
-            grants: KeptGrants::look(folder, host, host::name()),
+            grants: KeptGrants::look(folder, host, host::name(), now),
         })
     }
 

@@ -6,17 +6,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use tidemark_agent_core::actions::ledger::Undoing;
-use tidemark_agent_core::actions::undo::{self, UndoJudgement};
-use tidemark_agent_core::actions::{Circumstances, JournalRecord, Judgement, Ledger, judge};
+use tidemark_agent_core::actions::{
+    Circumstances, JournalRecord, Judgement, Ledger, Obstacle, judge,
+};
 use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
-use tidemark_model::grant::{GrantId, GrantList};
+use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
-use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
+use tidemark_model::{ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
+use tidemark_proto::convert::action::StoredReport;
 use tidemark_runtime::Clock;
 
 use super::confirm::Confirmations;
@@ -25,6 +26,7 @@ use super::grants::{Grants, Witness};
 use super::hands::{Hands, Task, Work};
 use super::journal::{self, Found, Journal};
 use super::lockdown::Lockdown;
+use super::overflow::Overflow;
 use super::policy_file::{PolicyFile, ReadPolicy};
 use crate::collect::CollectSettings;
 use crate::owned_thread::{Joined, OwnedThread};
@@ -96,6 +98,8 @@ pub(crate) enum Input {
     Session(Message),
     /// From the hands: a report, to be durable before they go on; `false` when it cannot be.
     Progress(Box<ActionReport>, SyncSender<bool>),
+    /// From the hands: an order under a grant that waited and is about to begin; what stands in its way, if anything does.
+    Begins(Box<Order>, GrantId, SyncSender<Option<Obstacle>>),
     /// The agent stops.
     Stop,
 }
@@ -115,6 +119,7 @@ impl Desk {
         let (to_hands, work) = sync_channel(WORK_MAX);
         let confirmations = Arc::new(Confirmations::default());
         let outbox = Arc::new(Outbox::default());
+        let overflow = Arc::new(Overflow::default());
         let hands = Hands::new(&parts, to_desk.clone(), Arc::clone(&confirmations));
         let grants = Grants::open(&parts, &found);
         let clerk = Clerk {
@@ -124,6 +129,7 @@ impl Desk {
             ledger,
             to_hands,
             confirmations: Arc::clone(&confirmations),
+            overflow: Arc::clone(&overflow),
             outbox: Arc::clone(&outbox),
             told_policy: None,
             refused_statements: VecDeque::new(),
@@ -134,7 +140,7 @@ impl Desk {
         Ok(Self {
             desk: desk.map_err(DeskError::Thread)?,
             hands: hands.map_err(DeskError::Thread)?,
-            feed: ActionFeed::new(to_desk.clone(), outbox),
+            feed: ActionFeed::new(to_desk.clone(), overflow, outbox),
             inputs: to_desk,
             confirmations,
         })
@@ -176,6 +182,9 @@ impl Desk {
 fn tell_found(found: &Found) {
     match found {
         Found::Whole | Found::Missing => {}
+        Found::Removed => tracing::error!(
+            "the journal of actions is gone; orders that were made before this moment are refused"
+        ),
         Found::Damaged(aside) => tracing::error!(
             aside = %aside.display(),
             "the journal of actions was damaged; orders that were made before this moment are refused"
@@ -194,6 +203,8 @@ struct Clerk {
     ledger: Ledger,
     to_hands: SyncSender<Work>,
     confirmations: Arc<Confirmations>,
+    /// What the queue had no room for.
+    overflow: Arc<Overflow>,
     outbox: Arc<Outbox>,
     /// The policy as it was told last.
     told_policy: Option<HostPolicyView>,
@@ -206,12 +217,15 @@ impl Clerk {
     fn run(mut self, inputs: &Receiver<Input>) {
         self.take_up();
         loop {
-            match inputs.recv_timeout(LOOK_INTERVAL) {
+            match self.next(inputs) {
                 Ok(Input::Session(message)) => self.hear(message),
                 Ok(Input::Progress(report, durable)) => {
                     let is_durable = self.report(*report);
                     // Hands that are gone wait for no answer.
                     durable.send(is_durable).ok();
+                }
+                Ok(Input::Begins(order, grant, answer)) => {
+                    answer.send(self.hinders(&order, grant)).ok();
                 }
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => {
                     self.grants.keep_lived();
@@ -222,30 +236,17 @@ impl Clerk {
         }
     }
 
-    /// What a crash or a restart left behind.
-    fn take_up(&mut self) {
-        let left: Vec<Work> = self
-            .ledger
-            .unfinished()
-            .into_iter()
-            .map(|entry| Work {
-                order: entry.order.clone(),
-                signers: entry.signers.clone(),
-                last: entry.report.clone(),
-                task: match entry.undoing {
-                    Undoing::Begun => Task::Undo,
-                    Undoing::Never | Undoing::Over => Task::Do,
-                },
-            })
-            .collect();
-        for work in left {
-            tracing::warn!(action = %work.order.id, "an action was not finished when the agent stopped");
-            let id = work.order.id;
-            if self.to_hands.try_send(work).is_err() {
-                let text = "the agent stopped while it waited; nothing was done";
-                self.report(ActionReport::refused(id, Refusal::Busy, self.now(), text));
-            }
+    /// The next input; what overflowed comes behind what was queued before it.
+    fn next(&mut self, inputs: &Receiver<Input>) -> Result<Input, RecvTimeoutError> {
+        match inputs.try_recv() {
+            Ok(input) => return Ok(input),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
         }
+        for message in self.overflow.take() {
+            self.hear(message);
+        }
+        inputs.recv_timeout(LOOK_INTERVAL)
     }
 
     fn hear(&mut self, message: Message) {
@@ -253,8 +254,8 @@ impl Clerk {
             Message::Opened => self.tell_all(),
             Message::Order(signed) => self.order(&signed, None),
             Message::Granted(signed, grant) => self.order(&signed, Some(grant)),
-            Message::Grants(list) => self.list(&list),
-            Message::Acked(id, state) => self.acked(id, state),
+            Message::Grants(list) => self.list(list),
+            Message::Acked(stored) => self.acked(&stored),
             Message::Confirmed(id) => self.confirmations.confirm(id),
             Message::Undo(id) => self.undo(id),
             Message::Stop => self.stop_all(),
@@ -344,6 +345,7 @@ impl Clerk {
             order: order.clone(),
             at_ms: now,
             signers: signers.clone(),
+            grant: by_grant,
         };
         if let Err(error) = self.write(record) {
             let text = format!(
@@ -368,46 +370,13 @@ impl Clerk {
         let work = Work {
             order,
             signers,
+            grant: by_grant,
             last: None,
             task: Task::Do,
         };
         if self.to_hands.try_send(work).is_err() {
             let text = "as many actions wait as may; nothing was done";
             self.report(ActionReport::refused(id, Refusal::Busy, now, text));
-        }
-    }
-
-    /// That it is undone is durable before the hands hear of it.
-    fn undo(&mut self, id: ActionId) {
-        let now = self.now();
-        let entry = match undo::judge(id, &self.ledger, (now, self.lockdown.holds())) {
-            UndoJudgement::Begin(entry) => entry,
-            UndoJudgement::UnderWay => return,
-            UndoJudgement::Tell(report) => {
-                let why = report.undo_refused.as_deref().unwrap_or("it was before");
-                tracing::warn!(action = %id, why, "an action is not undone");
-                return self.outbox.tell(*report);
-            }
-        };
-        let Some(mut last) = entry.report else {
-            return;
-        };
-        if let Err(error) = self.write(JournalRecord::Undoing { id, at_ms: now }) {
-            let text = format!("the host cannot remember it: {}", chain(&error));
-            tracing::error!(action = %id, %text, "an action is not undone");
-            last.undo_refused = Some(text);
-            return self.outbox.tell(last);
-        }
-        tracing::warn!(action = %id, what = %entry.order.spec.summary(), "the controller has an action undone");
-        let work = Work {
-            order: entry.order,
-            signers: entry.signers,
-            last: Some(last.clone()),
-            task: Task::Undo,
-        };
-        if self.to_hands.try_send(work).is_err() {
-            last.undo_refused = Some("as many actions wait as may".to_owned());
-            self.report(last);
         }
     }
 
@@ -426,10 +395,15 @@ impl Clerk {
         is_durable
     }
 
-    fn acked(&mut self, id: ActionId, state: ActionState) {
+    /// One that comes late, about a report before the newest, ends nothing: a host that did not undo tells the same state once
+    /// more.
+    fn acked(&mut self, stored: &StoredReport) {
+        let id = stored.action;
         let is_end = self.ledger.get(id).is_some_and(|entry| {
-            let told = entry.report.as_ref().map(|report| report.state);
-            !entry.is_acked && entry.has_ended() && told == Some(state)
+            let is_newest = entry.report.as_ref().is_some_and(|report| {
+                report.state == stored.state && stored.at.is_none_or(|at| at == report.at_ms)
+            });
+            !entry.is_acked && entry.has_ended() && is_newest
         });
         if !is_end {
             return;
@@ -476,17 +450,6 @@ impl Clerk {
         }
     }
 
-    /// Takes what the controller lists; a host whose policy cannot be used keeps what it has.
-    fn list(&mut self, list: &GrantList) {
-        let read = self.parts.policy.read();
-        let now = self.now();
-        match read.policy {
-            Ok(policy) => self.grants.take_list(list, &policy, now),
-            Err(why) => tracing::warn!(%why, "grants are not taken"),
-        }
-        self.look();
-    }
-
     fn stop_all(&mut self) {
         match self.lockdown.impose(self.now(), "told by the controller") {
             Ok(()) => tracing::warn!("lockdown: every action is stopped"),
@@ -530,6 +493,9 @@ pub(super) fn booted_at(now: Timestamp) -> Timestamp {
     host::boot_time().map_or(now, |since| Timestamp::EPOCH.saturating_add(since))
 }
 
+mod grants;
 mod keys;
+mod left_behind;
 #[cfg(test)]
 mod tests;
+mod undo;

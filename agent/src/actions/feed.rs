@@ -8,10 +8,12 @@ use tidemark_model::action::{HostPolicyView, SignedOrder};
 use tidemark_model::grant::{GrantId, GrantList};
 use tidemark_model::key_statement::SignedKeyStatement;
 use tidemark_model::signing::Signature;
-use tidemark_model::{ActionId, ActionReport, ActionState};
+use tidemark_model::{ActionId, ActionReport};
+use tidemark_proto::convert::action::StoredReport;
 use tokio::sync::{Notify, mpsc};
 
 use super::desk::Input;
+use super::overflow::{Overflow, Unsent};
 
 /// Most reports that wait for a session; the desk tells those that are not stored again with the next one.
 const WAITING_MAX: usize = 1_024;
@@ -31,7 +33,7 @@ pub enum Message {
     /// Every grant that the controller lists for this host.
     Grants(GrantList),
     /// A report is stored.
-    Acked(ActionId, ActionState),
+    Acked(StoredReport),
     /// The controller heard of the action after it took effect.
     Confirmed(ActionId),
     /// What the action changed is to be put back.
@@ -92,6 +94,7 @@ pub struct ActionFeed(Option<Ends>);
 #[derive(Clone, Debug)]
 struct Ends {
     to_desk: ToDesk,
+    overflow: Arc<Overflow>,
     outbox: Arc<Outbox>,
 }
 
@@ -132,9 +135,16 @@ impl ActionFeed {
         Self(None)
     }
 
-    pub(super) const fn new(to_desk: SyncSender<Input>, outbox: Arc<Outbox>) -> Self {
-        let to_desk = ToDesk::Thread(to_desk);
-        Self(Some(Ends { to_desk, outbox }))
+    pub(super) const fn new(
+        to_desk: SyncSender<Input>,
+        overflow: Arc<Overflow>,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        Self(Some(Ends {
+            to_desk: ToDesk::Thread(to_desk),
+            overflow,
+            outbox,
+        }))
     }
 
     /// A feed with the other end of it, for a desk that the caller plays.
@@ -146,8 +156,12 @@ impl ActionFeed {
             messages,
             outbox: Arc::clone(&outbox),
         };
-        let to_desk = ToDesk::Played(sender);
-        (Self(Some(Ends { to_desk, outbox })), desk)
+        let ends = Ends {
+            to_desk: ToDesk::Played(sender),
+            overflow: Arc::default(),
+            outbox,
+        };
+        (Self(Some(ends)), desk)
     }
 
     /// Whether this host takes actions.
@@ -155,16 +169,19 @@ impl ActionFeed {
         self.0.is_some()
     }
 
-    /// Hands a message over; `false` when the desk has no room for it, or is gone.
+    /// Hands a message over; `false` when the desk has no room for it, or is gone. What must not be lost is kept until it has.
     pub(crate) fn hand(&self, message: Message) -> bool {
         let Some(ends) = &self.0 else {
             return false;
         };
         match &ends.to_desk {
-            ToDesk::Thread(desk) => match desk.try_send(Input::Session(message)) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-            },
+            ToDesk::Thread(desk) => ends.overflow.hand(message, |message| {
+                let sent = desk.try_send(Input::Session(message));
+                sent.map_err(|error| match error {
+                    TrySendError::Full(Input::Session(message)) => Unsent::Full(message),
+                    TrySendError::Full(_) | TrySendError::Disconnected(_) => Unsent::Gone,
+                })
+            }),
             ToDesk::Played(desk) => desk.try_send(message).is_ok(),
         }
     }

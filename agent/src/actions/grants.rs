@@ -1,7 +1,7 @@
 //! Grants on this host: the book on disk, the running time that caps are counted in, and what the host saw by itself.
 //!
 //! A count is durable before anything follows from it; a book that is damaged, lost or older than the last one grants nothing
-//! for a day of running.
+//! for a day of running, and nothing from before ever again.
 
 mod file;
 mod witness;
@@ -37,18 +37,26 @@ pub(super) struct Grants {
     started: Instant,
     lived_before_ms: u64,
     witness: Witness,
+    /// The last list of the controller, while there is no policy to look at it with.
+    waiting: Option<GrantList>,
 }
 
 impl Grants {
-    /// Opens the book. With a journal that is not whole, counts may be missing as well.
+    /// Opens the book. With a journal that is not whole, the book may be an old one as well: a blank one is believed only at
+    /// the first start.
     pub(super) fn open(parts: &DeskParts, journal: &Found) -> Self {
         let file = BookFile::in_folder(&parts.folder);
-        let is_whole = matches!(journal, Found::Whole | Found::Missing);
-        let mut book = file.read();
-        if !is_whole && !book.is_blank() {
-            book = book.bar();
+        let now = parts.clock.now();
+        let mut book = file.read(now);
+        let is_believed = match journal {
+            Found::Whole => true,
+            Found::Missing => book.is_blank(),
+            Found::Removed | Found::Damaged(_) | Found::Older => false,
+        };
+        if !is_believed {
+            book = book.bar(now);
         }
-        Self {
+        let mut grants = Self {
             file,
             lived_before_ms: book.lived_ms,
             book,
@@ -56,7 +64,13 @@ impl Grants {
             name: parts.host_name.clone(),
             started: Instant::now(),
             witness: parts.witness.clone(),
+            waiting: None,
+        };
+        if grants.book.is_barred() {
+            // At once, so that the day of running and the moment of the loss are those of this start.
+            grants.keep_or_tell();
         }
+        grants
     }
 
     fn moment(&self, now: Timestamp) -> Moment {
@@ -111,8 +125,24 @@ impl Grants {
         self.keep()
     }
 
+    /// Counts an execution that waited at the moment at which it begins; it is durable when this returns.
+    ///
+    /// # Errors
+    /// What the file system says; it must not be begun then.
+    pub(super) fn count_anew(&mut self, grant: GrantId, action: ActionId) -> io::Result<()> {
+        let lived_ms = self.lived_ms();
+        self.book.count_anew(grant, action, lived_ms);
+        self.keep()
+    }
+
+    /// Keeps what the controller lists until there is a policy to look at it with; of several the last one.
+    pub(super) fn wait(&mut self, list: GrantList) {
+        self.waiting = Some(list);
+    }
+
     /// Takes what the controller lists.
     pub(super) fn take_list(&mut self, list: &GrantList, policy: &HostPolicy, now: Timestamp) {
+        self.waiting = None;
         let before = self.book.clone();
         self.book.take_list(list, policy);
         self.book.look(policy, self.moment(now));
@@ -129,8 +159,11 @@ impl Grants {
         }
     }
 
-    /// Notes what is over by now, and the running time.
+    /// Takes the list that waits, and notes what is over by now, and the running time.
     pub(super) fn look(&mut self, policy: &HostPolicy, now: Timestamp) {
+        if let Some(list) = self.waiting.take() {
+            self.take_list(&list, policy, now);
+        }
         let changed = self.book.look(policy, self.moment(now));
         let since_kept = self.lived_ms().saturating_sub(self.book.lived_ms);
         let is_due = u128::from(since_kept) >= KEEP_INTERVAL.as_millis();
@@ -190,9 +223,14 @@ pub(crate) struct GrantLook<'a> {
 
 impl KeptGrants {
     /// Reads the book in `folder`.
-    pub(crate) fn look(folder: &std::path::Path, host: Option<HostId>, name: String) -> Self {
+    pub(crate) fn look(
+        folder: &std::path::Path,
+        host: Option<HostId>,
+        name: String,
+        now: Timestamp,
+    ) -> Self {
         Self {
-            book: BookFile::in_folder(folder).read(),
+            book: BookFile::in_folder(folder).read(now),
             host,
             name,
         }
@@ -211,7 +249,7 @@ impl KeptGrants {
         };
         let look = |kept| {
             let standing = self.book.standing(kept, policy, bearer, moment);
-            let caps = || self.book.caps(&kept.grant, moment.lived_ms);
+            let caps = || self.book.caps(&kept.grant, moment.lived_ms, None);
             GrantLook {
                 kept,
                 hindrance: standing.and_then(|()| caps()).err(),

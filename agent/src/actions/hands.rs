@@ -18,9 +18,11 @@ mod write_event;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use tidemark_agent_core::actions::Obstacle;
 use tidemark_model::action::Refusal;
+use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionReport, ActionSpec, ActionState, Order};
 use tidemark_platform::host;
@@ -41,6 +43,8 @@ pub(super) struct Work {
     pub(super) order: Order,
     /// The keys that signed it.
     pub(super) signers: Vec<KeyId>,
+    /// The grant that stood for signatures of its own.
+    pub(super) grant: Option<GrantId>,
     /// Where it stood when the agent stopped; `None` for one that just came.
     pub(super) last: Option<ActionReport>,
     /// What is to be done about it.
@@ -101,6 +105,7 @@ impl Hands {
         let Work {
             order,
             signers,
+            grant,
             last,
             task,
         } = work;
@@ -123,7 +128,7 @@ impl Hands {
             self.take_up(&mut deed)
         } else {
             self.still_signed(&signers)
-                .and_then(|()| self.begin(&mut deed))
+                .and_then(|()| self.begin(&mut deed, grant))
         };
         deed.end(outcome.err());
     }
@@ -144,7 +149,25 @@ impl Hands {
         })
     }
 
-    fn begin(&self, deed: &mut Deed<'_>) -> Result<(), Halt> {
+    /// What waited was taken under a grant that is judged once more: it may have ended, and its trigger be gone.
+    fn still_granted(&self, order: &Order, grant: Option<GrantId>) -> Result<(), Halt> {
+        let Some(grant) = grant else {
+            return Ok(());
+        };
+        let (answer, answered) = sync_channel(1);
+        let begins = Input::Begins(Box::new(order.clone()), grant, answer);
+        // A desk that is gone has stopped: what has not begun belongs to the next start.
+        let sent = self.to_desk.send(begins).ok();
+        let obstacle = sent.and_then(|()| answered.recv().ok());
+        match obstacle.ok_or(Halt::Stopped)? {
+            None => Ok(()),
+            Some(Obstacle { refusal, text }) => {
+                Err(Halt::Refused(refusal, format!("{text}; nothing was done")))
+            }
+        }
+    }
+
+    fn begin(&self, deed: &mut Deed<'_>, grant: Option<GrantId>) -> Result<(), Halt> {
         if self.lockdown.holds() {
             return Err(Halt::Refused(
                 Refusal::Lockdown,
@@ -157,6 +180,7 @@ impl Hands {
                 "it was not begun before its order expired; nothing was done".to_owned(),
             ));
         }
+        self.still_granted(deed.order, grant)?;
         match &deed.order.spec {
             ActionSpec::CollectEvidence { seconds } => evidence::collect(deed, *seconds),
             ActionSpec::WriteEvent { .. } => write_event::write(deed),

@@ -32,8 +32,10 @@ pub(super) struct Journal {
 pub(super) enum Found {
     /// A whole journal.
     Whole,
-    /// None: this is the first start, or somebody removed it.
+    /// None, nor a note of one: this is the first start.
     Missing,
+    /// None, though there was one: somebody removed it.
+    Removed,
     /// A damaged one, which was set aside there.
     Damaged(PathBuf),
     /// One from before the last records, as out of a backup.
@@ -59,7 +61,8 @@ impl Journal {
         let mut ledger = Ledger::default();
         let mark = Mark::read(path)?;
         let (found, written) = match read(path)? {
-            None => (Found::Missing, 0),
+            None if mark == Mark::None => (Found::Missing, 0),
+            None => (Found::Removed, 0),
             Some(text) => match replay(&text, &mut ledger) {
                 (true, written) if mark.allows(written) => (Found::Whole, written),
                 (true, written) => (Found::Older, written),

@@ -148,7 +148,8 @@ fn standing(config: &AgentConfig) -> anyhow::Result<Standing> {
     let vault = Vault::open(&config.identity_dir())?;
     let host = vault.map(|vault| vault.identity().host_id());
     let policy = PolicyFile::of(config);
-    Ok(Standing::look(policy, &config.data_dir, host)?)
+    let now = Clock::System.now();
+    Ok(Standing::look(policy, &config.data_dir, host, now)?)
 }
 
 fn show(output: OutputArgs, config: &AgentConfig) -> anyhow::Result<Outcome> {

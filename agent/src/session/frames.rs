@@ -146,10 +146,7 @@ pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, Convert
         controller_frame::Kind::Grants(list) => {
             Heard::Desk(Message::Grants(grant::list_from_wire(list)?))
         }
-        controller_frame::Kind::ActionAck(ack) => {
-            let (id, state) = ack_from_wire(&ack)?;
-            Heard::Desk(Message::Acked(id, state))
-        }
+        controller_frame::Kind::ActionAck(ack) => Heard::Desk(Message::Acked(ack_from_wire(&ack)?)),
         controller_frame::Kind::ActionUndo(undo) => {
             Heard::Desk(Message::Undo(action_id_from_wire(&undo.action_id)?))
         }

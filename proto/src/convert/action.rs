@@ -1,6 +1,7 @@
 //! Actions on the wire: orders and their signatures, what hosts report, and what their policies let be done.
 
 use data_encoding::HEXLOWER;
+use tidemark_model::Timestamp;
 use tidemark_model::action::report::{REPORT_CHARS_MAX, REPORT_ITEMS_MAX};
 use tidemark_model::action::{
     ActionId, ActionKind, ActionReport, ActionState, Change, HostPolicyView, Profile, Refusal,
@@ -289,24 +290,40 @@ pub fn report_from_wire(update: v1::ActionUpdate) -> Result<ActionReport, Conver
     })
 }
 
+/// A report that the controller has stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredReport {
+    /// The action that it is about.
+    pub action: ActionId,
+    /// The state that it told.
+    pub state: ActionState,
+    /// Its own time; `None` from a controller that does not say.
+    pub at: Option<Timestamp>,
+}
+
 /// The acknowledgement of a report.
 #[must_use]
 pub fn ack_to_wire(report: &ActionReport) -> Option<v1::ActionAck> {
     Some(v1::ActionAck {
         action_id: report.id.as_bytes().to_vec(),
         state: state_to_wire(report.state)?.into(),
+        at_ms: Some(report.at_ms.unix_ms()),
     })
 }
 
-/// Which report of which action is stored.
+/// Which report is stored.
 ///
 /// # Errors
-/// When the id is malformed or the state not a host's.
-pub fn ack_from_wire(ack: &v1::ActionAck) -> Result<(ActionId, ActionState), ConvertError> {
-    Ok((
-        action_id_from_wire(&ack.action_id)?,
-        state_from_wire(ack.state)?,
-    ))
+/// When the id is malformed, the state not a host's or the time out of range.
+pub fn ack_from_wire(ack: &v1::ActionAck) -> Result<StoredReport, ConvertError> {
+    let at = ack
+        .at_ms
+        .map(|at_ms| time_from_wire("action_ack.at_ms", at_ms));
+    Ok(StoredReport {
+        action: action_id_from_wire(&ack.action_id)?,
+        state: state_from_wire(ack.state)?,
+        at: at.transpose()?,
+    })
 }
 
 /// A host's policy for the wire.

@@ -180,9 +180,9 @@ impl Desk {
                 }
             }
             Message::Order(signed) | Message::Granted(signed, _) => self.take(&signed),
-            Message::Acked(id, state) => {
-                if let Some((report, is_stored)) = self.reports.get_mut(&id) {
-                    *is_stored |= report.state == state;
+            Message::Acked(stored) => {
+                if let Some((report, is_stored)) = self.reports.get_mut(&stored.action) {
+                    *is_stored |= report.state == stored.state;
                 }
             }
             Message::Confirmed(_)

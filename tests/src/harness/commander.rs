@@ -19,7 +19,7 @@ use tidemark_model::{
 use tidemark_proto::convert::action::{ack_to_wire, order_to_wire, report_from_wire};
 use tidemark_proto::v1::agent_gateway_server::{AgentGateway, AgentGatewayServer};
 use tidemark_proto::v1::enrollment_server::{Enrollment, EnrollmentServer};
-use tidemark_proto::v1::{self, ActionOrder, ControllerFrame, agent_frame, controller_frame};
+use tidemark_proto::v1::{self, ActionUndo, ControllerFrame, agent_frame, controller_frame};
 use tidemark_runtime::tls;
 use tidemark_runtime::{Clock, Entropy};
 use tokio::net::{TcpListener, TcpStream};
@@ -176,8 +176,8 @@ impl Commander {
         signed: &SignedOrder,
         patience: Duration,
     ) -> anyhow::Result<ActionReport> {
-        self.deliver_frame(signed.id, order_to_wire(signed), patience)
-            .await
+        let frame = controller_frame::Kind::Action(order_to_wire(signed));
+        self.answer_to(frame, signed.id, patience).await
     }
 
     /// The same of an order that names a grant.
@@ -192,19 +192,30 @@ impl Commander {
     ) -> anyhow::Result<ActionReport> {
         let mut order = order_to_wire(signed);
         order.grant_id = grant.as_bytes().to_vec();
-        self.deliver_frame(signed.id, order, patience).await
+        let frame = controller_frame::Kind::Action(order);
+        self.answer_to(frame, signed.id, patience).await
     }
 
-    async fn deliver_frame(
+    /// Asks that an action be undone, and waits for the host's word about it.
+    ///
+    /// # Errors
+    /// When it does not come within `patience`.
+    pub async fn undo(&self, id: ActionId, patience: Duration) -> anyhow::Result<ActionReport> {
+        let frame = controller_frame::Kind::ActionUndo(ActionUndo {
+            action_id: id.as_bytes().to_vec(),
+        });
+        self.answer_to(frame, id, patience).await
+    }
+
+    async fn answer_to(
         &self,
+        frame: controller_frame::Kind,
         id: ActionId,
-        order: ActionOrder,
         patience: Duration,
     ) -> anyhow::Result<ActionReport> {
         self.world.send_modify(|world| {
             world.reports.remove(&id);
         });
-        let frame = controller_frame::Kind::Action(order);
         self.send_frame(frame, patience).await?;
         let has_ended = |report: &ActionReport| is_last_word(report.state);
         let world = self

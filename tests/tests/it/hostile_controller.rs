@@ -31,6 +31,7 @@ mod grants;
 mod keys;
 mod replay;
 mod scripts;
+mod undo;
 
 /// For hosts that come back from a session that they ended, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,8 +61,9 @@ subjects = ["forbidden"]
 "#;
 /// A hook that says much more than anybody reads.
 const LOUD: &str = "head -c 200000000 /dev/zero | tr '\\0' x\n";
-/// Gives the agent alone services, and a `shutdown`, that do nothing but leave a line: $1 and $2 are their folders.
-const OWN_HOST: &str = r#"mkdir -p /etc/init.d && mount --bind "$1" /etc/init.d && mount --bind "$2" /usr/sbin && if [ -d /run/systemd ]; then mount -t tmpfs none /run/systemd; fi && shift 2 && exec "$@""#;
+/// Gives the agent alone services, and a `shutdown`, that do nothing but leave a line: $1 and $2 are their folders. What it keeps for
+/// the next starts goes to $3.
+const OWN_HOST: &str = r#"mkdir -p /etc/init.d && mount --bind "$1" /etc/init.d && mount --bind "$2" /usr/sbin && mkdir -p /etc/sysctl.d && mount --bind "$3" /etc/sysctl.d && if [ -d /run/systemd ]; then mount -t tmpfs none /run/systemd; fi && shift 3 && exec "$@""#;
 
 /// The host, and who has stolen its controller.
 struct Site {
@@ -196,7 +198,8 @@ fn run(folder: &AgentFolder, variables: &[(&str, &str)]) -> anyhow::Result<Proce
     wrapper
         .args(["--mount", "sh", "-c", OWN_HOST, "sh"])
         .arg(folder.path().join("init.d"))
-        .arg(folder.path().join("sbin"));
+        .arg(folder.path().join("sbin"))
+        .arg(folder.path().join("sysctl.d"));
     let own = folder.path().parent().context("the test's folder")?;
     Process::start("web-1", wrapping(wrapper, &command), own)
 }
@@ -215,6 +218,7 @@ fn leave_lines(folder: &AgentFolder, ran: &std::path::Path) -> anyhow::Result<()
         Ok(path)
     };
     fs::write(ran, "")?;
+    fs::create_dir(folder.path().join("sysctl.d"))?;
     let count = script("hooks", "count", "$TIDEMARK_ARG_MARK", 0o755)?;
     script("hooks", "forbidden", "forbidden", 0o755)?;
     script("hooks", ".evil", "hidden", 0o755)?;

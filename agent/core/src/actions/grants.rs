@@ -57,8 +57,10 @@ pub struct Granting<'a> {
 }
 
 impl Granting<'_> {
-    /// What stands in the way of taking `order` under the grant: each clause in turn.
-    pub(super) fn obstacle(&self, order: &Order, policy: &HostPolicy) -> Option<Obstacle> {
+    /// What stands in the way of taking `order` under the grant, or of beginning it: each clause in turn. What was counted for
+    /// the order itself does not.
+    #[must_use]
+    pub fn obstacle(&self, order: &Order, policy: &HostPolicy) -> Option<Obstacle> {
         let refused = |refusal, text: String| Obstacle {
             refusal,
             text: format!("grant {}: {text}", self.id),
@@ -76,7 +78,10 @@ impl Granting<'_> {
                 "it holds when {trigger}; this host sees otherwise: {seen}"
             ));
         }
-        if let Err(text) = self.book.caps(&kept.grant, self.moment.lived_ms) {
+        if let Err(text) = self
+            .book
+            .caps(&kept.grant, self.moment.lived_ms, Some(order.id))
+        {
             return Some(refused(Refusal::TooOften, text));
         }
         // Last, for it costs most: a flood of orders is refused before it.

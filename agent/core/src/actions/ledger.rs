@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{ActionId, ActionKind, ActionReport, ActionState, Order, Timestamp};
 
@@ -28,6 +29,9 @@ pub enum JournalRecord {
         /// The keys that signed it; none where the policy lists none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signers: Vec<KeyId>,
+        /// The grant that stood for signatures of its own; `None`, too, in journals of agents that did not note it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<GrantId>,
     },
     /// Where it stands: written and made durable before anybody is told.
     Reported {
@@ -70,8 +74,12 @@ pub struct Entry {
     pub digest: [u8; 32],
     /// When it was taken.
     pub began_at: Timestamp,
+    /// Its place among those that were taken, which no clock changes.
+    place: u64,
     /// The keys that signed it.
     pub signers: Vec<KeyId>,
+    /// The grant that stood for signatures of its own.
+    pub grant: Option<GrantId>,
     /// The newest report; `None` until there is one.
     pub report: Option<ActionReport>,
     /// Whether it was undone.
@@ -100,12 +108,32 @@ impl Entry {
         });
         is_done && self.undoing != Undoing::Begun
     }
+
+    /// Whether two actions set the same value: by what they told of it, or by their orders while one has told nothing.
+    fn shares_setting(&self, other: &Self) -> bool {
+        let changes = |entry: &Self| {
+            let report = entry.report.as_ref();
+            report.map_or(Vec::new(), |report| report.changes.clone())
+        };
+        let (own, others) = (changes(self), changes(other));
+        if own.is_empty() || others.is_empty() {
+            let (one, two) = (&self.order.spec, &other.order.spec);
+            // Systems that have one range for all protocols have one value.
+            let is_range = one.kind() == ActionKind::SetDynamicPortRange;
+            return one.kind() == two.kind()
+                && (is_range || one.subject().eq_ignore_ascii_case(two.subject()));
+        }
+        own.iter()
+            .any(|one| others.iter().any(|two| one.what == two.what))
+    }
 }
 
 /// Everything that was begun and is remembered.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     entries: BTreeMap<ActionId, Entry>,
+    /// How many were ever taken, by the journal.
+    taken: u64,
     floor: Option<Timestamp>,
     forgotten: Option<Timestamp>,
 }
@@ -118,11 +146,15 @@ impl Ledger {
                 order,
                 at_ms,
                 signers,
+                grant,
             } => {
+                self.taken = self.taken.saturating_add(1);
                 let entry = Entry {
+                    place: self.taken,
                     digest: digest(&order.to_bytes()),
                     began_at: at_ms,
                     signers,
+                    grant,
                     report: None,
                     undoing: Undoing::Never,
                     is_acked: false,
@@ -228,11 +260,14 @@ impl Ledger {
         let forgotten = self
             .forgotten
             .map(|expired_at_ms| JournalRecord::Forgotten { expired_at_ms });
-        let entries = self.entries.values().flat_map(|entry| {
+        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        entries.sort_by_key(|entry| entry.place);
+        let entries = entries.into_iter().flat_map(|entry| {
             let began = JournalRecord::Began {
                 order: entry.order.clone(),
                 at_ms: entry.began_at,
                 signers: entry.signers.clone(),
+                grant: entry.grant,
             };
             let reported = entry
                 .report
@@ -253,6 +288,21 @@ impl Ledger {
             records.into_iter().flatten()
         });
         floor.into_iter().chain(forgotten).chain(entries)
+    }
+
+    /// An action that was taken after `entry` and set, or is about to set, a value that `entry` set.
+    pub(super) fn set_later(&self, entry: &Entry) -> Option<&Entry> {
+        let stands = |other: &&Entry| {
+            let state = other.report.as_ref().map(|report| report.state);
+            let left_nothing = matches!(
+                state,
+                Some(ActionState::Refused | ActionState::Answered | ActionState::RolledBack)
+            );
+            let is_later = other.place > entry.place || other.began_at > entry.began_at;
+            other.order.id != entry.order.id && is_later && !other.order.dry_run && !left_nothing
+        };
+        let mut later = self.entries.values().filter(stands);
+        later.find(|other| other.shares_setting(entry))
     }
 
     /// Actions of tier 1 and more that were begun in earnest since `since` and that `counts`.

@@ -47,6 +47,14 @@ pub fn judge(id: ActionId, ledger: &Ledger, (now, is_locked): (Timestamp, bool))
             "its order does not let it be undone; make another order",
         );
     };
+    if let Some(later) = ledger.set_later(entry) {
+        let why = format!(
+            "the value was set by a later action, {} ({}): undo that one",
+            later.order.id,
+            later.order.spec.summary()
+        );
+        return refuse(report, &why);
+    }
     let until = report
         .at_ms
         .saturating_add(Duration::from_secs(u64::from(seconds)));
@@ -105,6 +113,7 @@ mod tests {
         ledger.apply(JournalRecord::Began {
             order: order.clone(),
             signers: Vec::new(),
+            grant: None,
             at_ms: at(9_000),
         });
         ledger.apply(reported(order, ActionState::Verifying));
@@ -167,6 +176,77 @@ mod tests {
             let why = refused(&ledger, DONE_AT, false).unwrap();
             assert!(why.contains("nothing to undo"), "{why}");
         }
+    }
+
+    /// A later order for the same value, of a host whose clock says so.
+    fn later(at: i64, state: Option<ActionState>) -> Ledger {
+        let mut ledger = done(&order());
+        let one = Order {
+            id: ActionId::from_random(2),
+            ..order()
+        };
+        ledger.apply(JournalRecord::Began {
+            order: one.clone(),
+            signers: Vec::new(),
+            grant: None,
+            at_ms: Timestamp::from_unix_ms(at),
+        });
+        if let Some(state) = state {
+            ledger.apply(reported(&one, state));
+        }
+        ledger
+    }
+
+    #[test]
+    fn what_a_later_action_set_is_not_undone_by_an_earlier_one() {
+        for state in [
+            None,
+            Some(ActionState::Running),
+            Some(ActionState::Verifying),
+            Some(ActionState::Failed),
+        ] {
+            // Whatever the clock says, and through a journal that was written anew.
+            for at in [9_500, 8_000] {
+                let ledger = later(at, state);
+                let mut again = Ledger::default();
+                for record in ledger.records() {
+                    again.apply(record);
+                }
+                for ledger in [ledger, again] {
+                    let why = refused(&ledger, DONE_AT, false).unwrap();
+                    assert!(why.contains("set by a later action"), "{state:?}: {why}");
+                }
+            }
+        }
+        for state in [
+            ActionState::Refused,
+            ActionState::Answered,
+            ActionState::RolledBack,
+        ] {
+            let ledger = later(9_500, Some(state));
+            assert_eq!(refused(&ledger, DONE_AT, false), None, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_action_on_another_value_hinders_no_undo() {
+        let mut ledger = done(&order());
+        let other = Order {
+            id: ActionId::from_random(2),
+            spec: ActionSpec::SetTcpParameter {
+                parameter: TcpParameter::TcpTwReuse,
+                value: Some(1),
+            },
+            ..order()
+        };
+        ledger.apply(JournalRecord::Began {
+            order: other.clone(),
+            signers: Vec::new(),
+            grant: None,
+            at_ms: Timestamp::from_unix_ms(9_500),
+        });
+        ledger.apply(reported(&other, ActionState::Verifying));
+        assert_eq!(refused(&ledger, DONE_AT, false), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tidemark_model::action::spec::{OnHang, TcpParameter};
 use tidemark_model::action::{Change, Profile};
-use tidemark_model::{ActionSpec, signing::PrivateKey};
+use tidemark_model::{ActionId, ActionSpec, signing::PrivateKey};
 
 use super::*;
 use crate::actions::feed::Outgoing;
@@ -107,6 +107,15 @@ fn unsigned(order: &Order) -> Message {
     })
 }
 
+/// As a controller tells it that does not say which report it stored.
+fn acked(action: ActionId, state: ActionState) -> Message {
+    Message::Acked(StoredReport {
+        action,
+        state,
+        at: None,
+    })
+}
+
 /// The first report of that action in that state.
 async fn told(feed: &ActionFeed, id: ActionId, state: ActionState) -> ActionReport {
     let wait = async {
@@ -142,7 +151,7 @@ async fn an_order_is_carried_out_once_however_often_it_comes() {
     let feed = desk.feed();
     feed.hand(Message::Opened);
     told(&feed, order.id, ActionState::Verifying).await;
-    feed.hand(Message::Acked(order.id, ActionState::Verifying));
+    feed.hand(acked(order.id, ActionState::Verifying));
     feed.hand(unsigned(&order));
     told(&feed, order.id, ActionState::Verifying).await;
     desk.stop().await.unwrap();
@@ -179,6 +188,7 @@ async fn what_was_being_done_when_the_agent_died_is_told_and_not_repeated() {
                 order: order.clone(),
                 at_ms: now,
                 signers: Vec::new(),
+                grant: None,
             };
             journal.append(&began).unwrap();
         }
@@ -326,6 +336,15 @@ async fn the_policy_is_told_when_a_session_begins() {
 
 /// A host on which a setting was changed, with the first `records` of what its journal says then.
 fn changed(place: &Place, change: Change, records: usize) -> Order {
+    changed_under(place, None, (change, records))
+}
+
+/// One on which it was changed under a grant.
+fn changed_under(
+    place: &Place,
+    grant: Option<GrantId>,
+    (change, records): (Change, usize),
+) -> Order {
     let spec = ActionSpec::SetTcpParameter {
         parameter: TcpParameter::TcpFinTimeout,
         value: Some(119),
@@ -342,6 +361,7 @@ fn changed(place: &Place, change: Change, records: usize) -> Order {
         JournalRecord::Began {
             order: order.clone(),
             signers: Vec::new(),
+            grant,
             at_ms: now,
         },
         JournalRecord::Reported { report },
@@ -397,10 +417,71 @@ async fn what_was_being_undone_when_the_agent_died_is_brought_to_its_end() {
     let feed = desk.feed();
     let report = told(&feed, order.id, ActionState::RolledBack).await;
     assert!(report.text.contains("again"), "{}", report.text);
-    feed.hand(Message::Acked(order.id, ActionState::RolledBack));
+    feed.hand(acked(order.id, ActionState::RolledBack));
     feed.hand(Message::Undo(order.id));
     let again = told(&feed, order.id, ActionState::RolledBack).await;
     assert_eq!(again.steps.len(), 1, "{again:?}");
+    desk.stop().await.unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_late_word_about_an_earlier_report_does_not_keep_a_refused_undo_from_being_told() {
+    let place = Place::with("profile = \"safe\"");
+    let order = changed(&place, fin_timeout("118", "119"), 2);
+    let desk = place.start();
+    let feed = desk.feed();
+    feed.hand(Message::Opened);
+    let done = told(&feed, order.id, ActionState::Verifying).await;
+    feed.hand(Message::Undo(order.id));
+    let refused = told(&feed, order.id, ActionState::Verifying).await;
+    assert!(refused.undo_refused.is_some(), "{refused:?}");
+    let stored = |report: &ActionReport| {
+        Message::Acked(StoredReport {
+            action: report.id,
+            state: report.state,
+            at: Some(report.at_ms),
+        })
+    };
+    feed.hand(stored(&done));
+    feed.hand(Message::Opened);
+    let again = told(&feed, order.id, ActionState::Verifying).await;
+    assert_eq!(again, refused);
+    feed.hand(stored(&again));
+    desk.stop().await.unwrap();
+    let path = place.path().join("actions.journal");
+    let ledger = Journal::look(&path).unwrap();
+    assert!(ledger.get(order.id).unwrap().is_acked);
+}
+
+#[tokio::test]
+async fn of_more_than_can_be_taken_up_none_that_had_begun_is_told_as_untouched() {
+    let place = Place::with("profile = \"safe\"");
+    let left = WORK_MAX + 8;
+    {
+        let path = place.path().join("actions.journal");
+        let now = Clock::System.now();
+        let (mut journal, _, _) = Journal::open(&path, now).unwrap();
+        for number in 0..left as u128 {
+            let order = order(number, hook());
+            let report = ActionReport::new(order.id, ActionState::Running, now, "running");
+            let began = JournalRecord::Began {
+                order,
+                at_ms: now,
+                signers: Vec::new(),
+                grant: None,
+            };
+            journal.append(&began).unwrap();
+            journal.append(&JournalRecord::Reported { report }).unwrap();
+        }
+    }
+    let desk = place.start();
+    let feed = desk.feed();
+    for number in (0..left as u128).rev() {
+        feed.hand(Message::Opened);
+        let report = told(&feed, ActionId::from_random(number), ActionState::Failed).await;
+        assert!(report.text.contains("not repeated"), "{}", report.text);
+    }
     desk.stop().await.unwrap();
 }
 
@@ -434,4 +515,6 @@ async fn an_undo_that_was_begun_waits_for_no_lockdown_to_pass() {
     desk.stop().await.unwrap();
 }
 
+#[cfg(unix)]
+mod grants;
 mod keys;

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tidemark_agent_core::actions::grants::Book;
+use tidemark_model::Timestamp;
 use tidemark_runtime::durable::{self, Access};
 
 /// Largest book that is read: the most grants, uses and ends stay below.
@@ -29,8 +30,9 @@ impl BookFile {
         self.path.with_extension("mark")
     }
 
-    /// Reads it. What is damaged, lost or older than the note beside it says grants nothing for a day of running.
-    pub(super) fn read(&self) -> Book {
+    /// Reads it. What is damaged, lost or older than the note beside it says grants nothing for a day of running, and nothing
+    /// that was made before `now` ever again.
+    pub(super) fn read(&self, now: Timestamp) -> Book {
         let noted = match fs::read_to_string(self.mark()) {
             Ok(text) => text.trim().parse::<u64>().ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(0),
@@ -49,7 +51,7 @@ impl BookFile {
                 path = %self.path.display(),
                 "the book of grants is lost; nothing is granted until the agent has run for a day"
             );
-            return Book::barred();
+            return Book::barred(now);
         };
         match noted {
             Some(noted) if noted <= book.sequence => book,
@@ -58,7 +60,7 @@ impl BookFile {
                     path = %self.path.display(),
                     "the book of grants is an old one; nothing is granted until the agent has run for a day"
                 );
-                book.bar()
+                book.bar(now)
             }
         }
     }

@@ -38,10 +38,10 @@ impl Witness {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes an event of the host's log.
-    pub fn event(&self, hit: &EventHit) {
-        let running = self.running();
-        self.seen().event(&hit.source, hit.code, hit.at, running);
+    /// Notes an event of the host's log, read at `now`.
+    pub fn event(&self, hit: &EventHit, now: Timestamp) {
+        let read = (now, self.running());
+        self.seen().event(&hit.source, hit.code, hit.at, read);
     }
 
     /// Notes a sample.

@@ -38,6 +38,9 @@ pub(super) fn reset(deed: &mut Deed<'_>) -> Result<(), Halt> {
         ));
     }
     plan(deed, steps, &view)?;
+    if is_reset(steps) && !deed.order.dry_run {
+        view.to_keep().map_err(not_reset)?;
+    }
     deed.begin()?;
     if is_reset(steps) {
         back_up(deed, &view)?;
@@ -74,10 +77,9 @@ fn plan(deed: &mut Deed<'_>, steps: &[ResetStep], view: &StackView) -> Result<()
     }
     if is_reset(steps) {
         deed.needs_reboot();
-        let where_to = if view.dump.is_empty() {
-            "netsh prints no settings here, so that nothing will be reset".to_owned()
-        } else {
-            folder(deed).display().to_string()
+        let where_to = match view.to_keep() {
+            Ok(_) => folder(deed).display().to_string(),
+            Err(error) => format!("nothing will be reset, because {error}"),
         };
         deed.plan_step(BACK_UP, &where_to);
     }
@@ -136,6 +138,14 @@ fn back_up(deed: &mut Deed<'_>, view: &StackView) -> Result<(), Halt> {
     });
     kept.map(drop)
         .map_err(|error| Halt::Failed(format!("nothing was reset, because {error}")))
+}
+
+/// Refused before anything is touched.
+fn not_reset(error: RemedyError) -> Halt {
+    Halt::Refused(
+        Refusal::Unsupported,
+        format!("nothing was reset, because {error}"),
+    )
 }
 
 fn restart_remote_access(deed: &mut Deed<'_>) -> Result<(), RemedyError> {

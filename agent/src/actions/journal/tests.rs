@@ -33,6 +33,7 @@ fn began(number: u128) -> JournalRecord {
         order: order(number),
         at_ms: at(10),
         signers: Vec::new(),
+        grant: None,
     }
 }
 
@@ -98,8 +99,8 @@ fn a_journal_that_is_new_or_was_removed_refuses_what_was_ordered_before() {
     let (_, ledger, found) = place.open(50);
     assert_eq!((found, ledger.floor()), (Found::Missing, Some(at(50))));
     fs::remove_file(place.path()).unwrap();
-    let (_, ledger, _) = place.open(60);
-    assert_eq!(ledger.floor(), Some(at(60)));
+    let (_, ledger, found) = place.open(60);
+    assert_eq!((found, ledger.floor()), (Found::Removed, Some(at(60))));
 }
 
 #[test]

@@ -262,7 +262,7 @@ impl<S: EventSource> Worker<S> {
 
     /// Puts a hit into the outbox. What that cannot keep it counts as dropped, so that its place is passed like any other.
     fn append(&mut self, hit: EventHit, place: Option<LogPlace>, now: Timestamp) {
-        self.witness.event(&hit);
+        self.witness.event(&hit, now);
         let stored = encode_stored(&Record::Event(hit));
         let mut pending = lock(&self.shared.pending);
         if let Err(error) = self.outbox.append_lasting(&stored, now) {

@@ -79,6 +79,7 @@ async fn what_became_of_an_order_is_told_after_each_greeting_until_it_is_stored(
     let ack = v1::ActionAck {
         action_id: id.as_bytes().to_vec(),
         state: v1::ActionState::Refused.into(),
+        at_ms: None,
     };
     controller.set(|knobs| knobs.after_welcome = vec![controller_frame::Kind::ActionAck(ack)]);
     controller.cut().await;

@@ -47,7 +47,14 @@ fn every_report_of_a_host_arrives_as_it_was_sent() {
             if let Some(wire) = report_to_wire(&sent) {
                 assert_eq!(report_from_wire(wire), Ok(sent.clone()));
                 let ack = ack_to_wire(&sent).unwrap();
-                assert_eq!(ack_from_wire(&ack), Ok((sent.id, state)));
+                assert_eq!(
+                    ack_from_wire(&ack),
+                    Ok(StoredReport {
+                        action: sent.id,
+                        state,
+                        at: Some(sent.at_ms)
+                    })
+                );
             }
         }
     }

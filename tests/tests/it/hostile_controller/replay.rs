@@ -6,6 +6,15 @@ use super::*;
 /// Where apt puts it.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
+/// An agent's clock that is off by so much.
+pub(super) const fn shifted(shift: &'static str) -> [(&'static str, &'static str); 3] {
+    [
+        ("LD_PRELOAD", FAKETIME),
+        ("FAKETIME", shift),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+}
+
 impl Site {
     /// The order that was done comes again: the host tells how it ended, and does nothing.
     async fn knows(&self, when: &str) -> anyhow::Result<()> {
@@ -67,13 +76,6 @@ fn an_order_that_was_done_is_never_done_again() -> anyhow::Result<()> {
 fn a_clock_that_is_set_about_brings_no_order_back() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let mut site = Site::start(machine).await?;
-        let shifted = |shift: &'static str| {
-            [
-                ("LD_PRELOAD", FAKETIME),
-                ("FAKETIME", shift),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ]
-        };
         // Long enough ahead for the host to forget what can no longer be valid, and back.
         site.restart_with(&shifted("+60h"), |_| Ok(())).await?;
         site.refuses(

@@ -5,7 +5,6 @@
 //! tighter and never wider.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use tidemark_model::grant::{
@@ -16,6 +15,7 @@ use tidemark_model::signing::{KeyId, Purpose, Signature};
 use tidemark_model::{ActionId, Timestamp};
 
 use super::{Bearer, DAY_MS, HOUR_MS, Moment, signatures, times};
+use crate::actions::ledger::digest;
 use crate::actions::policy::HostPolicy;
 
 /// Executions that are remembered; with more within a lived day nothing more is granted.
@@ -33,6 +33,9 @@ pub struct Book {
     pub lived_ms: u64,
     /// Until when, in lived time, nothing is granted: counts were lost.
     barred_until_ms: u64,
+    /// Grants that were made up to then, by the host's clock, may have been ended: what is over was lost.
+    #[serde(default)]
+    floor: Option<Timestamp>,
     given: Vec<Written>,
     uses: Vec<Use>,
     over: BTreeMap<GrantId, Timestamp>,
@@ -40,6 +43,9 @@ pub struct Book {
     forgotten: Option<Timestamp>,
     /// Grants of which enough signatures held, and the lived time at which that was first seen.
     first_seen_ms: BTreeMap<GrantId, u64>,
+    /// SHA-256 of the bytes of these grants on which the signatures held: other bytes with such an id are not the grant.
+    #[serde(default)]
+    verified: BTreeMap<GrantId, [u8; 32]>,
     #[serde(skip)]
     read: Vec<Kept>,
 }
@@ -69,20 +75,25 @@ struct Use {
 }
 
 impl Book {
-    /// The book of a host whose counts were lost: nothing is granted until the agent has run for a day.
+    /// The book of a host that lost it by `now`: nothing is granted until the agent has run for a day, and nothing that was
+    /// made before ever again.
     #[must_use]
-    pub fn barred() -> Self {
-        Self {
-            barred_until_ms: DAY_MS,
-            ..Self::default()
-        }
+    pub fn barred(now: Timestamp) -> Self {
+        Self::default().bar(now)
     }
 
     /// Bars a book that is older than the last one, keeping what it says.
     #[must_use]
-    pub fn bar(mut self) -> Self {
+    pub fn bar(mut self, now: Timestamp) -> Self {
         self.barred_until_ms = self.lived_ms.saturating_add(DAY_MS);
+        self.floor = self.floor.max(Some(now));
         self
+    }
+
+    /// Whether nothing is granted by lived time as it was kept.
+    #[must_use]
+    pub const fn is_barred(&self) -> bool {
+        self.barred_until_ms > self.lived_ms
     }
 
     /// Whether there is nothing in it that would be missed.
@@ -92,7 +103,9 @@ impl Book {
             && self.uses.is_empty()
             && self.over.is_empty()
             && self.forgotten.is_none()
-            && self.barred_until_ms <= self.lived_ms
+            && self.floor.is_none()
+            && self.first_seen_ms.is_empty()
+            && !self.is_barred()
     }
 
     /// Reads what is kept as text; to be called once after it was read.
@@ -102,15 +115,28 @@ impl Book {
         self
     }
 
-    /// Takes what the controller lists in place of what it listed before. What is no grant is left out.
+    /// Takes what the controller lists in place of what it listed before. What is no grant is left out, and bytes that nobody
+    /// signed take no grant's place.
     pub fn take_list(&mut self, list: &GrantList, policy: &HostPolicy) {
-        let read = list
-            .grants
-            .iter()
-            .take(HOST_GRANTS_MAX)
-            .filter_map(Kept::read);
-        self.read = read.collect();
-        self.given = self.read.iter().map(Written::of).collect();
+        let listed = list.grants.iter().take(HOST_GRANTS_MAX);
+        let listed: Vec<Kept> = listed.filter_map(Kept::read).collect();
+        let mut taken: Vec<Kept> = Vec::new();
+        for kept in &listed {
+            let id = kept.grant.id;
+            if taken.iter().any(|one| one.grant.id == id) {
+                continue;
+            }
+            let mut of_id = listed
+                .iter()
+                .chain(&self.read)
+                .filter(|one| one.grant.id == id);
+            let believed = of_id.find(|one| {
+                self.is_verified(one) || signatures(&one.signed, &one.grant, policy).is_ok()
+            });
+            taken.push(believed.unwrap_or(kept).clone());
+        }
+        self.given = taken.iter().map(Written::of).collect();
+        self.read = taken;
         for end in list.ends.iter().take(HOST_GRANT_ENDS_MAX) {
             if let Some((id, until)) = ended(end, policy) {
                 self.end(id, until);
@@ -121,25 +147,27 @@ impl Book {
     /// Notes which grants its keys signed and which of these are over by `moment`, so that they stay over whatever a clock
     /// says later. Whether anything changed.
     pub fn look(&mut self, policy: &HostPolicy, moment: Moment) -> bool {
-        let before = (self.first_seen_ms.len(), self.over.len());
+        let (verified, over) = (self.verified.clone(), self.over.len());
         for kept in self.read.clone() {
             let (grant, signed) = (&kept.grant, &kept.signed);
             if self.over.contains_key(&grant.id) {
                 continue;
             }
             // What was once trusted is not looked at again here: who is trusted at present is asked at each use.
-            if let Entry::Vacant(first_seen) = self.first_seen_ms.entry(grant.id) {
+            if !self.is_verified(&kept) {
                 if signatures(signed, grant, policy).is_err() {
                     continue;
                 }
-                first_seen.insert(moment.lived_ms);
+                self.verified.insert(grant.id, digest(&signed.bytes));
+                let first_seen = self.first_seen_ms.entry(grant.id);
+                first_seen.or_insert(moment.lived_ms);
             }
             if grant.expires_at_ms <= moment.now || self.is_lived_out(grant, moment.lived_ms) {
                 self.end(grant.id, grant.expires_at_ms);
             }
         }
-        let over = &self.over;
-        self.first_seen_ms.retain(|id, _| !over.contains_key(id));
+        let ended = &self.over;
+        self.first_seen_ms.retain(|id, _| !ended.contains_key(id));
         // One that is listed no more and once again later is as old as it was.
         while self.first_seen_ms.len() > OVER_MAX {
             let oldest = self.first_seen_ms.iter().min_by_key(|(_, since)| **since);
@@ -149,7 +177,15 @@ impl Book {
             self.first_seen_ms.remove(&id);
             self.over.insert(id, moment.now.saturating_add(VALID_MAX));
         }
-        before != (self.first_seen_ms.len(), self.over.len())
+        let first_seen = &self.first_seen_ms;
+        self.verified.retain(|id, _| first_seen.contains_key(id));
+        self.verified != verified || self.over.len() != over
+    }
+
+    /// Whether signatures held on these very bytes.
+    fn is_verified(&self, kept: &Kept) -> bool {
+        let verified = self.verified.get(&kept.grant.id);
+        verified.is_some_and(|known| *known == digest(&kept.signed.bytes))
     }
 
     /// Whether a grant was held for as long as it could ever be valid.
@@ -183,6 +219,12 @@ impl Book {
         });
     }
 
+    /// Counts an execution that waited at the moment at which it begins, in place of the one at which it was taken.
+    pub fn count_anew(&mut self, grant: GrantId, action: ActionId, lived_ms: u64) {
+        self.uses.retain(|one| one.action != action);
+        self.count(grant, action, lived_ms);
+    }
+
     /// The grant of that id that the host was given.
     #[must_use]
     pub fn given(&self, id: GrantId) -> Option<&Kept> {
@@ -214,6 +256,12 @@ impl Book {
                 bearer.name, bearer.host
             ));
         }
+        if self.floor.is_some_and(|floor| grant.issued_at_ms <= floor) {
+            return Err(
+                "what the host knew of grants was lost, and it was made before, so that it may have been ended; sign a new one"
+                    .to_owned(),
+            );
+        }
         if self.over.contains_key(&grant.id)
             || self
                 .forgotten
@@ -231,11 +279,16 @@ impl Book {
         times(grant, moment.now)
     }
 
-    /// Whether one more execution is within a grant's caps.
+    /// Whether one more execution is within a grant's caps; that of `action` is the one more.
     ///
     /// # Errors
     /// Which cap is reached, in words.
-    pub fn caps(&self, grant: &Grant, lived_ms: u64) -> Result<(), String> {
+    pub fn caps(
+        &self,
+        grant: &Grant,
+        lived_ms: u64,
+        action: Option<ActionId>,
+    ) -> Result<(), String> {
         if self.barred_until_ms > lived_ms {
             let hours = (self.barred_until_ms - lived_ms).div_ceil(HOUR_MS);
             return Err(format!(
@@ -243,22 +296,22 @@ impl Book {
                  for {hours} h more"
             ));
         }
+        let others = |span_ms| {
+            let others = self.within(span_ms, lived_ms);
+            others.filter(move |one| Some(one.action) != action)
+        };
         for (span_ms, max, words) in [
             (HOUR_MS, grant.per_hour, "an hour"),
             (DAY_MS, grant.per_day, "24 h"),
         ] {
-            let done = self.uses_within(grant.id, span_ms, lived_ms);
+            let done = others(span_ms).filter(|one| one.grant == grant.id).count();
             if done >= usize::try_from(max).unwrap_or(usize::MAX) {
                 return Err(format!(
                     "{done} actions were begun under it within {words} of the agent's running time; it allows {max}"
                 ));
             }
         }
-        let remembered = self
-            .uses
-            .iter()
-            .filter(|one| one.lived_ms.saturating_add(DAY_MS) > lived_ms);
-        if remembered.count() >= USES_MAX {
+        if others(DAY_MS).count() >= USES_MAX {
             return Err("more was done under grants than this host remembers".to_owned());
         }
         Ok(())
@@ -267,12 +320,13 @@ impl Book {
     /// Executions under a grant within the last `span_ms` of lived time.
     #[must_use]
     pub fn uses_within(&self, grant: GrantId, span_ms: u64, lived_ms: u64) -> usize {
-        let is_within = |one: &&Use| one.lived_ms.saturating_add(span_ms) > lived_ms;
-        self.uses
-            .iter()
-            .filter(|one| one.grant == grant)
-            .filter(is_within)
-            .count()
+        let uses = self.within(span_ms, lived_ms);
+        uses.filter(|one| one.grant == grant).count()
+    }
+
+    fn within(&self, span_ms: u64, lived_ms: u64) -> impl Iterator<Item = &Use> {
+        let is_within = move |one: &&Use| one.lived_ms.saturating_add(span_ms) > lived_ms;
+        self.uses.iter().filter(is_within)
     }
 }
 

@@ -31,7 +31,8 @@ pub struct Evidence {
     spaces: BTreeMap<PortSpaceKey, Space>,
     /// When the newest sample was taken, since the agent's start.
     sampled: Option<Duration>,
-    /// How far apart the last two samples were.
+    /// How far apart samples are at most. A longer step counts for as long as it lasted, so that a sample beside the regular
+    /// ones makes no hole of the rest.
     step: Duration,
     events: BTreeMap<(Arc<str>, u32), Told>,
 }
@@ -58,7 +59,8 @@ impl Evidence {
         if step.is_none_or(|step| step > self.hole()) {
             self.spaces.clear();
         }
-        self.step = step.unwrap_or_default();
+        let step = step.unwrap_or_default();
+        self.step = step.max(self.step.saturating_sub(step));
         self.sampled = Some(running);
         let seen = sample.port_spaces.iter().take(SPACES_MAX);
         let mut before = std::mem::take(&mut self.spaces);
@@ -75,8 +77,19 @@ impl Evidence {
         }
     }
 
-    /// Takes in an event of the host's log.
-    pub fn event(&mut self, source: &Arc<str>, code: u32, at: Timestamp, running: Duration) {
+    /// Takes in an event of the host's log, read at `now`, `running` after the agent's start. One that lies in the future by
+    /// then is no evidence: a clock was set, or its writer names times at will.
+    pub fn event(
+        &mut self,
+        source: &Arc<str>,
+        code: u32,
+        at: Timestamp,
+        (now, running): (Timestamp, Duration),
+    ) {
+        let latest = now.saturating_add(CLOCK_TOLERANCE);
+        if at > latest {
+            return;
+        }
         let key = (Arc::clone(source), code);
         if self.events.len() >= EVENTS_MAX && !self.events.contains_key(&key) {
             let oldest = self.events.iter().min_by_key(|(_, told)| told.read);
@@ -85,7 +98,12 @@ impl Evidence {
             }
         }
         let told = self.events.entry(key).or_insert(Told { at, read: running });
-        told.at = told.at.max(at);
+        // A clock that was set back since leaves an earlier one in the future.
+        told.at = if told.at > latest {
+            at
+        } else {
+            told.at.max(at)
+        };
         told.read = running;
     }
 
@@ -113,16 +131,13 @@ impl Evidence {
                 let filter = trigger.space();
                 let is_meant =
                     |key: &PortSpaceKey| filter.as_ref().is_some_and(|one| one.takes(key));
-                if self
-                    .sampled
-                    .is_none_or(|at| moment.running.saturating_sub(at) > self.hole())
-                {
-                    return Err("there is no sample of this moment".to_owned());
-                }
+                let is_fresh = |at: &Duration| moment.running.saturating_sub(*at) <= self.hole();
+                let sampled = self.sampled.filter(is_fresh);
+                let sampled = sampled.ok_or("there is no sample of this moment")?;
                 let held = Duration::from_secs((*held_s).into());
                 let mut why = "no such port space".to_owned();
                 for (_, space) in self.spaces.iter().filter(|(key, _)| is_meant(key)) {
-                    match space.holds((*percent, held), *culprit, (spec, moment.running)) {
+                    match space.holds((*percent, held), *culprit, (spec, sampled)) {
                         Ok(()) => return Ok(()),
                         Err(text) => why = text,
                     }
@@ -170,14 +185,15 @@ impl Space {
         &self,
         (percent, held): (u8, Duration),
         culprit: Option<Culprit>,
-        (spec, running): (&ActionSpec, Duration),
+        (spec, sampled): (&ActionSpec, Duration),
     ) -> Result<(), String> {
         let place = usize::from(percent).saturating_sub(1);
         let since = self.since.get(place).copied().flatten();
         let (in_use, capacity) = (self.newest.in_use(), self.newest.capacity);
         let key = &self.newest.key;
         let since = since.ok_or_else(|| format!("{in_use} of {capacity} {key} ports in use"))?;
-        let holds_for = running.saturating_sub(since);
+        // What came after the newest sample, nobody has seen.
+        let holds_for = sampled.saturating_sub(since);
         if holds_for < held {
             return Err(format!(
                 "it has held for {}",

@@ -327,6 +327,45 @@ fn what_is_listed_no_more_is_dropped_and_what_was_ended_stays_so() {
 }
 
 #[test]
+fn what_nobody_signed_neither_ends_nor_replaces_a_grant_of_its_id() {
+    let good = signed(&grant(), &[1]);
+    let long_over = Grant {
+        issued_at_ms: at(-2 * 86_400_000),
+        not_before_ms: at(-2 * 86_400_000),
+        expires_at_ms: at(-86_400_000),
+        ..grant()
+    };
+    let mut copied = signed(&long_over, &[]);
+    copied.signatures = good.signatures.clone();
+    for forged in [signed(&long_over, &[]), signed(&long_over, &[2]), copied] {
+        let mut host = Host::given(std::slice::from_ref(&good));
+        // Beside it, before it, in its place.
+        host.list(&[good.clone(), forged.clone()]);
+        assert_eq!(host.refusal(), None);
+        host.list(&[forged.clone(), good.clone()]);
+        assert_eq!(host.refusal(), None);
+        host.list(std::slice::from_ref(&forged));
+        assert_eq!(host.refusal(), None);
+        // A host that did not know it, and then is given it.
+        let mut host = Host::given(std::slice::from_ref(&forged));
+        host.refuses(Refusal::NotGranted, "signatures of its keys");
+        host.list(std::slice::from_ref(&good));
+        assert_eq!(host.refusal(), None);
+        // Whatever became of its key meanwhile.
+        let trusting = host.policy.clone();
+        host.policy.keys = HeldKeys::of(&[], &KeyChanges::default());
+        host.list(&[forged, good.clone()]);
+        host.policy = trusting;
+        host.book.look(&host.policy, host.moment);
+        assert_eq!(host.refusal(), None);
+    }
+    // One that a key did sign replaces it, and so does its end by time.
+    let mut host = Host::given(&[good]);
+    host.list(&[signed(&long_over, &[1])]);
+    host.refuses(Refusal::NotGranted, "is over");
+}
+
+#[test]
 fn a_clock_that_is_set_back_revives_nothing() {
     let one = signed(&grant(), &[1]);
     let mut host = Host::given(std::slice::from_ref(&one));
@@ -369,13 +408,66 @@ fn caps_are_counted_in_time_that_the_agent_lived_through() {
 }
 
 #[test]
+fn an_order_that_waited_is_counted_when_it_begins() {
+    let mut host = Host::given(&[signed(&grant(), &[1])]);
+    let (id, own) = (grant().id, ActionId::from_random(1));
+    host.book.count(id, own, host.moment.lived_ms);
+    assert_eq!(host.refusal(), None, "what was counted is its own");
+    host.moment.lived_ms += HOUR_MS;
+    let other = ActionId::from_random(9);
+    host.book.count(id, other, host.moment.lived_ms);
+    host.refuses(Refusal::TooOften, "within an hour");
+    host.moment.lived_ms += HOUR_MS;
+    host.book.count_anew(id, own, host.moment.lived_ms);
+    let uses = host.book.uses_within(id, DAY_MS, host.moment.lived_ms);
+    assert_eq!(uses, 2);
+    let next = host.judge(&host.order(restart("appsvc"), 2), "web-1");
+    assert_eq!(told(next).unwrap().0, Refusal::TooOften);
+}
+
+#[test]
 fn lost_counts_grant_nothing_for_a_day_of_running() {
     let mut host = Host::given(&[signed(&grant(), &[1])]);
-    host.book = Book::barred();
+    host.book = Book::barred(at(-1));
     host.list(&[signed(&grant(), &[1])]);
     host.refuses(Refusal::TooOften, "was lost");
     host.moment.lived_ms = DAY_MS;
     assert_eq!(host.refusal(), None);
+}
+
+#[test]
+fn what_was_signed_before_a_loss_is_never_granted_again() {
+    let one = signed(&grant(), &[1]);
+    let mut host = Host::given(std::slice::from_ref(&one));
+    for book in [Book::barred(at(0)), host.book.clone().bar(at(0))] {
+        host.book = book;
+        host.list(std::slice::from_ref(&one));
+        // It may have been ended, and the host does not know it any more.
+        host.moment.lived_ms += 2 * DAY_MS;
+        host.refuses(Refusal::NotGranted, "was made before");
+    }
+    let later = Grant {
+        id: GrantId::from_random(7),
+        issued_at_ms: at(1),
+        not_before_ms: at(1),
+        ..grant()
+    };
+    host.list(&[signed(&later, &[1])]);
+    assert_eq!(host.refusal(), None);
+    // A second loss, by a clock that was set back, makes nothing of before the first one good.
+    host.book = host.book.clone().bar(at(-86_400_000));
+    host.moment.lived_ms += 2 * DAY_MS;
+    host.list(&[one]);
+    host.refuses(Refusal::NotGranted, "was made before");
+}
+
+#[test]
+fn a_book_that_only_knows_since_when_it_holds_a_grant_is_not_blank() {
+    let mut host = Host::given(&[signed(&grant(), &[1])]);
+    assert!(Book::default().is_blank());
+    host.list(&[]);
+    assert!(!host.book.is_blank());
+    assert!(!Book::barred(at(0)).is_blank());
 }
 
 #[test]

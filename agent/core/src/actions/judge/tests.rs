@@ -126,6 +126,7 @@ impl Host {
             order,
             at_ms: at(-ms_ago),
             signers: Vec::new(),
+            grant: None,
         });
     }
 }
@@ -147,6 +148,7 @@ fn an_order_that_was_carried_out_is_told_and_not_repeated() {
         order: order.clone(),
         at_ms: at(-10),
         signers: Vec::new(),
+        grant: None,
     });
     let report = ActionReport::new(order.id, ActionState::Verifying, at(-5), "restarted");
     host.ledger.apply(JournalRecord::Reported {

@@ -34,6 +34,7 @@ fn began(order: Order, at: i64) -> JournalRecord {
         order,
         at_ms: Timestamp::from_unix_ms(at),
         signers: Vec::new(),
+        grant: None,
     }
 }
 
@@ -132,4 +133,24 @@ fn only_what_disturbs_counts_against_the_limits() {
     assert_eq!((since(10), since(11)), (1, 0));
     let last = ledger.last_begun(ActionKind::RestartService, "APPSVC");
     assert_eq!(last, Some(Timestamp::from_unix_ms(10)));
+}
+
+#[test]
+fn a_journal_that_knows_no_grants_is_read_and_one_that_does_keeps_them() {
+    let order = restart(1);
+    let began = |grant| JournalRecord::Began {
+        order: order.clone(),
+        at_ms: Timestamp::from_unix_ms(5),
+        signers: Vec::new(),
+        grant,
+    };
+    let text = serde_json::to_string(&began(None)).unwrap();
+    assert!(!text.contains("grant"), "{text}");
+    let read: JournalRecord = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, began(None));
+    let grant = Some(GrantId::from_random(7));
+    let mut ledger = Ledger::default();
+    ledger.apply(began(grant));
+    assert_eq!(ledger.get(order.id).unwrap().grant, grant);
+    assert_eq!(ledger.records().next(), Some(began(grant)));
 }

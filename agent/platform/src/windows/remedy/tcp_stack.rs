@@ -41,7 +41,7 @@ pub fn look(steps: &[ResetStep]) -> Result<StackView, RemedyError> {
     let mut view = StackView {
         addresses: Vec::new(),
         lost: Vec::new(),
-        dump: Vec::new(),
+        dump: Ok(Vec::new()),
     };
     if steps.iter().all(|step| command(*step).is_none()) {
         return Ok(view);
@@ -68,11 +68,14 @@ pub fn look(steps: &[ResetStep]) -> Result<StackView, RemedyError> {
                 }
                 view.lost.push((one.context, one.command));
             }
-            view.dump = dump;
+            view.dump = Ok(dump);
             Ok(view)
         }
         // That they would be lost is the graver reason, and holds whatever netsh prints.
-        Err(_) if !view.addresses.is_empty() => Ok(view),
+        Err(error) if !view.addresses.is_empty() => {
+            view.dump = Err(error);
+            Ok(view)
+        }
         Err(error) => Err(error),
     }
 }
@@ -109,11 +112,9 @@ fn dump() -> Result<(Vec<u8>, Vec<KeptSetting>), RemedyError> {
 /// # Errors
 /// When one cannot be written: nothing may be reset then.
 pub fn back_up(folder: &Path, view: &StackView) -> Result<Vec<PathBuf>, RemedyError> {
-    if view.dump.is_empty() {
-        return dump().map(|_| Vec::new());
-    }
+    let dump = view.to_keep()?;
     let path = folder.join(DUMP_FILE);
-    write(&path, &view.dump).map_err(|error| {
+    write(&path, dump).map_err(|error| {
         RemedyError::Failed(format!("{} cannot be written: {error}", path.display()))
     })?;
     let mut kept = vec![path];

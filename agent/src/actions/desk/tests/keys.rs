@@ -12,12 +12,12 @@ use super::*;
 
 const BOTH: &[u8] = &[1, 2];
 
-fn key(seed: u8) -> PrivateKey {
+pub(super) fn key(seed: u8) -> PrivateKey {
     PrivateKey::from_seed([seed; 32])
 }
 
 /// A host whose policy lists the keys 1 and 2, and lets hooks run.
-fn listing(rotation: bool) -> Place {
+pub(super) fn listing(rotation: bool) -> Place {
     let mut policy =
         format!("profile = \"full\"\n[limits]\ncooldown = \"0s\"\n[keys]\nrotation = {rotation}\n");
     for seed in BOTH {
@@ -114,7 +114,7 @@ async fn what_a_revoked_key_signed_is_refused_through_restarts() {
 
 /// A host whose hands are at an order of the key 2 until there is a file `go`.
 #[cfg(unix)]
-async fn busy(witness: Witness) -> (Place, Desk) {
+pub(super) async fn busy(witness: Witness) -> (Place, Desk) {
     let place = listing(false);
     let go = place.path().join("go");
     place.add_hook(&format!(
@@ -168,7 +168,7 @@ async fn what_waits_under_a_key_that_the_policy_lists_no_more_is_not_begun() {
 
 /// A grant for the hook, of the key 1, and an order of the controller's own under it.
 #[cfg(unix)]
-fn granted(number: u128) -> (GrantList, ActionId, Message) {
+pub(super) fn granted(number: u128) -> (GrantList, ActionId, Message) {
     let now = Clock::System.now();
     let grant = Grant {
         id: GrantId::from_random(7),
@@ -212,18 +212,26 @@ fn granted(number: u128) -> (GrantList, ActionId, Message) {
     (list, order.id, Message::Granted(unsigned, grant.id))
 }
 
+/// Its log tells of the grant's trigger.
 #[cfg(unix)]
-#[tokio::test]
-async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
-    let witness = Witness::default();
-    witness.event(&EventHit {
-        at: Clock::System.now(),
+pub(super) fn tell(witness: &Witness) {
+    let now = Clock::System.now();
+    let hit = EventHit {
+        at: now,
         source: Arc::from("Tcpip"),
         code: 4231,
         count: 1,
         text: Arc::from(""),
         log: None,
-    });
+    };
+    witness.event(&hit, now);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_waits_under_a_grant_of_a_revoked_key_is_not_begun() {
+    let witness = Witness::default();
+    tell(&witness);
     let (place, desk) = busy(witness).await;
     let feed = desk.feed();
     let (list, waiting, message) = granted(2);

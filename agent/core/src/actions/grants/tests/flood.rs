@@ -1,6 +1,8 @@
 //! A stolen controller that floods a host with orders under a good grant, while the host's clock is set to and fro and its
 //! agent starts anew: never more than the caps in any span of true time.
 
+use tidemark_model::grant::VALID_MAX;
+
 use super::*;
 
 /// What happens next to the host.
@@ -153,7 +155,16 @@ impl Sim {
                 self.give();
             }
             Turn::Damage => {
-                self.restart(Book::barred());
+                self.restart(Book::barred(self.host.moment.now));
+                // Operators sign another one, for the host takes none from before. It has the id of the first, so that the
+                // caps are those of one grant.
+                let signed_at = self
+                    .host
+                    .moment
+                    .now
+                    .saturating_add(Duration::from_millis(1));
+                (self.grant.issued_at_ms, self.grant.not_before_ms) = (signed_at, signed_at);
+                self.grant.expires_at_ms = signed_at.saturating_add(VALID_MAX);
                 self.give();
             }
         }
@@ -210,6 +221,7 @@ fn an_action_runs_once_whatever_the_book_would_allow() {
     host.ledger.apply(JournalRecord::Began {
         order: *taken,
         signers: Vec::new(),
+        grant: None,
         at_ms: now,
     });
     host.ledger.apply(JournalRecord::Reported {

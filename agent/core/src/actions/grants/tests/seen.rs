@@ -64,6 +64,11 @@ fn moment(seconds: u64) -> Moment {
     }
 }
 
+/// When an event is read, by both clocks.
+fn read(now: i64, second: u64) -> (Timestamp, Duration) {
+    (at(now), Duration::from_secs(second))
+}
+
 /// Samples at those seconds, with so many ports in use.
 fn seen(samples: &[(u64, u32)]) -> Evidence {
     let mut evidence = Evidence::default();
@@ -109,6 +114,23 @@ fn holes_and_old_samples_are_no_evidence() {
     }
     let held = evidence.holds(&udp, &restart("appsvc"), moment(300));
     assert_eq!(held, Err("no such port space".to_owned()));
+}
+
+#[test]
+fn a_level_has_held_until_the_newest_sample_and_no_longer() {
+    assert!(against(&every_30s(270, |_| 900), 330).contains("held for"));
+    assert_eq!(against(&every_30s(300, |_| 900), 330), "");
+}
+
+#[test]
+fn samples_beside_the_regular_ones_leave_no_hole() {
+    let samples = [0, 300, 600, 601, 602, 900].map(|second| (second, 950));
+    assert_eq!(against(&samples, 900), "");
+    assert_eq!(against(&samples, 1_190), "");
+    // A host that samples more often from then on is measured by that.
+    let mut often = samples.to_vec();
+    often.extend((900..=1_500).step_by(30).map(|second| (second, 950)));
+    assert!(against(&often, 1_591).contains("no sample"));
 }
 
 #[test]
@@ -158,10 +180,10 @@ fn an_event_counts_for_its_time_by_both_clocks() {
         };
         evidence.holds(&trigger, &restart("appsvc"), moment).is_ok()
     };
-    evidence.event(&other, 4231, at(0), Duration::from_secs(10));
-    evidence.event(&source, 4227, at(0), Duration::from_secs(10));
+    evidence.event(&other, 4231, at(0), read(0, 10));
+    evidence.event(&source, 4227, at(0), read(0, 10));
     assert!(!told(&evidence, 0, 10));
-    evidence.event(&source, 4231, at(0), Duration::from_secs(10));
+    evidence.event(&source, 4231, at(0), read(0, 10));
     assert!(told(&evidence, 0, 10));
     assert!(told(&evidence, 600_000, 610));
     assert!(!told(&evidence, 600_001, 610), "by the wall it is older");
@@ -170,11 +192,38 @@ fn an_event_counts_for_its_time_by_both_clocks() {
 }
 
 #[test]
+fn an_event_of_the_future_neither_counts_nor_hides_one_that_does() {
+    let trigger = Trigger::Event {
+        source: "Tcpip".to_owned(),
+        code: 4231,
+        within_s: 600,
+    };
+    let source: Arc<str> = "Tcpip".into();
+    let holds = |evidence: &Evidence, now: i64| {
+        let moment = Moment {
+            now: at(now),
+            ..moment(20)
+        };
+        evidence.holds(&trigger, &restart("appsvc"), moment)
+    };
+    let mut evidence = Evidence::default();
+    evidence.event(&source, 4231, at(400_000), read(0, 10));
+    assert!(holds(&evidence, 0).is_err());
+    assert!(holds(&evidence, 400_000).is_err(), "its time came");
+    evidence.event(&source, 4231, at(0), read(0, 11));
+    assert_eq!(holds(&evidence, 0), Ok(()));
+    // Read when the clock was ahead, and another one after it was set back.
+    evidence.event(&source, 4231, at(400_000), read(400_000, 12));
+    assert!(holds(&evidence, 0).is_err());
+    evidence.event(&source, 4231, at(1_000), read(1_000, 13));
+    assert_eq!(holds(&evidence, 1_000), Ok(()));
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut evidence = Evidence::default();
     for code in 0..1_000_u32 {
-        let running = Duration::from_secs(code.into());
-        evidence.event(&"noise".into(), code, at(0), running);
+        evidence.event(&"noise".into(), code, at(0), read(0, code.into()));
     }
     let holds = |code| {
         let trigger = Trigger::Event {
