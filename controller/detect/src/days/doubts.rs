@@ -1,5 +1,7 @@
 //! What speaks against a climb that was found: it flattens, or this host did as much before. Keeps no state.
 
+use std::borrow::Cow;
+
 use crate::days::series::{DAY, Series, greatest, least, middle, missing, part};
 use crate::days::staircase::{DaysIn as _, net_of, profile};
 use crate::stats::parabola;
@@ -35,7 +37,7 @@ pub(crate) fn flattens(series: &Series<'_>, onset: i64, hours_ahead: f64) -> boo
         let usual = if from - DAY * days >= 0 {
             profile(series, from, length, days)
         } else {
-            Vec::new()
+            Cow::Owned(Vec::new())
         };
         if missing(&usual) < 0.2 {
             values = net_of(&values, &usual);
