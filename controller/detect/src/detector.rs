@@ -168,9 +168,9 @@ impl SpaceDetector {
         }
     }
 
-    /// Whoever is told of a rise is told whose it is, by the newest readings.
+    /// Whoever is told of a rise of minutes is told whose it is, by the newest readings.
     fn settle_owners(&mut self) {
-        if !self.is_calm() {
+        if self.leak.raised().is_some() {
             self.owners.settle();
         }
     }

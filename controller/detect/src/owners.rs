@@ -72,7 +72,7 @@ impl Owners {
         for track in &mut self.tracks {
             let position = groups
                 .iter()
-                .position(|group| group.is(track.hash, &track.name));
+                .position(|group| group.is(track.digest, &track.name));
             match position.map(|position| groups.swap_remove(position)) {
                 Some(group) => track.take(moment, &group.whole),
                 None => track.take_unlisted(moment, unlisted_max),
@@ -216,15 +216,15 @@ impl Owners {
 
 /// The processes of one name, added up.
 struct Group<'a> {
-    hash: u64,
+    digest: u64,
     whole: OwnerReading<'a>,
     /// Ports of the largest one, whose incarnation is the group's.
     largest: u32,
 }
 
 impl Group<'_> {
-    fn is(&self, hash: u64, name: &str) -> bool {
-        self.hash == hash && self.whole.name == name
+    fn is(&self, digest: u64, name: &str) -> bool {
+        self.digest == digest && self.whole.name == name
     }
 }
 
@@ -233,10 +233,10 @@ fn grouped<'a>(readings: &[OwnerReading<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::with_capacity(readings.len());
     for reading in readings {
         let name = kept(reading.name);
-        let hash = fnv1a(name);
-        let Some(group) = groups.iter_mut().find(|group| group.is(hash, name)) else {
+        let digest = digest(name);
+        let Some(group) = groups.iter_mut().find(|group| group.is(digest, name)) else {
             groups.push(Group {
-                hash,
+                digest,
                 whole: OwnerReading { name, ..*reading },
                 largest: reading.ports,
             });
@@ -267,11 +267,18 @@ fn kept(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// FNV-1a (draft-eastlake-fnv): names are compared many times for each reading, and mostly differ.
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// What tells most names apart at once, from their first and last eight bytes: names are compared many times for each
+/// reading, and mostly differ.
+fn digest(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(32)
+        }
+        _ => bytes
+            .iter()
+            .fold(0, |digest, byte| digest << 8 | u64::from(*byte)),
+    }
 }
 
 #[cfg(test)]

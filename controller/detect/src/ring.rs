@@ -118,31 +118,34 @@ impl<const F: usize> Ring<F> {
             return None;
         }
         while self.first > block {
-            self.reserve();
+            if self.cells.len() == self.cells.capacity() {
+                self.reserve();
+            }
             self.cells.push_front([NOTHING; F]);
             self.first -= 1;
         }
         Some(self.cells.len() - 1 - behind)
     }
 
-    /// Adds `count` empty blocks; the oldest make room.
+    /// Adds `count` empty blocks, no more than there are slots; the oldest make room.
     fn push_newer(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.cells.len() >= self.slots {
-                self.cells.pop_front();
-                self.first = self.first.saturating_add(1);
-            } else {
-                self.reserve();
-            }
-            self.cells.push_back([NOTHING; F]);
+        let beyond = (self.cells.len() + count).saturating_sub(self.slots);
+        for _ in 0..beyond {
+            self.cells.pop_front();
         }
+        self.first = self.first.saturating_add(beyond as i64);
+        let blocks = self.cells.len() + count;
+        while self.cells.capacity() < blocks {
+            self.reserve();
+        }
+        self.cells.resize(blocks, [NOTHING; F]);
     }
 
+    /// Makes room for some more blocks.
     fn reserve(&mut self) {
-        if self.cells.len() == self.cells.capacity() {
-            let room = GROWTH.min(self.slots.saturating_sub(self.cells.len()).max(1));
-            self.cells.reserve_exact(room);
-        }
+        let held = self.cells.capacity();
+        let room = GROWTH.min(self.slots.saturating_sub(held).max(1));
+        self.cells.reserve_exact(held + room - self.cells.len());
     }
 
     /// What `block` holds of `field`.
@@ -195,7 +198,13 @@ impl<const F: usize> Ring<F> {
 
     /// The least of `field` over the blocks `from..=to`.
     pub(crate) fn least(&self, from: i64, to: i64, field: usize) -> Option<f64> {
-        self.over(from, to, field).reduce(f64::min)
+        let (begin, end) = self.positions(from, to);
+        let cells = self.cells.range(begin..end);
+        // Nothing is the greatest number.
+        let least = cells.fold(NOTHING, |least, cell| {
+            cell.get(field).copied().unwrap_or(NOTHING).min(least)
+        });
+        (least != NOTHING).then(|| f64::from(least))
     }
 
     /// What the blocks `from..=to` hold of `field`, oldest first, empty ones left out.

@@ -79,9 +79,11 @@ pub(crate) fn find<const F: usize>(
     if last - least < material(capacity) {
         return None;
     }
-    let points: Vec<(f64, f64)> = (oldest..=newest)
-        .filter_map(|block| Some(((block - newest) as f64, ring.get(block, field)?)))
-        .collect();
+    let mut points: Vec<(f64, f64)> = Vec::with_capacity(held);
+    points.extend(
+        (oldest..=newest)
+            .filter_map(|block| Some(((block - newest) as f64, ring.get(block, field)?))),
+    );
     WINDOWS
         .iter()
         .filter(|window| **window <= held)

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::causes::CommonCause;
 
@@ -13,6 +15,8 @@ const PORTS_MAX: u32 = 65_536;
 const HOST_BYTES_MAX: usize = 255;
 /// Processes and events of one sample.
 const ITEMS_MAX: usize = 1_000;
+/// Agents list six processes and seldom more.
+const PROCESSES_USUAL: usize = 8;
 /// The end of the year 9999, in Unix milliseconds.
 const TIME_MAX: i64 = 253_402_300_799_999;
 
@@ -37,7 +41,7 @@ pub struct SampleLine<'a> {
     /// Ports of bound sockets.
     pub bound: Option<u32>,
     /// The largest holders.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "processes")]
     pub procs: Vec<ProcessLine<'a>>,
     /// What the host's log said.
     #[serde(borrow, default)]
@@ -56,6 +60,27 @@ pub struct ProcessLine<'a> {
     pub ports: u32,
     /// Its open handles.
     pub handles: Option<u32>,
+}
+
+/// Reads a list of processes into room for as many as most samples have; a list that grows is moved several times.
+fn processes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ProcessLine<'de>>, D::Error> {
+    struct Listed;
+    impl<'de> Visitor<'de> for Listed {
+        type Value = Vec<ProcessLine<'de>>;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            to.write_str("a list of processes")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut processes = Vec::with_capacity(PROCESSES_USUAL);
+            while let Some(process) = list.next_element()? {
+                processes.push(process);
+            }
+            Ok(processes)
+        }
+    }
+    from.deserialize_seq(Listed)
 }
 
 /// One event of a sample.
@@ -104,7 +129,7 @@ pub struct FieldProblem {
     pub problem: String,
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+fn within<T: PartialOrd + fmt::Display>(
     field: &'static str,
     value: T,
     (least, greatest): (T, T),

@@ -1,5 +1,7 @@
 //! What speaks against a climb that was found: it flattens, or this host did as much before. Keeps no state.
 
+use std::borrow::Cow;
+
 use crate::days::series::{DAY, Series, greatest, least, middle, missing, part};
 use crate::days::staircase::{DaysIn as _, net_of, profile};
 use crate::stats::parabola;
@@ -35,7 +37,7 @@ pub(crate) fn flattens(series: &Series<'_>, onset: i64, hours_ahead: f64) -> boo
         let usual = if from - DAY * days >= 0 {
             profile(series, from, length, days)
         } else {
-            Vec::new()
+            Cow::Owned(Vec::new())
         };
         if missing(&usual) < 0.2 {
             values = net_of(&values, &usual);
@@ -70,6 +72,61 @@ fn day_gain(series: &Series<'_>, end: i64) -> f64 {
     middle(&gains)
 }
 
+/// The most that the floor rose by from one day to the next before `onset`, and kept for four hours.
+fn change_of_a_day(series: &Series<'_>, onset: i64) -> f64 {
+    let usable = series.usable();
+    let changes: Vec<f64> = part(usable, DAY, onset - 1)
+        .iter()
+        .zip(usable)
+        .map(|(later, earlier)| later - earlier)
+        .collect();
+    greatest_kept(&changes)
+}
+
+/// The most that the floor rose by over that many days before `onset`, kept for four hours and gave back later: a rise
+/// that stayed may be the beginning of this one.
+fn given_back(series: &Series<'_>, onset: i64, days: i64) -> f64 {
+    let usable = series.usable();
+    let lag = DAY as usize;
+    // The lowest floor at the same time of day on the days after.
+    let mut after = vec![f64::NAN; usable.len()];
+    for position in (0..usable.len().saturating_sub(lag)).rev() {
+        let next = position + lag;
+        let lowest = match (usable.get(next), after.get(next)) {
+            (Some(floor), Some(after)) => floor.min(*after),
+            _ => f64::NAN,
+        };
+        if let Some(slot) = after.get_mut(position) {
+            *slot = lowest;
+        }
+    }
+    let changes: Vec<f64> = part(usable, DAY * days, onset - 1)
+        .iter()
+        .zip(usable)
+        .zip(part(&after, DAY * days, onset - 1))
+        .map(|((later, earlier), after)| {
+            if after.is_nan() {
+                f64::NAN
+            } else {
+                later - earlier.max(*after)
+            }
+        })
+        .collect();
+    greatest_kept(&changes)
+}
+
+/// The greatest of changes that lasted for four hours.
+fn greatest_kept(changes: &[f64]) -> f64 {
+    let skipped = changes.len() % 16;
+    let minima: Vec<f64> = changes
+        .get(skipped..)
+        .unwrap_or_default()
+        .chunks(16)
+        .map(least)
+        .collect();
+    greatest(&minima)
+}
+
 /// Whether a rise of `gain` since `onset` is more than this host ever did before, over as long.
 pub(crate) fn is_unusual(series: &Series<'_>, onset: i64, gain: f64, block_hours: f64) -> bool {
     let newest = series.newest();
@@ -77,20 +134,11 @@ pub(crate) fn is_unusual(series: &Series<'_>, onset: i64, gain: f64, block_hours
         if onset - DAY < DAY {
             return true;
         }
-        let usable = series.usable();
-        let changes: Vec<f64> = part(usable, DAY, onset - 1)
-            .iter()
-            .zip(usable)
-            .map(|(later, earlier)| later - earlier)
-            .collect();
-        let skipped = changes.len() % 16;
-        let minima: Vec<f64> = changes
-            .get(skipped..)
-            .unwrap_or_default()
-            .chunks(16)
-            .map(least)
-            .collect();
-        let usual = greatest(&minima).max(0.0);
+        // A rise of two days is measured against what two days brought before, not against what one did.
+        let days = (newest - onset).div_ceil_days();
+        let usual = (2..=days)
+            .map(|days| given_back(series, onset, days))
+            .fold(change_of_a_day(series, onset).max(0.0), f64::max);
         return gain > 1.25 * usual;
     }
     let days = onset / DAY;

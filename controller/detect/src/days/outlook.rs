@@ -2,9 +2,12 @@
 //!
 //! A leak may be steady, have changed its pace, speed up or slow down, or keep the week. Keeps no state.
 
+mod pace;
+
 use crate::days::series::{middle, or, spread};
 use crate::days::slope::{Hours, Slope, is_weekend, quiet_hours};
 use crate::stats::median;
+use pace::Pace;
 
 /// Days of the rise that are looked at.
 const DAYS_MAX: usize = 14;
@@ -12,8 +15,6 @@ const DAYS_MAX: usize = 14;
 const TREND_DAYS: usize = 7;
 /// Days of which each kind must be known before another course than a steady one is thought of.
 const DAYS_LEAST: usize = 3;
-/// From one day ahead to the next, a trend of the rate loses this much.
-const DAMPING: f64 = 0.93;
 /// Weight of a day against the one after it, for courses that follow the newest days.
 const RECENT: f64 = 0.5;
 /// How many days lie between a day and those that it is told from, when courses are weighed.
@@ -299,17 +300,22 @@ impl Known<'_> {
     fn weights(&self) -> Vec<f64> {
         let mut losses = [0.0; KINDS.len()];
         let mut weight = 1.0;
+        let paces: Vec<Option<[Pace; KINDS.len()]>> = (0..self.days.len())
+            .map(|day| {
+                let before = self.before(day);
+                (day > 0 && before.days.len() >= 2).then(|| before.paces())
+            })
+            .collect();
         for day in 0..self.days.len().saturating_sub(2) {
             let (Some(actual), Some(share)) = (self.days.get(day), self.weekends.get(day)) else {
                 break;
             };
             for horizon in HORIZONS {
-                let before = self.before(day + 1 + horizon);
-                if before.days.len() < 2 {
+                let Some(Some(paces)) = paces.get(day + 1 + horizon) else {
                     continue;
-                }
-                for (loss, (kind, _)) in losses.iter_mut().zip(KINDS) {
-                    let told = before.rate(kind, horizon, *share);
+                };
+                for (loss, pace) in losses.iter_mut().zip(paces) {
+                    let told = pace.rate(horizon, *share);
                     let miss = ((told - actual) / self.sigma).abs().min(MISS_MAX);
                     *loss += weight * miss * miss / (2 * HORIZONS.len()) as f64;
                 }
@@ -344,10 +350,11 @@ impl Known<'_> {
                 error,
             };
         }
+        let pace = self.pace(kind, self.usual());
         let rates: Vec<f64> = ahead
             .iter()
             .enumerate()
-            .map(|(day, share)| self.rate(kind, day, *share).max(0.0))
+            .map(|(day, share)| pace.rate(day, *share).max(0.0))
             .collect();
         let level = rates.iter().take(7).sum::<f64>() / 7.0;
         let count = match kind {
@@ -368,13 +375,25 @@ impl Known<'_> {
         }
     }
 
-    /// The rate of the day `ahead`, 0 being the next, of which a share lies in a week-end.
-    fn rate(&self, kind: Kind, ahead: usize, weekend: f64) -> f64 {
+    /// The rate of the middle day.
+    fn usual(&self) -> f64 {
+        middle(self.days)
+    }
+
+    fn paces(&self) -> [Pace; KINDS.len()] {
+        let usual = self.usual();
+        KINDS.map(|(kind, _)| self.pace(kind, usual))
+    }
+
+    /// How a kind of course goes on from these days, of which `usual` is the middle one's rate.
+    fn pace(&self, kind: Kind, usual: f64) -> Pace {
         match kind {
-            Kind::Steady => self.days.iter().sum::<f64>() / self.days.len() as f64,
-            Kind::Usual => middle(self.days),
-            Kind::SameDay => self.same_day(ahead),
-            Kind::Newest => self.newest(),
+            Kind::Steady => Pace::Same(self.mean()),
+            Kind::Usual => Pace::Same(usual),
+            Kind::SameDay => Pace::SameDay(std::array::from_fn(|ahead| {
+                self.days.get(6 - ahead).copied().unwrap_or(usual)
+            })),
+            Kind::Newest => Pace::Same(self.newest(usual)),
             Kind::Recent => {
                 let mut weight = 1.0;
                 let (mut sum, mut weights) = (0.0, 0.0);
@@ -383,17 +402,21 @@ impl Known<'_> {
                     weights += weight;
                     weight *= RECENT;
                 }
-                sum / weights
+                Pace::Same(sum / weights)
             }
-            Kind::Trend => self.trend(ahead),
-            Kind::Week => self.week(weekend),
-            Kind::Weekdays => self.weekdays(weekend),
-            Kind::Pauses => self.pauses(ahead),
+            Kind::Trend => self.trend(),
+            Kind::Week => self.week(),
+            Kind::Weekdays => self.weekdays(usual),
+            Kind::Pauses => self.pauses(),
         }
     }
 
+    fn mean(&self) -> f64 {
+        self.days.iter().sum::<f64>() / self.days.len() as f64
+    }
+
     /// The line through the newest days, flattened the more the less it stands out of the noise.
-    fn trend(&self, ahead: usize) -> f64 {
+    fn trend(&self) -> Pace {
         let days = self
             .days
             .get(..TREND_DAYS.min(self.days.len()))
@@ -409,56 +432,56 @@ impl Known<'_> {
             under += x * x;
         }
         if under <= 0.0 {
-            return mean;
+            return Pace::Same(mean);
         }
         let gain = over / under;
         let doubt = self.sigma * self.sigma / under;
         let gain = gain * gain * gain / (gain * gain + doubt);
-        let damped: f64 = (0..=ahead).map(|day| DAMPING.powi(day as i32)).sum();
-        mean + gain * (middle_day + damped)
+        Pace::Trend {
+            mean,
+            gain,
+            middle_day,
+        }
     }
 
     /// The rate of weekdays and of week-ends, as far as both were seen.
-    fn week(&self, weekend: f64) -> f64 {
+    fn week(&self) -> Pace {
         let count = self.days.len() as f64;
         let share = self.weekends.iter().sum::<f64>() / count;
-        let mean = self.days.iter().sum::<f64>() / count;
+        let mean = self.mean();
         let mut over = 0.0;
         let mut under = 0.3;
         for (day, weekend) in self.days.iter().zip(self.weekends) {
             over += (weekend - share) * (day - mean);
             under += (weekend - share).powi(2);
         }
-        mean + over / under * (weekend - share)
+        Pace::Week {
+            mean,
+            more: over / under,
+            share,
+        }
     }
 
     /// The rate of weekdays, when nothing is gained at week-ends.
-    fn weekdays(&self, weekend: f64) -> f64 {
+    fn weekdays(&self, usual: f64) -> Pace {
         let whole: f64 = self.weekends.iter().map(|share| 1.0 - share).sum();
         let gained: f64 = self.days.iter().sum();
         if whole < 1.0 {
-            return middle(self.days);
+            return Pace::Same(usual);
         }
-        gained / whole * (1.0 - weekend)
+        Pace::Weekdays(gained / whole)
     }
 
     /// The rate of the newest day; of one that rests, the middle one.
-    fn newest(&self) -> f64 {
-        let usual = middle(self.days);
+    fn newest(&self, usual: f64) -> f64 {
         let newest = self.days.first().copied();
         newest
             .filter(|newest| *newest > PAUSED_SHARE * usual)
             .unwrap_or(usual)
     }
 
-    /// The rate of the same day a week before; without a week, the middle one.
-    fn same_day(&self, ahead: usize) -> f64 {
-        let known = self.days.get(6 - ahead % 7).copied();
-        known.unwrap_or_else(|| middle(self.days))
-    }
-
     /// The rate between pauses: tomorrow it goes on or rests as today, then as often as it did.
-    fn pauses(&self, ahead: usize) -> f64 {
+    fn pauses(&self) -> Pace {
         let greatest = self.days.iter().copied().fold(0.0, f64::max);
         let mut going: Vec<f64> = self
             .days
@@ -472,10 +495,9 @@ impl Known<'_> {
             .days
             .first()
             .is_some_and(|day| *day > PAUSED_SHARE * greatest);
-        match (ahead, is_going) {
-            (0, true) => rate,
-            (0, false) => 0.0,
-            _ => rate * share,
+        Pace::Pauses {
+            next: if is_going { rate } else { 0.0 },
+            later: rate * share,
         }
     }
 }

@@ -33,6 +33,9 @@ const NOISE_HOURS: i64 = 168;
 /// Hours from now until ports run out, for 10, 50 and 90 in a hundred; infinite when not within 45 days.
 pub(crate) type Passage = [f64; 3];
 
+/// What happens within an hour is put in its middle.
+const HALF_HOUR: f64 = 0.5;
+
 /// Hours of a day.
 const DAY_HOURS: usize = 24;
 
@@ -74,12 +77,13 @@ fn uniform(state: &mut u64) -> f64 {
     ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// When the floor's courses plus this host's peaks by hour of day and week meet capacity.
+/// When the floor's courses plus this host's peaks by hour of day and week meet capacity. Infinite when the middle one is
+/// further ahead than `believed_hours`: most rises are not believed, and the way there is long.
 pub(crate) fn passage(
     series: &Series<'_>,
     hours: &Hours,
     outlook: &Outlook,
-    age_hours: f64,
+    (age_hours, believed_hours): (f64, f64),
 ) -> Passage {
     let capacity = series.capacity;
     let count = hours.peak.len() as i64;
@@ -111,7 +115,12 @@ pub(crate) fn passage(
         .collect();
     let peaks = UsualPeaks::new(&workload, hour_number(series));
     let sigma = workload_noise(&workload, capacity);
-    meetings(outlook, &peaks, horizon, (sigma, capacity))
+    meetings(
+        outlook,
+        &peaks,
+        (horizon, believed_hours),
+        (sigma, capacity),
+    )
 }
 
 /// The ways of one course at one slope: they differ by their noise.
@@ -193,17 +202,21 @@ impl<'a> Walks<'a> {
 fn meetings(
     outlook: &Outlook,
     peaks: &UsualPeaks<'_>,
-    horizon: usize,
+    (horizon, believed_hours): (usize, f64),
     limits: (f64, f64),
 ) -> Passage {
     let mut walks: Vec<Walks<'_>> = outlook.courses.iter().flat_map(Walks::of).collect();
-    let paths = walks.len() * PATHS;
     let every = walks.iter().flat_map(|walks| [walks.course.weight; PATHS]);
     let whole: f64 = every.sum();
-    let mut times: Vec<(f64, f64)> = Vec::with_capacity(paths);
+    // Weight of the walks that meet capacity in each hour.
+    let mut met_in: Vec<f64> = vec![0.0; horizon.next_multiple_of(DAY_HOURS)];
     let mut hours: Vec<usize> = Vec::with_capacity(PATHS);
     let mut met = 0.0;
     for number in 0..horizon.div_ceil(DAY_HOURS) {
+        let first = DAY_HOURS * number;
+        if first as f64 + HALF_HOUR > believed_hours && met < 0.5 * whole {
+            return [f64::INFINITY; 3];
+        }
         let mut highest = f64::NEG_INFINITY;
         for walks in &mut walks {
             walks.rise(number);
@@ -214,7 +227,6 @@ fn meetings(
         if peaks.greatest + highest + noise_top * sigma < capacity {
             continue;
         }
-        let first = DAY_HOURS * number;
         let mut base = [f64::NEG_INFINITY; DAY_HOURS];
         let ahead = first + 1..=horizon.min(first + DAY_HOURS);
         for (base, ahead) in base.iter_mut().zip(ahead) {
@@ -229,7 +241,9 @@ fn meetings(
         for walks in &mut walks {
             walks.meet(&day, limits, &mut hours);
             for hour in hours.drain(..) {
-                times.push(((first + hour) as f64 + 0.5, walks.course.weight));
+                if let Some(weight) = met_in.get_mut(first + hour) {
+                    *weight += walks.course.weight;
+                }
                 met += walks.course.weight;
             }
         }
@@ -239,7 +253,7 @@ fn meetings(
             break;
         }
     }
-    weighted_quantiles(&mut times, whole)
+    weighted_quantiles(&met_in, whole)
 }
 
 /// The greatest noise of all paths on one of the days ahead.
@@ -298,16 +312,15 @@ impl Earlier {
     }
 }
 
-/// 10, 50 and 90 in a hundred of times with their weights.
-fn weighted_quantiles(times: &mut [(f64, f64)], whole: f64) -> Passage {
-    times.sort_by(|one, other| one.0.total_cmp(&other.0));
+/// 10, 50 and 90 in a hundred of hours with their weights.
+fn weighted_quantiles(weights: &[f64], whole: f64) -> Passage {
     [0.1, 0.5, LAST_SHARE].map(|share| {
         let mut sum = 0.0;
-        let found = times.iter().find(|(_, weight)| {
+        let found = weights.iter().position(|weight| {
             sum += weight;
-            sum >= share * whole
+            *weight > 0.0 && sum >= share * whole
         });
-        found.map_or(f64::INFINITY, |(time, _)| *time)
+        found.map_or(f64::INFINITY, |hour| hour as f64 + HALF_HOUR)
     })
 }
 

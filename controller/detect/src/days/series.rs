@@ -31,6 +31,8 @@ pub(crate) struct Series<'a> {
     /// Most weighings end before they are asked for.
     peak: OnceCell<Vec<f64>>,
     time_wait: OnceCell<Vec<f64>>,
+    /// What the floors of the newest times of day were over the week that began one to four days back.
+    pub(super) week_profiles: [OnceCell<Vec<f64>>; 4],
 }
 
 impl<'a> Series<'a> {
@@ -50,6 +52,7 @@ impl<'a> Series<'a> {
             usable: OnceCell::new(),
             peak: OnceCell::new(),
             time_wait: OnceCell::new(),
+            week_profiles: Default::default(),
             spoilt: spoilt(memory, origin, newest),
             boots: memory
                 .boots()
@@ -200,12 +203,35 @@ fn counted(values: &[f64]) -> Vec<f64> {
 
 /// Least of what was counted; NaN of nothing.
 pub(crate) fn least(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::NAN, f64::min)
+    extreme(
+        values,
+        f64::INFINITY,
+        |one, other| if one < other { one } else { other },
+    )
 }
 
 /// Greatest of what was counted; NaN of nothing.
 pub(crate) fn greatest(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::NAN, f64::max)
+    extreme(values, f64::NEG_INFINITY, |one, other| {
+        if one > other { one } else { other }
+    })
+}
+
+/// The value that `better` prefers to all others, of which `none` is the worst: it takes its second where the first is NaN.
+/// Several are looked for side by side, which costs half.
+fn extreme(values: &[f64], none: f64, better: impl Fn(f64, f64) -> f64) -> f64 {
+    let (lanes, rest) = values.as_chunks::<4>();
+    let mut best = [none; 4];
+    for lane in lanes {
+        for (best, value) in best.iter_mut().zip(lane) {
+            *best = better(*value, *best);
+        }
+    }
+    let found = best
+        .iter()
+        .chain(rest)
+        .fold(none, |best, value| better(*value, best));
+    if found == none { f64::NAN } else { found }
 }
 
 /// Median of what was counted; NaN of nothing.

@@ -2,6 +2,8 @@
 //!
 //! After the reference detector's second stage; its constants were tuned on the development set. Keeps no state.
 
+use std::borrow::Cow;
+
 use crate::days::refusal::Refusal;
 use crate::days::series::{DAY, Series, greatest, least, middle, missing, or, part, spread};
 
@@ -113,28 +115,26 @@ pub(crate) fn tries(series: &Series<'_>, since: i64) -> impl DoubleEndedIterator
 
 /// The greatest floor of each quarter hour's time of day over a week that begins `days` days back. Spoilt days are
 /// left out and days before them taken instead; when too little is left, spoilt ones count.
-pub(super) fn profile(series: &Series<'_>, from: i64, length: i64, days: i64) -> Vec<f64> {
+pub(super) fn profile<'a>(
+    series: &'a Series<'_>,
+    from: i64,
+    length: i64,
+    days: i64,
+) -> Cow<'a, [f64]> {
     let count = usize::try_from(length).unwrap_or(0);
     let usable = series.usable();
-    let mut greatest = vec![f64::NEG_INFINITY; count];
-    let (mut whole_days, mut gaps) = (0, 0);
-    for day in days_back(usable, (from, count), days..days + PROFILE_DAYS) {
-        whole_days += i64::from(day.len() == count);
-        for (greatest, value) in greatest.iter_mut().zip(day) {
-            *greatest = if *value > *greatest {
-                *value
-            } else {
-                *greatest
-            };
-            gaps += u64::from(value.is_nan());
+    let week = series.week_profile((from, count), days);
+    if !week.iter().any(|value| value.is_nan()) {
+        return week;
+    }
+    let mut clean = week.into_owned();
+    for (offset, value) in clean.iter_mut().enumerate() {
+        if value.is_nan() {
+            *value = profile_over_gaps(usable, (from, offset), days);
         }
     }
-    if whole_days == PROFILE_DAYS && gaps == 0 {
-        return greatest;
-    }
-    let clean = profile_with_gaps(usable, (from, count), days);
     if missing(&clean) < 0.2 {
-        return clean;
+        return Cow::Owned(clean);
     }
     let mut raw = vec![f64::NAN; count];
     for day in days_back(&series.floor, (from, count), days..days + PROFILE_DAYS) {
@@ -142,27 +142,68 @@ pub(super) fn profile(series: &Series<'_>, from: i64, length: i64, days: i64) ->
             *raw = raw.max(*value);
         }
     }
-    raw
+    Cow::Owned(raw)
 }
 
-/// A profile of which each quarter hour takes a week of days, as far back as it must.
-fn profile_with_gaps(usable: &[f64], (from, count): (i64, usize), days: i64) -> Vec<f64> {
-    let mut greatest = vec![f64::NAN; count];
-    let mut taken = vec![0i64; count];
-    for day in days_back(usable, (from, count), days..days + PROFILE_REACH_DAYS) {
-        let mut is_full = true;
-        for ((greatest, taken), value) in greatest.iter_mut().zip(&mut taken).zip(day) {
-            if *taken < PROFILE_DAYS && !value.is_nan() {
-                *greatest = greatest.max(*value);
-                *taken += 1;
-            }
-            is_full &= *taken >= PROFILE_DAYS;
+impl Series<'_> {
+    /// The profile where it needs no other than the week's days; NaN where it does. That of the newest days, which every
+    /// scale asks for parts of, is made once.
+    fn week_profile(&self, (from, count): (i64, usize), days: i64) -> Cow<'_, [f64]> {
+        let make = |from: i64, count: usize| week_profile(self.usable(), (from, count), days);
+        // Windows of an odd number of days, those left out included, are of one day, others of two.
+        let reach = if days % 2 == 1 { DAY } else { 2 * DAY };
+        let begin = self.newest() + 1 - reach;
+        let is_new = from >= begin && begin >= DAY * (days + PROFILE_DAYS - 1);
+        let known = usize::try_from(days - 1)
+            .ok()
+            .and_then(|index| self.week_profiles.get(index));
+        let Some(known) = known.filter(|_| is_new) else {
+            return Cow::Owned(make(from, count));
+        };
+        let whole = known.get_or_init(|| make(begin, reach as usize));
+        let skipped = (from - begin) as usize;
+        match whole.get(skipped..skipped + count) {
+            Some(part) => Cow::Borrowed(part),
+            None => Cow::Owned(make(from, count)),
         }
-        if is_full {
-            break;
+    }
+}
+
+/// The greatest of a week of days; NaN where one of them is missing.
+fn week_profile(usable: &[f64], (from, count): (i64, usize), days: i64) -> Vec<f64> {
+    let mut greatest = vec![f64::NEG_INFINITY; count];
+    // NaN as soon as one of the days is; both sums and comparisons without branches.
+    let mut sums = vec![0.0; count];
+    let mut whole_days = 0;
+    for day in days_back(usable, (from, count), days..days + PROFILE_DAYS) {
+        whole_days += i64::from(day.len() == count);
+        for ((greatest, sum), value) in greatest.iter_mut().zip(&mut sums).zip(day) {
+            *greatest = if *value > *greatest {
+                *value
+            } else {
+                *greatest
+            };
+            *sum += *value;
+        }
+    }
+    let is_whole = whole_days == PROFILE_DAYS;
+    for (greatest, sum) in greatest.iter_mut().zip(&sums) {
+        if !is_whole || sum.is_nan() {
+            *greatest = f64::NAN;
         }
     }
     greatest
+}
+
+/// The greatest of a week of days at `offset` into a window from `from` on, as far back as it must for a week; the whole
+/// window lies within what is remembered on each of them.
+fn profile_over_gaps(usable: &[f64], (from, offset): (i64, usize), days: i64) -> f64 {
+    (days..days + PROFILE_REACH_DAYS)
+        .map_while(|day| usize::try_from(from - DAY * day).ok())
+        .filter_map(|begin| usable.get(begin + offset))
+        .filter(|value| !value.is_nan())
+        .take(PROFILE_DAYS as usize)
+        .fold(f64::NAN, |greatest, value| greatest.max(*value))
 }
 
 /// The `count` values from the time of day of `from` on, on each of the `days` before, as far back as there are.
@@ -211,7 +252,7 @@ fn climb_at(
     let (values, profile_days) = if scale.hours < 24.0 {
         net_values(series, scale, (from, length), skipped_days)?
     } else {
-        (part(&series.floor, from, newest).to_vec(), None)
+        (Cow::Borrowed(part(&series.floor, from, newest)), None)
     };
     let is_young = from < YOUNG;
     let steps = even_steps(series, scale, &values, profile_days.is_none() || is_young)?;
@@ -249,12 +290,12 @@ fn climb_at(
 }
 
 /// The floor of a window of hours net of the daily profile before it, and how many days back that begins.
-fn net_values(
-    series: &Series<'_>,
+fn net_values<'a>(
+    series: &'a Series<'_>,
     scale: &Scale,
     (from, length): (i64, i64),
     skipped_days: i64,
-) -> Result<(Vec<f64>, Option<i64>), Refusal> {
+) -> Result<(Cow<'a, [f64]>, Option<i64>), Refusal> {
     let values = part(&series.floor, from, from + length - 1);
     let days = length.div_ceil_days() + skipped_days;
     let reaches_back = from - DAY * days >= 0;
@@ -265,13 +306,13 @@ fn net_values(
         may_rise(series, scale, (from, length), days)?;
         let usual = profile(series, from, length, days);
         if missing(&usual) <= 0.2 {
-            return Ok((net_of(values, &usual), Some(days)));
+            return Ok((Cow::Owned(net_of(values, &usual)), Some(days)));
         }
     }
     if length < DAY {
         return Err(Refusal::TooLittleHistory);
     }
-    Ok((values.to_vec(), None))
+    Ok((Cow::Borrowed(values), None))
 }
 
 fn gain_of(steps: &[f64]) -> f64 {

@@ -22,7 +22,7 @@ use crate::days::slope::{Hours, Slope, slope};
 use crate::days::staircase::{self, Climb};
 use crate::memory::{FLOOR, Memory, QUARTER_MS};
 use crate::owners::{Culprit, Owners};
-use view::View;
+use view::{Asks, View};
 
 /// A date further ahead than this many hours is no reason to raise an alarm: a fortnight.
 const AHEAD_MAX_HOURS: f64 = 336.0;
@@ -161,6 +161,7 @@ impl Standing {
             series: &series,
             evidence,
             is_full,
+            asks: Asks::Verdict,
         };
         if is_full && self.raised.is_none() {
             if evidence.capacity > self.capacity {
@@ -209,7 +210,12 @@ impl Standing {
             error: 0.1 * overdue.climb.slope,
         };
         let outlook = Outlook::steady(slope);
-        let passage = passage(view.series, &Hours::new(view.series), &outlook, age);
+        let passage = passage(
+            view.series,
+            &Hours::new(view.series),
+            &outlook,
+            (age, AHEAD_MAX_HOURS),
+        );
         (passage[1] <= AHEAD_MAX_HOURS).then_some(Candidate {
             onset: overdue.climb.from,
             slope: overdue.climb.slope,
@@ -253,11 +259,11 @@ impl Standing {
             return Err(Refusal::Usual { gain });
         }
         let outlook = Outlook::new(&hours, slope, age, hour_number(series));
-        let passage = passage(series, &hours, &outlook, age);
-        let ahead = passage[1];
         let most = AHEAD_MAX_HOURS
             .min(EXTRAPOLATION * age)
             .min(age.max(HALF_WAY_HOURS));
+        let passage = passage(series, &hours, &outlook, (age, view.looks_ahead(most)));
+        let ahead = passage[1];
         if ahead > most {
             return Err(Refusal::Far { hours: ahead, most });
         }

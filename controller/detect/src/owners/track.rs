@@ -2,6 +2,7 @@
 //!
 //! Readings wait a little before they are taken into the blocks; who looks at those lets them settle first.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tidemark_model::Timestamp;
@@ -34,13 +35,14 @@ const RESTART_SETTLES_MS: i64 = 10_800_000;
 /// Where history does not tell restarts, one leaves less than this share of the ports and handles.
 const RESTART_KEEPS: f64 = 0.67;
 /// How many readings wait until the blocks are touched: they lie apart in memory, and most are looked at once an hour.
-pub(super) const WAITING_MAX: usize = 8;
+pub(super) const WAITING_MAX: usize = 16;
 
 /// What is remembered of one process name.
 #[derive(Clone, Debug)]
 pub(super) struct Track {
     pub(super) name: Arc<str>,
-    pub(super) hash: u64,
+    /// Of the name.
+    pub(super) digest: u64,
     /// Apart from what each reading touches.
     levels: Box<[Ring<2>; 5]>,
     /// Ports and handles of the readings that wait, from `waits_from` on.
@@ -95,20 +97,44 @@ impl Waiting {
 
     /// Takes what waits into the blocks of `tracks`.
     pub(super) fn settle(&mut self, tracks: &mut [Track]) {
-        let blocks = self.times.map(blocks_of);
-        let blocks = blocks.get(..self.count).unwrap_or_default();
+        if self.count == 0 {
+            return;
+        }
+        let times = self.times.get(..self.count).unwrap_or_default();
+        let runs = LEVELS.map(|level| runs(times, level));
         for track in tracks {
-            track.settle(blocks);
+            track.settle(&runs);
         }
         self.count = 0;
     }
 }
 
-/// The block of each level that a time lies in.
-type Blocks = [i64; LEVELS.len()];
+/// Readings that lie in one block of a level, one after the other.
+struct Run {
+    block: i64,
+    positions: Range<usize>,
+}
 
-fn blocks_of(at: Timestamp) -> Blocks {
-    LEVELS.map(|(width, _)| at.unix_ms().div_euclid(width))
+/// The readings by block of a level; those that the newest of them push out are left out.
+fn runs(times: &[Timestamp], (width_ms, slots): (i64, usize)) -> Vec<Run> {
+    let block_of = |at: &Timestamp| at.unix_ms().div_euclid(width_ms);
+    let newest = times.iter().map(block_of).max().unwrap_or(0);
+    let mut runs: Vec<Run> = Vec::with_capacity(times.len());
+    for (position, block) in times.iter().map(block_of).enumerate() {
+        if newest.saturating_sub(block) >= slots as i64 {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(run) if run.block == block && run.positions.end == position => {
+                run.positions.end = position + 1;
+            }
+            Some(_) | None => runs.push(Run {
+                block,
+                positions: position..position + 1,
+            }),
+        }
+    }
+    runs
 }
 
 impl Track {
@@ -121,7 +147,7 @@ impl Track {
         let reading = &group.whole;
         Self {
             name: Arc::from(reading.name),
-            hash: group.hash,
+            digest: group.digest,
             levels: Box::new(LEVELS.map(|(width, slots)| Ring::new(width, slots, &KEEP))),
             waiting: [[0; 2]; WAITING_MAX],
             waits_from: position,
@@ -192,11 +218,18 @@ impl Track {
         }
     }
 
-    fn settle(&mut self, readings: &[Blocks]) {
-        let waiting = readings.iter().zip(&self.waiting).skip(self.waits_from);
-        for (blocks, values) in waiting {
-            for (level, block) in self.levels.iter_mut().zip(blocks) {
-                level.merge_stored(*block, *values);
+    fn settle(&mut self, runs: &[Vec<Run>; LEVELS.len()]) {
+        for (level, runs) in self.levels.iter_mut().zip(runs) {
+            for Run { block, positions } in runs {
+                let from = positions.start.max(self.waits_from);
+                let Some(readings) = self.waiting.get(from..positions.end) else {
+                    continue;
+                };
+                let least =
+                    |one: [u16; 2], other: &[u16; 2]| [one[0].min(other[0]), one[1].min(other[1])];
+                if let Some((first, others)) = readings.split_first() {
+                    level.merge_stored(*block, others.iter().fold(*first, least));
+                }
             }
         }
         self.waits_from = 0;

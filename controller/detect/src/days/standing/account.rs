@@ -2,7 +2,7 @@
 
 use tidemark_model::Timestamp;
 
-use super::{AGREEING, Candidate, Evidence, Standing, View};
+use super::{AGREEING, Asks, Candidate, Evidence, Standing, View};
 use crate::days::refusal::Refusal;
 use crate::days::series::{Series, quarter_start};
 use crate::days::staircase::{self, Climb};
@@ -25,6 +25,7 @@ impl Standing {
             series: &series,
             evidence,
             is_full: true,
+            asks: Asks::Account,
         };
         let mut lines = vec![format!(
             "the floor over hours to days, up to {}, from {} of history:",

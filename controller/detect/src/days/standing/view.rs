@@ -15,12 +15,30 @@ pub(super) struct View<'a> {
     pub(super) series: &'a Series<'a>,
     pub(super) evidence: &'a Evidence<'a>,
     pub(super) is_full: bool,
+    pub(super) asks: Asks,
+}
+
+/// What a weighing is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Only what decides is worth its cost.
+    Verdict,
+    /// A person wants the figures of what does not count, too.
+    Account,
 }
 
 impl View<'_> {
     /// Number of the newest quarter hour since the Unix epoch.
     pub(super) fn number(&self) -> i64 {
         self.series.origin + self.series.newest()
+    }
+
+    /// How many hours ahead the end is looked for, when no more than `most` are believed.
+    pub(super) fn looks_ahead(&self, most: f64) -> f64 {
+        match self.asks {
+            Asks::Verdict => most,
+            Asks::Account => f64::INFINITY,
+        }
     }
 
     pub(super) fn culprit(&self, from: i64, gain: f64) -> Option<Culprit> {
@@ -91,7 +109,7 @@ impl View<'_> {
         leak.slope = measured.value;
         let outlook = Outlook::new(&hours, measured, age, hour_number(series));
         leak.rests = outlook.rests;
-        let passage = passage(series, &hours, &outlook, age);
+        let passage = passage(series, &hours, &outlook, (age, f64::INFINITY));
         if passage[1].is_finite() {
             leak.passage = passage;
             leak.weighed = self.number();
