@@ -15,6 +15,8 @@ use tidemark_tests::harness::{
     action_ended, on_own_network, program, until,
 };
 
+mod page;
+
 const POLICY: &str = r#"
 profile = "observe"
 [limits]
