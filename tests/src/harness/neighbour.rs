@@ -96,6 +96,12 @@ impl Neighbour {
         Ipv4Addr::new(10, 99, self.number, 1)
     }
 
+    /// The file that is its network, for programs that are told where to be.
+    #[must_use]
+    pub fn network(&self) -> String {
+        format!("/proc/{}/ns/net", self.holder.pid().as_raw_pid())
+    }
+
     /// Keeps ports out of the dynamic ones, as in `20000-20399`.
     ///
     /// # Errors

@@ -51,7 +51,10 @@ pub fn wrapping(mut wrapper: Command, command: &Command) -> Command {
 }
 
 /// Where a program of this workspace was built: test executables lie in `deps` beside it.
-fn built(name: &str) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When it was not built.
+pub fn built(name: &str) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("the test's own path is unknown")?;
     let path = this
         .parent()

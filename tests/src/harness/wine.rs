@@ -139,8 +139,12 @@ fn make_template(shared: &Path, template: &Path) -> anyhow::Result<()> {
         .envs(QUIET)
         .env_remove("DISPLAY"))?;
     end_server(&making)?;
-    fs::rename(&making, template)?;
-    Ok(())
+    let made = fs::rename(&making, template);
+    if made.is_err() && template.is_dir() {
+        // Another test made it meanwhile.
+        return Ok(fs::remove_dir_all(&making)?);
+    }
+    Ok(made?)
 }
 
 /// Ends every program in a prefix, and waits until its registry is written.
