@@ -12,6 +12,7 @@ use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::view::{ActionDetail, Page, RunDetail, RunOrderView};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::browser::Browser;
+use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, STARTING, Up, on_own_network, until,
 };
@@ -131,14 +132,9 @@ impl Scene {
 fn orders_that_were_signed_by_day_need_nobody_at_night() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let mut scene = Scene::up(machine).await?;
-        let secret = machine.folder().join("passphrase");
-        fs::write(&secret, "correct horse battery staple\n")?;
-        let secret = secret.display().to_string();
-        let cli = async |args: &[&str]| scene.controller.cli(args).await?.succeeded();
-        cli(&["key", "new", "ann", "--passphrase-file", &secret]).await?;
-        let shown: Value = scene.controller.cli_json(&["key", "show", "ann"]).await?;
-        let public = shown["public"].as_str().context("a public key")?;
-        let keys = format!("[[key]]\nname = \"ann\"\npublic = \"{public}\"\ntier_max = 2\n");
+        let keyring = Keyring::create(machine)?;
+        let public = keyring.make(&scene.controller, "ann").await?;
+        let keys = listed("ann", &public, 2);
         for name in ["web-1", "web-2"] {
             scene.join(machine, name, &keys).await?;
         }
@@ -151,17 +147,8 @@ fn orders_that_were_signed_by_day_need_nobody_at_night() -> anyhow::Result<()> {
             .collect();
         ensure!(warned.len() == 1, "{:?}", run.plan.warnings);
         let number = run.run.number.to_string();
-        let sign = [
-            "run",
-            "sign",
-            &number,
-            "--key",
-            "ann",
-            "--yes",
-            "--passphrase-file",
-            &secret,
-        ];
-        let signed = scene.controller.cli(&sign).await?.succeeded()?;
+        let sign = ["run", "sign", &number, "--key", "ann"];
+        let signed = keyring.sign(&scene.controller, &sign).await?;
         ensure!(signed.contains("on 2 hosts"), "{signed}");
         ensure!(signed.contains("signed 2 of 2 orders"), "{signed}");
         let orders: Page<RunOrderView> = scene

@@ -40,6 +40,55 @@ async fn press(browser: &Browser, keys: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A key takes another one's place.
+async fn rotate(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    let file = site.keyring.file();
+    site.key_command(&["key", "rotate", "ann", "--new-passphrase-file", file])
+        .await?;
+    let followed = ["rotation of", "1 of 1 host", "ann ("];
+    shows(browser, "#statements", &followed).await?;
+    let replaced = ["replaced on 1 of 1 host", "in the place of"];
+    shows(browser, "#keys", &replaced).await
+}
+
+/// The new key signs a grant.
+async fn grant(machine: &Machine, site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    let policy = machine.folder().join("night.toml");
+    fs::write(&policy, NIGHT)?;
+    let policy = policy.display().to_string();
+    let apply = site.controller.cli(&["apply", "-f", &policy]).await?;
+    apply.succeeded()?;
+    let host = site.controller.only_host().await?.name;
+    let mut words = vec!["grant", "new", "night", "--name", &host, "--per-hour", "2"];
+    words.extend(["--reason", HOSTILE, "--key", "ann-2"]);
+    site.key_command(&words).await?;
+    let service = "service=\"leaky\"";
+    let standing = [
+        "standing",
+        "rung 1",
+        service,
+        "2 an hour",
+        "not yet",
+        HOSTILE,
+    ];
+    shows(browser, "#grants", &standing).await?;
+    shows(browser, "#grants", &[&format!("holds on {host}")]).await
+}
+
+async fn withdraw(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    let grants: Vec<serde_json::Value> = site.controller.cli_json(&["get", "grants"]).await?;
+    let id = grants[0]["id"].as_str().context("a grant")?;
+    let mut words = vec!["grant", "withdraw", id, "--key", "ann-2"];
+    words.extend(["--passphrase-file", site.keyring.file()]);
+    site.controller.cli(&words).await?.succeeded()?;
+    let ended = [
+        "withdrawn",
+        "with a signature, for good",
+        "holds on no host",
+    ];
+    shows(browser, "#grants", &ended).await
+}
+
 #[test]
 fn the_page_shows_what_was_signed_and_which_hosts_have_not_followed() -> anyhow::Result<()> {
     on_own_network(async |machine| {
@@ -50,80 +99,23 @@ fn the_page_shows_what_was_signed_and_which_hosts_have_not_followed() -> anyhow:
         browser.open(&site.controller.ready.sign_in).await?;
         browser.show_as(1280, 1400, "light").await?;
         press(&browser, "gk").await?;
-        shows(
-            &browser,
-            "#keys",
-            &["ann", "bob", &host, "observe", "believed on 1 of 1 host"],
-        )
-        .await?;
+        let listed = ["ann", "bob", &host, "observe", "believed on 1 of 1 host"];
+        shows(&browser, "#keys", &listed).await?;
         shows(&browser, "#statements", &["tidemark key rotate NAME"]).await?;
-        shows(
-            &browser,
-            "#grants",
-            &["tidemark grant new POLICY --host HOST"],
-        )
-        .await?;
+        shows(&browser, "#grants", &["tidemark grant new POLICY"]).await?;
         // Nothing is reloaded from here on: the page is live.
         browser.run("window.isStillTheSamePage = true").await?;
+        rotate(&site, &browser).await?;
+        grant(machine, &site, &browser).await?;
 
-        let file = site.passphrase.clone();
-        site.key_command(&["key", "rotate", "ann", "--new-passphrase-file", &file])
-            .await?;
-        shows(
-            &browser,
-            "#statements",
-            &["rotation of", "1 of 1 host", "ann ("],
-        )
-        .await?;
-        shows(
-            &browser,
-            "#keys",
-            &["replaced on 1 of 1 host", "in the place of"],
-        )
-        .await?;
-
-        let policy = machine.folder().join("night.toml");
-        fs::write(&policy, NIGHT)?;
-        let policy = policy.display().to_string();
-        site.controller
-            .cli(&["apply", "-f", &policy])
-            .await?
-            .succeeded()?;
-        let grant = [
-            "grant",
-            "new",
-            "night",
-            "--name",
-            &host,
-            "--per-hour",
-            "2",
-            "--reason",
-        ];
-        site.key_command(&[&grant[..], &[HOSTILE, "--key", "ann-2"]].concat())
-            .await?;
-        let standing = [
-            "standing",
-            "rung 1",
-            "service=\"leaky\"",
-            &host,
-            "2 an hour",
-            "not yet",
-        ];
-        shows(&browser, "#grants", &standing).await?;
-        shows(&browser, "#grants", &[&format!("holds on {host}"), HOSTILE]).await?;
-
-        // A host that is away goes on believing a key that was revoked, and the page says whom to call.
+        // A host that is away goes on believing a key that was revoked, and the page says which.
         site.folder.end(&mut site.agent).await?;
-        site.key_command(&["key", "revoke", "bob", "--key", "bob", "--reason", HOSTILE])
-            .await?;
+        let revoke = ["key", "revoke", "bob", "--key", "bob", "--reason", HOSTILE];
+        site.key_command(&revoke).await?;
         let believed = ["revoked, and still believed on 1 of 1 host", HOSTILE];
         shows(&browser, "#keys", &believed).await?;
-        shows(
-            &browser,
-            "#statements",
-            &["revocation of", "0 of 1 host", "it is offline"],
-        )
-        .await?;
+        let away = ["revocation of", "0 of 1 host", "it is offline"];
+        shows(&browser, "#statements", &away).await?;
         assert_eq!(browser.run("return window.isStillTheSamePage").await?, true);
         assert_ne!(browser.run("return document.title").await?, "owned");
         let made = "return document.querySelectorAll('img[src=x]').length";
@@ -132,24 +124,7 @@ fn the_page_shows_what_was_signed_and_which_hosts_have_not_followed() -> anyhow:
 
         site.agent = site.folder.run()?;
         shows(&browser, "#keys", &["revoked on 1 of 1 host"]).await?;
-        let grants: Vec<serde_json::Value> = site.controller.cli_json(&["get", "grants"]).await?;
-        let id = grants[0]["id"].as_str().context("a grant")?;
-        let end = [
-            "grant",
-            "withdraw",
-            id,
-            "--key",
-            "ann-2",
-            "--passphrase-file",
-            &file,
-        ];
-        site.controller.cli(&end).await?.succeeded()?;
-        let ended = [
-            "withdrawn",
-            "with a signature, for good",
-            "holds on no host",
-        ];
-        shows(&browser, "#grants", &ended).await?;
+        withdraw(&site, &browser).await?;
         assert_eq!(browser.complaints().await?, Vec::<String>::new());
         Ok(())
     })

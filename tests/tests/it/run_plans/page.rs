@@ -114,7 +114,11 @@ fn a_run_is_planned_approved_by_another_and_stopped_in_the_browser() -> anyhow::
         press(&browser, "approve", "").await?;
         shows(&browser, &["approved by 1 of 1: bob"]).await?;
         press(&browser, "stop", "too many alarms").await?;
-        shows(&browser, &["cancelled", "too many alarms", "2 of them skipped"]).await?;
+        shows(
+            &browser,
+            &["cancelled", "too many alarms", "2 of them skipped"],
+        )
+        .await?;
         assert_eq!(
             count(&browser, "#deeds button").await?,
             0,
