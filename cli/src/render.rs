@@ -8,6 +8,7 @@ pub mod sheet;
 pub mod standing;
 pub mod table;
 pub mod text;
+pub mod versions;
 pub mod words;
 
 use jiff::tz::TimeZone;

@@ -295,6 +295,7 @@
       gi: () => location.assign("/incidents"),
       gm: () => location.assign("/maintenance"),
       gp: () => location.assign("/policies"),
+      gk: () => location.assign("/keys"),
       gn: () => location.assign("/notifications"),
       ge: () => location.assign("/events"),
     };

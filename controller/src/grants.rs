@@ -1,6 +1,8 @@
 //! Remediation grants at the controller: brought and withdrawn by people, listed for each host that they can concern, and used
 //! for orders of standing policies. It holds no key, and decides nothing that a host does not decide again.
 
+use std::collections::HashMap;
+
 use tidemark_model::HostId;
 use tidemark_model::Timestamp;
 use tidemark_model::action::{Action, HostPolicyView};
@@ -11,7 +13,7 @@ use tidemark_model::grant::{
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::signing::Signature;
 use tidemark_model::view::GrantState;
-use tidemark_store::{DocumentKind, GrantRecord, GrantsStamp, StoreError, Tx};
+use tidemark_store::{DocumentKind, GrantRecord, GrantsStamp, SentFor, StoreError, Tx};
 
 use crate::app::App;
 use crate::incidents::text::clean;
@@ -20,6 +22,8 @@ use crate::remediate::ActionError;
 
 /// Grants that are kept at once.
 pub const GRANTS_MAX: u32 = 500;
+/// Begins what an action's life says of the grant under which it was sent.
+const UNDER: &str = "under grant ";
 
 /// What hosts are to be told, as of one look.
 #[derive(Debug, Default)]
@@ -186,43 +190,68 @@ pub async fn withdraw(
     Ok(record)
 }
 
-/// Whether the policy of a grant still has the rung that was signed for.
+/// What the life of an action says of the grant under which it was sent.
+#[must_use]
+pub(crate) fn step_text(grant: GrantId) -> String {
+    format!("{UNDER}{grant}")
+}
+
+/// How often each grant was used: orders sent since then, and when the last one was.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn uses(
+    tx: &mut Tx,
+    since: Timestamp,
+) -> Result<HashMap<GrantId, (u64, Timestamp)>, StoreError> {
+    let sent = tx.actions_sent_for(UNDER, since, GRANTS_MAX).await?;
+    let used = |one: SentFor| {
+        let id = one.text.strip_prefix(UNDER)?.parse().ok()?;
+        Some((id, (one.sent, one.last_at)))
+    };
+    Ok(sent.into_iter().filter_map(used).collect())
+}
+
 async fn is_current(tx: &mut Tx, grant: &Grant) -> Result<bool, StoreError> {
+    Ok(rung_of(tx, grant).await?.is_some())
+}
+
+/// The rung of a grant's policy that was signed for, from 0, while the policy still has it.
+async fn rung_of(tx: &mut Tx, grant: &Grant) -> Result<Option<usize>, StoreError> {
     let newest = tx
         .document_newest(DocumentKind::Policy, &grant.policy)
         .await?;
     let Some(policy) = newest.as_ref().and_then(policy_of) else {
-        return Ok(false);
+        return Ok(None);
     };
     let mut rungs = 0..policy.ladder.len();
-    Ok(rungs.any(|rung| rule_hash(&policy.spec, rung).as_deref() == Some(grant.rule.as_str())))
+    Ok(rungs.find(|rung| rule_hash(&policy.spec, *rung).as_deref() == Some(grant.rule.as_str())))
 }
 
-/// Where a grant stands.
+/// Where a grant stands, and which rung of its policy it is for, from 1.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn state_of(
+pub async fn standing_of(
     tx: &mut Tx,
     record: &GrantRecord,
     now: Timestamp,
-) -> Result<GrantState, StoreError> {
-    if record.withdrawn.is_some() {
-        return Ok(GrantState::Withdrawn);
-    }
-    if record.expires_at <= now {
-        return Ok(GrantState::Expired);
-    }
-    let grant = Grant::from_bytes(record.document.as_bytes());
-    let is_current = match &grant {
-        Ok(grant) => is_current(tx, grant).await?,
-        Err(_) => false,
+) -> Result<(GrantState, Option<u32>), StoreError> {
+    let rung = match Grant::from_bytes(record.document.as_bytes()) {
+        Ok(grant) => rung_of(tx, &grant).await?,
+        Err(_) => None,
     };
-    Ok(if is_current {
+    let state = if record.withdrawn.is_some() {
+        GrantState::Withdrawn
+    } else if record.expires_at <= now {
+        GrantState::Expired
+    } else if rung.is_some() {
         GrantState::Standing
     } else {
         GrantState::Outdated
-    })
+    };
+    let place = rung.and_then(|rung| u32::try_from(rung).ok()?.checked_add(1));
+    Ok((state, place))
 }
 
 /// The grant by which a host that wants signatures may take an order of a standing policy: one that covers it, that was signed

@@ -46,7 +46,10 @@ impl Keys {
 }
 
 /// Looks at what every host told about its policy.
-async fn each_policy(tx: &mut Tx, mut look: impl FnMut(&ToldPolicy)) -> Result<(), StoreError> {
+pub(crate) async fn each_policy(
+    tx: &mut Tx,
+    mut look: impl FnMut(&ToldPolicy),
+) -> Result<(), StoreError> {
     let mut after = None;
     loop {
         let page = tx.host_policies(after, PAGE).await?;

@@ -1,5 +1,6 @@
 //! `/api/v1/grants`: what operators signed beforehand, brought, listed, withdrawn.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -16,7 +17,7 @@ use super::guard::Asking;
 use super::params::Params;
 use super::problem::Answer;
 use crate::app::App;
-use crate::grants::{GRANTS_MAX, bring, state_of, withdraw};
+use crate::grants::{GRANTS_MAX, bring, standing_of, uses, withdraw};
 use crate::remediate::ActionError;
 
 /// Hosts that one grant shows.
@@ -35,12 +36,9 @@ const HOSTS_MAX: usize = 200;
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<GrantView>>> {
     params.only(&["limit", "cursor"])?;
     let mut tx = app.store.read().await?;
-    let mut items = Vec::new();
-    for record in tx.grants_page(GRANTS_MAX).await? {
-        items.push(view(&mut tx, &record, app.clock.now()).await?);
-    }
+    let listed = views(&mut tx, app.clock.now()).await?;
     Ok(Json(Page {
-        items,
+        items: listed.into_iter().map(|(_, view)| view).collect(),
         next_cursor: None,
     }))
 }
@@ -159,7 +157,8 @@ fn id_of(text: &str) -> Result<GrantId, ActionError> {
 
 async fn detail_of(app: &App, record: &GrantRecord) -> Result<GrantDetail, StoreError> {
     let mut tx = app.store.read().await?;
-    let grant = view(&mut tx, record, app.clock.now()).await?;
+    let uses = uses(&mut tx, record.created_at).await?;
+    let grant = view(&mut tx, record, &uses, app.clock.now()).await?;
     let (mut holds_on, mut not_on) = (Vec::new(), Vec::new());
     if let Ok(signed) = Grant::from_bytes(record.document.as_bytes()) {
         let named = app.live.ids().into_iter().map(|host| {
@@ -187,13 +186,45 @@ async fn detail_of(app: &App, record: &GrantRecord) -> Result<GrantDetail, Store
     })
 }
 
-async fn view(tx: &mut Tx, record: &GrantRecord, now: Timestamp) -> Result<GrantView, StoreError> {
+/// Every grant as it is kept and as it is shown, the newest first.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn views(
+    tx: &mut Tx,
+    now: Timestamp,
+) -> Result<Vec<(GrantRecord, GrantView)>, StoreError> {
+    let records = tx.grants_page(GRANTS_MAX).await?;
+    let first = records.iter().map(|record| record.created_at).min();
+    let uses = match first {
+        Some(since) => uses(tx, since).await?,
+        None => HashMap::new(),
+    };
+    let mut views = Vec::with_capacity(records.len());
+    for record in records {
+        let view = view(tx, &record, &uses, now).await?;
+        views.push((record, view));
+    }
+    Ok(views)
+}
+
+async fn view(
+    tx: &mut Tx,
+    record: &GrantRecord,
+    uses: &HashMap<GrantId, (u64, Timestamp)>,
+    now: Timestamp,
+) -> Result<GrantView, StoreError> {
     let grant = Grant::from_bytes(record.document.as_bytes());
+    let (state, rung) = standing_of(tx, record, now).await?;
+    let used = uses.get(&record.id);
     Ok(GrantView {
         id: record.id.to_string(),
         policy: record.policy.clone(),
         summary: grant.map_or_else(|error| error.to_string(), |grant| grant.summary()),
-        state: state_of(tx, record, now).await?,
+        rung,
+        used: used.map_or(0, |(count, _)| *count),
+        last_used_ms: used.map(|(_, at)| at.unix_ms()),
+        state,
         expires_ms: record.expires_at.unix_ms(),
         keys: record
             .signatures

@@ -35,7 +35,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     params.only(&[])?;
     let mut tx = app.store.read().await?;
     Ok(Json(Page {
-        items: overview::keys(&mut tx).await?,
+        items: overview::keys(&app, &mut tx).await?,
         next_cursor: None,
     }))
 }

@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 105] = [
+pub static ROUTES: [Route; 106] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -415,6 +415,7 @@ pub static ROUTES: [Route; 105] = [
     }),
     page("/maintenance", || routing::get(web::maintenance::page)),
     page("/policies", || routing::get(web::policies::page)),
+    page("/keys", || routing::get(web::keys::page)),
     form("/runs", || routing::post(web::plan::plan)),
     page("/runs/{run}", || routing::get(web::run::page)),
     form("/runs/{run}", || routing::post(web::run::act)),

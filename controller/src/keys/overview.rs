@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tidemark_model::HostId;
 use tidemark_model::action::{HostKey, KeyStanding};
 use tidemark_model::key_statement::{KeyStatement, StatementId};
 use tidemark_model::signing::KeyId;
 use tidemark_model::view::{
-    FleetKeyView, KeyStatementView, KeyUseView, SignatureView, StatementHostView,
+    FleetKeyView, KeyHostView, KeyStatementView, KeyUseView, SignatureView, StatementHostView,
 };
 use tidemark_store::{StoreError, StoredKeyStatement, ToldPolicy, Tx};
 
@@ -22,18 +23,23 @@ const NAMES_MAX: usize = 8;
 const USES_MAX: u32 = 4_096;
 /// Hosts whose refusal of a statement is shown.
 const REFUSALS_MAX: usize = 100;
+/// Hosts of a key that are shown.
+const LISTED_BY_MAX: usize = 20;
+/// Hosts of which a statement shows that they said nothing.
+const WAITING_MAX: usize = 100;
 
 /// Every key that hosts list, by id.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn keys(tx: &mut Tx) -> Result<Vec<FleetKeyView>, StoreError> {
+pub async fn keys(app: &App, tx: &mut Tx) -> Result<Vec<FleetKeyView>, StoreError> {
     let mut keys: BTreeMap<KeyId, FleetKeyView> = BTreeMap::new();
     each_policy(tx, |told| {
         for key in &told.policy.all_keys {
             let id = key.public.id();
             if keys.len() < KEYS_MAX || keys.contains_key(&id) {
-                count(keys.entry(id).or_insert_with(|| empty(key)), key);
+                let view = keys.entry(id).or_insert_with(|| empty(key));
+                count(app, view, (told, key));
             }
         }
     })
@@ -72,10 +78,20 @@ fn empty(key: &HostKey) -> FleetKeyView {
         is_revocation_brought: false,
         rotated_from: None,
         used_by: Vec::new(),
+        listed_by: Vec::new(),
     }
 }
 
-fn count(view: &mut FleetKeyView, key: &HostKey) {
+fn count(app: &App, view: &mut FleetKeyView, (told, key): (&ToldPolicy, &HostKey)) {
+    if view.listed_by.len() < LISTED_BY_MAX {
+        view.listed_by.push(KeyHostView {
+            host: told.host.to_string(),
+            host_name: host_name(app, told.host),
+            profile: told.policy.profile,
+            standing: key.standing,
+            why: key.why.clone(),
+        });
+    }
     if view.names.len() < NAMES_MAX && !view.names.contains(&key.name) {
         view.names.push(key.name.clone());
     }
@@ -154,6 +170,7 @@ fn view(stored: &StoredKeyStatement) -> KeyStatementView {
         hosts: 0,
         followed: 0,
         refused: Vec::new(),
+        waiting: Vec::new(),
     }
 }
 
@@ -172,15 +189,31 @@ fn look(app: &App, view: &mut KeyStatementView, told: &ToldPolicy) {
         return;
     }
     let mut refused = told.policy.refused_statements.iter();
-    if let Some(refused) = refused.find(|one| one.id == view.id)
-        && view.refused.len() < REFUSALS_MAX
-    {
-        view.refused.push(StatementHostView {
+    let refused = refused.find(|one| one.id == view.id);
+    let (others, most, text) = match refused {
+        Some(refused) => (&mut view.refused, REFUSALS_MAX, refused.text.clone()),
+        None => (&mut view.waiting, WAITING_MAX, unheard(app, told.host)),
+    };
+    if others.len() < most {
+        others.push(StatementHostView {
             host: told.host.to_string(),
-            host_name: app
-                .live
-                .read(told.host, |host| host.profile.name.to_string()),
-            text: refused.text.clone(),
+            host_name: host_name(app, told.host),
+            text,
         });
+    }
+}
+
+fn host_name(app: &App, host: HostId) -> Option<String> {
+    app.live.read(host, |host| host.profile.name.to_string())
+}
+
+/// Why a host has said nothing about a statement.
+fn unheard(app: &App, host: HostId) -> String {
+    let now = app.clock.now();
+    match app.live.read(host, |host| host.state(now)) {
+        Some("online") => "it was told, and has not answered yet".to_owned(),
+        Some("offline") => "it is offline, and is told when it connects".to_owned(),
+        Some(state) => format!("it is {state}"),
+        None => "it is not known any more".to_owned(),
     }
 }

@@ -21,7 +21,7 @@ use super::lanes::{NewLane, Switch, Way};
 use super::{step, tell, undo};
 use crate::app::App;
 use crate::gateway::outcome::chain;
-use crate::grants::Listed;
+use crate::grants::{Listed, step_text};
 use crate::incidents::text::host_name;
 
 /// Between two activations when nothing wakes it: another controller's work, and times that come.
@@ -403,7 +403,7 @@ async fn move_on(
         if gate == Gate::Pass {
             match app.remediation.lanes.way_to(action.order.host) {
                 Way::Free(session, permit) => {
-                    let text = grant.map_or_else(String::new, |id| format!("under grant {id}"));
+                    let text = grant.map_or_else(String::new, step_text);
                     steps.extend(step(app, &mut action, ActionState::Sent, (None, &text)));
                     action.sent_at = Some(now);
                     action.body.session = Some(session.get());

@@ -24,12 +24,16 @@ pub(crate) struct ActionRow {
 }
 
 impl ActionRow {
-    fn new(action: &ActionView, now: Timestamp) -> Self {
+    /// `why` is what its last step says.
+    fn new(action: &ActionView, why: &str, now: Timestamp) -> Self {
         let host = action.host_name.as_deref().unwrap_or(&action.host);
         let dry = if action.dry_run { " (dry run)" } else { "" };
         let mut text = format!("{host}: {}{dry}", action.summary);
-        let more = action.effect.as_ref().map(effect_words);
-        if let Some(more) = more.or_else(|| action.waits_for.clone()) {
+        let effect = action.effect.as_ref().map(effect_words);
+        // What went wrong says its figures itself.
+        let more = Some(why.to_owned()).filter(|why| !why.is_empty());
+        let more = more.or(effect).or_else(|| action.waits_for.clone());
+        if let Some(more) = more {
             text.push_str(&format!(" - {more}"));
         }
         Self {
@@ -71,11 +75,23 @@ pub(crate) async fn of_host(app: &App, host: HostId) -> Result<Vec<ActionRow>, S
 
 async fn rows(app: &App, query: &ActionQuery) -> Result<Vec<ActionRow>, StoreError> {
     let now = app.clock.now();
-    let actions = app.store.read().await?.actions_page(query).await?;
-    let rows = actions
-        .iter()
-        .map(|action| ActionRow::new(&view(app, action), now));
-    Ok(rows.collect())
+    let mut tx = app.store.read().await?;
+    let mut rows = Vec::new();
+    for action in tx.actions_page(query).await? {
+        let why = if is_in_vain(action.state) {
+            let last = tx.action_steps(action.id(), 1).await?.pop();
+            last.map_or_else(String::new, |step| step.text)
+        } else {
+            String::new()
+        };
+        rows.push(ActionRow::new(&view(app, &action), &why, now));
+    }
+    Ok(rows)
+}
+
+/// Whether it ended and did not do what was asked for, so that people want to know why.
+const fn is_in_vain(state: ActionState) -> bool {
+    state.is_final() && !matches!(state, ActionState::Verified | ActionState::Answered)
 }
 
 const fn tone(state: ActionState) -> &'static str {

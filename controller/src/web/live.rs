@@ -11,6 +11,7 @@ use axum::response::Sse;
 use axum::response::sse::Event;
 use futures::{Stream, StreamExt as _};
 use tidemark_model::HostId;
+use tidemark_model::notice::{Notice, NoticeKind};
 use tokio::time::Instant;
 
 use super::events::EventRow;
@@ -29,7 +30,8 @@ use crate::app::App;
 const TILES_EVERY: Duration = Duration::from_secs(2);
 
 /// `GET /live`: events `row` (a line), `gone` (the id of a host that the filter does not let pass), `tiles`, `event`
-/// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` the last two alone.
+/// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` and `of=keys` the last two
+/// alone; for the latter `incidents` stands for keys, what was signed about them, and grants as well.
 pub async fn stream(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
@@ -41,7 +43,7 @@ pub async fn stream(
         .map(|name| fleet::find_host(&app, name))
         .transpose()?;
     let page = params
-        .parsed("of", || "incidents".to_owned(), Shown::from_name)?
+        .parsed("of", || "incidents, keys".to_owned(), Shown::from_name)?
         .unwrap_or(Shown::Hosts);
     let view = PageView {
         filter: HostFilter::of(&params)?,
@@ -65,12 +67,29 @@ pub async fn stream(
 enum Shown {
     Hosts,
     Incidents,
+    Keys,
 }
 
 impl Shown {
     fn from_name(name: &str) -> Option<Self> {
-        (name == "incidents").then_some(Self::Incidents)
+        match name {
+            "incidents" => Some(Self::Incidents),
+            "keys" => Some(Self::Keys),
+            _ => None,
+        }
     }
+}
+
+/// Whether something happened that the page of keys shows.
+fn is_about_keys(notice: &Notice) -> bool {
+    matches!(
+        notice.kind,
+        NoticeKind::KeyStatement
+            | NoticeKind::GrantMade
+            | NoticeKind::GrantEnded
+            | NoticeKind::PolicyApplied
+            | NoticeKind::PolicyDeleted
+    )
 }
 
 /// What one page shows.
@@ -87,7 +106,10 @@ impl PageView {
         let mut events = Vec::with_capacity(2);
         match update {
             Update::Incidents => events.push(Event::default().event("incidents").data("-")),
-            Update::Host(_) | Update::Notice(_) if self.page == Shown::Incidents => {}
+            Update::Notice(notice) if self.page == Shown::Keys && is_about_keys(notice) => {
+                events.push(Event::default().event("incidents").data("-"));
+            }
+            Update::Host(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
             Update::Host(id) => events.extend(self.row(*id)),
             Update::Notice(notice) => {
                 let event = events::view(&self.app, notice);

@@ -153,9 +153,11 @@ impl HostRow {
             } else {
                 at(view.state_ms)
             },
-            expected: view
-                .expected_start_ms
-                .map_or_else(|| "does not fit".to_owned(), at),
+            expected: match view.expected_start_ms {
+                _ if view.state.is_final() => String::new(),
+                Some(ms) => at(ms),
+                None => "does not fit".to_owned(),
+            },
             view,
         }
     }

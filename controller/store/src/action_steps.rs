@@ -15,6 +15,10 @@ const SIGNATURES: Table = Table("action_signatures");
 statements! {
     STEP_APPEND = "INSERT INTO action_steps (action, at, from_state, to_state, author, text) VALUES ($1, $2, $3, $4, $5, $6)";
     STEPS_NEWEST = "SELECT at, from_state, to_state, author, text FROM action_steps WHERE action = $1 ORDER BY id DESC LIMIT $2";
+    SENT_LIKE = "SELECT action_steps.text AS text, count(DISTINCT action_steps.action) AS sent, max(action_steps.at) AS last_at \
+        FROM actions JOIN action_steps ON action_steps.action = actions.id \
+        WHERE actions.sent_at >= $1 AND action_steps.to_state = 'sent' AND action_steps.text LIKE $2 \
+        GROUP BY action_steps.text ORDER BY last_at DESC LIMIT $3";
     APPROVE = "INSERT INTO action_approvals (action, approver, at, text) VALUES ($1, $2, $3, $4)";
     APPROVALS = "SELECT approver, at, text FROM action_approvals WHERE action = $1 ORDER BY at, approver";
     SIGN = "INSERT INTO action_signatures (action, key_id, at, author, signature) VALUES ($1, $2, $3, $4, $5)";
@@ -55,6 +59,24 @@ impl TryFrom<StepRow> for LifeStep {
             text,
         })
     }
+}
+
+/// Actions that were sent for the same stated reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentFor {
+    /// The reason, as the step of their lives says it.
+    pub text: String,
+    /// How many.
+    pub sent: u64,
+    /// When the last one was sent.
+    pub last_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct SentRow {
+    text: String,
+    sent: i64,
+    last_at: i64,
 }
 
 #[derive(FromRow)]
@@ -111,6 +133,35 @@ impl Tx {
         let rows: Vec<StepRow> = on_conn!(self, conn => sqlx::query_as(STEPS_NEWEST)
             .bind(id.to_string()).bind(i64::from(limit)).fetch_all(conn).await?);
         rows.into_iter().rev().map(LifeStep::try_from).collect()
+    }
+
+    /// For which reasons that begin with `prefix` actions were sent since then, the last first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn actions_sent_for(
+        &mut self,
+        prefix: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SentFor>, StoreError> {
+        let rows: Vec<SentRow> = on_conn!(self, conn => sqlx::query_as(SENT_LIKE)
+            .bind(since.unix_ms()).bind(format!("{prefix}%")).bind(i64::from(limit))
+            .fetch_all(conn).await?);
+        rows.into_iter()
+            .map(|row| {
+                let SentRow {
+                    text,
+                    sent,
+                    last_at,
+                } = row;
+                Ok(SentFor {
+                    text,
+                    sent: STEPS.unsigned("sent", sent)?,
+                    last_at: Timestamp::from_unix_ms(last_at),
+                })
+            })
+            .collect()
     }
 
     /// Keeps one person's approval of an action.

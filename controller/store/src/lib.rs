@@ -49,6 +49,7 @@ pub mod testing;
 #[cfg(test)]
 mod contract;
 
+pub use action_steps::SentFor;
 pub use actions::ActionQuery;
 pub use api_tokens::{ApiToken, NewApiToken};
 pub use bodies::RecentHead;

@@ -62,11 +62,17 @@ impl<'a> Person<'a> {
         self.post(&path, &json!({"text": "said so"})).await
     }
 
+    async fn page(&self, path: &str) -> String {
+        let request = client().get(self.fleet.url(path)).bearer_auth(&self.token);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.text().await.unwrap()
+    }
+
     /// Pages that show what came of an action.
     async fn sees_effects_on(&self, pages: &[String]) {
         for page in pages {
-            let request = client().get(self.fleet.url(page)).bearer_auth(&self.token);
-            let html = request.send().await.unwrap().text().await.unwrap();
+            let html = self.page(page).await;
             assert!(
                 html.contains("headroom 0 before, 15,984 after"),
                 "{page}: {html}"

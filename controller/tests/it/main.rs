@@ -16,6 +16,7 @@ mod causes;
 mod findings;
 mod host_events;
 mod incidents;
+mod keys_page;
 mod login;
 mod made_up;
 mod pages;

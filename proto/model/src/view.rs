@@ -37,7 +37,7 @@ pub use incidents::{
     ReceiverView, SilenceRequest, SilenceView, TimelineView,
 };
 pub use keys::{
-    FleetKeyView, KeyStatementRequest, KeyStatementView, KeyUseView, StatementHostView,
+    FleetKeyView, KeyHostView, KeyStatementRequest, KeyStatementView, KeyUseView, StatementHostView,
 };
 pub use policies::{
     CaseView, PoliciesApplied, PoliciesRequest, PolicyChange, PolicyDetail, PolicyReplay,

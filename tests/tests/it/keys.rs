@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 use tidemark_model::ActionState;
-use tidemark_model::signing::PublicKey;
 use tidemark_model::view::{ActionDetail, FleetKeyView, KeyStatementView};
+use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Finished, Machine, Operators, Process, SOON, STARTING, Up,
     action_ended, on_own_network, program, until,
 };
+
+mod page;
 
 const POLICY: &str = r#"
 profile = "observe"
@@ -32,7 +34,7 @@ struct Site {
     folder: AgentFolder,
     agent: Process,
     host: String,
-    passphrase: String,
+    keyring: Keyring,
     ran: PathBuf,
 }
 
@@ -43,16 +45,11 @@ impl Site {
             "[remediation]\nown_host = \"none\"\ncooldown = \"1s\"\n",
         )?;
         let controller = Controller::up(machine, &up).await?;
-        let passphrase = machine.folder().join("passphrase");
-        fs::write(&passphrase, "correct horse battery\n")?;
-        fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600))?;
-        let passphrase = passphrase.display().to_string();
+        let keyring = Keyring::create(machine)?;
         let mut policy = format!("{POLICY}{keys}");
         for name in ["ann", "bob"] {
-            let public = new_key(&controller, name, &passphrase).await?;
-            policy.push_str(&format!(
-                "[[key]]\nname = \"{name}\"\npublic = \"{public}\"\ntier_max = 2\n"
-            ));
+            let public = keyring.make(&controller, name).await?;
+            policy.push_str(&listed(name, &public, 2));
         }
         let token = controller.join_token().await?.token;
         let folder = AgentFolder::create(machine, "web-1", &controller.ready.grpc, &token)?;
@@ -67,7 +64,7 @@ impl Site {
             folder,
             agent,
             host,
-            passphrase,
+            keyring,
             ran,
         })
     }
@@ -90,9 +87,8 @@ impl Site {
 
     /// A command that signs without asking.
     async fn key_command(&self, words: &[&str]) -> anyhow::Result<()> {
-        let more = ["--yes", "--passphrase-file", &self.passphrase];
-        let done = self.controller.cli(&[words, &more].concat()).await?;
-        done.succeeded().map(drop)
+        let signed = self.keyring.sign(&self.controller, words);
+        signed.await.map(drop)
     }
 
     async fn done(&self, id: &str) -> anyhow::Result<()> {
@@ -131,16 +127,6 @@ impl Site {
     }
 }
 
-async fn new_key(
-    controller: &Controller,
-    name: &str,
-    passphrase: &str,
-) -> anyhow::Result<PublicKey> {
-    let words = ["key", "new", name, "--passphrase-file", passphrase];
-    let made: serde_json::Value = controller.cli_json(&words).await?;
-    Ok(made["public"].as_str().context("a public key")?.parse()?)
-}
-
 fn add_hook(hooks: &Path, ran: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(hooks)?;
     fs::write(ran, "")?;
@@ -166,7 +152,7 @@ fn a_rotated_key_signs_and_the_one_before_it_does_not() -> anyhow::Result<()> {
         site.keys(|keys| keys.len() == 2 && keys.iter().all(|key| key.holds == 1))
             .await?;
         site.done(&site.order("old", "ann").await?).await?;
-        let file = site.passphrase.as_str();
+        let file = site.keyring.file();
         site.key_command(&["key", "rotate", "ann", "--new-passphrase-file", file])
             .await?;
         site.keys(|keys| {
@@ -205,7 +191,7 @@ fn a_host_that_forbids_rotation_keeps_its_keys_and_says_so() -> anyhow::Result<(
     on_own_network(async |machine| {
         let site = Site::up(machine, "").await?;
         site.keys(|keys| keys.len() == 2).await?;
-        let file = site.passphrase.as_str();
+        let file = site.keyring.file();
         site.key_command(&["key", "rotate", "ann", "--new-passphrase-file", file])
             .await?;
         let refused = until("the refusal of the host", SOON, async || {
@@ -286,21 +272,10 @@ fn what_nobody_of_the_hosts_signed_is_not_even_carried() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let site = Site::up(machine, "[keys]\nrotation = true\n").await?;
         site.keys(|keys| keys.len() == 2).await?;
-        new_key(&site.controller, "eve", &site.passphrase).await?;
-        let words = [
-            "key",
-            "revoke",
-            "ann",
-            "--key",
-            "eve",
-            "--reason",
-            "mine now",
-            "--yes",
-            "--passphrase-file",
-            &site.passphrase,
-        ];
-        let refused = site.controller.cli(&words).await?;
-        assert!(refused.succeeded().is_err(), "a stranger's signature");
+        site.keyring.make(&site.controller, "eve").await?;
+        let words = ["key", "revoke", "ann", "--key", "eve", "--reason", "mine"];
+        let refused = site.key_command(&words).await;
+        assert!(refused.is_err(), "a stranger's signature");
         let all: Vec<KeyStatementView> =
             site.controller.cli_json(&["get", "key-statements"]).await?;
         assert!(all.is_empty(), "{all:?}");

@@ -196,7 +196,7 @@ fn an_incident_is_read_acknowledged_and_silenced_in_the_browser() -> anyhow::Res
 }
 
 /// Pictures on a desk, by day and by night, and on a phone; the page may not be wider than the phone.
-async fn show_everywhere(browser: &Browser, name: &str) -> anyhow::Result<()> {
+pub(crate) async fn show_everywhere(browser: &Browser, name: &str) -> anyhow::Result<()> {
     browser.screenshot(name).await?;
     browser.show_as(1280, 1400, "dark").await?;
     browser.screenshot(&format!("{name}-dark")).await?;

@@ -1,4 +1,5 @@
-//! Plans of runs that hosts' real agents carry out: signed before the night.
+//! Plans of runs that hosts' real agents carry out: signed before the night, and made again when what they were made from
+//! changes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,9 +11,13 @@ use serde_json::{Value, json};
 use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::view::{ActionDetail, Page, RunDetail, RunOrderView};
 use tidemark_runtime::Clock;
+use tidemark_tests::harness::browser::Browser;
+use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, STARTING, Up, on_own_network, until,
 };
+
+mod page;
 
 /// A window opens at a full minute, and what runs in it is done some seconds later.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -127,14 +132,9 @@ impl Scene {
 fn orders_that_were_signed_by_day_need_nobody_at_night() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let mut scene = Scene::up(machine).await?;
-        let secret = machine.folder().join("passphrase");
-        fs::write(&secret, "correct horse battery staple\n")?;
-        let secret = secret.display().to_string();
-        let cli = async |args: &[&str]| scene.controller.cli(args).await?.succeeded();
-        cli(&["key", "new", "ann", "--passphrase-file", &secret]).await?;
-        let shown: Value = scene.controller.cli_json(&["key", "show", "ann"]).await?;
-        let public = shown["public"].as_str().context("a public key")?;
-        let keys = format!("[[key]]\nname = \"ann\"\npublic = \"{public}\"\ntier_max = 2\n");
+        let keyring = Keyring::create(machine)?;
+        let public = keyring.make(&scene.controller, "ann").await?;
+        let keys = listed("ann", &public, 2);
         for name in ["web-1", "web-2"] {
             scene.join(machine, name, &keys).await?;
         }
@@ -147,17 +147,8 @@ fn orders_that_were_signed_by_day_need_nobody_at_night() -> anyhow::Result<()> {
             .collect();
         ensure!(warned.len() == 1, "{:?}", run.plan.warnings);
         let number = run.run.number.to_string();
-        let sign = [
-            "run",
-            "sign",
-            &number,
-            "--key",
-            "ann",
-            "--yes",
-            "--passphrase-file",
-            &secret,
-        ];
-        let signed = scene.controller.cli(&sign).await?.succeeded()?;
+        let sign = ["run", "sign", &number, "--key", "ann"];
+        let signed = keyring.sign(&scene.controller, &sign).await?;
         ensure!(signed.contains("on 2 hosts"), "{signed}");
         ensure!(signed.contains("signed 2 of 2 orders"), "{signed}");
         let orders: Page<RunOrderView> = scene
@@ -184,6 +175,78 @@ fn orders_that_were_signed_by_day_need_nobody_at_night() -> anyhow::Result<()> {
             let action: ActionDetail = scene.controller.get(&path).await?;
             ensure!(action.signatures.len() == 1, "{action:#?}");
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_plan_that_is_older_than_its_inputs_is_made_again_and_approved_anew() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let mut scene = Scene::up(machine).await?;
+        scene.join(machine, "web-1", "").await?;
+        scene.window("night", 600).await?;
+        let run = scene.plan("night").await?;
+        ensure!(run.hosts.len() == 1, "{:?}", run.hosts);
+
+        // A host joins before it is approved: nobody approves the plan without it.
+        scene.join(machine, "web-2", "").await?;
+        until("the window of the host that joined", STARTING, async || {
+            let hosts = scene.controller.hosts().await?;
+            let is_planned = hosts.iter().all(|host| host.window.is_some());
+            Ok(is_planned.then_some(()))
+        })
+        .await?;
+        let (status, answer) = scene.approve(&run).await?;
+        ensure!(status == 409, "{status}: {answer}");
+        let anew = scene.found(&run).await?;
+        ensure!(anew.hosts.len() == 2 && anew.approvals.is_empty());
+        ensure!(anew.plan.hash != run.plan.hash);
+        let (status, answer) = scene.approve(&anew).await?;
+        ensure!(status == 200, "{status}: {answer}");
+        ensure!(answer["state"] == "approved", "{answer}");
+        let browser = Browser::start(machine).await?;
+        browser.open(&scene.controller.ready.sign_in).await?;
+        let number = run.run.number.to_string();
+        let page = format!("{}/runs/{number}", scene.controller.ready.http);
+        browser.open(&page).await?;
+        page::shows(&browser, &["approved by 1 of 1: bob"]).await?;
+
+        // The window is moved to this moment after it was approved: it opens, and nothing begins.
+        scene.window("night", -1).await?;
+        let moved = scene.when(&run, RunState::Planned).await?;
+        ensure!(moved.plan.hash != anew.plan.hash);
+        ensure!(moved.approvals.is_empty(), "{:?}", moved.approvals);
+        let last = moved.life.last().context("a life")?;
+        ensure!(last.text.contains("was made again"), "{last:?}");
+        ensure!(scene.patched().is_empty(), "it began");
+        // Who has the page open sees it without a touch, and so does who asks at the command line.
+        page::shows(
+            &browser,
+            &["planned", "approved by 0 of 1", "was made again"],
+        )
+        .await?;
+        let told = ["describe", "run", &number];
+        let told = scene.controller.cli(&told).await?.succeeded()?;
+        for part in ["planned", "(0 of 1)", "was made again"] {
+            ensure!(told.contains(part), "{part}: {told}");
+        }
+        let (status, answer) = scene.approve(&moved).await?;
+        ensure!(status == 200, "{status}: {answer}");
+
+        let ended = scene.when(&run, RunState::Finished).await?;
+        ensure!(
+            ended
+                .hosts
+                .iter()
+                .all(|host| host.state == RunHostState::Verified),
+            "{:#?}",
+            ended.hosts
+        );
+        ensure!(
+            scene.patched() == ["web-1", "web-2"],
+            "{:?}",
+            scene.patched()
+        );
         Ok(())
     })
 }

@@ -11,6 +11,7 @@ use crate::render::paint::Tone;
 use crate::render::sheet::{Sheet, Value};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::text::visible;
+use crate::render::versions::{Version, versions};
 use crate::render::{Report, Screen, standing, words};
 
 const NONE: &str = "No budgets. Apply some from a file: tidemark apply -f FILE --dry-run\n";
@@ -306,7 +307,7 @@ pub(super) struct Description(pub(super) BudgetDetail);
 
 impl Report for Description {
     fn table(&self, screen: &Screen) -> String {
-        let BudgetDetail { budget, versions } = &self.0;
+        let BudgetDetail { budget, .. } = &self.0;
         let counts = budget.counts;
         let mut text = format!("Budget {}\n", visible(&budget.spec.name));
         let mut line = |name: &str, value: &str| {
@@ -335,26 +336,13 @@ impl Report for Description {
         text.push_str("\nHosts\n");
         text.push_str(&HostBudgets(budget.standings.clone()).table(screen));
         text.push_str("\nVersions\n");
-        let left = |name| (name, Align::Left);
-        let mut table = Table::new(&[
-            ("VERSION", Align::Right),
-            ("APPLIED", Align::Whole),
-            left("BY"),
-            left("ALLOWS"),
-        ]);
-        for version in versions {
-            let allows = version
-                .spec
-                .as_ref()
-                .map_or_else(|| "deleted".to_owned(), allows);
-            table.row([
-                Cell::from(version.version),
-                Cell::from(words::date_time(version.at_ms, &screen.zone, screen.now)),
-                Cell::from(version.by.as_str()),
-                Cell::from(allows),
-            ]);
-        }
-        text.push_str(&table.draw(screen));
+        let all = self.0.versions.iter().map(|version| Version {
+            number: version.version,
+            at_ms: version.at_ms,
+            by: &version.by,
+            what: version.spec.as_ref().map(allows),
+        });
+        text.push_str(&versions(screen, "ALLOWS", all));
         text
     }
 

@@ -33,7 +33,9 @@ impl Report for GrantList {
             ("ID", Align::Whole),
             ("STATE", Align::Left),
             ("POLICY", Align::Left),
+            ("RUNG", Align::Right),
             ("WHAT AND WHEN", Align::Left),
+            ("USED", Align::Right),
             ("EXPIRES", Align::Left),
             ("KEYS", Align::Left),
         ]);
@@ -47,7 +49,13 @@ impl Report for GrantList {
                 Cell::from(grant.id.as_str()),
                 Cell::toned(grant.state.as_str(), tone),
                 Cell::from(visible(&grant.policy)),
+                Cell::from(
+                    grant
+                        .rung
+                        .map_or_else(|| "-".to_owned(), |rung| rung.to_string()),
+                ),
                 Cell::from(visible(&grant.summary)),
+                Cell::from(grant.used.to_string()),
                 Cell::from(words::relative(grant.expires_ms, screen.now)),
                 Cell::from(grant.keys.join(" ")),
             ]);
@@ -65,6 +73,9 @@ impl Report for GrantList {
                 "expires_ms",
                 "created_by",
                 "keys",
+                "rung",
+                "used",
+                "last_used_ms",
             ],
             rows: self.0.iter().map(row).collect(),
         }
@@ -80,6 +91,11 @@ fn row(grant: &GrantView) -> Vec<Value> {
         Value::number(grant.expires_ms),
         Value::text(&grant.created_by),
         Value::text(grant.keys.join(" ")),
+        grant.rung.map_or_else(|| Value::text(""), Value::number),
+        Value::number(grant.used),
+        grant
+            .last_used_ms
+            .map_or_else(|| Value::text(""), Value::number),
     ]
 }
 

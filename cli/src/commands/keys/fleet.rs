@@ -140,13 +140,15 @@ impl Report for Statement {
             view.followed,
             view.hosts
         );
-        for refused in &view.refused {
-            let host = refused.host_name.as_deref().unwrap_or(&refused.host);
-            text.push_str(&format!(
-                "  refused   by {}: {}\n",
-                visible(host),
-                visible(&refused.text)
-            ));
+        for (word, hosts) in [("refused  ", &view.refused), ("not yet  ", &view.waiting)] {
+            for one in hosts {
+                let host = one.host_name.as_deref().unwrap_or(&one.host);
+                text.push_str(&format!(
+                    "  {word} by {}: {}\n",
+                    visible(host),
+                    visible(&one.text)
+                ));
+            }
         }
         text
     }

@@ -13,6 +13,7 @@ use crate::render::paint::Tone;
 use crate::render::sheet::{Sheet, Value};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::text::visible;
+use crate::render::versions::{Version, versions};
 use crate::render::{Report, Screen, words};
 
 /// Hosts that a sentence names; the others are counted.
@@ -158,23 +159,13 @@ impl Report for Description {
         write!(text, "\n{}\n", screen.paint.bold("ON HOSTS")).ok();
         text.push_str(&cases_text(&self.detail.cases, screen));
         write!(text, "\n{}\n", screen.paint.bold("VERSIONS")).ok();
-        let mut table = Table::new(&[
-            ("VERSION", Align::Right),
-            ("APPLIED", Align::Whole),
-            ("BY", Align::Left),
-            ("WHAT", Align::Left),
-        ]);
-        for version in &self.detail.versions {
-            let what = version.spec.as_ref();
-            let what = what.map_or_else(|| "deleted".to_owned(), ladder_words);
-            table.row([
-                Cell::from(version.version),
-                words::date_time(version.applied_ms, &screen.zone, screen.now).into(),
-                version.applied_by.as_str().into(),
-                what.into(),
-            ]);
-        }
-        text.push_str(&table.draw(screen));
+        let all = self.detail.versions.iter().map(|version| Version {
+            number: version.version,
+            at_ms: version.applied_ms,
+            by: &version.applied_by,
+            what: version.spec.as_ref().map(ladder_words),
+        });
+        text.push_str(&versions(screen, "WHAT", all));
         text
     }
 

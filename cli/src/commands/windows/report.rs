@@ -6,11 +6,13 @@ use serde::Serialize;
 use tidemark_model::view::{
     OccurrenceView, WindowDetail, WindowTimes, WindowView, WindowsApplied, ZoneTimes,
 };
+use tidemark_model::window::WindowSpec;
 
 use crate::render::paint::Tone;
 use crate::render::sheet::{Sheet, Value};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::text::visible;
+use crate::render::versions::{Version, versions};
 use crate::render::{Report, Screen, words};
 
 /// A list of windows.
@@ -228,34 +230,23 @@ impl Report for Description {
             }
         }
         write!(text, "\n{}\n", screen.paint.bold("VERSIONS")).ok();
-        let mut table = Table::new(&[
-            ("VERSION", Align::Right),
-            ("APPLIED", Align::Whole),
-            ("BY", Align::Left),
-            ("WHAT", Align::Left),
-        ]);
-        for version in &self.detail.versions {
-            let what = version.spec.as_ref().map_or_else(
-                || "deleted".to_owned(),
-                |spec| {
-                    format!(
-                        "{} from {} for {} in {}, {}",
-                        spec.recurrence,
-                        spec.start,
-                        spec.duration,
-                        spec.time_zone,
-                        spec.hosts.join(" ")
-                    )
-                },
-            );
-            table.row([
-                Cell::from(version.version),
-                words::date_time(version.applied_ms, &screen.zone, screen.now).into(),
-                version.applied_by.as_str().into(),
-                what.into(),
-            ]);
-        }
-        text.push_str(&table.draw(screen));
+        let what = |spec: &WindowSpec| {
+            format!(
+                "{} from {} for {} in {}, {}",
+                spec.recurrence,
+                spec.start,
+                spec.duration,
+                spec.time_zone,
+                spec.hosts.join(" ")
+            )
+        };
+        let all = self.detail.versions.iter().map(|version| Version {
+            number: version.version,
+            at_ms: version.applied_ms,
+            by: &version.applied_by,
+            what: version.spec.as_ref().map(what),
+        });
+        text.push_str(&versions(screen, "WHAT", all));
         text
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tidemark_model::action::{
     Action, ActionId, ActionKind, ActionReport, ActionSpec, ActionState, Approval,
-    BroughtSignature, Effect, HostPolicyView, Order, Profile,
+    BroughtSignature, Effect, HostPolicyView, LifeStep, Order, Profile,
 };
 use tidemark_model::signing::{KeyId, Signature};
 use tidemark_model::{PortSpaceKey, Protocol};
@@ -22,6 +22,7 @@ contract!(
     the_last_word_of_a_host_policy_stands,
     the_last_turn_of_the_lockdown_stands,
     retention_takes_actions_with_all_that_belongs_to_them,
+    what_was_sent_for_a_reason_is_counted_once_an_action,
 );
 
 const HOLD: std::time::Duration = std::time::Duration::from_secs(300);
@@ -297,4 +298,41 @@ async fn retention_takes_actions_with_all_that_belongs_to_them(store: Store) {
         ..ActionQuery::default()
     };
     assert_eq!(tx.actions_page(&query).await.unwrap().len(), 1);
+}
+
+async fn what_was_sent_for_a_reason_is_counted_once_an_action(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    for (number, sent_at, text) in [
+        (1, 200, "under grant a"),
+        (2, 300, "under grant a"),
+        (3, 400, "under grant b"),
+        (4, 400, ""),
+        (5, 100, "under grant b"),
+    ] {
+        let mut made = action(number, 1);
+        made.sent_at = Some(at(sent_at));
+        tx.action_insert(&made).await.unwrap();
+        // Sent again, over another session.
+        for at_ms in [sent_at, sent_at + 5] {
+            let step = LifeStep {
+                at: at(at_ms),
+                from: None,
+                to: ActionState::Sent,
+                by: None,
+                text: text.to_owned(),
+            };
+            tx.action_step_append(made.id(), &step).await.unwrap();
+        }
+    }
+    let counted = tx.actions_sent_for("under grant ", at(150), 10).await;
+    let counted: Vec<_> = counted
+        .unwrap()
+        .into_iter()
+        .map(|one| (one.text, one.sent, one.last_at))
+        .collect();
+    let expected = [
+        ("under grant b".to_owned(), 1, at(405)),
+        ("under grant a".to_owned(), 2, at(305)),
+    ];
+    assert_eq!(counted, expected);
 }

@@ -115,6 +115,10 @@ async fn what_made_headroom_worse_is_undone_and_says_so_with_both_figures() {
     assert!(text.contains("undone: it is 60 again"), "{text}");
     let effect = detail.action.effect.unwrap();
     assert_eq!(effect.ports_freed, i64::from(FEW) - i64::from(MANY));
+    let cay = Person::new(&harmed.fleet, "cay", Role::Viewer).await;
+    let page = cay.page(&format!("/hosts/{}", harmed.host)).await;
+    assert!(page.contains("rolled back"), "{page}");
+    assert!(page.contains(&text), "why it was undone: {page}");
 }
 
 #[tokio::test]

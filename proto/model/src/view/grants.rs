@@ -61,6 +61,12 @@ pub struct GrantView {
     pub policy: String,
     /// What it lets be done and when, in one line.
     pub summary: String,
+    /// Which rung of it, from 1; `null` when the policy has no rung any more that was signed for.
+    pub rung: Option<u32>,
+    /// Orders that were sent under it and are still kept.
+    pub used: u64,
+    /// When the last of them was sent.
+    pub last_used_ms: Option<i64>,
     /// Where it stands.
     pub state: GrantState,
     /// Until when it is valid.

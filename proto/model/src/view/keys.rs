@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{SignatureRequest, SignatureView};
-use crate::action::Tier;
+use crate::action::{KeyStanding, Profile, Tier};
 use crate::key_statement::{KeyStatement, StatementId, StatementKind};
 use crate::signing::{KeyId, PublicKey};
 
@@ -37,6 +37,24 @@ pub struct FleetKeyView {
     pub rotated_from: Option<KeyId>,
     /// Who brought signatures of it for actions, the last first, at most 8.
     pub used_by: Vec<KeyUseView>,
+    /// Hosts that list it or that it came to, at most 20.
+    pub listed_by: Vec<KeyHostView>,
+}
+
+/// A host that lists a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeyHostView {
+    /// Id of the host.
+    pub host: String,
+    /// Its name; `null` when it is not known any more.
+    pub host_name: Option<String>,
+    /// What it allows without a rule of its own; `null` when its policy cannot be used.
+    pub profile: Option<Profile>,
+    /// Whether it believes the key.
+    pub standing: KeyStanding,
+    /// Why not; empty when it does.
+    pub why: String,
 }
 
 /// Somebody's use of a key.
@@ -82,6 +100,8 @@ pub struct KeyStatementView {
     pub followed: u64,
     /// Hosts that said why they do not, at most 100.
     pub refused: Vec<StatementHostView>,
+    /// Hosts that said nothing about it yet, at most 100.
+    pub waiting: Vec<StatementHostView>,
 }
 
 /// Why a host does not follow a statement.

@@ -1,7 +1,9 @@
 //! A host that takes only what its operators signed is put right by a standing policy with nobody at hand: they signed a grant
 //! beforehand, and the host sees for itself that its time has come.
 
+use tidemark_model::signing::PublicKey;
 use tidemark_model::view::{GrantDetail, GrantView};
+use tidemark_tests::harness::keyring::{Keyring, listed};
 
 use super::*;
 
@@ -21,25 +23,10 @@ action = "restart_service"
 with = ["service=leaky"]
 "#;
 
-/// A key of an operator, made by the command line.
-async fn key(machine: &Machine, controller: &Controller, name: &str) -> anyhow::Result<String> {
-    let file = passphrase(machine);
-    fs::write(&file, "correct horse")?;
-    let made = ["key", "new", name, "--passphrase-file", &file];
-    controller.cli(&made).await?.succeeded()?;
-    let shown: serde_json::Value = controller.cli_json(&["key", "show", name]).await?;
-    Ok(shown["public"].as_str().context("a public key")?.to_owned())
-}
-
-fn passphrase(machine: &Machine) -> String {
-    machine.folder().join("passphrase").display().to_string()
-}
-
 /// The host lists that key alone from now on.
-fn trust(machine: &Machine, public: &str) -> anyhow::Result<()> {
-    let text = format!(
-        "profile = \"safe\"\n[limits]\ncooldown = \"1s\"\n[[key]]\nname = \"k\"\npublic = \"{public}\"\ntier_max = 1\n"
-    );
+fn trust(machine: &Machine, public: &PublicKey) -> anyhow::Result<()> {
+    let key = listed("k", public, 1);
+    let text = format!("profile = \"safe\"\n[limits]\ncooldown = \"1s\"\n{key}");
     Ok(fs::write(machine.folder().join("policy.toml"), text)?)
 }
 
@@ -94,15 +81,13 @@ async fn waits_for_a_signature(controller: &Controller, id: &str) -> anyhow::Res
 
 /// A grant for what the policy does on that host, signed by ann.
 async fn grant(
-    machine: &Machine,
+    keyring: &Keyring,
     controller: &Controller,
     host: &str,
 ) -> anyhow::Result<GrantView> {
-    let file = passphrase(machine);
     let mut words = vec!["grant", "new", "night", "--host", host, "--per-hour", "2"];
-    words.extend(["--reason", "leaky leaks", "--key", "ann", "--yes"]);
-    words.extend(["--passphrase-file", &file]);
-    let made = controller.cli(&words).await?.succeeded()?;
+    words.extend(["--reason", "leaky leaks", "--key", "ann"]);
+    let made = keyring.sign(controller, &words).await?;
     anyhow::ensure!(made.contains("60 % of tcp ports"), "{made}");
     let mut grants: Vec<GrantView> = controller.cli_json(&["get", "grants"]).await?;
     anyhow::ensure!(grants.len() == 1, "one grant, not {grants:?}");
@@ -110,8 +95,7 @@ async fn grant(
 }
 
 /// Withdrawn with a signature it holds nowhere.
-async fn withdraw(machine: &Machine, controller: &Controller, id: &str) -> anyhow::Result<()> {
-    let file = passphrase(machine);
+async fn withdraw(keyring: &Keyring, controller: &Controller, id: &str) -> anyhow::Result<()> {
     let end = [
         "grant",
         "withdraw",
@@ -119,7 +103,7 @@ async fn withdraw(machine: &Machine, controller: &Controller, id: &str) -> anyho
         "--key",
         "ann",
         "--passphrase-file",
-        &file,
+        keyring.file(),
     ];
     controller.cli(&end).await?.succeeded()?;
     holds_on(controller, id, &[]).await?;
@@ -136,14 +120,15 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
     on_own_network(async |machine| {
         let scene = Scene::up(machine).await?;
         let controller = &scene.controller;
+        let keyring = Keyring::create(machine)?;
         let (ann, bob) = (
-            key(machine, controller, "ann").await?,
-            key(machine, controller, "bob").await?,
+            keyring.make(controller, "ann").await?,
+            keyring.make(controller, "bob").await?,
         );
         trust(machine, &ann)?;
         apply(machine, controller, "false").await?;
         let host = controller.only_host().await?;
-        let grant = grant(machine, controller, &host.name).await?;
+        let grant = grant(&keyring, controller, &host.name).await?;
         holds_on(controller, &grant.id, &[&host.name]).await?;
 
         apply(machine, controller, "true").await?;
@@ -181,7 +166,7 @@ fn a_grant_lets_a_policy_act_while_every_operator_sleeps_and_only_then() -> anyh
         assert!(second.signatures.is_empty(), "{second:#?}");
         assert!(second.life.iter().any(|step| step.text == by_grant));
 
-        withdraw(machine, controller, &grant.id).await?;
+        withdraw(&keyring, controller, &grant.id).await?;
         scene.down().await
     })
 }
