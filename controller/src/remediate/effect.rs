@@ -153,6 +153,7 @@ impl EffectMeter {
                 let text = told(&effect, "headroom got worse");
                 let obstacle = undo::obstacle(app, &action);
                 action.body.effect = Some(effect.clone());
+                action.body.worse = true;
                 let Some(obstacle) = obstacle else {
                     undo::begin(app, &mut action, &text).await?;
                     return Ok(false);

@@ -94,6 +94,7 @@ pub(super) async fn facts(
             state: action.state,
             sent_at: action.sent_at,
             ended_at: action.ended_at,
+            is_worse: action.is_worse(),
             text,
         });
         hosts.push(known);

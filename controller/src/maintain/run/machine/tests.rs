@@ -113,6 +113,7 @@ impl Bench {
                     state: ActionState::Queued,
                     sent_at: None,
                     ended_at: None,
+                    is_worse: false,
                     text: String::new(),
                 });
             }
@@ -330,4 +331,58 @@ fn under_a_lockdown_nothing_begins() {
     assert_eq!(bench.step(), []);
     bench.facts.is_locked = false;
     assert_eq!(bench.step(), [Order::Ask(0)]);
+}
+
+#[test]
+fn what_made_it_worse_is_a_failure_whatever_the_run_needs() {
+    for needs_effect in [false, true] {
+        let spec = RunSpec {
+            actions: vec![hook(), hook()],
+            ladder: tidemark_model::run::Ladder::UntilItHelps,
+            max_retries_per_host: 3,
+            needs_effect,
+            ..spec()
+        };
+        let mut bench = Bench::new(spec, &[(0, None)]);
+        bench.step();
+        bench.acts(0, ActionState::NotEffective);
+        let action = bench.facts.hosts[0].action.as_mut().unwrap();
+        action.is_worse = true;
+        action.text = "headroom got worse".to_owned();
+        assert_eq!(bench.step(), [], "needs_effect = {needs_effect}");
+        assert_eq!(bench.states(), ["failed"]);
+        assert!(
+            bench.run.hosts[0].body.why.contains("headroom got worse"),
+            "{:?}",
+            bench.run.hosts[0].body
+        );
+    }
+}
+
+#[test]
+fn what_was_undone_or_could_not_be_is_not_repeated() {
+    let spec = RunSpec {
+        max_retries_per_host: 3,
+        ..spec()
+    };
+    for (state, is_worse) in [
+        (ActionState::RolledBack, true),
+        (ActionState::RolledBack, false),
+        (ActionState::Failed, true),
+    ] {
+        let mut bench = Bench::new(spec.clone(), &[(0, None)]);
+        bench.step();
+        bench.acts(0, state);
+        bench.facts.hosts[0].action.as_mut().unwrap().is_worse = is_worse;
+        assert_eq!(bench.step(), [], "{state:?}");
+        assert_eq!(bench.states(), ["failed"]);
+    }
+    let mut bench = Bench::new(spec, &[(0, None)]);
+    bench.step();
+    bench.acts(0, ActionState::Failed);
+    assert_eq!(
+        bench.step(),
+        [Order::Ask(0)],
+        "what only failed is tried again"
+    );
 }

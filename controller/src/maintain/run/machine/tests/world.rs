@@ -103,6 +103,7 @@ impl World {
             state: ActionState::Queued,
             sent_at: None,
             ended_at: None,
+            is_worse: false,
             text: String::new(),
         });
     }
