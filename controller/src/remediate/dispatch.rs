@@ -260,6 +260,11 @@ impl ActionDispatcher {
         for step in &steps {
             tell(app, &action, step);
         }
+        if undo::has_ended(&action)
+            && let Some(last) = steps.last()
+        {
+            escalate(app, &action, &last.text);
+        }
         Ok(())
     }
 

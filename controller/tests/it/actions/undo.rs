@@ -1,6 +1,8 @@
 //! What made headroom worse is undone where its order lets it, and said to be worse where not.
 
+use tidemark_model::action::life::UndoAsked;
 use tidemark_model::action::{ActionKind, HostPolicyView, Profile};
+use tidemark_model::view::EventView;
 
 use tidemark_controller::remediate::report::take_policy;
 
@@ -65,6 +67,59 @@ impl Harmed {
         let last = detail.life.iter().find(|step| step.to == state);
         let text = last.unwrap().text.clone();
         (detail, text)
+    }
+
+    fn session(&self) -> SessionId {
+        let lanes = &self.fleet.started.app.remediation.lanes;
+        lanes.session_of(self.host).unwrap()
+    }
+
+    /// An action that its host was to undo ten minutes ago, and was told so over that session; connected to none otherwise.
+    async fn overdue(&mut self, told: Option<SessionId>) -> (ActionView, Order) {
+        let ann = Person::new(&self.fleet, "ann", Role::Operator).await;
+        let bob = Person::new(&self.fleet, "bob", Role::Approver).await;
+        let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
+        let asked = ann.propose(&body).await;
+        bob.say(&asked, "approve").await;
+        let Kind::Action(sent) = next(&mut self.lane).await else {
+            panic!("an order");
+        };
+        let order = Order::from_bytes(&sent.order).unwrap();
+        let app = &self.fleet.started.app;
+        if told.is_none() {
+            app.remediation.lanes.close(self.host, self.session());
+        }
+        let now = app.clock.now();
+        tell(&self.fleet, &order, ActionState::Verifying, now).await;
+        let mut tx = app.store.begin().await.unwrap();
+        let mut action = tx.action_find(order.id).await.unwrap().unwrap();
+        action.ask_undo(UndoAsked {
+            at_ms: now.saturating_sub(Duration::from_secs(600)),
+            session: told.map(SessionId::get),
+            why: "headroom got worse".to_owned(),
+        });
+        tx.action_update(&mut action, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+        (asked, order)
+    }
+
+    /// How often somebody was told to look because of something that holds `part`, once it was.
+    async fn escalations(&self, part: &str) -> usize {
+        let cay = Person::new(&self.fleet, "cay", Role::Viewer).await;
+        let told = async {
+            loop {
+                let events: Page<EventView> = cay.get("/api/v1/events?kind=action_escalated").await;
+                let told = events
+                    .items
+                    .iter()
+                    .filter(|event| event.text.contains(part));
+                match told.count() {
+                    0 => tokio::task::yield_now().await,
+                    count => return count,
+                }
+            }
+        };
+        tokio::time::timeout(SOON, told).await.unwrap()
     }
 
     async fn answer(&self, order: &Order, report: ActionReport) {
@@ -162,4 +217,34 @@ async fn a_setting_after_which_headroom_is_as_before_is_verified() {
     // It was not to free anything: nothing is learnt from it.
     let table: Page<RecoveryView> = ann.get("/api/v1/recoveries").await;
     assert_eq!(table.items, []);
+}
+
+#[tokio::test]
+async fn an_undo_without_an_answer_ends_says_whether_its_host_was_told_and_escalates() {
+    for (is_connected, said) in [
+        (true, "its host did not say whether it undid it"),
+        (false, "its host could not be told to undo it in time"),
+    ] {
+        let mut harmed = Harmed::start().await;
+        let told = is_connected.then(|| harmed.session());
+        let (asked, order) = harmed.overdue(told).await;
+        let (_, text) = harmed.ends(&asked, ActionState::TimedOut).await;
+        assert!(text.contains(said), "{text}");
+        assert_eq!(harmed.escalations(said).await, 1);
+        // Its host comes back and refuses: that is told, and nothing is opened again.
+        let refused = ActionReport {
+            undo_refused: Some("it was changed by somebody else meanwhile".to_owned()),
+            ..harmed.report(&order, ActionState::Verifying)
+        };
+        harmed.answer(&order, refused).await;
+        assert_eq!(harmed.escalations("somebody else").await, 1);
+        let (detail, _) = harmed.ends(&asked, ActionState::TimedOut).await;
+        let last = detail.life.last().unwrap();
+        assert!(last.text.contains("somebody else"), "{last:?}");
+        // That it was done at all, told again, is no news.
+        let again = harmed.report(&order, ActionState::Verifying);
+        harmed.answer(&order, again).await;
+        let (after, _) = harmed.ends(&asked, ActionState::TimedOut).await;
+        assert_eq!(after.life, detail.life);
+    }
 }
