@@ -221,7 +221,8 @@ impl EffectMeter {
             ));
         };
         let mut effect = effect_of(space, rooms, watched.to);
-        let lost = (!effect.holds).then(|| worst(action, &was, &is)).flatten();
+        // Also where another space got better: what it did to this one is undone with it.
+        let lost = worst(action, &was, &is);
         if let Some((space, was, is)) = &lost {
             effect = effect_of(space.clone(), (was, is), watched.to);
         }

@@ -2,7 +2,9 @@
 
 use tidemark_model::action::life::UndoAsked;
 use tidemark_model::action::{ActionKind, HostPolicyView, Profile};
+use tidemark_model::sample::PortSpaceSample;
 use tidemark_model::view::EventView;
+use tidemark_model::{PortSpaceKey, Protocol};
 
 use tidemark_controller::remediate::report::take_policy;
 
@@ -247,4 +249,43 @@ async fn an_undo_without_an_answer_ends_says_whether_its_host_was_told_and_escal
         let (after, _) = harmed.ends(&asked, ActionState::TimedOut).await;
         assert_eq!(after.life, detail.life);
     }
+}
+
+#[tokio::test]
+async fn udp_that_got_worse_is_seen_also_where_tcp_got_better() {
+    let mut harmed = Harmed::start().await;
+    let ann = Person::new(&harmed.fleet, "ann", Role::Operator).await;
+    let bob = Person::new(&harmed.fleet, "bob", Role::Approver).await;
+    let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
+    let asked = ann.propose(&body).await;
+    bob.say(&asked, "approve").await;
+    let Kind::Action(sent) = next(&mut harmed.lane).await else {
+        panic!("an order");
+    };
+    let order = Order::from_bytes(&sent.order).unwrap();
+    let now = harmed.fleet.started.app.clock.now();
+    let ago = |seconds: u64| now.saturating_sub(Duration::from_secs(seconds));
+    let samples = (0..40).map(|second| {
+        let (tcp, udp) = if second < 20 {
+            (MANY, FEW)
+        } else {
+            (FEW, MANY)
+        };
+        let mut both = sample(ago(40 - second), tcp, 0);
+        let of_udp = sample(ago(40 - second), udp, 0).port_spaces.remove(0);
+        both.port_spaces.push(PortSpaceSample {
+            key: PortSpaceKey::own(Protocol::Udp),
+            ..of_udp
+        });
+        both
+    });
+    harmed.fleet.deliver(order.host, samples.collect()).await;
+    tell(&harmed.fleet, &order, ActionState::Accepted, ago(20)).await;
+    tell(&harmed.fleet, &order, ActionState::Verifying, ago(18)).await;
+    let undo = next(&mut harmed.lane).await;
+    assert!(is_undo_of(&undo, &order), "{undo:?}");
+    let undone = harmed.report(&order, ActionState::RolledBack);
+    harmed.answer(&order, undone).await;
+    let (_, text) = harmed.ends(&asked, ActionState::RolledBack).await;
+    assert!(text.contains("UDP headroom was"), "{text}");
 }
