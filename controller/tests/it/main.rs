@@ -28,4 +28,5 @@ mod run_page;
 mod run_signing;
 mod sources;
 mod sse;
+mod standings;
 mod windows;
