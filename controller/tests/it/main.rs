@@ -14,6 +14,7 @@ mod backtest;
 mod budgets;
 mod causes;
 mod findings;
+mod grants;
 mod host_events;
 mod incidents;
 mod login;
