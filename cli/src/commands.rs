@@ -22,6 +22,7 @@ mod lockdown;
 mod login;
 mod notify;
 mod one_by_one;
+mod orders;
 mod policies;
 mod revoke;
 mod runs;

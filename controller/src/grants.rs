@@ -1,22 +1,24 @@
 //! Remediation grants at the controller: brought and withdrawn by people, listed for each host that they can concern, and used
 //! for orders of standing policies. It holds no key, and decides nothing that a host does not decide again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tidemark_model::HostId;
 use tidemark_model::Timestamp;
-use tidemark_model::action::{Action, HostPolicyView};
+use tidemark_model::action::{Action, HostKey, HostPolicyView};
 use tidemark_model::grant::{
     GRANT_SIGNATURES_MAX, Grant, GrantEnd, GrantId, GrantList, HOST_GRANT_ENDS_MAX,
     HOST_GRANTS_MAX, SignedGrant, SignedGrantEnd, rule_hash,
 };
 use tidemark_model::notice::NoticeKind;
-use tidemark_model::signing::Signature;
+use tidemark_model::policy::asking_policy;
+use tidemark_model::signing::{KeyId, Purpose, Signature};
 use tidemark_model::view::GrantState;
 use tidemark_store::{DocumentKind, GrantRecord, GrantsStamp, SentFor, StoreError, Tx};
 
 use crate::app::App;
 use crate::incidents::text::clean;
+use crate::keys::{known_keys, why_not};
 use crate::policies::policy_of;
 use crate::remediate::ActionError;
 
@@ -53,19 +55,22 @@ impl Listed {
         Ok(())
     }
 
-    /// What can concern one host, the newest first.
+    /// How many lists it takes to tell a host everything: each has all its grants, and some of the ends.
     #[must_use]
-    pub fn of_host(&self, host: HostId, name: &str) -> GrantList {
+    pub fn lists(&self) -> usize {
+        self.ends.len().div_ceil(HOST_GRANT_ENDS_MAX).max(1)
+    }
+
+    /// One of the lists for a host, by its place: what can concern it, the newest first, and the ends that follow those of the
+    /// list before. A host keeps what it was told of ends.
+    #[must_use]
+    pub fn of_host(&self, (host, name): (HostId, &str), place: usize) -> GrantList {
         let takes = |(grant, _): &&(Grant, SignedGrant)| grant.hosts.takes(host, name);
         let grants = self.standing.iter().filter(takes).take(HOST_GRANTS_MAX);
+        let ends = self.ends.chunks(HOST_GRANT_ENDS_MAX).nth(place);
         GrantList {
             grants: grants.map(|(_, signed)| signed.clone()).collect(),
-            ends: self
-                .ends
-                .iter()
-                .take(HOST_GRANT_ENDS_MAX)
-                .cloned()
-                .collect(),
+            ends: ends.unwrap_or_default().to_vec(),
         }
     }
 }
@@ -154,27 +159,34 @@ pub async fn bring(
 /// Withdraws a grant in the name of `by`: hosts drop it. With a signed end they take it no more either.
 ///
 /// # Errors
-/// When there is none, or the end is another one's.
+/// When there is none, when the end is another one's or nobody's whom hosts list, or when it has another one already.
 pub async fn withdraw(
     app: &App,
     id: GrantId,
     end: Option<SignedGrantEnd>,
     by: &str,
 ) -> Result<GrantRecord, ActionError> {
+    let known = match &end {
+        Some(_) => known_keys(&mut app.store.read().await?).await?,
+        None => BTreeMap::new(),
+    };
     if let Some(end) = &end {
-        let wrong = |text: String| ActionError::Limits(vec![format!("document: {text}")]);
-        let read = GrantEnd::from_bytes(&end.bytes).map_err(wrong)?;
-        if read.grant != id {
-            return Err(wrong("it ends another grant".to_owned()));
-        }
+        check_end(id, end, &known).map_err(|text| ActionError::Limits(vec![text]))?;
     }
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     let mut record = tx.grant_find(id).await?.ok_or(ActionError::UnknownGrant)?;
     let is_signed = end.is_some();
-    record.end = end.or(record.end);
+    if let Some(end) = end {
+        let kept = record.end.as_ref().filter(|kept| **kept != end);
+        if let Some(kept) = kept.filter(|kept| check_end(id, kept, &known).is_ok()) {
+            return Err(ActionError::EndedBefore(kept.signature.key));
+        }
+        tx.grant_end(&record, &end).await?;
+        record.end = Some(end);
+    }
     let by = clean(by);
-    tx.grant_withdraw(&record, (now, &by)).await?;
+    tx.grant_withdraw(id, (now, &by)).await?;
     tx.commit().await?;
     record.withdrawn.get_or_insert((now, by.clone()));
     app.remediation.changed.notify_one();
@@ -212,6 +224,29 @@ pub(crate) async fn uses(
     Ok(sent.into_iter().filter_map(used).collect())
 }
 
+/// Whether an end is of that grant, and signed by a key that some host lists.
+fn check_end(
+    id: GrantId,
+    end: &SignedGrantEnd,
+    known: &BTreeMap<KeyId, HostKey>,
+) -> Result<(), String> {
+    let read = GrantEnd::from_bytes(&end.bytes).map_err(|text| format!("document: {text}"))?;
+    if read.grant != id {
+        return Err("document: it ends another grant".to_owned());
+    }
+    let key = end.signature.key;
+    let Some(signer) = known.get(&key) else {
+        return Err(format!(
+            "signature: no host that told its keys here lists key {key}; sign it with a listed key, `tidemark get keys`"
+        ));
+    };
+    signer
+        .public
+        .verify(Purpose::GrantEnd, &end.bytes, &end.signature)
+        .map_err(|_| format!("signature: that of key {key} does not match the document"))
+}
+
+/// Whether the policy of a grant still has the rung that was signed for.
 async fn is_current(tx: &mut Tx, grant: &Grant) -> Result<bool, StoreError> {
     Ok(rung_of(tx, grant).await?.is_some())
 }
@@ -255,17 +290,17 @@ pub async fn standing_of(
 }
 
 /// The grant by which a host that wants signatures may take an order of a standing policy: one that covers it, that was signed
-/// for the policy as it is, and that the host says to hold.
+/// for the policy as it is by enough keys that the host believes, and that the host says to hold.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn cover(
     tx: &mut Tx,
     action: &Action,
-    host: (&str, &HostPolicyView),
+    host: (&str, &HostPolicyView, &BTreeMap<KeyId, String>),
     now: Timestamp,
 ) -> Result<Option<GrantId>, StoreError> {
-    let (name, told) = host;
+    let (name, told, not_believed) = host;
     let Some(policy) = asking_policy(&action.order.requester) else {
         return Ok(None);
     };
@@ -279,10 +314,11 @@ pub async fn cover(
         if record.withdrawn.is_some() || record.expires_at <= now || record.policy != policy {
             continue;
         }
-        let Some((grant, _)) = read(record) else {
+        let Some((grant, signed)) = read(record) else {
             continue;
         };
-        if grant.hosts.takes(action.order.host, name)
+        if is_believed((&grant, &signed), (told, not_believed))
+            && grant.hosts.takes(action.order.host, name)
             && grant.covers(&action.order).is_ok()
             && is_current(tx, &grant).await?
         {
@@ -292,21 +328,84 @@ pub async fn cover(
     Ok(None)
 }
 
-/// The policy in whose name an action is asked for, as in `policy:full@3`.
-fn asking_policy(requester: &str) -> Option<&str> {
-    let (policy, _version) = requester.strip_prefix("policy:")?.rsplit_once('@')?;
-    Some(policy)
+/// Whether as many keys signed a grant as its tier takes people, that the host believes.
+fn is_believed(
+    (grant, signed): (&Grant, &SignedGrant),
+    told: (&HostPolicyView, &BTreeMap<KeyId, String>),
+) -> bool {
+    let tier = grant.action.kind.tier();
+    let signers: BTreeSet<KeyId> = signed.signatures.iter().map(|one| one.key).collect();
+    let counts = |key: &&KeyId| why_not(told, tier, **key).is_none();
+    signers.iter().filter(counts).count() >= usize::from(tier.signatures_min())
 }
 
 #[cfg(test)]
 mod tests {
+    use tidemark_model::Protocol;
+    use tidemark_model::action::ActionSpec;
+    use tidemark_model::grant::{ActionTemplate, Scope, Trigger};
+    use tidemark_model::signing::PrivateKey;
+
     use super::*;
 
     #[test]
-    fn only_standing_policies_ask_under_grants() {
-        assert_eq!(asking_policy("policy:full@3"), Some("full"));
-        for person in ["ann", "policy:full", "run:full@3"] {
-            assert_eq!(asking_policy(person), None);
-        }
+    fn a_grant_counts_only_by_keys_that_the_host_believes() {
+        let key = |seed: u8| PrivateKey::from_seed([seed; 32]);
+        let id = |seed: u8| key(seed).public().id();
+        let at = Timestamp::from_unix_ms;
+        let grant = Grant {
+            id: GrantId::from_random(7),
+            policy: "full".to_owned(),
+            rule: "ab".repeat(32),
+            action: ActionTemplate::of(&ActionSpec::Reboot {
+                grace_s: 60,
+                reason: "ports".to_owned(),
+                force: false,
+            }),
+            hosts: Scope::default(),
+            trigger: Trigger::Level {
+                percent: 90,
+                protocol: Protocol::Tcp,
+                namespace: "default".to_owned(),
+                held_s: 300,
+                culprit: None,
+            },
+            per_hour: 1,
+            per_day: 1,
+            issued_at_ms: at(0),
+            not_before_ms: at(0),
+            expires_at_ms: at(1),
+            issuer: "ann".to_owned(),
+            reason: "it leaks".to_owned(),
+        };
+        let bytes = grant.to_bytes();
+        let policy = HostPolicyView {
+            profile: None,
+            unusable: None,
+            allowed: Vec::new(),
+            keys: vec![id(1), id(2)],
+            lockdown: false,
+            digest: String::new(),
+            all_keys: Vec::new(),
+            refused_statements: Vec::new(),
+            undoes: false,
+            grants: vec![grant.id],
+        };
+        let signed = |seeds: &[u8]| SignedGrant {
+            signatures: seeds
+                .iter()
+                .map(|seed| key(*seed).sign(Purpose::Grant, &bytes))
+                .collect(),
+            bytes: bytes.clone(),
+        };
+        let (nobody, lost) = (
+            BTreeMap::new(),
+            BTreeMap::from([(id(2), "k2 was revoked: lost".to_owned())]),
+        );
+        let counts = |seeds: &[u8], lost| is_believed((&grant, &signed(seeds)), (&policy, lost));
+        assert!(counts(&[1, 2], &nobody));
+        assert!(!counts(&[1, 2], &lost), "a key of it was revoked");
+        assert!(!counts(&[1, 1], &nobody), "one key twice is one");
+        assert!(!counts(&[1, 3], &nobody), "the host lists no such key");
     }
 }

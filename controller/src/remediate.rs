@@ -20,8 +20,9 @@ pub(crate) mod undo;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidemark_model::action::{Action, ActionState, InvalidActionStep, LifeStep};
+use tidemark_model::action::{Action, ActionId, ActionState, InvalidActionStep, LifeStep};
 use tidemark_model::notice::NoticeKind;
+use tidemark_store::{StoreError, Tx};
 use tokio::sync::Notify;
 
 pub use error::ActionError;
@@ -100,6 +101,18 @@ pub(crate) fn remark(app: &App, action: &Action, by: Option<&str>, text: &str) -
         by: by.map(clean),
         text: clean(text),
     }
+}
+
+/// Who took the last step of an action's life, and why; nobody and nothing when it has none.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn last_word(
+    tx: &mut Tx,
+    id: ActionId,
+) -> Result<(Option<String>, String), StoreError> {
+    let last = tx.action_steps(id, 1).await?.pop();
+    Ok(last.map_or_else(|| (None, String::new()), |step| (step.by, step.text)))
 }
 
 /// Tells operators' lists of a step; its record is the action's own.

@@ -11,11 +11,11 @@ use self::report::{ActionList, Described, Proposed, Recoveries};
 use super::Ctx;
 use super::consent::Consent;
 use super::keys;
+use super::orders;
 use super::show::{show, show_once};
 use crate::api::{Query, Verdict};
 use crate::args::{Action, ActionsArgs, PassphraseArgs, ProposeArgs, WordArgs};
 use crate::failure::Failure;
-use crate::render::text::visible;
 
 /// Does what was asked.
 pub async fn run(ctx: &Ctx<'_>, wanted: &Action) -> Result<(), Failure> {
@@ -117,15 +117,12 @@ async fn sign(
 }
 
 fn visible_order(order: &Order) -> String {
-    let dry_run = if order.dry_run { " (dry run)" } else { "" };
     format!(
-        "{}{dry_run}\non host  {}\nasked by {}, because: {}\nfrom     {}\nuntil    {}\n",
-        visible(&order.spec.summary()),
+        "{}\non host  {}\n{}id       {}\n",
+        orders::title(order),
         order.host,
-        visible(&order.requester),
-        visible(&order.reason),
-        at(order.not_before_ms.unix_ms()),
-        at(order.expires_at_ms.unix_ms()),
+        orders::particulars(order),
+        order.id
     )
 }
 

@@ -375,6 +375,8 @@ fn what_is_signed_is_shown_from_the_very_bytes_and_verifies() {
     for part in [
         "restart service appsvc",
         "asked by ann, because: leaks ports",
+        "undo     not without another signature",
+        r#"service="appsvc""#,
     ] {
         assert!(signed.stdout.contains(part), "{part}: {}", signed.stdout);
     }

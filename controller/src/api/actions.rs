@@ -7,11 +7,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use tidemark_model::Timestamp;
-use tidemark_model::action::{Action, ActionId, ActionState, Approval, BroughtSignature, LifeStep};
+use tidemark_model::action::{Action, ActionId, ActionState, Approval, LifeStep};
 use tidemark_model::signing::{KeyId, Signature};
 use tidemark_model::view::{
     ActionDetail, ActionRequest, ActionView, ActionWord, ApprovalView, LifeStepView, Page, Problem,
-    SignatureRequest, SignatureView,
+    SignatureRequest,
 };
 use tidemark_store::ActionQuery;
 
@@ -21,6 +21,7 @@ use super::guard::Asking;
 use super::params::{Params, invalid};
 use super::problem::Answer;
 use crate::app::App;
+use crate::keys::signature_view;
 use crate::remediate::ActionError;
 use crate::remediate::decide::{self, Word, approvals_needed};
 use crate::remediate::propose::{Asked, Made, propose};
@@ -317,7 +318,7 @@ pub async fn find(app: &App, id: ActionId) -> Answer<ActionDetail> {
     Ok(ActionDetail {
         action: view(app, &action),
         approvals: approvals.into_iter().map(approval).collect(),
-        signatures: signatures.into_iter().map(signature).collect(),
+        signatures: signatures.iter().map(signature_view).collect(),
         report: action.body.report,
         life: life.into_iter().map(life_step).collect(),
     })
@@ -371,15 +372,6 @@ pub(super) fn approval(approval: Approval) -> ApprovalView {
         approver: approval.approver,
         at_ms: approval.at.unix_ms(),
         text: approval.text,
-    }
-}
-
-fn signature(brought: BroughtSignature) -> SignatureView {
-    SignatureView {
-        key_id: brought.signature.key,
-        signature: brought.signature.to_base64(),
-        at_ms: brought.at.unix_ms(),
-        author: brought.author,
     }
 }
 

@@ -239,7 +239,8 @@ pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
         by: step.by,
         text: step.text,
     });
-    let orders = run::count(&mut tx, number).await?;
+    let counts = run::counts(&mut tx, std::slice::from_ref(&run)).await?;
+    let orders = counts.get(&number).copied().unwrap_or_default();
     Ok(detail_of(run, orders, (approvals, life.collect())))
 }
 
@@ -257,8 +258,7 @@ pub async fn views(app: &App, query: &RunQuery) -> Answer<Vec<RunView>> {
     for (run, state, count) in tx.run_host_counts(first.number..=last.number).await? {
         progress.entry(run).or_default().add(state, count);
     }
-    let orders = tx.run_order_counts(first.number..=last.number).await?;
-    let orders: HashMap<i64, RunOrderCount> = orders.into_iter().collect();
+    let orders = run::counts(&mut tx, &runs).await?;
     let views = runs.iter().map(|run| {
         let of_run = progress.remove(&run.number);
         let orders = orders.get(&run.number).copied();

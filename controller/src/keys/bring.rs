@@ -109,12 +109,19 @@ pub async fn bring(
     let id = StatementId::of_bytes(bytes);
     let by = clean(by);
     let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
+    // What every host told is read, and signatures are held against it, while nobody has to wait.
+    let mut tx = app.store.read().await?;
     if let Some(before) = tx.key_statement(id).await? {
         return Ok((before, Brought::Before));
     }
     let known = known_keys(&mut tx).await?;
+    drop(tx);
     check(&statement, bytes, signatures, &known)?;
+    let mut tx = app.store.begin().await?;
+    // Somebody else may have brought it meanwhile.
+    if let Some(before) = tx.key_statement(id).await? {
+        return Ok((before, Brought::Before));
+    }
     tx.key_statements_forget(now.saturating_sub(ROTATION_VALID), FORGET_MAX)
         .await?;
     if tx.key_statement_counts().await?.0 >= STATEMENTS_MAX {
@@ -144,8 +151,13 @@ pub async fn sign(
     id: StatementId,
     signature: Signature,
     by: &str,
-) -> Result<StoredKeyStatement, KeyError> {
+) -> Result<(), KeyError> {
     let by = clean(by);
+    let mut tx = app.store.read().await?;
+    let stored = tx.key_statement(id).await?.ok_or(KeyError::Unknown)?;
+    let known = known_keys(&mut tx).await?;
+    drop(tx);
+    check_one(&stored.statement, &stored.signed.bytes, &signature, &known)?;
     let mut tx = app.store.begin().await?;
     let stored = tx.key_statement(id).await?.ok_or(KeyError::Unknown)?;
     if stored.signed.signers().any(|key| key == signature.key) {
@@ -154,8 +166,6 @@ pub async fn sign(
     if stored.signed.signatures.len() >= SIGNATURES_MAX {
         return Err(KeyError::TooManySignatures);
     }
-    let known = known_keys(&mut tx).await?;
-    check_one(&stored.statement, &stored.signed.bytes, &signature, &known)?;
     let brought = BroughtSignature {
         signature,
         at: app.clock.now(),
@@ -165,7 +175,7 @@ pub async fn sign(
     let stored = tx.key_statement(id).await?.ok_or(KeyError::Unknown)?;
     tx.commit().await?;
     tell(app, &stored, &by, &known);
-    Ok(stored)
+    Ok(())
 }
 
 /// The newest statements.

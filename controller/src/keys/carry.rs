@@ -98,7 +98,8 @@ impl KeyCarrier {
     /// What the database says; what was sent stays sent.
     pub async fn activate(&mut self) -> Result<CarryStatus, StoreError> {
         let app = Arc::clone(&self.app);
-        let told = app.keys.take_told();
+        // Before anything that can fail: what is taken here is not told again.
+        self.pending.extend(app.keys.take_told());
         let mut tx = app.store.read().await?;
         let stamp = tx.key_statements_stamp().await?;
         let is_news = stamp != self.stamp;
@@ -107,6 +108,7 @@ impl KeyCarrier {
             self.stamp = stamp;
         }
         if self.statements.is_empty() {
+            self.pending.clear();
             return Ok(CarryStatus::default());
         }
         let connected = app.remediation.lanes.sessions();
@@ -118,7 +120,6 @@ impl KeyCarrier {
         let is_new = |host: &&HostId| !self.sent.contains_key(*host);
         let new: Vec<HostId> = connected.keys().filter(is_new).copied().collect();
         self.pending.extend(new);
-        self.pending.extend(told);
         self.pending.retain(|host| connected.contains_key(host));
         let pending: Vec<HostId> = self.pending.iter().copied().collect();
         let mut views = HashMap::with_capacity(pending.len());
@@ -228,10 +229,17 @@ fn is_due(last: Option<&Sent>, this: &Sent, is_answered: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use tidemark_model::action::{HostKey, Profile, RefusedStatement, Tier};
+    use tidemark_model::incident::IncidentRules;
     use tidemark_model::key_statement::{KeyRevocation, KeyRotation, SignedKeyStatement};
     use tidemark_model::signing::PrivateKey;
+    use tidemark_runtime::{Clock, Entropy, Lifecycle};
+    use tidemark_store::{DatabaseUrl, Store};
 
     use super::*;
+    use crate::boot::{Foundation, assemble};
+    use crate::notify::NotifySettings;
+    use crate::pki::Authority;
+    use crate::remediate::RemediationRules;
 
     const NOW: Timestamp = Timestamp::from_unix_ms(100_000_000_000);
 
@@ -334,5 +342,30 @@ mod tests {
             text: "not here".to_owned(),
         });
         assert!(is_answered(&view, &statement));
+    }
+
+    #[tokio::test]
+    async fn what_a_host_told_is_not_lost_when_the_database_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(folder.path().join("test.db"));
+        let app = assemble(Foundation {
+            store: Store::open(&url).await.unwrap(),
+            authority: Authority::open(&folder.path().join("pki"), NOW, &Entropy::System).unwrap(),
+            life: Lifecycle::new(Duration::from_secs(5)),
+            clock: Clock::manual(NOW),
+            entropy: Entropy::System,
+            agents_address: "unused:7443".to_owned(),
+            incident_rules: IncidentRules::default(),
+            notify: NotifySettings::default(),
+            remediation: RemediationRules::default(),
+        })
+        .await
+        .unwrap();
+        let host = HostId::of_identity_spki(&[1]);
+        let mut carrier = KeyCarrier::new(Arc::clone(&app));
+        app.keys.note_told(host);
+        app.store.close().await;
+        carrier.activate().await.unwrap_err();
+        assert!(carrier.pending.contains(&host));
     }
 }

@@ -7,12 +7,12 @@ use tidemark_model::action::{HostKey, KeyStanding};
 use tidemark_model::key_statement::{KeyStatement, StatementId};
 use tidemark_model::signing::KeyId;
 use tidemark_model::view::{
-    FleetKeyView, KeyHostView, KeyStatementView, KeyUseView, SignatureView, StatementHostView,
+    FleetKeyView, KeyHostView, KeyStatementView, KeyUseView, StatementHostView,
 };
 use tidemark_store::{StoreError, StoredKeyStatement, ToldPolicy, Tx};
 
 use super::bring::newest;
-use super::each_policy;
+use super::{each_policy, signature_view};
 use crate::app::App;
 
 /// Most keys that are shown.
@@ -155,16 +155,7 @@ fn view(stored: &StoredKeyStatement) -> KeyStatementView {
         statement: stored.statement.clone(),
         // A statement is JSON, which is text.
         bytes: String::from_utf8_lossy(&stored.signed.bytes).into_owned(),
-        signatures: stored
-            .brought
-            .iter()
-            .map(|brought| SignatureView {
-                key_id: brought.signature.key,
-                signature: brought.signature.to_base64(),
-                at_ms: brought.at.unix_ms(),
-                author: brought.author.clone(),
-            })
-            .collect(),
+        signatures: stored.brought.iter().map(signature_view).collect(),
         at_ms: stored.at.unix_ms(),
         author: stored.author.clone(),
         hosts: 0,

@@ -10,6 +10,7 @@ mod facts;
 pub mod machine;
 mod plan;
 mod sign;
+mod signed;
 mod simulate;
 
 use tidemark_model::action::Approval;
@@ -22,7 +23,8 @@ pub use decide::{Word, approvals_needed, create, decide};
 pub use drive::{RunDriver, RunStatus};
 pub use error::RunError;
 pub use plan::preview;
-pub use sign::{Brought, count, sign};
+pub use sign::{Brought, sign};
+pub use signed::counts;
 
 use crate::app::App;
 use crate::incidents::text::clean;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionId, ActionSpec, ActionState};
+use tidemark_model::action::{Action, ActionSpec, ActionState};
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::policy::case::Look;
 use tidemark_model::policy::{
-    Case, CaseState, Ladder, Pending, PolicyApproval, RungOutcome, Tried,
+    Case, CaseState, Ladder, Pending, PolicyApproval, RungOutcome, Tried, requester_of,
 };
 use tidemark_model::view::ActionRequest;
 use tidemark_model::window::Occurrence;
@@ -19,9 +19,9 @@ use super::sight::{Seen, Sight};
 use super::{Held, escalate, rung};
 use crate::app::App;
 use crate::incidents::text::{clean, host_name};
-use crate::remediate::ActionError;
 use crate::remediate::decide::{Word, decide};
 use crate::remediate::propose::{Asked, propose};
+use crate::remediate::{ActionError, last_word};
 
 /// Characters of what was seen that go into an action's reason.
 const REASON_CHARS: usize = 300;
@@ -354,6 +354,10 @@ impl Turn<'_> {
         }
     }
 
+    async fn last_word(&self, action: &Action) -> Result<(Option<String>, String), StoreError> {
+        last_word(&mut self.app.store.read().await?, action.id()).await
+    }
+
     /// What an action that ended means to the ladder.
     async fn outcome(&self, action: &Action) -> Result<RungOutcome, StoreError> {
         Ok(match action.state {
@@ -364,7 +368,7 @@ impl Turn<'_> {
             | ActionState::Refused
             | ActionState::RolledBack => RungOutcome::InVain,
             ActionState::Rejected | ActionState::Cancelled => {
-                let (by, text) = last_word(self.app, action.id()).await?;
+                let (by, text) = self.last_word(action).await?;
                 match by {
                     Some(by) => RungOutcome::Stopped(format!("{by} said no: {text}")),
                     None => RungOutcome::Unclear(text),
@@ -379,7 +383,7 @@ impl Turn<'_> {
             | ActionState::Accepted
             | ActionState::Running
             | ActionState::Verifying => {
-                let (_, text) = last_word(self.app, action.id()).await?;
+                let (_, text) = self.last_word(action).await?;
                 let (what, state) = (action.order.spec.summary(), action.state.as_str());
                 RungOutcome::Unclear(format!("{what} is {state}: {text}"))
             }
@@ -395,7 +399,7 @@ impl Turn<'_> {
         outcome: RungOutcome,
     ) -> Result<(), StoreError> {
         let said = match action {
-            Some(action) => last_word(self.app, action.id()).await?.1,
+            Some(action) => self.last_word(action).await?.1,
             None => String::new(),
         };
         let rung = self.held.policy.ladder.get(pending.rung);
@@ -435,7 +439,7 @@ pub async fn withdraw(app: &App, mut case: Case, now: Timestamp) -> Result<(), S
         tx.policy_case_delete(&case).await?;
         return tx.commit().await;
     }
-    let requester = format!("policy:{}@{}", case.policy, case.version);
+    let requester = requester_of(&case.policy, case.version);
     let why = "its policy was changed, disabled or deleted, or its host was shut out";
     take_back(app, &case, &requester, why).await?;
     case.close(CaseState::Withdrawn, now);
@@ -474,11 +478,4 @@ async fn take_back(app: &App, case: &Case, requester: &str, why: &str) -> Result
 /// The policy's own name for a request, so that asking twice makes one action.
 fn key_of(case: &Case, pending: &Pending) -> String {
     format!("case-{}-rung-{}", case.id, pending.rung)
-}
-
-/// Who took the last step of an action's life, and why.
-async fn last_word(app: &App, id: ActionId) -> Result<(Option<String>, String), StoreError> {
-    let mut tx = app.store.read().await?;
-    let last = tx.action_steps(id, 1).await?.pop();
-    Ok(last.map_or_else(|| (None, String::new()), |step| (step.by, step.text)))
 }

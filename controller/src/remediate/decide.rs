@@ -146,7 +146,7 @@ pub async fn sign(
             "it has {SIGNATURES_MAX} signatures, and takes no more"
         )]));
     }
-    tx.action_sign(id, &brought).await?;
+    tx.actions_sign(&[(id, brought)]).await?;
     let signed = remark(
         app,
         &action,

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::grants::{Listed, step_text};
 use crate::incidents::text::host_name;
+use crate::keys::why_not;
 
 /// Between two activations when nothing wakes it: another controller's work, and times that come.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -140,16 +141,18 @@ impl ActionDispatcher {
 
     async fn tell_grants(&mut self, status: &mut DispatchStatus) -> Result<(), StoreError> {
         self.listed.refresh(&self.app).await?;
-        let frame = |host: HostId| {
+        let frame = |host: HostId, place: usize| {
             let name = self
                 .app
                 .live
                 .read(host, |live| live.profile.name.to_string());
-            let list = self.listed.of_host(host, &name.unwrap_or_default());
+            let name = name.unwrap_or_default();
+            let list = self.listed.of_host((host, &name), place);
             Kind::Grants(list_to_wire(&list))
         };
         let lanes = &self.app.remediation.lanes;
-        status.told_grants = lanes.tell_grants(self.listed.stamp, frame);
+        let lists = (self.listed.stamp, self.listed.lists());
+        status.told_grants = lanes.tell_grants(lists, frame);
         Ok(())
     }
 
@@ -259,6 +262,11 @@ impl ActionDispatcher {
         tx.commit().await?;
         for step in &steps {
             tell(app, &action, step);
+        }
+        if undo::has_ended(&action)
+            && let Some(last) = steps.last()
+        {
+            escalate(app, &action, &last.text);
         }
         Ok(())
     }
@@ -474,7 +482,7 @@ async fn order_frame(
         // With one that does not count the host would refuse the whole order.
         let lost = seen.not_believed(tx, &policy).await?;
         let tier = action.order.spec.tier();
-        signatures.retain(|one| gate::counts((&policy, &lost), tier, one.signature.key));
+        signatures.retain(|one| why_not((&policy, &lost), tier, one.signature.key).is_none());
     }
     let mut frame = order_to_wire(&SignedOrder {
         id: action.id(),

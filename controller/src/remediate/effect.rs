@@ -153,6 +153,7 @@ impl EffectMeter {
                 let text = told(&effect, "headroom got worse");
                 let obstacle = undo::obstacle(app, &action);
                 action.body.effect = Some(effect.clone());
+                action.body.worse = true;
                 let Some(obstacle) = obstacle else {
                     undo::begin(app, &mut action, &text).await?;
                     return Ok(false);
@@ -220,7 +221,8 @@ impl EffectMeter {
             ));
         };
         let mut effect = effect_of(space, rooms, watched.to);
-        let lost = (!effect.holds).then(|| worst(action, &was, &is)).flatten();
+        // Also where another space got better: what it did to this one is undone with it.
+        let lost = worst(action, &was, &is);
         if let Some((space, was, is)) = &lost {
             effect = effect_of(space.clone(), (was, is), watched.to);
         }

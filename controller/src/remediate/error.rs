@@ -3,6 +3,7 @@
 use tidemark_model::ErrorCode;
 use tidemark_model::action::InvalidActionStep;
 use tidemark_model::error_code::ApiError;
+use tidemark_model::signing::KeyId;
 use tidemark_store::StoreError;
 
 /// Why it is not done; nothing is changed then.
@@ -40,6 +41,9 @@ pub enum ActionError {
     /// That grant was brought before.
     #[error("a grant of that id is kept already")]
     GrantBefore,
+    /// It has a signed end.
+    #[error("that grant has a signed end by key {0} already, of which its hosts are told")]
+    EndedBefore(KeyId),
     /// The same key of a request came with another request.
     #[error("that Idempotency-Key belongs to another request of yours; use a new one")]
     RequestDiffers,
@@ -74,6 +78,7 @@ impl ApiError for ActionError {
             Self::ApprovedBefore
             | Self::SignedBefore
             | Self::GrantBefore
+            | Self::EndedBefore(_)
             | Self::RequestDiffers => ErrorCode::Conflict,
             Self::Step(_)
             | Self::Sent

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use tidemark_model::action::{Action, ActionState, HostPolicyView, Tier};
+use tidemark_model::action::{Action, ActionState, HostPolicyView};
 use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
@@ -16,7 +16,7 @@ use super::rules::RemediationRules;
 use crate::app::App;
 use crate::grants::cover;
 use crate::keys::bring::newest;
-use crate::keys::not_believed;
+use crate::keys::{not_believed, why_not};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -244,24 +244,12 @@ pub async fn standing(
     let not_believed = seen.not_believed(tx, &policy).await?;
     let gate = signed(action, (&policy, &not_believed), &signers);
     if gate != Gate::Pass {
-        let told = (&*host.facts.name, &policy);
+        let told = (&*host.facts.name, &policy, &not_believed);
         if let Some(grant) = cover(tx, action, told, app.clock.now()).await? {
             return Ok((Gate::Pass, Some(grant)));
         }
     }
     stays(gate)
-}
-
-/// Whether the host takes a signature of that key under an order of that tier.
-pub(super) fn counts(
-    (policy, not_believed): (&HostPolicyView, &BTreeMap<KeyId, String>),
-    tier: Tier,
-    key: KeyId,
-) -> bool {
-    let may = policy.key(key).map(|key| key.tier_max);
-    policy.keys.contains(&key)
-        && !not_believed.contains_key(&key)
-        && may.is_none_or(|may| may >= tier)
 }
 
 /// Whether the host believes so many of the keys that signed an action as its tier needs. The host itself decides.
@@ -277,7 +265,7 @@ fn signed(
         .copied()
         .filter(|key| !not_believed.contains_key(key))
         .collect();
-    let is_given = |key: &&KeyId| counts((policy, not_believed), tier, **key);
+    let is_given = |key: &&KeyId| why_not((policy, not_believed), tier, **key).is_none();
     let given = signers.iter().filter(is_given).count();
     let wanted = usize::from(tier.signatures_min());
     if given >= wanted {

@@ -32,7 +32,7 @@ struct Lane {
     /// How it was told last that the lockdown stands.
     told: Option<Switch>,
     /// Which grants it was told last.
-    told_grants: Option<GrantsStamp>,
+    told_grants: Option<(GrantsStamp, usize)>,
     /// Its host says to hold some, which it may have from an earlier day.
     holds_grants: bool,
 }
@@ -208,18 +208,26 @@ impl Lanes {
         }
     }
 
-    /// Sends `frame` to every agent that takes actions and was not told yet which grants are listed. One whose lane is full is
-    /// told the next time; where there never was a grant there is nothing to tell.
-    pub fn tell_grants(&self, stamp: GrantsStamp, frame: impl Fn(HostId) -> Kind) -> u64 {
+    /// Sends every agent that takes actions, and was not told yet which grants are listed, so many lists, each by its place.
+    /// One whose lane is full is told the rest the next time; where there never was a grant there is nothing to tell.
+    pub fn tell_grants(
+        &self,
+        (stamp, lists): (GrantsStamp, usize),
+        frame: impl Fn(HostId, usize) -> Kind,
+    ) -> u64 {
         let mut told: u64 = 0;
         for (host, lane) in &mut self.lock().by_host {
             let Some(frames) = &lane.frames else {
                 continue;
             };
             let concerns = stamp.kept > 0 || lane.holds_grants || lane.told_grants.is_some();
-            if concerns && lane.told_grants != Some(stamp) && frames.try_send(frame(*host)).is_ok()
-            {
-                lane.told_grants = Some(stamp);
+            let mut place = match lane.told_grants {
+                Some((of, place)) if of == stamp => place,
+                Some(_) | None => 0,
+            };
+            while concerns && place < lists && frames.try_send(frame(*host, place)).is_ok() {
+                place += 1;
+                lane.told_grants = Some((stamp, place));
                 told = told.saturating_add(1);
             }
         }

@@ -104,14 +104,9 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
             tell(app, &action, step);
             // Something was done that is not part of this action's life.
             let is_odd = step.from == Some(step.to) && step.to != report.state;
-            if is_odd {
+            if is_odd || undo::has_ended(&action) {
                 escalate(app, &action, &step.text);
             }
-        }
-        if undo::has_ended(&action)
-            && let Some(last) = steps.last()
-        {
-            escalate(app, &action, &last.text);
         }
         // The host is free for its next action.
         app.remediation.changed.notify_one();
@@ -141,7 +136,7 @@ fn steps_of(
         let text = "its host has it from a former session";
         steps.extend(step(app, action, ActionState::Sent, (None, text)));
     }
-    if action.state == ActionState::Verifying
+    if matches!(action.state, ActionState::Verifying | ActionState::TimedOut)
         && let Some(steps) = undo::answered(app, action, report, &by)
     {
         return Some(steps);
@@ -157,6 +152,10 @@ fn steps_of(
             .is_some_and(|last| last.at_ms <= report.at_ms)
     {
         return Some(remarked(app, action, report, (&by, &text)));
+    }
+    // That it was done is known of one that was to be undone.
+    if undo::has_ended(action) && report.state == ActionState::Verifying {
+        return None;
     }
     match step(app, action, report.state, (Some(&by), &text)) {
         Ok(taken) => steps.push(taken),
@@ -191,7 +190,7 @@ fn steps_of(
 }
 
 /// Takes a report into an action whose state stays; the record of it, while there are not too many of them.
-fn remarked(
+pub(super) fn remarked(
     app: &App,
     action: &mut Action,
     report: &ActionReport,

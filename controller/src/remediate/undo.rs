@@ -12,6 +12,7 @@ use tidemark_store::{StoreError, Tx};
 use tokio::sync::mpsc::OwnedPermit;
 
 use super::lanes::Way;
+use super::report::remarked;
 use super::{remark, step, tell};
 use crate::app::App;
 
@@ -128,7 +129,8 @@ fn frame(id: ActionId) -> Kind {
     })
 }
 
-/// Takes the host's answer into an action that it was told to undo; `None` for a report that is none.
+/// Takes the host's answer into an action that it was told to undo; `None` for a report that is none. A refusal that comes
+/// when nobody waits for it any more is on record and opens nothing again.
 pub(super) fn answered(
     app: &App,
     action: &mut Action,
@@ -151,15 +153,21 @@ pub(super) fn answered(
         ),
         (_, None) => return None,
     };
-    let step = step(app, action, to, (Some(by), &text)).ok()?;
+    let Ok(step) = step(app, action, to, (Some(by), &text)) else {
+        return Some(remarked(app, action, report, (by, &text)));
+    };
     action.body.report = Some(report.clone());
     Some(vec![step])
 }
 
-/// What is said of one whose host did not answer.
+/// What is said of one whose host did not answer, or was never told.
 pub(super) fn unanswered(action: &Action) -> Option<String> {
-    let why = &action.body.undo.as_ref()?.why;
-    Some(format!("{why}; its host did not say whether it undid it"))
+    let asked = action.body.undo.as_ref()?;
+    let what = match asked.session {
+        Some(_) => "its host did not say whether it undid it",
+        None => "its host could not be told to undo it in time",
+    };
+    Some(format!("{}; {what}", asked.why))
 }
 
 /// Whether an action ended because it made things worse.

@@ -1,10 +1,11 @@
 //! Hears what other controllers on the same Postgres did, and does at once what would otherwise wait for the next look at the
 //! tables. Behind it the looks go on: news may be missed. On SQLite there is nobody to hear.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_model::HostId;
+use tidemark_model::{HostId, HostState};
 use tidemark_store::{Backend, Listener, News, StoreError};
 
 use crate::app::App;
@@ -12,7 +13,8 @@ use crate::app::identities::profile_of;
 use crate::gateway::outcome::chain;
 use crate::{budgets, maintain};
 
-/// Between two looks at who is shut out: a revocation holds everywhere within 5 s, also when nobody heard of it.
+/// Between two looks at who is shut out: a revocation holds everywhere within 5 s, also when nobody heard of it, and so does
+/// a release.
 const LOOK_PERIOD: Duration = Duration::from_secs(4);
 /// Before the first try to listen again, and the longest time between two.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -115,7 +117,7 @@ async fn take_in_hosts(app: &App) -> Result<(), StoreError> {
 async fn look(app: &App) {
     loop {
         tokio::time::sleep(LOOK_PERIOD).await;
-        if let Err(error) = shut_out(app).await {
+        if let Err(error) = hold_standings(app).await {
             tracing::warn!(
                 error = chain(&error),
                 "who is shut out cannot be read; it is tried again shortly"
@@ -124,8 +126,17 @@ async fn look(app: &App) {
     }
 }
 
-/// Takes over who was shut out at another controller.
-async fn shut_out(app: &App) -> Result<(), StoreError> {
+/// Takes over who was shut out at another controller, and who was let in again.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold_standings(app: &App) -> Result<(), StoreError> {
+    // Who is shut out here by now was stored before: one that the database does not have so is let in again.
+    let is_apart = |host: &HostId| {
+        let standing = app.live.read(*host, |live| live.profile.standing);
+        standing.is_some_and(|standing| standing != HostState::Enrolled)
+    };
+    let mut released: HashSet<HostId> = app.live.ids().into_iter().filter(is_apart).collect();
     let mut after: Option<HostId> = None;
     loop {
         let page = app
@@ -139,8 +150,12 @@ async fn shut_out(app: &App) -> Result<(), StoreError> {
         };
         after = Some(*last);
         for (host, state) in page {
+            released.remove(&host);
             app.hold_standing(host, state);
         }
+    }
+    for host in released {
+        app.learn_host(host).await?;
     }
     Ok(())
 }

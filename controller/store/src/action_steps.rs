@@ -98,25 +98,30 @@ impl From<ApprovalRow> for Approval {
 }
 
 impl Tx {
-    /// Adds a step to the life of an action.
+    /// Adds steps to the life of an action, and says to every controller that there are.
     ///
     /// # Errors
     /// When the database fails, or a text holds a NUL.
-    pub async fn action_step_append(
+    pub async fn action_steps_append(
         &mut self,
         id: ActionId,
-        step: &LifeStep,
+        steps: &[LifeStep],
     ) -> Result<(), StoreError> {
-        let text = columns::text("text of a step", &step.text)?;
-        columns::text("author of a step", step.by.as_deref().unwrap_or_default())?;
-        on_conn!(self, conn => sqlx::query(STEP_APPEND)
-            .bind(id.to_string())
-            .bind(step.at.unix_ms())
-            .bind(step.from.map(ActionState::as_str))
-            .bind(step.to.as_str())
-            .bind(step.by.as_deref())
-            .bind(text)
-            .execute(conn).await?.rows_affected());
+        for step in steps {
+            let text = columns::text("text of a step", &step.text)?;
+            columns::text("author of a step", step.by.as_deref().unwrap_or_default())?;
+            on_conn!(self, conn => sqlx::query(STEP_APPEND)
+                .bind(id.to_string())
+                .bind(step.at.unix_ms())
+                .bind(step.from.map(ActionState::as_str))
+                .bind(step.to.as_str())
+                .bind(step.by.as_deref())
+                .bind(text)
+                .execute(conn).await?.rows_affected());
+        }
+        if steps.is_empty() {
+            return Ok(());
+        }
         // An action that was signed or moved on may go further elsewhere: where its host is.
         self.tell(News::Actions).await
     }
@@ -192,24 +197,25 @@ impl Tx {
         Ok(rows.into_iter().map(Approval::from).collect())
     }
 
-    /// Keeps a signature of an action's order.
+    /// Keeps signatures of actions' orders, and says to every controller that there are.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] when that key has signed it before.
-    pub async fn action_sign(
+    /// [`StoreError::AlreadyExists`] when a key has signed one before.
+    pub async fn actions_sign(
         &mut self,
-        id: ActionId,
-        brought: &BroughtSignature,
+        brought: &[(ActionId, BroughtSignature)],
     ) -> Result<(), StoreError> {
-        let author = columns::text("author of a signature", &brought.author)?;
-        on_conn!(self, conn => sqlx::query(SIGN)
-            .bind(id.to_string())
-            .bind(brought.signature.key.to_string())
-            .bind(brought.at.unix_ms())
-            .bind(author)
-            .bind(brought.signature.bytes.to_vec())
-            .execute(conn).await.map_err(StoreError::unless_exists("signature"))?
-            .rows_affected());
+        for (id, brought) in brought {
+            let author = columns::text("author of a signature", &brought.author)?;
+            on_conn!(self, conn => sqlx::query(SIGN)
+                .bind(id.to_string())
+                .bind(brought.signature.key.to_string())
+                .bind(brought.at.unix_ms())
+                .bind(author)
+                .bind(brought.signature.bytes.to_vec())
+                .execute(conn).await.map_err(StoreError::unless_exists("signature"))?
+                .rows_affected());
+        }
         self.tell(News::Actions).await
     }
 

@@ -147,7 +147,7 @@ impl Tx {
             .bind(body)
             .bind(action.run)
             .fetch_one(conn).await.map_err(StoreError::unless_exists("action"))?);
-        self.action_step_append(action.id(), &action.first_step())
+        self.action_steps_append(action.id(), &[action.first_step()])
             .await?;
         Ok(number)
     }
@@ -178,9 +178,7 @@ impl Tx {
             .execute(conn).await?
             .rows_affected());
         one_row(updated, StoreError::Stale { what: "action" })?;
-        for step in steps {
-            self.action_step_append(action.id(), step).await?;
-        }
+        self.action_steps_append(action.id(), steps).await?;
         action.generation = action.generation.saturating_add(1);
         Ok(())
     }

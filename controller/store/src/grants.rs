@@ -57,7 +57,9 @@ statements! {
     INSERT = "INSERT INTO grants (id, policy, document, body, created_at, created_by, expires_at, changed_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $5) ON CONFLICT DO NOTHING";
     WITHDRAW = "UPDATE grants SET withdrawn_at = coalesce(withdrawn_at, $2), withdrawn_by = coalesce(withdrawn_by, $3), \
-        body = $4, changed_at = $2 WHERE id = $1";
+        changed_at = $2 WHERE id = $1";
+    BODY = "SELECT body FROM grants WHERE id = $1";
+    END = "UPDATE grants SET body = $2 WHERE id = $1 AND body = $3";
     FIND = select_grants!("WHERE id = $1");
     PAGE = select_grants!("ORDER BY created_at DESC, id LIMIT $1");
     LISTED = select_grants!("WHERE expires_at > $1 ORDER BY created_at DESC, id LIMIT $2");
@@ -93,15 +95,18 @@ struct Body {
     end: Option<(String, KeyId, String)>,
 }
 
+/// An end as it is kept. One that was read is JSON, which is text.
+fn written(end: &SignedGrantEnd) -> (String, KeyId, String) {
+    let document = String::from_utf8_lossy(&end.bytes).into_owned();
+    (document, end.signature.key, end.signature.to_base64())
+}
+
 impl Body {
     fn of(record: &GrantRecord) -> Self {
         let signatures = record.signatures.iter();
         Self {
             signatures: signatures.map(|one| (one.key, one.to_base64())).collect(),
-            end: record.end.as_ref().map(|end| {
-                let document = String::from_utf8_lossy(&end.bytes).into_owned();
-                (document, end.signature.key, end.signature.to_base64())
-            }),
+            end: record.end.as_ref().map(written),
         }
     }
 }
@@ -170,21 +175,45 @@ impl Tx {
         Ok(rows == 1)
     }
 
-    /// Withdraws a grant, with its signed end if it has one by now; `false` when there is none of that id.
+    /// Withdraws a grant; `false` when there is none of that id.
     ///
     /// # Errors
     /// When the database fails, or a text holds a NUL.
     pub async fn grant_withdraw(
         &mut self,
-        record: &GrantRecord,
+        id: GrantId,
         (at, by): (Timestamp, &str),
     ) -> Result<bool, StoreError> {
         let by = columns::text("who withdrew a grant", by)?;
-        let body = columns::json("grant", &Body::of(record))?;
         let rows = on_conn!(self, conn => sqlx::query(WITHDRAW)
-            .bind(record.id.to_string()).bind(at.unix_ms()).bind(by).bind(body)
+            .bind(id.to_string()).bind(at.unix_ms()).bind(by)
             .execute(conn).await?.rows_affected());
         Ok(rows == 1)
+    }
+
+    /// Keeps the signed end of a grant in place of the one that it was found with. To be told, it is withdrawn with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when somebody brought another one meanwhile, or it is gone; or when the database fails.
+    pub async fn grant_end(
+        &mut self,
+        found: &GrantRecord,
+        end: &SignedGrantEnd,
+    ) -> Result<(), StoreError> {
+        let stale = || StoreError::Stale { what: "grant" };
+        let id = found.id.to_string();
+        let before: Option<String> = on_conn!(self, conn => sqlx::query_scalar(BODY)
+            .bind(&id).fetch_optional(conn).await?);
+        let before = before.ok_or_else(stale)?;
+        let mut body: Body = TABLE.json("body", &before)?;
+        if body.end != Body::of(found).end {
+            return Err(stale());
+        }
+        body.end = Some(written(end));
+        let body = columns::json("grant", &body)?;
+        let rows = on_conn!(self, conn => sqlx::query(END)
+            .bind(id).bind(body).bind(before).execute(conn).await?.rows_affected());
+        if rows == 1 { Ok(()) } else { Err(stale()) }
     }
 
     /// The grant of that id.

@@ -38,7 +38,8 @@ statements! {
     PUT = "INSERT INTO run_orders (run, action, wanted, order_bytes) VALUES ($1, $2, $3, $4)";
     FIND = "SELECT action, wanted, order_bytes FROM run_orders WHERE run = $1 AND action = $2";
     PAGE = "SELECT action, wanted, order_bytes FROM run_orders WHERE run = $1 AND action > $2 ORDER BY action LIMIT $3";
-    SIGNERS = "SELECT s.action, s.key_id FROM run_orders o JOIN action_signatures s ON s.action = o.action WHERE o.run = $1";
+    SIGNERS = "SELECT s.action, s.key_id FROM run_orders o JOIN action_signatures s ON s.action = o.action \
+        WHERE o.run = $1 AND o.action BETWEEN $2 AND $3";
     COUNTS = "SELECT o.run, count(*), count(CASE WHEN (SELECT count(*) FROM action_signatures s WHERE s.action = o.action) >= o.wanted \
         THEN 1 END) FROM run_orders o WHERE o.run BETWEEN $1 AND $2 GROUP BY o.run";
     CLEAR_SIGNATURES = "DELETE FROM action_signatures WHERE action IN (SELECT action FROM run_orders WHERE run = $1) \
@@ -126,16 +127,18 @@ impl Tx {
         rows.into_iter().map(RunOrder::try_from).collect()
     }
 
-    /// Which keys signed which orders of a run.
+    /// Which keys signed which of a run's orders with these ids.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn run_order_signers(
         &mut self,
         run: i64,
+        ids: RangeInclusive<ActionId>,
     ) -> Result<Vec<(ActionId, KeyId)>, StoreError> {
+        let (first, last) = (ids.start().to_string(), ids.end().to_string());
         let rows: Vec<(String, String)> = on_conn!(self, conn => sqlx::query_as(SIGNERS)
-            .bind(run).fetch_all(conn).await?);
+            .bind(run).bind(first).bind(last).fetch_all(conn).await?);
         let read = |(action, key): (String, String)| {
             let key_id = key
                 .parse()
@@ -165,15 +168,15 @@ impl Tx {
         rows.into_iter().map(read).collect()
     }
 
-    /// Takes the orders of a run away, with the signatures of those that became no action.
+    /// Takes the orders of a run away, with the signatures of those that became no action; how many signatures.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn run_orders_clear(&mut self, run: i64) -> Result<(), StoreError> {
-        for statement in [CLEAR_SIGNATURES, CLEAR] {
-            on_conn!(self, conn => sqlx::query(statement)
-                .bind(run).execute(conn).await?.rows_affected());
-        }
-        Ok(())
+    pub async fn run_orders_clear(&mut self, run: i64) -> Result<u64, StoreError> {
+        let dropped = on_conn!(self, conn => sqlx::query(CLEAR_SIGNATURES)
+            .bind(run).execute(conn).await?.rows_affected());
+        on_conn!(self, conn => sqlx::query(CLEAR)
+            .bind(run).execute(conn).await?.rows_affected());
+        Ok(dropped)
     }
 }

@@ -112,14 +112,14 @@ impl Still {
         id
     }
 
-    fn connect(&self, number: u8, taking: Taking) -> (SessionId, Option<Receiver<Kind>>) {
+    pub fn connect(&self, number: u8, taking: Taking) -> (SessionId, Option<Receiver<Kind>>) {
         let session = SessionId::new(self.app.entropy.u64());
         let lanes = &self.app.remediation.lanes;
         let lane = lanes.open(host(number), session, self.clock.now(), taking);
         (session, lane)
     }
 
-    async fn dispatch(&mut self) {
+    pub async fn dispatch(&mut self) {
         self.dispatcher.activate().await.unwrap();
     }
 
@@ -177,7 +177,7 @@ fn new_host(number: u8) -> NewHost {
     }
 }
 
-fn policy(allowed: &[ActionKind]) -> HostPolicyView {
+pub fn policy(allowed: &[ActionKind]) -> HostPolicyView {
     HostPolicyView {
         profile: Some(Profile::Safe),
         unusable: None,

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tidemark_controller::keys::bring::bring;
 use tidemark_controller::remediate::report::take_policy;
-use tidemark_model::action::{ActionKind, HostPolicyView, Profile};
+use tidemark_model::action::{ActionKind, HostKey, HostPolicyView, KeyStanding, Profile, Tier};
+use tidemark_model::key_statement::{KeyRevocation, KeyStatement};
 use tidemark_model::run::RunState;
 use tidemark_model::signing::{PrivateKey, Purpose};
 use tidemark_model::view::{ActionDetail, Page, RunDetail, RunOrderView, RunView};
@@ -220,4 +222,74 @@ async fn a_plan_that_is_made_again_drops_signatures_and_says_so() {
         orders.iter().map(|one| one.action.clone()).collect()
     };
     assert_eq!(ids(&before), ids(&after));
+}
+
+/// The host tells its keys whole, as agents do.
+async fn tells_keys(fleet: &MadeUp, host: HostId, told: HostKey) {
+    let policy = HostPolicyView {
+        profile: Some(Profile::Safe),
+        unusable: None,
+        allowed: vec![ActionKind::RestartService],
+        keys: vec![told.public.id()],
+        lockdown: false,
+        digest: String::new(),
+        all_keys: vec![told],
+        refused_statements: Vec::new(),
+        undoes: false,
+        grants: Vec::new(),
+    };
+    take_policy(&fleet.started.app, host, &policy)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_a_revoked_or_lesser_key_signs_is_not_counted_and_not_taken() {
+    let fleet = MadeUp::start().await;
+    let [first, second, _] = hosts(&fleet).await;
+    let told = |tier_max| HostKey {
+        name: "ann".to_owned(),
+        public: key().public(),
+        tier_max,
+        standing: KeyStanding::Holds,
+        rotated_from: None,
+        why: String::new(),
+    };
+    tells_keys(&fleet, first, told(Tier::Reboot)).await;
+    tells_keys(&fleet, second, told(Tier::ReadOnly)).await;
+    let ann = Person::new(&fleet, "ann", Role::Operator).await;
+    let run = planned(&ann).await;
+    let orders = orders(&ann, &run).await;
+    let of = |host: HostId| {
+        let is_of =
+            |one: &&RunOrderView| Order::from_bytes(one.order.as_bytes()).unwrap().host == host;
+        orders.iter().find(is_of).unwrap()
+    };
+    let path = format!("/api/v1/runs/{}/signatures", run.run.number);
+    let lesser = signed(&run, &[of(second)], &key());
+    let (status, text) = title(ann.post(&path, &lesser).await).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(text.contains("of ann may sign up to tier 0"), "{text}");
+    let good = signed(&run, &[of(first)], &key());
+    assert_eq!(ann.post(&path, &good).await.status(), StatusCode::OK);
+    assert_eq!(found(&ann, &run).await.run.orders_signed, 1);
+
+    let statement = KeyStatement::Revocation(KeyRevocation {
+        key: key().public(),
+        since_ms: None,
+        issued_at_ms: fleet.started.app.clock.now(),
+        reason: "lost".to_owned(),
+    });
+    let bytes = statement.to_bytes();
+    let signature = key().sign(statement.purpose(), &bytes);
+    bring(&fleet.started.app, (&bytes, &[signature]), "ann")
+        .await
+        .unwrap();
+    assert_eq!(found(&ann, &run).await.run.orders_signed, 0);
+    let listed: Page<RunView> = ann.get("/api/v1/runs").await;
+    assert_eq!(listed.items.first().unwrap().orders_signed, 0);
+    let again = signed(&run, &[of(first)], &key());
+    let (status, text) = title(ann.post(&path, &again).await).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(text.contains("ann was revoked: lost"), "{text}");
 }

@@ -187,6 +187,19 @@ impl Policy {
     /// In whose name that version of it asks: nobody's, so that nobody's approval is missing for it.
     #[must_use]
     pub fn requester(&self, version: u64) -> String {
-        format!("policy:{}@{version}", self.spec.name)
+        requester_of(&self.spec.name, version)
     }
+}
+
+/// In whose name that version of the policy of that name asks.
+#[must_use]
+pub fn requester_of(name: &str, version: u64) -> String {
+    format!("policy:{name}@{version}")
+}
+
+/// The policy in whose name something is asked for, as in `policy:full@3`; `None` when a person asks.
+#[must_use]
+pub fn asking_policy(requester: &str) -> Option<&str> {
+    let (policy, _version) = requester.strip_prefix("policy:")?.rsplit_once('@')?;
+    Some(policy)
 }

@@ -143,7 +143,7 @@ pub fn visible_grant(grant: &Grant) -> String {
     let names = names.map(|name| format!("named {}", visible(name)));
     let hosts: Vec<String> = ids.chain(names).collect();
     format!(
-        "{} (tier {})\nwhen     {}\non       {}\nat most  {} an hour and {} a day on each host\nfor      policy {}, rule {}\nby {}, because: {}\nfrom     {}\nuntil    {}\nid       {}\n",
+        "{} (tier {})\nwhen     {}\non       {}\nat most  {} an hour and {} a day on each host\nfor      policy {}, rule {}\nby {}, because: {}\nmade     {}\nfrom     {}\nuntil    {}\nid       {}\n",
         visible(&grant.action.to_string()),
         grant.action.kind.tier().number(),
         visible(&grant.trigger.to_string()),
@@ -154,6 +154,7 @@ pub fn visible_grant(grant: &Grant) -> String {
         grant.rule,
         visible(&grant.issuer),
         visible(&grant.reason),
+        at(grant.issued_at_ms),
         at(grant.not_before_ms),
         at(grant.expires_at_ms),
         grant.id,

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidemark_model::signing::{KeyId, Purpose};
 use tidemark_model::view::{RunOrderView, RunSignature, RunSignatures};
-use tidemark_model::{HostId, Order, Timestamp};
+use tidemark_model::{HostId, Order};
 
 use super::report::Described;
 use crate::args::PassphraseArgs;
 use crate::commands::Ctx;
-use crate::commands::actions::at;
 use crate::commands::consent::Consent;
 use crate::commands::keys;
+use crate::commands::orders;
 use crate::commands::show::show_once;
 use crate::failure::Failure;
 use crate::render::text::visible;
@@ -117,23 +117,14 @@ struct Group {
     orders: usize,
 }
 
-/// What all orders of a group say: what, from when, until when, who asked, why.
-type Alike = (String, Timestamp, Timestamp, String, String);
-
 fn shown(to_sign: &[ToSign]) -> String {
-    let mut groups: BTreeMap<Alike, Group> = BTreeMap::new();
+    // Alike is what reads alike: everything that is signed is in it.
+    let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
     for ToSign {
         order, host_name, ..
     } in to_sign
     {
-        let dry_run = if order.dry_run { " (dry run)" } else { "" };
-        let alike = (
-            format!("{}{dry_run}", order.spec.summary()),
-            order.not_before_ms,
-            order.expires_at_ms,
-            order.requester.clone(),
-            order.reason.clone(),
-        );
+        let alike = (orders::title(order), orders::particulars(order));
         let group = groups.entry(alike).or_default();
         group
             .hosts
@@ -141,20 +132,13 @@ fn shown(to_sign: &[ToSign]) -> String {
         group.orders += 1;
     }
     let mut text = String::new();
-    for ((summary, from, until, requester, reason), group) in &groups {
+    for ((title, particulars), group) in &groups {
         let (hosts, orders) = (group.hosts.len(), group.orders);
         let again = match orders > hosts {
             true => format!(" ({orders} orders: it may be tried again)"),
             false => String::new(),
         };
-        text.push_str(&format!(
-            "{}\non {hosts} hosts{again}\nasked by {}, because: {}\nfrom     {}\nuntil    {}\n",
-            visible(summary),
-            visible(requester),
-            visible(reason),
-            at(from.unix_ms()),
-            at(until.unix_ms()),
-        ));
+        text.push_str(&format!("{title}\non {hosts} hosts{again}\n{particulars}"));
         for host in group.hosts.keys().take(NAMED_MAX) {
             text.push_str(&format!("  {}\n", visible(host)));
         }
@@ -168,8 +152,8 @@ fn shown(to_sign: &[ToSign]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::ActionSpec;
     use tidemark_model::action::ActionId;
+    use tidemark_model::{ActionSpec, Timestamp};
 
     use super::*;
 
@@ -209,6 +193,33 @@ mod tests {
         assert!(text.contains("Shop\non 45 hosts\n"), "{text}");
         assert!(text.contains("and 5 more"), "{text}");
         assert!(text.contains("Pay\non 1 hosts\n"), "{text}");
+    }
+
+    #[test]
+    fn what_lets_itself_be_undone_says_for_how_long_and_is_a_group_of_its_own() {
+        let limit = |number, undo_within_s| {
+            let view = order(number, "Shop");
+            let read = Order::from_bytes(view.order.as_bytes()).unwrap();
+            let limit = Order {
+                spec: ActionSpec::SetDotnetConnectionLimit { connections: 12 },
+                undo_within_s,
+                ..read
+            };
+            RunOrderView {
+                order: String::from_utf8(limit.to_bytes()).unwrap(),
+                ..view
+            }
+        };
+        let to_sign = to_sign(&[limit(1, None), limit(2, Some(3_900))], KEY).unwrap();
+        let text = shown(&to_sign);
+        assert_eq!(text.matches("\non 1 hosts\n").count(), 2, "{text}");
+        for part in [
+            "undo     within 3900 s of being done, without another signature",
+            "undo     not without another signature",
+            r#"in full  action="set_dotnet_connection_limit", connections=12"#,
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 
     #[test]

@@ -66,8 +66,11 @@ pub async fn orders(
     let hosts: Vec<HostId> = read.iter().map(|(_, host)| *host).collect();
     let policies = tx.host_policies_of(&hosts).await?;
     let mut signers: HashMap<ActionId, Vec<KeyId>> = HashMap::new();
-    for (id, key) in tx.run_order_signers(number).await? {
-        signers.entry(id).or_default().push(key);
+    if let (Some((first, _)), Some((last, _))) = (read.first(), read.last()) {
+        let range = first.id..=last.id;
+        for (id, key) in tx.run_order_signers(number, range).await? {
+            signers.entry(id).or_default().push(key);
+        }
     }
     let views = read.into_iter().map(|(stored, host)| {
         let signed_by = signers.remove(&stored.id).unwrap_or_default();

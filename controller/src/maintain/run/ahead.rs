@@ -16,7 +16,7 @@ use super::ask::reason;
 /// Longest time within which an order that was signed ahead may be begun: who signs at noon means the coming night.
 const HOLDS_MAX: Duration = Duration::from_secs(86_400);
 /// Orders that are made with one plan.
-const ORDERS_MAX: usize = 10_000;
+pub(super) const ORDERS_MAX: usize = 10_000;
 
 /// When orders hold that are made at `made_at` for a host whose window has these times; `None` without a window. `None` is
 /// answered when no order may be made that early. They let themselves be undone within `undo_within_s`.

@@ -11,6 +11,7 @@ use tidemark_store::{IncidentQuery, Standing, StoreError, Tx};
 use super::machine::{ActionNow, Facts, Health, HostNow, WindowNow};
 use crate::app::App;
 use crate::live::HostLive;
+use crate::remediate::last_word;
 use crate::remediate::propose::is_own_host;
 
 /// Critical incidents that are looked at.
@@ -94,6 +95,7 @@ pub(super) async fn facts(
             state: action.state,
             sent_at: action.sent_at,
             ended_at: action.ended_at,
+            is_worse: action.is_worse(),
             text,
         });
         hosts.push(known);
@@ -124,11 +126,7 @@ async fn words(tx: &mut Tx, action: &Action) -> Result<String, StoreError> {
     if !action.state.is_final() || action.state == ActionState::Verified {
         return Ok(String::new());
     }
-    let last = tx.action_steps(action.id(), 1).await?;
-    Ok(last
-        .into_iter()
-        .next()
-        .map_or_else(String::new, |step| step.text))
+    Ok(last_word(tx, action.id()).await?.1)
 }
 
 fn look(

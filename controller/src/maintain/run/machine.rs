@@ -95,6 +95,8 @@ pub struct ActionNow {
     pub sent_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// That headroom got worse by it, undone or not.
+    pub is_worse: bool,
     /// What was said of it last.
     pub text: String,
 }

@@ -129,7 +129,7 @@ async fn store_anew(
     (anew, rules): (&mut Run, &RunRules),
     text: &str,
 ) -> Result<RunLifeStep, StoreError> {
-    let dropped = tx.run_order_signers(anew.number).await?.len();
+    let dropped = tx.run_orders_clear(anew.number).await?;
     let text = match dropped {
         0 => text.to_owned(),
         dropped => format!("{text}; {dropped} signatures of its orders were dropped"),
@@ -140,7 +140,6 @@ async fn store_anew(
     for host in &anew.hosts {
         tx.run_host_put(anew.number, host).await?;
     }
-    tx.run_orders_clear(anew.number).await?;
     let orders = ahead::orders(anew, rules);
     tx.run_orders_put(anew.number, &orders).await?;
     Ok(step)
@@ -272,20 +271,9 @@ fn warnings(app: &App, run: &Run, picked: &[Pick]) -> Vec<String> {
         let hosts = picked.iter().filter(|host| is(host));
         hosts.map(|host| &*host.name).collect()
     };
-    let wants = |is_ahead: bool| -> Vec<&str> {
-        let both = picked.iter().zip(&run.hosts);
-        let those = both
-            .filter(|(pick, host)| pick.wants_signatures && host.body.ahead.is_some() == is_ahead);
-        those.map(|(pick, _)| &*pick.name).collect()
-    };
-    warn(
-        wants(true),
-        "want a signature of each order; bring them before their turn (tidemark run sign)",
-    );
-    warn(
-        wants(false),
-        "want a signature of each order, which cannot be brought before their turn: that is further away than an order may be signed",
-    );
+    for (names, what) in signing(&run.hosts, picked) {
+        warn(names, &what);
+    }
     warn(named(|host| !host.is_connected), "are not connected");
     let limits = &app.remediation.rules;
     if run.spec.tier().number() > 0 && picked.len() > limits.per_hour_max {
@@ -295,6 +283,30 @@ fn warnings(app: &App, run: &Run, picked: &[Pick]) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Hosts that want signatures, by whether they can be brought before their turn, and why not.
+fn signing<'p>(hosts: &[RunHost], picked: &'p [Pick]) -> [(Vec<&'p str>, String); 3] {
+    let those = |is: fn(&Pick, &RunHost) -> bool| -> Vec<&'p str> {
+        let both = picked.iter().zip(hosts);
+        let wanting = both.filter(|(pick, host)| pick.wants_signatures && is(pick, host));
+        wanting.map(|(pick, _)| &*pick.name).collect()
+    };
+    let most = ahead::ORDERS_MAX;
+    [
+        (
+            those(|_, host| host.body.ahead.is_some()),
+            "want a signature of each order; bring them before their turn (tidemark run sign)".to_owned(),
+        ),
+        (
+            those(|pick, host| host.body.ahead.is_none() && pick.ahead.is_some()),
+            format!("want a signature of each order, which cannot be brought before their turn: a plan has {most} orders at most; split the run"),
+        ),
+        (
+            those(|pick, _| pick.ahead.is_none()),
+            "want a signature of each order, which cannot be brought before their turn: that is further away than an order may be signed".to_owned(),
+        ),
+    ]
 }
 
 #[cfg(test)]

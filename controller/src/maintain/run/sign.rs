@@ -6,12 +6,15 @@ use tidemark_model::HostId;
 use tidemark_model::action::{ActionId, BroughtSignature, HostPolicyView, Order};
 use tidemark_model::run::{Run, RunState};
 use tidemark_model::signing::{PublicKey, Purpose, SIGNATURES_MAX, Signature};
-use tidemark_store::{RunOrderCount, StoreError, Tx};
+use tidemark_store::{StoreError, StoredKeyStatement, Tx};
 
 use super::decide::standing;
+use super::signed::NotBelieved;
 use super::{RunError, record, tell};
 use crate::app::App;
 use crate::incidents::text::clean;
+use crate::keys::bring::newest;
+use crate::keys::why_not;
 
 /// Signatures that are taken at once.
 const BROUGHT_MAX: usize = 1_000;
@@ -27,16 +30,6 @@ pub struct Brought {
     pub key: PublicKey,
     /// Signatures with the orders that they are of.
     pub signatures: Vec<(ActionId, Signature)>,
-}
-
-/// How far the orders of one run are signed.
-///
-/// # Errors
-/// When the database fails.
-pub async fn count(tx: &mut Tx, number: i64) -> Result<RunOrderCount, StoreError> {
-    let counts = tx.run_order_counts(number..=number).await?;
-    let first = counts.into_iter().next();
-    Ok(first.map_or_else(RunOrderCount::default, |(_, count)| count))
 }
 
 /// Keeps signatures that `by` brings, up to when an order is sent. What that key has signed before is passed over.
@@ -67,18 +60,20 @@ pub async fn sign(app: &App, number: i64, brought: &Brought, by: &str) -> Result
     let step = record(app, &run, Some(by), &said);
     let mut tx = app.store.begin().await?;
     tx.run_update(&mut run, std::slice::from_ref(&step)).await?;
-    for (id, signature) in new {
+    let signed = |(id, signature): (ActionId, Signature)| {
         let signed = BroughtSignature {
             signature,
             at: now,
             author: author.clone(),
         };
-        match tx.action_sign(id, &signed).await {
-            Ok(()) => {}
-            // Somebody brought it for the action that the order has become.
-            Err(StoreError::AlreadyExists { .. }) => return Err(RunError::SignedMeanwhile),
-            Err(error) => return Err(error.into()),
-        }
+        (id, signed)
+    };
+    let signed: Vec<_> = new.into_iter().map(signed).collect();
+    match tx.actions_sign(&signed).await {
+        Ok(()) => {}
+        // Somebody brought it for the action that the order has become.
+        Err(StoreError::AlreadyExists { .. }) => return Err(RunError::SignedMeanwhile),
+        Err(error) => return Err(error.into()),
     }
     tx.commit().await?;
     tell(app, &run, &step);
@@ -114,7 +109,11 @@ async fn look(
 ) -> Result<Vec<(ActionId, Signature)>, RunError> {
     let mut signers: HashMap<ActionId, usize> = HashMap::new();
     let mut signed = HashSet::new();
-    for (id, key) in tx.run_order_signers(run.number).await? {
+    let ids = || brought.signatures.iter().map(|(id, _)| *id);
+    let Some((first, last)) = ids().min().zip(ids().max()) else {
+        return Ok(Vec::new());
+    };
+    for (id, key) in tx.run_order_signers(run.number, first..=last).await? {
         *signers.entry(id).or_default() += 1;
         if key == brought.key.id() {
             signed.insert(id);
@@ -122,13 +121,18 @@ async fn look(
     }
     let hosts: Vec<HostId> = run.hosts.iter().map(|host| host.host).collect();
     let policies = tx.host_policies_of(&hosts).await?;
+    let mut known = Known {
+        policies,
+        statements: newest(tx).await?,
+        not_believed: NotBelieved::default(),
+    };
     let (mut new, mut problems) = (Vec::new(), Vec::new());
     for (id, signature) in &brought.signatures {
         let Some(stored) = tx.run_order(run.number, *id).await? else {
             problems.push(format!("{id} is no order of this run"));
             continue;
         };
-        let problem = wrong(brought, (&stored.bytes, signature), &policies);
+        let problem = wrong(brought, (&stored.bytes, signature), &mut known);
         let is_full = signers.get(id).copied().unwrap_or(0) >= SIGNATURES_MAX;
         if let Some(problem) = problem {
             problems.push(format!("{id}: {problem}"));
@@ -152,21 +156,34 @@ async fn look(
     Err(RunError::Limits(problems))
 }
 
+/// What signatures are held against.
+struct Known {
+    policies: HashMap<HostId, HostPolicyView>,
+    statements: Vec<StoredKeyStatement>,
+    not_believed: NotBelieved,
+}
+
 fn wrong(
     brought: &Brought,
     (bytes, signature): (&[u8], &Signature),
-    policies: &HashMap<HostId, HostPolicyView>,
+    known: &mut Known,
 ) -> Option<String> {
     let key = brought.key.id();
     let order = match Order::from_bytes(bytes) {
         Ok(order) => order,
         Err(error) => return Some(error.to_string()),
     };
-    let policy = policies.get(&order.host);
-    if !policy.is_some_and(|policy| policy.keys.contains(&key)) {
-        return Some(format!(
-            "its host's policy does not list key {key}; sign with one that it lists"
-        ));
+    let why = match known.policies.get(&order.host) {
+        None => Some("its host told nothing of its policy".to_owned()),
+        Some(policy) => {
+            let lost = known
+                .not_believed
+                .of((order.host, policy), &known.statements);
+            why_not((policy, lost), order.spec.tier(), key)
+        }
+    };
+    if let Some(why) = why {
+        return Some(format!("{why}; sign with a key that the host takes"));
     }
     let held = brought.key.verify(Purpose::Order, bytes, signature);
     held.err()

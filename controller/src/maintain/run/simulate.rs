@@ -154,6 +154,7 @@ impl Dream<'_> {
             state: ActionState::Running,
             sent_at: Some(begins),
             ended_at: None,
+            is_worse: false,
             text: String::new(),
         });
     }

@@ -219,14 +219,16 @@ async fn people_and_keys_count_once(store: Store) {
         author: "bob".to_owned(),
     };
     tx.action_approve(made.id(), &approval).await.unwrap();
-    tx.action_sign(made.id(), &signature).await.unwrap();
+    tx.actions_sign(&[(made.id(), signature.clone())])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let mut tx = store.begin().await.unwrap();
     let twice = tx.action_approve(made.id(), &approval).await;
     assert!(matches!(twice, Err(StoreError::AlreadyExists { .. })));
     tx.rollback().await.unwrap();
     let mut tx = store.begin().await.unwrap();
-    let twice = tx.action_sign(made.id(), &signature).await;
+    let twice = tx.actions_sign(&[(made.id(), signature.clone())]).await;
     assert!(matches!(twice, Err(StoreError::AlreadyExists { .. })));
     tx.rollback().await.unwrap();
     let mut tx = store.read().await.unwrap();

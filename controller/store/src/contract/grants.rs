@@ -4,11 +4,12 @@ use tidemark_model::grant::{GrantId, SignedGrantEnd};
 use tidemark_model::signing::{KeyId, Signature};
 
 use super::*;
-use crate::GrantRecord;
+use crate::{GrantRecord, StoreError};
 
 contract!(
     grants_come_back_as_they_were_signed,
     a_withdrawn_grant_says_by_whom_and_changes_the_stamp,
+    an_end_takes_the_place_of_the_one_that_was_found_and_of_no_other,
     retention_takes_grants_that_are_over,
 );
 
@@ -52,13 +53,9 @@ async fn a_withdrawn_grant_says_by_whom_and_changes_the_stamp(store: Store) {
     let mut one = grant(1, 100);
     tx.grant_insert(&one).await.unwrap();
     stamps.push(tx.grants_stamp().await.unwrap());
-    assert!(tx.grant_withdraw(&one, (at(20), "bob")).await.unwrap());
+    assert!(tx.grant_withdraw(one.id, (at(20), "bob")).await.unwrap());
     stamps.push(tx.grants_stamp().await.unwrap());
-    one.end = Some(SignedGrantEnd {
-        bytes: b"{}".to_vec(),
-        signature: signature(3),
-    });
-    assert!(tx.grant_withdraw(&one, (at(30), "cyd")).await.unwrap());
+    assert!(tx.grant_withdraw(one.id, (at(30), "cyd")).await.unwrap());
     stamps.push(tx.grants_stamp().await.unwrap());
     for (place, stamp) in stamps.iter().enumerate() {
         assert!(!stamps[..place].contains(stamp), "{place}");
@@ -66,7 +63,30 @@ async fn a_withdrawn_grant_says_by_whom_and_changes_the_stamp(store: Store) {
     one.withdrawn = Some((at(20), "bob".to_owned()));
     assert_eq!(tx.grant_find(one.id).await.unwrap(), Some(one));
     let unknown = grant(9, 100);
-    assert!(!tx.grant_withdraw(&unknown, (at(20), "bob")).await.unwrap());
+    let at = (at(20), "bob");
+    assert!(!tx.grant_withdraw(unknown.id, at).await.unwrap());
+}
+
+async fn an_end_takes_the_place_of_the_one_that_was_found_and_of_no_other(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let found = grant(1, 100);
+    tx.grant_insert(&found).await.unwrap();
+    let end = |byte: u8| SignedGrantEnd {
+        bytes: b"{}".to_vec(),
+        signature: signature(byte),
+    };
+    tx.grant_end(&found, &end(3)).await.unwrap();
+    let late = tx.grant_end(&found, &end(4)).await;
+    assert!(matches!(late, Err(StoreError::Stale { .. })), "{late:?}");
+    // Withdrawn by somebody who read it before: the end stays.
+    tx.grant_withdraw(found.id, (at(20), "bob")).await.unwrap();
+    let ended = tx.grant_find(found.id).await.unwrap().unwrap();
+    assert_eq!(ended.end, Some(end(3)));
+    tx.grant_end(&ended, &end(4)).await.unwrap();
+    let ended = tx.grant_find(found.id).await.unwrap().unwrap();
+    assert_eq!(ended.end, Some(end(4)));
+    let unknown = tx.grant_end(&grant(9, 100), &end(3)).await;
+    assert!(matches!(unknown, Err(StoreError::Stale { .. })));
 }
 
 async fn retention_takes_grants_that_are_over(store: Store) {

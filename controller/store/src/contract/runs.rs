@@ -219,7 +219,7 @@ async fn orders_of_a_run_are_counted_as_signed_with_as_many_signatures_as_are_wa
     tx.run_orders_put(one.number, &orders).await.unwrap();
     for (id, key) in [(1, 7), (1, 8), (2, 7)] {
         let id = order(id).id;
-        tx.action_sign(id, &signature(key)).await.unwrap();
+        tx.actions_sign(&[(id, signature(key))]).await.unwrap();
     }
     let counts = tx.run_order_counts(one.number..=other.number).await;
     let count = RunOrderCount {
@@ -227,10 +227,16 @@ async fn orders_of_a_run_are_counted_as_signed_with_as_many_signatures_as_are_wa
         signed: 1,
     };
     assert_eq!(counts.unwrap(), [(one.number, count)]);
-    let mut signers = tx.run_order_signers(one.number).await.unwrap();
+    let mut signers = tx
+        .run_order_signers(one.number, order(1).id..=order(3).id)
+        .await
+        .unwrap();
     signers.sort_unstable();
     let by = |id, key| (order(id).id, signature(key).signature.key);
     assert_eq!(signers, [by(1, 7), by(1, 8), by(2, 7)]);
+    let ids = order(2).id..=order(3).id;
+    let some = tx.run_order_signers(one.number, ids).await.unwrap();
+    assert_eq!(some, [by(2, 7)]);
     let first = tx.run_orders_page(one.number, None, 2).await.unwrap();
     assert_eq!(first, [order(1), order(2)]);
     let after = Some(order(2).id);
@@ -256,7 +262,7 @@ async fn orders_are_taken_with_signatures_that_no_action_has(store: Store) {
         .await
         .unwrap();
     for id in [order(1).id, became] {
-        tx.action_sign(id, &signature(7)).await.unwrap();
+        tx.actions_sign(&[(id, signature(7))]).await.unwrap();
     }
     tx.run_orders_clear(run.number).await.unwrap();
     let left = tx.run_orders_page(run.number, None, 9).await.unwrap();

@@ -1,6 +1,10 @@
 //! What made headroom worse is undone where its order lets it, and said to be worse where not.
 
+use tidemark_model::action::life::UndoAsked;
 use tidemark_model::action::{ActionKind, HostPolicyView, Profile};
+use tidemark_model::sample::PortSpaceSample;
+use tidemark_model::view::EventView;
+use tidemark_model::{PortSpaceKey, Protocol};
 
 use tidemark_controller::remediate::report::take_policy;
 
@@ -65,6 +69,59 @@ impl Harmed {
         let last = detail.life.iter().find(|step| step.to == state);
         let text = last.unwrap().text.clone();
         (detail, text)
+    }
+
+    fn session(&self) -> SessionId {
+        let lanes = &self.fleet.started.app.remediation.lanes;
+        lanes.session_of(self.host).unwrap()
+    }
+
+    /// An action that its host was to undo ten minutes ago, and was told so over that session; connected to none otherwise.
+    async fn overdue(&mut self, told: Option<SessionId>) -> (ActionView, Order) {
+        let ann = Person::new(&self.fleet, "ann", Role::Operator).await;
+        let bob = Person::new(&self.fleet, "bob", Role::Approver).await;
+        let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
+        let asked = ann.propose(&body).await;
+        bob.say(&asked, "approve").await;
+        let Kind::Action(sent) = next(&mut self.lane).await else {
+            panic!("an order");
+        };
+        let order = Order::from_bytes(&sent.order).unwrap();
+        let app = &self.fleet.started.app;
+        if told.is_none() {
+            app.remediation.lanes.close(self.host, self.session());
+        }
+        let now = app.clock.now();
+        tell(&self.fleet, &order, ActionState::Verifying, now).await;
+        let mut tx = app.store.begin().await.unwrap();
+        let mut action = tx.action_find(order.id).await.unwrap().unwrap();
+        action.ask_undo(UndoAsked {
+            at_ms: now.saturating_sub(Duration::from_secs(600)),
+            session: told.map(SessionId::get),
+            why: "headroom got worse".to_owned(),
+        });
+        tx.action_update(&mut action, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+        (asked, order)
+    }
+
+    /// How often somebody was told to look because of something that holds `part`, once it was.
+    async fn escalations(&self, part: &str) -> usize {
+        let cay = Person::new(&self.fleet, "cay", Role::Viewer).await;
+        let told = async {
+            loop {
+                let events: Page<EventView> = cay.get("/api/v1/events?kind=action_escalated").await;
+                let told = events
+                    .items
+                    .iter()
+                    .filter(|event| event.text.contains(part));
+                match told.count() {
+                    0 => tokio::task::yield_now().await,
+                    count => return count,
+                }
+            }
+        };
+        tokio::time::timeout(SOON, told).await.unwrap()
     }
 
     async fn answer(&self, order: &Order, report: ActionReport) {
@@ -166,4 +223,73 @@ async fn a_setting_after_which_headroom_is_as_before_is_verified() {
     // It was not to free anything: nothing is learnt from it.
     let table: Page<RecoveryView> = ann.get("/api/v1/recoveries").await;
     assert_eq!(table.items, []);
+}
+
+#[tokio::test]
+async fn an_undo_without_an_answer_ends_says_whether_its_host_was_told_and_escalates() {
+    for (is_connected, said) in [
+        (true, "its host did not say whether it undid it"),
+        (false, "its host could not be told to undo it in time"),
+    ] {
+        let mut harmed = Harmed::start().await;
+        let told = is_connected.then(|| harmed.session());
+        let (asked, order) = harmed.overdue(told).await;
+        let (_, text) = harmed.ends(&asked, ActionState::TimedOut).await;
+        assert!(text.contains(said), "{text}");
+        assert_eq!(harmed.escalations(said).await, 1);
+        // Its host comes back and refuses: that is told, and nothing is opened again.
+        let refused = ActionReport {
+            undo_refused: Some("it was changed by somebody else meanwhile".to_owned()),
+            ..harmed.report(&order, ActionState::Verifying)
+        };
+        harmed.answer(&order, refused).await;
+        assert_eq!(harmed.escalations("somebody else").await, 1);
+        let (detail, _) = harmed.ends(&asked, ActionState::TimedOut).await;
+        let last = detail.life.last().unwrap();
+        assert!(last.text.contains("somebody else"), "{last:?}");
+        // That it was done at all, told again, is no news.
+        let again = harmed.report(&order, ActionState::Verifying);
+        harmed.answer(&order, again).await;
+        let (after, _) = harmed.ends(&asked, ActionState::TimedOut).await;
+        assert_eq!(after.life, detail.life);
+    }
+}
+
+#[tokio::test]
+async fn udp_that_got_worse_is_seen_also_where_tcp_got_better() {
+    let mut harmed = Harmed::start().await;
+    let ann = Person::new(&harmed.fleet, "ann", Role::Operator).await;
+    let bob = Person::new(&harmed.fleet, "bob", Role::Approver).await;
+    let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
+    let asked = ann.propose(&body).await;
+    bob.say(&asked, "approve").await;
+    let Kind::Action(sent) = next(&mut harmed.lane).await else {
+        panic!("an order");
+    };
+    let order = Order::from_bytes(&sent.order).unwrap();
+    let now = harmed.fleet.started.app.clock.now();
+    let ago = |seconds: u64| now.saturating_sub(Duration::from_secs(seconds));
+    let samples = (0..40).map(|second| {
+        let (tcp, udp) = if second < 20 {
+            (MANY, FEW)
+        } else {
+            (FEW, MANY)
+        };
+        let mut both = sample(ago(40 - second), tcp, 0);
+        let of_udp = sample(ago(40 - second), udp, 0).port_spaces.remove(0);
+        both.port_spaces.push(PortSpaceSample {
+            key: PortSpaceKey::own(Protocol::Udp),
+            ..of_udp
+        });
+        both
+    });
+    harmed.fleet.deliver(order.host, samples.collect()).await;
+    tell(&harmed.fleet, &order, ActionState::Accepted, ago(20)).await;
+    tell(&harmed.fleet, &order, ActionState::Verifying, ago(18)).await;
+    let undo = next(&mut harmed.lane).await;
+    assert!(is_undo_of(&undo, &order), "{undo:?}");
+    let undone = harmed.report(&order, ActionState::RolledBack);
+    harmed.answer(&order, undone).await;
+    let (_, text) = harmed.ends(&asked, ActionState::RolledBack).await;
+    assert!(text.contains("UDP headroom was"), "{text}");
 }

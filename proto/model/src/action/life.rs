@@ -72,6 +72,9 @@ pub struct ActionBody {
     pub report: Option<ActionReport>,
     /// What came of it, by the host's own samples.
     pub effect: Option<Effect>,
+    /// That headroom got worse by it, whether it is undone or not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub worse: bool,
     /// That its host was told to undo it.
     pub undo: Option<UndoAsked>,
     /// The grant by which its host may take it without a signature.
@@ -266,6 +269,12 @@ impl Action {
     pub fn ask_undo(&mut self, asked: UndoAsked) {
         self.deadline = Some(asked.at_ms.saturating_add(UNDO_WITHIN));
         self.body.undo = Some(asked);
+    }
+
+    /// Whether headroom got worse by it: what is told to be undone did harm.
+    #[must_use]
+    pub const fn is_worse(&self) -> bool {
+        self.body.worse || self.body.undo.is_some()
     }
 
     /// Whether the host's samples are to say if it helped.

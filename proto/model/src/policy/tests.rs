@@ -229,3 +229,11 @@ fn a_policy_approves_only_what_is_reversible() {
     policy["approval"] = json!("required");
     assert!(read(policy).is_ok());
 }
+
+#[test]
+fn only_standing_policies_ask_in_the_name_of_a_policy() {
+    assert_eq!(asking_policy(&requester_of("full", 3)), Some("full"));
+    for person in ["ann", "policy:full", "run:full@3"] {
+        assert_eq!(asking_policy(person), None);
+    }
+}

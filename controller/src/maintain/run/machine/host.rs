@@ -42,7 +42,7 @@ enum Outcome {
     InVain,
     /// It was tried without success, and may be tried again.
     Broke,
-    /// Nobody knows what became of it: it is not tried again.
+    /// It did harm, was undone, or nobody knows what became of it: it is not tried again.
     Lost,
     /// It never reached its host in time.
     TooLate,
@@ -166,6 +166,9 @@ pub(super) fn advance(host: &mut RunHost, at: &At<'_>) -> Next {
 }
 
 const fn outcome(action: &ActionNow, needs_effect: bool) -> Outcome {
+    if action.is_worse && action.state.is_final() {
+        return Outcome::Lost;
+    }
     match action.state {
         ActionState::Proposed
         | ActionState::Approved
@@ -177,8 +180,8 @@ const fn outcome(action: &ActionNow, needs_effect: bool) -> Outcome {
         ActionState::Verified | ActionState::Answered => Outcome::Helped,
         ActionState::NotEffective if needs_effect => Outcome::InVain,
         ActionState::NotEffective => Outcome::Helped,
-        ActionState::Failed | ActionState::Refused | ActionState::RolledBack => Outcome::Broke,
-        ActionState::TimedOut => Outcome::Lost,
+        ActionState::Failed | ActionState::Refused => Outcome::Broke,
+        ActionState::RolledBack | ActionState::TimedOut => Outcome::Lost,
         ActionState::Expired => Outcome::TooLate,
         ActionState::Rejected | ActionState::Cancelled => Outcome::TakenBack,
     }

@@ -89,3 +89,32 @@ fn a_plan_is_named_by_what_it_is_made_from_and_not_by_the_moment() {
     };
     assert_ne!(base, hash(&other, &[pick(1), pick(2)]));
 }
+
+#[test]
+fn hosts_that_cannot_be_signed_ahead_say_which_limit_keeps_them() {
+    let ahead = SignedAhead {
+        from_ms: AT,
+        until_ms: Timestamp::from_unix_ms(9),
+        undo_within_s: None,
+    };
+    let wanting = |number, ahead| Pick {
+        wants_signatures: true,
+        ahead,
+        ..pick(number)
+    };
+    let picked = [
+        pick(0),
+        wanting(1, Some(ahead)),
+        wanting(2, Some(ahead)),
+        wanting(3, None),
+    ];
+    let mut hosts = hosts_of(&spec().check().unwrap(), &picked, (5, AT));
+    // Its orders are beyond those that one plan can have.
+    hosts[2].body.ahead = None;
+    let [signable, beyond, late] = signing(&hosts, &picked);
+    assert_eq!(signable.0, ["web-1"]);
+    assert_eq!(beyond.0, ["web-2"]);
+    assert!(beyond.1.contains("10000 orders at most"), "{}", beyond.1);
+    assert_eq!(late.0, ["web-3"]);
+    assert!(late.1.contains("further away"), "{}", late.1);
+}
