@@ -323,7 +323,7 @@ async fn what_was_sent_for_a_reason_is_counted_once_an_action(store: Store) {
                 by: None,
                 text: text.to_owned(),
             };
-            tx.action_step_append(made.id(), &step).await.unwrap();
+            tx.action_steps_append(made.id(), &[step]).await.unwrap();
         }
     }
     let counted = tx.actions_sent_for("under grant ", at(150), 10).await;
