@@ -11,6 +11,7 @@ pub mod grants;
 mod hands;
 mod journal;
 pub(crate) mod keys;
+mod line;
 pub(crate) mod lockdown;
 mod overflow;
 pub(crate) mod policy_file;

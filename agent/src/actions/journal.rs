@@ -12,6 +12,8 @@ use tidemark_agent_core::actions::{Entry, JournalRecord, Ledger};
 use tidemark_model::{ActionId, ActionReport, ActionState, Timestamp};
 use tidemark_runtime::durable::{self, Access};
 
+use super::line;
+
 /// From this size on the journal is written anew when something in it may go.
 const COMPACT_BYTES: u64 = 1024 * 1024;
 /// Largest journal that is read: the ledger's limit of actions, with their largest orders and reports, stays below.
@@ -105,7 +107,7 @@ impl Journal {
     /// # Errors
     /// What the file system says; the record does not count then, even if a part of it was written.
     pub(super) fn append(&mut self, record: &JournalRecord) -> io::Result<()> {
-        let line = line_of(record)?;
+        let line = line::of(record)?;
         let appended = self
             .file
             .write_all(line.as_bytes())
@@ -147,7 +149,7 @@ impl Journal {
             {
                 *before = written.saturating_sub(remembered);
             }
-            content.push_str(&line_of(&record)?);
+            content.push_str(&line::of(&record)?);
         }
         durable::replace_file(path, content.as_bytes(), Access::Owner)?;
         Ok(Self {
@@ -248,12 +250,6 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     fs::read(path).map(Some)
 }
 
-/// A checksum and the record's JSON, which has no line breaks.
-fn line_of(record: &JournalRecord) -> io::Result<String> {
-    let json = serde_json::to_string(record)?;
-    Ok(format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())))
-}
-
 /// Applies every line; whether all were whole, but for a torn last one, and how many records were ever written. A journal is
 /// never without a whole first line, its floor, which it is made with: one that is has lost everything.
 fn replay(text: &[u8], ledger: &mut Ledger) -> (bool, u64) {
@@ -263,7 +259,7 @@ fn replay(text: &[u8], ledger: &mut Ledger) -> (bool, u64) {
         let Some(line) = line.strip_suffix(b"\n") else {
             break;
         };
-        let Some(record) = record_of(line) else {
+        let Some(record) = line::read(line) else {
             is_whole = false;
             continue;
         };
@@ -279,15 +275,6 @@ fn replay(text: &[u8], ledger: &mut Ledger) -> (bool, u64) {
         ledger.apply(record);
     }
     (is_whole, written)
-}
-
-fn record_of(line: &[u8]) -> Option<JournalRecord> {
-    let (sum, json) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-    let sum = u32::from_str_radix(sum, 16).ok()?;
-    if crc32c::crc32c(json.as_bytes()) != sum {
-        return None;
-    }
-    serde_json::from_str(json).ok()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use tidemark_agent_core::actions::KeyChanges;
 use tidemark_agent_core::actions::keys::KeyRecord;
 use tidemark_runtime::durable::{self, Access};
 
+use super::line;
+
 /// Largest file that is read; what can be kept stays below.
 const READ_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -68,8 +70,7 @@ impl KeyFile {
     pub(crate) fn keep(&self, changes: &KeyChanges) -> io::Result<()> {
         let mut text = String::new();
         for record in changes.records() {
-            let json = serde_json::to_string(&record)?;
-            text.push_str(&format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())));
+            text.push_str(&line::of(&record)?);
         }
         durable::replace_file(&self.path, text.as_bytes(), Access::Owner)?;
         *self.lock() = None;
@@ -97,16 +98,10 @@ impl KeyFile {
 
 /// The records, each behind its checksum; `None` when a line is not whole.
 fn records_of(text: &[u8]) -> Option<Vec<KeyRecord>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let mut records = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let (sum, json) = line.strip_suffix('\n')?.split_once(' ')?;
-        if u32::from_str_radix(sum, 16).ok()? != crc32c::crc32c(json.as_bytes()) {
-            return None;
-        }
-        records.push(serde_json::from_str(json).ok()?);
-    }
-    Some(records)
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines
+        .map(|line| line::read(line.strip_suffix(b"\n")?))
+        .collect()
 }
 
 #[cfg(test)]

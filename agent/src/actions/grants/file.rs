@@ -9,6 +9,8 @@ use tidemark_agent_core::actions::grants::Book;
 use tidemark_model::Timestamp;
 use tidemark_runtime::durable::{self, Access};
 
+use super::super::line;
+
 /// Largest book that is read: the most grants, uses and ends stay below.
 const READ_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -82,19 +84,13 @@ impl BookFile {
     /// # Errors
     /// What the file system says; the former one may stay.
     pub(super) fn write(&self, book: &Book) -> io::Result<()> {
-        let json = serde_json::to_string(book)?;
-        let line = format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes()));
-        durable::replace_file(&self.path, line.as_bytes(), Access::Owner)?;
+        durable::replace_file(&self.path, line::of(book)?.as_bytes(), Access::Owner)?;
         let mark = format!("{}\n", book.sequence);
         durable::replace_file(&self.mark(), mark.as_bytes(), Access::Owner)
     }
 }
 
 fn parse(text: &str) -> Option<Book> {
-    let (sum, json) = text.strip_suffix('\n')?.split_once(' ')?;
-    let sum = u32::from_str_radix(sum, 16).ok()?;
-    if crc32c::crc32c(json.as_bytes()) != sum {
-        return None;
-    }
-    serde_json::from_str::<Book>(json).ok().map(Book::reread)
+    let line = text.strip_suffix('\n')?;
+    line::read::<Book>(line.as_bytes()).map(Book::reread)
 }
