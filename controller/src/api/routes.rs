@@ -416,7 +416,7 @@ pub static ROUTES: [Route; 106] = [
     page("/maintenance", || routing::get(web::maintenance::page)),
     page("/policies", || routing::get(web::policies::page)),
     page("/keys", || routing::get(web::keys::page)),
-    form("/runs", || routing::post(web::plan::plan)),
+    form("/maintenance", || routing::post(web::plan::plan)),
     page("/runs/{run}", || routing::get(web::run::page)),
     form("/runs/{run}", || routing::post(web::run::act)),
     page("/notifications", || routing::get(web::notifications::page)),

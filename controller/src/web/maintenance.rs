@@ -10,6 +10,7 @@ use tidemark_model::view::{HostView, WindowView};
 use tidemark_model::window::Survival;
 use tidemark_model::{ActionKind, Role, Timestamp};
 
+use super::plan::PlanForm;
 use super::runs::{self, RunRow};
 use super::standing::{self, EtaWords};
 use super::window::WindowWords;
@@ -29,11 +30,15 @@ pub async fn page(
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
-    for_person(maintenance_page(&app, &asking, params).await)
+    let shown = async {
+        params.only(&[])?;
+        with_form(&app, &asking, PlanForm::default()).await
+    };
+    for_person(shown.await)
 }
 
-async fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
-    params.only(&[])?;
+/// The page with this in its form.
+pub(super) async fn with_form(app: &App, asking: &Asking, form: PlanForm) -> Answer<Response> {
     let now = app.clock.now();
     let book = app.windows.load_full();
     let windows = windows::views(app, &book.windows, now);
@@ -60,6 +65,7 @@ async fn maintenance_page(app: &App, asking: &Asking, params: Params) -> Answer<
         runs: runs::rows(app, now).await?,
         can_stop: asking.may(Role::Operator),
         kinds: ActionKind::ALL.iter().map(|kind| kind.as_str()).collect(),
+        form,
         windows,
         in_danger,
         left_out,
@@ -74,6 +80,7 @@ struct MaintenancePage {
     runs: Vec<RunRow>,
     can_stop: bool,
     kinds: Vec<&'static str>,
+    form: PlanForm,
     windows: Vec<WindowRow>,
     in_danger: Vec<HostRow>,
     left_out: usize,

@@ -3,30 +3,74 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Extension, Form};
 use serde_json::{Map, Value, json};
 use tidemark_model::action::ActionSpec;
-use tidemark_model::run::RunSpec;
+use tidemark_model::run::{Run, RunSpec};
 
-use super::for_person;
 use super::incident::{Fields, field};
+use super::{for_person, maintenance, refusal};
 use crate::api::guard::Asking;
+use crate::api::problem::Answer;
 use crate::app::App;
 use crate::maintain::run::{self, RunError};
 
-/// `POST /runs`.
+/// What is in the form when it is shown.
+#[derive(Clone, Debug, Default)]
+pub struct PlanForm {
+    fields: Vec<(String, String)>,
+    /// Why it was not planned so; empty when nobody tried.
+    pub problem: String,
+}
+
+impl PlanForm {
+    /// What is in a field: what was typed into a form that was refused, otherwise what it begins with.
+    #[must_use]
+    pub fn text<'f>(&'f self, name: &str, at_first: &'f str) -> &'f str {
+        if self.problem.is_empty() {
+            return at_first;
+        }
+        field(&self.fields, name)
+    }
+
+    /// Whether that choice is made.
+    #[must_use]
+    pub fn is(&self, name: &str, choice: &str) -> bool {
+        self.text(name, "") == choice
+    }
+}
+
+/// `POST /maintenance`. A form that is refused comes again as it was typed, with what is wrong.
 pub async fn plan(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
     Form(fields): Fields,
 ) -> Response {
-    let done = async {
+    let done: Answer<Run> = async {
         let spec = spec_of(&fields)?;
-        let run = run::create(&app, spec, asking.name()).await?;
-        Ok(Redirect::to(&format!("/runs/{}", run.number)).into_response())
+        Ok(run::create(&app, spec, asking.name()).await?)
+    }
+    .await;
+    let refused = match done {
+        Ok(run) => return Redirect::to(&format!("/runs/{}", run.number)).into_response(),
+        Err(problem) => problem,
     };
-    for_person(done.await)
+    if !matches!(
+        refused.status(),
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::NOT_FOUND
+    ) {
+        return refusal(&refused);
+    }
+    let form = PlanForm {
+        fields,
+        problem: refused.title().to_owned(),
+    };
+    let again = maintenance::with_form(&app, &asking, form).await;
+    let mut response = for_person(again);
+    *response.status_mut() = refused.status();
+    response
 }
 
 fn spec_of(fields: &[(String, String)]) -> Result<RunSpec, RunError> {

@@ -49,7 +49,7 @@ async fn a_run_is_planned_approved_by_another_and_stopped_with_the_pages_forms()
         ("concurrency", "2"),
         ("max_failed", "1"),
     ];
-    let planned = send(&fleet, &ann, "/runs", &form).await;
+    let planned = send(&fleet, &ann, "/maintenance", &form).await;
     assert_eq!(planned.status(), StatusCode::SEE_OTHER);
     let path = planned.headers()["location"].to_str().unwrap().to_owned();
     let shown = page(&fleet, &bob, &path).await;
@@ -92,7 +92,13 @@ async fn a_run_is_planned_approved_by_another_and_stopped_with_the_pages_forms()
     assert!(page(&fleet, &ann, &path).await.contains("too many alarms"));
 
     form[3].1 = "format_disk";
-    let wrong = send(&fleet, &ann, "/runs", &form).await;
+    let wrong = send(&fleet, &ann, "/maintenance", &form).await;
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
-    assert!(wrong.text().await.unwrap().contains("format_disk"));
+    let again = wrong.text().await.unwrap();
+    assert!(again.contains("format_disk"), "{again}");
+    // What was typed is still there.
+    assert!(
+        again.contains(&format!("value=\"{}\"", form[0].1)),
+        "{again}"
+    );
 }

@@ -93,8 +93,9 @@ fn a_run_is_planned_approved_by_another_and_stopped_in_the_browser() -> anyhow::
         browser.screenshot("run-refused").await?;
         assert_eq!(browser.complaints().await?.len(), 1, "the refusal alone");
 
-        browser.open(&maintenance).await?;
-        plan(&browser, "1 rest").await?;
+        // What was typed is still there: only the mistake is mended.
+        let mend = "const form = document.querySelector('#plan'); form.elements.waves.value = '1 rest'; form.requestSubmit()";
+        browser.run(mend).await?;
         shows(
             &browser,
             &["planned", "patches", "0 of 2", "approved by 0 of 1"],
