@@ -69,7 +69,11 @@ pub(super) async fn with_form(app: &App, asking: &Asking, form: PlanForm) -> Ans
         windows,
         in_danger,
         left_out,
-        without_window,
+        without_window: match without_window {
+            0 => String::new(),
+            1 => "1 host has no window.".to_owned(),
+            more => format!("{} hosts have no window.", words::count(more as u64)),
+        },
     }))
 }
 
@@ -84,7 +88,8 @@ struct MaintenancePage {
     windows: Vec<WindowRow>,
     in_danger: Vec<HostRow>,
     left_out: usize,
-    without_window: usize,
+    /// How many hosts have none, in words; empty when every host has one.
+    without_window: String,
 }
 
 /// One window as a line.
