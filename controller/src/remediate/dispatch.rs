@@ -1,6 +1,8 @@
 //! Takes approved actions to their hosts: looks once more, queues, sends, puts back what a session took with it, and ends
 //! what is past its deadline. Reads everything from the store each time, so a stop between any two steps loses nothing.
 
+mod overdue;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 use super::gate::{self, Gate, Seen};
 use super::lanes::{NewLane, Switch, Way};
-use super::{step, tell, undo};
+use super::{step, tell};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 use crate::grants::{Listed, step_text};
@@ -31,8 +33,6 @@ const PERIOD: Duration = Duration::from_secs(2);
 const LOOK_MAX: u32 = 200;
 /// Actions with their hosts that are looked at when sessions come and go; what is beyond them, its deadline puts back.
 const UNDER_WAY_MAX: u32 = 1_000;
-/// Actions that are ended in one activation.
-const DUE_MAX: u32 = 200;
 
 /// What an activation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -232,94 +232,6 @@ impl ActionDispatcher {
         status.put_back = status.put_back.saturating_add(1);
         app.metrics.actions_put_back.add(1);
         Ok(())
-    }
-
-    async fn end_overdue(&self, status: &mut DispatchStatus) -> Result<(), StoreError> {
-        let app = &self.app;
-        let now = app.clock.now();
-        let due = app.store.read().await?.actions_due(now, DUE_MAX).await?;
-        for action in due {
-            match self.end_one(action, now).await {
-                Ok(()) => status.overdue = status.overdue.saturating_add(1),
-                // Its host or a person was quicker.
-                Err(StoreError::Stale { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn end_one(&self, mut action: Action, now: Timestamp) -> Result<(), StoreError> {
-        let app = &self.app;
-        let mut steps = Vec::new();
-        for (to, text) in self.overdue_steps(&action, now) {
-            if let Ok(step) = step(app, &mut action, to, (None, &text)) {
-                steps.push(step);
-            }
-        }
-        let mut tx = app.store.begin().await?;
-        tx.action_update(&mut action, &steps).await?;
-        tx.commit().await?;
-        for step in &steps {
-            tell(app, &action, step);
-        }
-        if undo::has_ended(&action)
-            && let Some(last) = steps.last()
-        {
-            escalate(app, &action, &last.text);
-        }
-        Ok(())
-    }
-
-    /// Where an action goes whose time is over.
-    fn overdue_steps(&self, action: &Action, now: Timestamp) -> Vec<(ActionState, String)> {
-        let waited_for = action.body.waits_for.clone();
-        let late = |text: &str| vec![(ActionState::TimedOut, text.to_owned())];
-        match action.state {
-            ActionState::Proposed => vec![(
-                ActionState::Expired,
-                "nobody approved it in time".to_owned(),
-            )],
-            ActionState::Queued if action.sent_at.is_some() => vec![
-                (
-                    ActionState::Sent,
-                    "it was sent before; its host may have it".to_owned(),
-                ),
-                (
-                    ActionState::TimedOut,
-                    "its host did not say what became of it".to_owned(),
-                ),
-            ],
-            ActionState::Approved | ActionState::Queued => vec![(
-                ActionState::Expired,
-                waited_for.unwrap_or_else(|| "it could not be sent in time".to_owned()),
-            )],
-            ActionState::Sent => {
-                let lane = self.app.remediation.lanes.session_of(action.order.host);
-                let is_open = lane.is_some() && lane == action.body.session.map(SessionId::new);
-                if !is_open && now < action.order.expires_at_ms {
-                    let text = "the session ended before the host said that it has it";
-                    return vec![(ActionState::Queued, text.to_owned())];
-                }
-                late("its host did not say that it has it")
-            }
-            ActionState::Accepted | ActionState::Running => {
-                late("its host did not say what became of it in time")
-            }
-            ActionState::Verifying => late(&undo::unanswered(action).unwrap_or_else(|| {
-                "its host sent no samples that show what came of it".to_owned()
-            })),
-            ActionState::Verified
-            | ActionState::Answered
-            | ActionState::Rejected
-            | ActionState::Expired
-            | ActionState::Refused
-            | ActionState::Failed
-            | ActionState::NotEffective
-            | ActionState::RolledBack
-            | ActionState::TimedOut
-            | ActionState::Cancelled => Vec::new(),
-        }
     }
 
     /// Queues and sends what may go.
