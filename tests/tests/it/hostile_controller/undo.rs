@@ -140,6 +140,11 @@ async fn late_and_locked(site: &mut Site) -> anyhow::Result<()> {
         unlock,
     });
     site.thief.send_frame(end, PATIENCE).await?;
+    let lockdown = site.folder.data_dir().join("lockdown");
+    until("the lockdown's end", PATIENCE, async || {
+        Ok((!lockdown.exists()).then_some(()))
+    })
+    .await?;
     site.restart_with(&replay::shifted("+2h"), |_| Ok(()))
         .await?;
     site.undoes_not("an hour late", id, "which are over")
