@@ -142,7 +142,7 @@ async fn late_and_locked(site: &mut Site) -> anyhow::Result<()> {
     site.thief.send_frame(end, PATIENCE).await?;
     let lockdown = site.folder.data_dir().join("lockdown");
     until("the lockdown's end", PATIENCE, async || {
-        Ok((!lockdown.exists()).then_some(()))
+        Ok((!lockdown.is_file()).then_some(()))
     })
     .await?;
     site.restart_with(&replay::shifted("+2h"), |_| Ok(()))
