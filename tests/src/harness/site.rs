@@ -47,13 +47,7 @@ impl Site {
     /// When something does not start.
     pub async fn start_with(machine: &Machine, up: &Up) -> anyhow::Result<Self> {
         machine.set_dynamic_ports(FIRST_PORT, LAST_PORT)?;
-        let mut serve = program("port_eater")?;
-        serve.args(["serve", "--at", SERVICE]);
-        let service = Process::start("service", serve, machine.folder())?;
-        until("the service", SOON, async || {
-            Ok(said(&service, "started")?.map(drop))
-        })
-        .await?;
+        let service = serve(machine, SERVICE).await?;
         Ok(Self {
             controller: Controller::up(machine, up).await?,
             _service: service,
@@ -82,6 +76,21 @@ impl Site {
         command.args(mode.split(' ')).args(["--to", SERVICE]);
         Process::start("eater", command, machine.folder())
     }
+}
+
+/// A service on the test's machine that takes every connection, once it listens.
+///
+/// # Errors
+/// When it was not built, or cannot listen there.
+pub async fn serve(machine: &Machine, at: &str) -> anyhow::Result<Process> {
+    let mut serve = program("port_eater")?;
+    serve.args(["serve", "--at", at]);
+    let service = Process::start("service", serve, machine.folder())?;
+    until("the service", SOON, async || {
+        Ok(said(&service, "started")?.map(drop))
+    })
+    .await?;
+    Ok(service)
 }
 
 /// The first line in which `process` said that `event` happened.

@@ -15,6 +15,7 @@ use tidemark_model::policy::CaseState;
 use tidemark_model::view::{ActionDetail, ActionView, Page, PolicyDetail, RecoveryView};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::process::wrapping;
+use tidemark_tests::harness::site::serve;
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, SOON, Up, on_own_network, program, until,
 };
@@ -125,9 +126,7 @@ impl Scene {
         let settings = "[remediation]\nown_host = \"none\"\nhold = \"30s\"\ncooldown = \"1s\"\n";
         let up = Up::configured(machine, settings)?;
         let controller = Controller::up(machine, &up).await?;
-        let mut serve = program("port_eater")?;
-        serve.args(["serve", "--at", "127.0.0.1:9000"]);
-        let server = Process::start("service", serve, machine.folder())?;
+        let server = serve(machine, "127.0.0.1:9000").await?;
         let services = Services::at(machine)?;
         let eater = program("port_eater")?.as_std().get_program().to_owned();
         let eater = eater.display();

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use tidemark_model::ActionState;
 use tidemark_model::action::ActionReport;
 use tidemark_tests::harness::process::built;
+use tidemark_tests::harness::site::serve;
 use tidemark_tests::harness::wine::workspace;
 use tidemark_tests::harness::{
     Controller, Debian, Machine, Neighbour, Operators, Process, SOON, STARTING, Up, action_in,
-    on_own_network, program, until,
+    on_own_network, until,
 };
 
 /// What leaks is another user's, as services are.
@@ -48,9 +49,7 @@ impl Site {
         let controller = Controller::up(machine, &up).await?;
         let network = Neighbour::start(machine, (1, "web-1"), (20_000, 20_999)).await?;
         let here = network.near_address();
-        let mut serve = program("port_eater")?;
-        serve.args(["serve", "--at", &format!("{here}:9000")]);
-        let service = Process::start("service", serve, machine.folder())?;
+        let service = serve(machine, &format!("{here}:9000")).await?;
         let brought = [
             (built("tidemark-agent")?, "/usr/bin/tidemark-agent"),
             (built("port_eater")?, "/usr/bin/port_eater"),

@@ -13,7 +13,7 @@ use tidemark_agent::status::AgentStatus;
 use tidemark_model::view::{DeliveryView, HostView};
 use tidemark_proto::v1;
 use tidemark_tests::harness::controller::tcp;
-use tidemark_tests::harness::site::SERVICE;
+use tidemark_tests::harness::site::{SERVICE, serve};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Finished, Machine, Process, SOON, STARTING, Up, Wine, on_own_network,
     program, until,
@@ -114,9 +114,7 @@ fn churn_on_a_windows_host_is_dated_and_blamed_before_it_exhausts_the_ports() ->
         let place = Place::prepare(machine).await?;
         let agent = place.wine.run_agent(&place.folder)?;
         first_sample(&place.controller, &agent).await?;
-        let mut serve = program("port_eater")?;
-        serve.args(["serve", "--at", SERVICE]);
-        let _service = Process::start("service", serve, machine.folder())?;
+        let _service = serve(machine, SERVICE).await?;
         let mut churn = program("port_eater")?;
         churn.args(["churn", "--per-second", CLOSED_PER_SECOND, "--to", SERVICE]);
         let eater = Process::start("eater", churn, machine.folder())?;
@@ -215,9 +213,7 @@ fn the_windows_agent_diagnoses_churn_without_a_controller() -> anyhow::Result<()
         let wine = Wine::prepare(machine)?;
         let folder = AgentFolder::create(machine, "windows", "127.0.0.1:1", "unused")?;
         folder.add_config(&format!("dynamic_range = \"{FIRST_PORT}-{LAST_PORT}\""))?;
-        let mut serve = program("port_eater")?;
-        serve.args(["serve", "--at", SERVICE]);
-        let _service = Process::start("service", serve, machine.folder())?;
+        let _service = serve(machine, SERVICE).await?;
         let mut churn = program("port_eater")?;
         churn.args(["churn", "--per-second", "10", "--to", SERVICE]);
         let _eater = Process::start("eater", churn, machine.folder())?;
