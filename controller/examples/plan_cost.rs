@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::Context as _;
+use futures::{StreamExt as _, stream};
 use made_up::{MadeUp, sample};
 use serde_json::json;
 use tidemark_controller::maintain::run::{create, preview};
@@ -92,7 +93,8 @@ async fn fleet(count: usize) -> anyhow::Result<MadeUp> {
         undoes: true,
         grants: Vec::new(),
     };
-    for number in 0..count {
+    // Each waits until it is durable; many at once share their commits.
+    let made = stream::iter(0..count).map(async |number| {
         let cluster = format!("c-{}", number / CLUSTER);
         let labels = BTreeMap::from([("cluster".to_owned(), cluster)]);
         let name = format!("web-{number}");
@@ -101,8 +103,10 @@ async fn fleet(count: usize) -> anyhow::Result<MadeUp> {
         fleet.deliver(id, vec![sample(now, 500, 20)]).await;
         let mut tx = app.store.begin().await?;
         tx.host_policy_put(id, now, &policy).await?;
-        tx.commit().await?;
-    }
+        Ok(tx.commit().await?)
+    });
+    let made: Vec<anyhow::Result<()>> = made.buffer_unordered(200).collect().await;
+    made.into_iter().collect::<anyhow::Result<()>>()?;
     Ok(fleet)
 }
 
