@@ -102,10 +102,13 @@ fn reserved_ports_that_run_short_are_one_incident_until_they_are_given_back() ->
             .iter()
             .map(|taken| serde_json::from_str(&taken.body))
             .collect::<Result<_, _>>()?;
-        // Each severity once, as it rose, then the end.
+        // Each severity of each cause once, as it rose, then the end: the surer cause may become the other one.
         let steps: Vec<String> = told
             .iter()
-            .map(|message| format!("{} {}", message["status"], message["firing"][0]["severity"]))
+            .map(|message| {
+                let of = |name: &str| message["firing"][0][name].to_string();
+                format!("{} {} {}", message["status"], of("kind"), of("severity"))
+            })
             .collect();
         let distinct: BTreeSet<&String> = steps.iter().collect();
         ensure!(distinct.len() == steps.len(), "twice: {steps:?}");
