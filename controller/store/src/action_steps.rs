@@ -206,15 +206,7 @@ impl Tx {
         brought: &[(ActionId, BroughtSignature)],
     ) -> Result<(), StoreError> {
         for (id, brought) in brought {
-            let author = columns::text("author of a signature", &brought.author)?;
-            on_conn!(self, conn => sqlx::query(SIGN)
-                .bind(id.to_string())
-                .bind(brought.signature.key.to_string())
-                .bind(brought.at.unix_ms())
-                .bind(author)
-                .bind(brought.signature.bytes.to_vec())
-                .execute(conn).await.map_err(StoreError::unless_exists("signature"))?
-                .rows_affected());
+            self.signature_insert(SIGN, id.to_string(), brought).await?;
         }
         self.tell(News::Actions).await
     }

@@ -149,16 +149,7 @@ impl Tx {
         id: StatementId,
         brought: &BroughtSignature,
     ) -> Result<(), StoreError> {
-        let author = columns::text("author of a signature", &brought.author)?;
-        on_conn!(self, conn => sqlx::query(SIGN)
-            .bind(id.to_string())
-            .bind(brought.signature.key.to_string())
-            .bind(brought.at.unix_ms())
-            .bind(author)
-            .bind(brought.signature.bytes.to_vec())
-            .execute(conn).await.map_err(StoreError::unless_exists("signature"))?
-            .rows_affected());
-        Ok(())
+        self.signature_insert(SIGN, id.to_string(), brought).await
     }
 
     /// One statement.
