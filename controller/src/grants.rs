@@ -18,7 +18,7 @@ use tidemark_store::{DocumentKind, GrantRecord, GrantsStamp, SentFor, StoreError
 
 use crate::app::App;
 use crate::incidents::text::clean;
-use crate::keys::{known_keys, why_not};
+use crate::keys::{count_taken, known_keys};
 use crate::policies::policy_of;
 use crate::remediate::ActionError;
 
@@ -335,8 +335,7 @@ fn is_believed(
 ) -> bool {
     let tier = grant.action.kind.tier();
     let signers: BTreeSet<KeyId> = signed.signatures.iter().map(|one| one.key).collect();
-    let counts = |key: &&KeyId| why_not(told, tier, **key).is_none();
-    signers.iter().filter(counts).count() >= usize::from(tier.signatures_min())
+    count_taken(told, tier, &signers) >= usize::from(tier.signatures_min())
 }
 
 #[cfg(test)]

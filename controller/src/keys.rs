@@ -173,6 +173,16 @@ pub(crate) fn why_not(
     ))
 }
 
+/// How many of these keys' signatures a host takes under what is of that tier.
+pub(crate) fn count_taken<'k>(
+    told: (&HostPolicyView, &BTreeMap<KeyId, String>),
+    tier: Tier,
+    keys: impl IntoIterator<Item = &'k KeyId>,
+) -> usize {
+    let is_taken = |key: &&KeyId| why_not(told, tier, **key).is_none();
+    keys.into_iter().filter(is_taken).count()
+}
+
 /// A signature as others see it.
 pub(crate) fn signature_view(brought: &BroughtSignature) -> SignatureView {
     SignatureView {

@@ -24,7 +24,7 @@ pub use drive::{RunDriver, RunStatus};
 pub use error::RunError;
 pub use plan::preview;
 pub use sign::{Brought, sign};
-pub use signed::counts;
+pub use signed::{counts, signers_of};
 
 use crate::app::App;
 use crate::incidents::text::clean;

@@ -16,7 +16,7 @@ use super::rules::RemediationRules;
 use crate::app::App;
 use crate::grants::cover;
 use crate::keys::bring::newest;
-use crate::keys::{not_believed, why_not};
+use crate::keys::{count_taken, not_believed};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -265,8 +265,7 @@ fn signed(
         .copied()
         .filter(|key| !not_believed.contains_key(key))
         .collect();
-    let is_given = |key: &&KeyId| why_not((policy, not_believed), tier, **key).is_none();
-    let given = signers.iter().filter(is_given).count();
+    let given = count_taken((policy, not_believed), tier, signers);
     let wanted = usize::from(tier.signatures_min());
     if given >= wanted {
         return Gate::Pass;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use tidemark_model::HostId;
-use tidemark_model::action::{ActionId, HostPolicyView, Order};
+use tidemark_model::action::{HostPolicyView, Order};
 use tidemark_model::signing::{KeyId, PublicKey, Signature};
 use tidemark_model::view::{Page, Problem, RunDetail, RunOrderView, RunSignatures};
 use tidemark_store::RunOrder;
@@ -65,13 +65,8 @@ pub async fn orders(
     let read: Vec<(RunOrder, HostId)> = read.collect();
     let hosts: Vec<HostId> = read.iter().map(|(_, host)| *host).collect();
     let policies = tx.host_policies_of(&hosts).await?;
-    let mut signers: HashMap<ActionId, Vec<KeyId>> = HashMap::new();
-    if let (Some((first, _)), Some((last, _))) = (read.first(), read.last()) {
-        let range = first.id..=last.id;
-        for (id, key) in tx.run_order_signers(number, range).await? {
-            signers.entry(id).or_default().push(key);
-        }
-    }
+    let ids = read.iter().map(|(stored, _)| stored.id);
+    let mut signers = run::signers_of(&mut tx, number, ids).await?;
     let views = read.into_iter().map(|(stored, host)| {
         let signed_by = signers.remove(&stored.id).unwrap_or_default();
         let name = names.get(&host).copied().unwrap_or_default();

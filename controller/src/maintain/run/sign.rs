@@ -9,7 +9,7 @@ use tidemark_model::signing::{PublicKey, Purpose, SIGNATURES_MAX, Signature};
 use tidemark_store::{StoreError, StoredKeyStatement, Tx};
 
 use super::decide::standing;
-use super::signed::NotBelieved;
+use super::signed::{NotBelieved, signers_of};
 use super::{RunError, record, tell};
 use crate::app::App;
 use crate::incidents::text::clean;
@@ -107,18 +107,12 @@ async fn look(
     run: &Run,
     brought: &Brought,
 ) -> Result<Vec<(ActionId, Signature)>, RunError> {
-    let mut signers: HashMap<ActionId, usize> = HashMap::new();
-    let mut signed = HashSet::new();
-    let ids = || brought.signatures.iter().map(|(id, _)| *id);
-    let Some((first, last)) = ids().min().zip(ids().max()) else {
-        return Ok(Vec::new());
-    };
-    for (id, key) in tx.run_order_signers(run.number, first..=last).await? {
-        *signers.entry(id).or_default() += 1;
-        if key == brought.key.id() {
-            signed.insert(id);
-        }
-    }
+    let ids = brought.signatures.iter().map(|(id, _)| *id);
+    let signers = signers_of(tx, run.number, ids).await?;
+    let by_it = signers
+        .iter()
+        .filter(|(_, keys)| keys.contains(&brought.key.id()));
+    let mut signed: HashSet<ActionId> = by_it.map(|(id, _)| *id).collect();
     let hosts: Vec<HostId> = run.hosts.iter().map(|host| host.host).collect();
     let policies = tx.host_policies_of(&hosts).await?;
     let mut known = Known {
@@ -133,7 +127,7 @@ async fn look(
             continue;
         };
         let problem = wrong(brought, (&stored.bytes, signature), &mut known);
-        let is_full = signers.get(id).copied().unwrap_or(0) >= SIGNATURES_MAX;
+        let is_full = signers.get(id).map_or(0, Vec::len) >= SIGNATURES_MAX;
         if let Some(problem) = problem {
             problems.push(format!("{id}: {problem}"));
         } else if signed.insert(*id) {

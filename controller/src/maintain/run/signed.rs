@@ -9,7 +9,7 @@ use tidemark_model::signing::KeyId;
 use tidemark_store::{RunOrder, RunOrderCount, StoreError, StoredKeyStatement, Tx};
 
 use crate::keys::bring::newest;
-use crate::keys::{not_believed, why_not};
+use crate::keys::{count_taken, not_believed};
 
 /// Orders that are read at once.
 const PAGE: u32 = 1_000;
@@ -27,6 +27,24 @@ impl NotBelieved {
         let entry = self.0.entry(host);
         entry.or_insert_with(|| not_believed(policy, statements))
     }
+}
+
+/// Which keys signed these orders of a run; those that nobody signed are not among them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn signers_of(
+    tx: &mut Tx,
+    number: i64,
+    orders: impl Iterator<Item = ActionId> + Clone,
+) -> Result<HashMap<ActionId, Vec<KeyId>>, StoreError> {
+    let mut signers: HashMap<ActionId, Vec<KeyId>> = HashMap::new();
+    if let Some((first, last)) = orders.clone().min().zip(orders.max()) {
+        for (id, key) in tx.run_order_signers(number, first..=last).await? {
+            signers.entry(id).or_default().push(key);
+        }
+    }
+    Ok(signers)
 }
 
 /// How far the orders of each of these runs are signed, by number; those of a run that has ended as they were.
@@ -64,14 +82,11 @@ async fn believed(
     let (mut signed, mut after) = (0_u64, None);
     loop {
         let page = tx.run_orders_page(number, after, PAGE).await?;
-        let (Some(first), Some(last)) = (page.first(), page.last()) else {
+        let Some(last) = page.last() else {
             return Ok(signed);
         };
         after = Some(last.id);
-        let mut signers: HashMap<ActionId, Vec<KeyId>> = HashMap::new();
-        for (id, key) in tx.run_order_signers(number, first.id..=last.id).await? {
-            signers.entry(id).or_default().push(key);
-        }
+        let mut signers = signers_of(tx, number, page.iter().map(|order| order.id)).await?;
         let read = |stored: RunOrder| {
             let keys = signers.remove(&stored.id)?;
             let order = Order::from_bytes(&stored.bytes).ok()?;
@@ -84,9 +99,7 @@ async fn believed(
             let count = match policies.get(&order.host) {
                 Some(policy) => {
                     let lost = lost.of((order.host, policy), statements);
-                    let tier = order.spec.tier();
-                    let counts = |key: &&KeyId| why_not((policy, lost), tier, **key).is_none();
-                    keys.iter().filter(counts).count()
+                    count_taken((policy, lost), order.spec.tier(), &keys)
                 }
                 None => keys.len(),
             };
