@@ -87,6 +87,11 @@ impl Live {
         Some(look(&guard))
     }
 
+    /// What a host calls itself; `None` when it is unknown.
+    pub fn name_of(&self, id: HostId) -> Option<String> {
+        self.read(id, |host| host.profile.name.to_string())
+    }
+
     /// Changes one host and tells live views; `None` when it is unknown.
     pub fn update<R>(&self, id: HostId, change: impl FnOnce(&mut HostLive) -> R) -> Option<R> {
         let host = self.find(id)?;

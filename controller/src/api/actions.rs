@@ -339,9 +339,7 @@ pub fn view(app: &App, action: &Action) -> ActionView {
     ActionView {
         id: order.id.to_string(),
         host: order.host.to_string(),
-        host_name: app
-            .live
-            .read(order.host, |host| host.profile.name.to_string()),
+        host_name: app.live.name_of(order.host),
         summary: order.spec.summary(),
         spec: order.spec.clone(),
         tier: order.spec.tier(),

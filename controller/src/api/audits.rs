@@ -87,7 +87,7 @@ pub async fn drift(State(app): State<Arc<App>>, params: Params) -> Answer<Json<P
 /// What the database says.
 pub async fn view_of(app: &App, id: HostId) -> Result<HostAuditView, StoreError> {
     let standing = app.store.read().await?.host_audit(id).await?;
-    let name = app.live.read(id, |host| host.profile.name.to_string());
+    let name = app.live.name_of(id);
     Ok(HostAuditView::new(
         id.to_string(),
         name.unwrap_or_default(),
@@ -129,7 +129,7 @@ fn view(app: &App, drift: StoredDrift) -> DriftView {
         id,
         at_ms: at.unix_ms(),
         host: host.to_string(),
-        host_name: app.live.read(host, |host| host.profile.name.to_string()),
+        host_name: app.live.name_of(host),
         fact,
         item,
         from: was,

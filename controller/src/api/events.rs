@@ -70,9 +70,7 @@ pub fn view(app: &App, notice: &Notice) -> EventView {
         id: notice.id,
         at_ms: notice.at.unix_ms(),
         host: notice.host.map(|id| id.to_string()),
-        host_name: notice
-            .host
-            .and_then(|id| app.live.read(id, |host| host.profile.name.to_string())),
+        host_name: notice.host.and_then(|id| app.live.name_of(id)),
         kind: notice.kind.as_str().to_owned(),
         text: notice.text.to_string(),
     }

@@ -162,7 +162,7 @@ async fn detail_of(app: &App, record: &GrantRecord) -> Result<GrantDetail, Store
     let (mut holds_on, mut not_on) = (Vec::new(), Vec::new());
     if let Ok(signed) = Grant::from_bytes(record.document.as_bytes()) {
         let named = app.live.ids().into_iter().map(|host| {
-            let name = app.live.read(host, |host| host.profile.name.to_string());
+            let name = app.live.name_of(host);
             (host, name.unwrap_or_default())
         });
         let concerned: Vec<(HostId, String)> = named

@@ -384,7 +384,7 @@ pub fn view(app: &App, incident: &Incident, silences: &[Silence]) -> IncidentVie
             .take(HOSTS_MAX)
             .map(|id| IncidentHost {
                 id: id.to_string(),
-                name: app.live.read(*id, |host| host.profile.name.to_string()),
+                name: app.live.name_of(*id),
             })
             .collect(),
         host_count: problem.hosts.len() as u64,

@@ -70,7 +70,7 @@ pub async fn policy(
     let told = app.store.read().await?.host_policy(id).await?;
     Ok(Json(HostPolicyAnswer {
         host: id.to_string(),
-        host_name: app.live.read(id, |host| host.profile.name.to_string()),
+        host_name: app.live.name_of(id),
         takes_actions: app.remediation.lanes.takes_actions(id),
         told_ms: told.as_ref().map(|(at, _)| at.unix_ms()),
         policy: told.map(|(_, policy)| policy),

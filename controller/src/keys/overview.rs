@@ -86,7 +86,7 @@ fn count(app: &App, view: &mut FleetKeyView, (told, key): (&ToldPolicy, &HostKey
     if view.listed_by.len() < LISTED_BY_MAX {
         view.listed_by.push(KeyHostView {
             host: told.host.to_string(),
-            host_name: host_name(app, told.host),
+            host_name: app.live.name_of(told.host),
             profile: told.policy.profile,
             standing: key.standing,
             why: key.why.clone(),
@@ -188,14 +188,10 @@ fn look(app: &App, view: &mut KeyStatementView, told: &ToldPolicy) {
     if others.len() < most {
         others.push(StatementHostView {
             host: told.host.to_string(),
-            host_name: host_name(app, told.host),
+            host_name: app.live.name_of(told.host),
             text,
         });
     }
-}
-
-fn host_name(app: &App, host: HostId) -> Option<String> {
-    app.live.read(host, |host| host.profile.name.to_string())
 }
 
 /// Why a host has said nothing about a statement.

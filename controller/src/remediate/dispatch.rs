@@ -142,10 +142,7 @@ impl ActionDispatcher {
     async fn tell_grants(&mut self, status: &mut DispatchStatus) -> Result<(), StoreError> {
         self.listed.refresh(&self.app).await?;
         let frame = |host: HostId, place: usize| {
-            let name = self
-                .app
-                .live
-                .read(host, |live| live.profile.name.to_string());
+            let name = self.app.live.name_of(host);
             let name = name.unwrap_or_default();
             let list = self.listed.of_host((host, &name), place);
             Kind::Grants(list_to_wire(&list))

@@ -8,6 +8,7 @@ use tidemark_store::{ActionQuery, StoreError};
 use super::words;
 use crate::api::actions::view;
 use crate::app::App;
+use crate::remediate::last_word;
 
 /// Actions that a page lists, the newest.
 const LISTED_MAX: u32 = 20;
@@ -79,8 +80,7 @@ async fn rows(app: &App, query: &ActionQuery) -> Result<Vec<ActionRow>, StoreErr
     let mut rows = Vec::new();
     for action in tx.actions_page(query).await? {
         let why = if is_in_vain(action.state) {
-            let last = tx.action_steps(action.id(), 1).await?.pop();
-            last.map_or_else(String::new, |step| step.text)
+            last_word(&mut tx, action.id()).await?.1
         } else {
             String::new()
         };

@@ -183,7 +183,7 @@ pub(super) async fn rows_of_host(app: &App, host: HostId, rows: usize) -> Answer
     };
     let mut tx = app.store.read().await?;
     let hits = tx.events_page(&query).await?;
-    let name = app.live.read(host, |live| live.profile.name.to_string());
+    let name = app.live.name_of(host);
     lines.extend(
         hits.iter()
             .map(|hit| EventRow::of_hit(hit, (host, name.clone()), now)),

@@ -145,7 +145,7 @@ impl GrantRow {
         let stands = self.view.state == GrantState::Standing;
         for host in app.live.ids() {
             let holds = holding.contains(&host);
-            let name = app.live.read(host, |host| host.profile.name.to_string());
+            let name = app.live.name_of(host);
             let Some(name) = name.filter(|name| holds || (stands && grant.hosts.takes(host, name)))
             else {
                 continue;
