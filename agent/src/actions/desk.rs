@@ -333,12 +333,9 @@ impl Clerk {
         if let Some(grant) = by_grant
             && let Err(error) = self.grants.count(grant, id)
         {
-            let text = format!(
-                "the host cannot count it under its grant, so it does not do it: {}",
-                chain(&error)
-            );
+            let Obstacle { refusal, text } = grants::uncounted(&error);
             self.outbox
-                .tell(ActionReport::refused(id, Refusal::Unsafe, now, &text));
+                .tell(ActionReport::refused(id, refusal, now, &text));
             return;
         }
         let record = JournalRecord::Began {

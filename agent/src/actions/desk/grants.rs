@@ -1,5 +1,7 @@
 //! What the desk does about grants: lists of the controller, and orders under a grant whose turn with the hands has come.
 
+use std::io;
+
 use tidemark_agent_core::actions::Obstacle;
 use tidemark_model::Order;
 use tidemark_model::action::Refusal;
@@ -45,12 +47,17 @@ impl Clerk {
             return obstacle;
         }
         let error = self.grants.count_anew(grant, order.id).err()?;
-        Some(Obstacle {
-            refusal: Refusal::Unsafe,
-            text: format!(
-                "the host cannot count it under its grant, so it does not do it: {}",
-                chain(&error)
-            ),
-        })
+        Some(uncounted(&error))
+    }
+}
+
+/// What stands in the way of an execution that cannot be counted.
+pub(super) fn uncounted(error: &io::Error) -> Obstacle {
+    Obstacle {
+        refusal: Refusal::Unsafe,
+        text: format!(
+            "the host cannot count it under its grant, so it does not do it: {}",
+            chain(error)
+        ),
     }
 }

@@ -25,19 +25,17 @@ impl Clerk {
             return;
         };
         // It has an effect as its order had: what is undone under a grant counts against its caps.
-        if let Some(grant) = entry.grant
-            && let Err(error) = self.grants.count(grant, id)
-        {
-            let text = format!(
-                "the host cannot count it under its grant: {}",
-                chain(&error)
-            );
-            tracing::error!(action = %id, %text, "an action is not undone");
-            last.undo_refused = Some(text);
-            return self.outbox.tell(last);
-        }
-        if let Err(error) = self.write(JournalRecord::Undoing { id, at_ms: now }) {
-            let text = format!("the host cannot remember it: {}", chain(&error));
+        let counted = match entry.grant {
+            Some(grant) => self.grants.count(grant, id),
+            None => Ok(()),
+        };
+        let counted = counted.map_err(|error| ("count it under its grant", error));
+        let kept = counted.and_then(|()| {
+            let kept = self.write(JournalRecord::Undoing { id, at_ms: now });
+            kept.map_err(|error| ("remember it", error))
+        });
+        if let Err((what, error)) = kept {
+            let text = format!("the host cannot {what}: {}", chain(&error));
             tracing::error!(action = %id, %text, "an action is not undone");
             last.undo_refused = Some(text);
             return self.outbox.tell(last);
