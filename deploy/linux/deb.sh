@@ -80,9 +80,12 @@ pack() {
   size=$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
   sed -e "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/; s/@LIBRARIES@/$depends/; s/@SIZE@/$size/" \
     "$here/debian/$name/control" >"$root/DEBIAN/control"
-  for script in postinst prerm postrm; do
-    if [ -f "$here/debian/$name/$script" ]; then install -m 755 "$here/debian/$name/$script" "$root/DEBIAN/$script"; fi
-  done
+  if [ -f "$here/debian/$name/service" ]; then
+    for script in postinst prerm postrm; do
+      { printf '#!/bin/sh\nset -e\n'; cat "$here/debian/$name/service" "$here/debian/service/$script"; } >"$root/DEBIAN/$script"
+      chmod 755 "$root/DEBIAN/$script"
+    done
+  fi
   if [ -f "$here/debian/$name/conffiles" ]; then install -m 644 "$here/debian/$name/conffiles" "$root/DEBIAN/conffiles"; fi
   find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   local deb=$output/${name}_${version}_$architecture.deb
