@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::controller::tcp;
 use super::{Controller, Machine, Process, SOON, Up, program, until};
 
 /// A thousand ports, below the kernel's defaults, so that nothing else takes them.
@@ -91,6 +92,16 @@ pub async fn serve(machine: &Machine, at: &str) -> anyhow::Result<Process> {
     })
     .await?;
     Ok(service)
+}
+
+/// TCP ports in use of the controller's first host; `None` while none has told.
+///
+/// # Errors
+/// When the controller does not answer.
+pub async fn tcp_in_use(controller: &Controller) -> anyhow::Result<Option<u32>> {
+    let hosts = controller.hosts().await?;
+    let space = hosts.first().and_then(|host| tcp(host).ok());
+    Ok(space.map(|space| space.in_use))
 }
 
 /// The first line in which `process` said that `event` happened.

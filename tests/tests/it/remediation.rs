@@ -15,7 +15,7 @@ use tidemark_model::policy::CaseState;
 use tidemark_model::view::{ActionDetail, ActionView, Page, PolicyDetail, RecoveryView};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::process::wrapping;
-use tidemark_tests::harness::site::serve;
+use tidemark_tests::harness::site::{serve, tcp_in_use};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, SOON, Up, on_own_network, program, until,
 };
@@ -106,10 +106,7 @@ async fn ended(controller: &Controller, id: &str) -> anyhow::Result<ActionDetail
 
 /// Ports in use of the one host, once it told.
 async fn in_use(controller: &Controller) -> anyhow::Result<u32> {
-    let hosts = controller.hosts().await?;
-    let spaces = hosts.first().map_or(&[][..], |host| &host.port_spaces);
-    let tcp = spaces.iter().find(|space| space.protocol == "tcp");
-    Ok(tcp.map_or(0, |space| space.in_use))
+    Ok(tcp_in_use(controller).await?.unwrap_or(0))
 }
 
 /// One host with a leaking service and an idle one, its agent allowed to restart them, and a controller that measures fast.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidemark_model::ActionState;
 use tidemark_model::action::ActionReport;
 use tidemark_tests::harness::process::built;
-use tidemark_tests::harness::site::serve;
+use tidemark_tests::harness::site::{serve, tcp_in_use};
 use tidemark_tests::harness::wine::workspace;
 use tidemark_tests::harness::{
     Controller, Debian, Machine, Neighbour, Operators, Process, SOON, STARTING, Up, action_in,
@@ -85,10 +85,8 @@ impl Site {
     /// Waits until the host's own samples tell of this.
     async fn in_use(&self, is_so: impl Fn(u32) -> bool) -> anyhow::Result<()> {
         let seen = until("ports in use", STARTING, async || {
-            let hosts = self.controller.hosts().await?;
-            let spaces = hosts.first().map_or(&[][..], |host| &host.port_spaces);
-            let tcp = spaces.iter().find(|space| space.protocol == "tcp");
-            Ok(tcp.is_some_and(|tcp| is_so(tcp.in_use)).then_some(()))
+            let in_use = tcp_in_use(&self.controller).await?;
+            Ok(in_use.is_some_and(&is_so).then_some(()))
         })
         .await;
         match seen {
