@@ -84,14 +84,10 @@ async fn fleet(count: usize) -> anyhow::Result<MadeUp> {
             rotated_from: None,
             why: String::new(),
         }],
-        unusable: None,
         allowed: ActionKind::ALL.to_vec(),
         keys: vec![PrivateKey::from_seed([1; 32]).public().id()],
-        lockdown: false,
-        digest: String::new(),
-        refused_statements: Vec::new(),
         undoes: true,
-        grants: Vec::new(),
+        ..HostPolicyView::default()
     };
     // Each waits until it is durable; many at once share their commits.
     let made = stream::iter(0..count).map(async |number| {

@@ -379,16 +379,9 @@ mod tests {
         };
         let bytes = grant.to_bytes();
         let policy = HostPolicyView {
-            profile: None,
-            unusable: None,
-            allowed: Vec::new(),
             keys: vec![id(1), id(2)],
-            lockdown: false,
-            digest: String::new(),
-            all_keys: Vec::new(),
-            refused_statements: Vec::new(),
-            undoes: false,
             grants: vec![grant.id],
+            ..HostPolicyView::default()
         };
         let signed = |seeds: &[u8]| SignedGrant {
             signatures: seeds

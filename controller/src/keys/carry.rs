@@ -283,11 +283,6 @@ mod tests {
     fn view(standing: KeyStanding) -> HostPolicyView {
         HostPolicyView {
             profile: Some(Profile::Full),
-            unusable: None,
-            allowed: Vec::new(),
-            keys: Vec::new(),
-            lockdown: false,
-            digest: String::new(),
             all_keys: vec![HostKey {
                 name: "ann".to_owned(),
                 public: key(1).public(),
@@ -296,9 +291,7 @@ mod tests {
                 rotated_from: None,
                 why: String::new(),
             }],
-            refused_statements: Vec::new(),
-            undoes: false,
-            grants: Vec::new(),
+            ..HostPolicyView::default()
         }
     }
 

@@ -32,21 +32,14 @@ fn told(seed: u8, standing: KeyStanding, rotated_from: Option<u8>) -> HostKey {
 /// A host that lists keys 1 and 9; 2 came in the place of 1, and 3 in that of 2.
 fn host(first: KeyStanding) -> HostPolicyView {
     HostPolicyView {
-        profile: None,
-        unusable: None,
-        allowed: Vec::new(),
         keys: vec![id(3), id(9)],
-        lockdown: false,
-        digest: String::new(),
         all_keys: vec![
             told(1, first, None),
             told(2, KeyStanding::Replaced, Some(1)),
             told(3, KeyStanding::Holds, Some(2)),
             told(9, KeyStanding::Holds, None),
         ],
-        refused_statements: Vec::new(),
-        undoes: false,
-        grants: Vec::new(),
+        ..HostPolicyView::default()
     }
 }
 

@@ -420,20 +420,13 @@ mod tests {
             why: "was revoked: lost".to_owned(),
         };
         let policy = HostPolicyView {
-            profile: None,
-            unusable: None,
-            allowed: Vec::new(),
             keys: vec![key(1).id(), key(2).id()],
-            lockdown: false,
-            digest: String::new(),
             all_keys: vec![
                 told(1, KeyStanding::Holds),
                 told(2, KeyStanding::Holds),
                 told(3, KeyStanding::Revoked),
             ],
-            refused_statements: Vec::new(),
-            undoes: false,
-            grants: Vec::new(),
+            ..HostPolicyView::default()
         };
         let gate = |action: &Action, seeds: &[u8]| {
             let signers: Vec<_> = seeds.iter().map(|seed| key(*seed).id()).collect();

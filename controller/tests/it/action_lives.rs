@@ -180,15 +180,10 @@ fn new_host(number: u8) -> NewHost {
 pub fn policy(allowed: &[ActionKind]) -> HostPolicyView {
     HostPolicyView {
         profile: Some(Profile::Safe),
-        unusable: None,
         allowed: allowed.to_vec(),
-        keys: vec![],
-        lockdown: false,
-        digest: String::new(),
-        all_keys: Vec::new(),
-        refused_statements: Vec::new(),
         undoes: true,
         grants: vec![],
+        ..HostPolicyView::default()
     }
 }
 

@@ -28,14 +28,8 @@ async fn tell(fleet: &MadeUp, host: HostId, name: &str, why: &str) {
             rotated_from: None,
             why: why.to_owned(),
         }],
-        unusable: None,
-        allowed: Vec::new(),
-        keys: Vec::new(),
-        lockdown: false,
-        digest: String::new(),
-        refused_statements: Vec::new(),
         undoes: true,
-        grants: Vec::new(),
+        ..HostPolicyView::default()
     };
     let app = &fleet.started.app;
     let mut tx = app.store.begin().await.unwrap();

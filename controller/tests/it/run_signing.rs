@@ -34,15 +34,9 @@ async fn hosts(fleet: &MadeUp) -> [HostId; 3] {
         let host = fleet.host(name).await;
         let policy = HostPolicyView {
             profile: Some(Profile::Safe),
-            unusable: None,
             allowed: vec![ActionKind::RestartService],
             keys,
-            lockdown: false,
-            digest: String::new(),
-            all_keys: Vec::new(),
-            refused_statements: Vec::new(),
-            undoes: false,
-            grants: Vec::new(),
+            ..HostPolicyView::default()
         };
         take_policy(&fleet.started.app, host, &policy)
             .await
@@ -51,6 +45,12 @@ async fn hosts(fleet: &MadeUp) -> [HostId; 3] {
         hosts.push(host);
     }
     hosts.try_into().unwrap()
+}
+
+/// The order for that host.
+fn of_host(orders: &[RunOrderView], host: HostId) -> &RunOrderView {
+    let is_of = |one: &&RunOrderView| Order::from_bytes(one.order.as_bytes()).unwrap().host == host;
+    orders.iter().find(is_of).unwrap()
 }
 
 fn restarts() -> Value {
@@ -96,11 +96,7 @@ async fn a_host_is_sent_what_was_signed_ahead_byte_for_byte() {
     let run = planned(&ann).await;
     assert_eq!((run.run.orders, run.run.orders_signed), (2, 0));
     let orders = orders(&ann, &run).await;
-    let of = |host: HostId| {
-        let is_of =
-            |one: &&RunOrderView| Order::from_bytes(one.order.as_bytes()).unwrap().host == host;
-        orders.iter().find(is_of).unwrap()
-    };
+    let of = |host: HostId| of_host(&orders, host);
     let path = format!("/api/v1/runs/{}/signatures", run.run.number);
     let bytes = signed(&run, &[of(first)], &key());
     assert_eq!(ann.post(&path, &bytes).await.status(), StatusCode::OK);
@@ -228,15 +224,10 @@ async fn a_plan_that_is_made_again_drops_signatures_and_says_so() {
 async fn tells_keys(fleet: &MadeUp, host: HostId, told: HostKey) {
     let policy = HostPolicyView {
         profile: Some(Profile::Safe),
-        unusable: None,
         allowed: vec![ActionKind::RestartService],
         keys: vec![told.public.id()],
-        lockdown: false,
-        digest: String::new(),
         all_keys: vec![told],
-        refused_statements: Vec::new(),
-        undoes: false,
-        grants: Vec::new(),
+        ..HostPolicyView::default()
     };
     take_policy(&fleet.started.app, host, &policy)
         .await
@@ -260,11 +251,7 @@ async fn what_a_revoked_or_lesser_key_signs_is_not_counted_and_not_taken() {
     let ann = Person::new(&fleet, "ann", Role::Operator).await;
     let run = planned(&ann).await;
     let orders = orders(&ann, &run).await;
-    let of = |host: HostId| {
-        let is_of =
-            |one: &&RunOrderView| Order::from_bytes(one.order.as_bytes()).unwrap().host == host;
-        orders.iter().find(is_of).unwrap()
-    };
+    let of = |host: HostId| of_host(&orders, host);
     let path = format!("/api/v1/runs/{}/signatures", run.run.number);
     let lesser = signed(&run, &[of(second)], &key());
     let (status, text) = title(ann.post(&path, &lesser).await).await;

@@ -164,14 +164,7 @@ impl Desk {
                 self.end.tell_policy(HostPolicyView {
                     profile: Some(Profile::Full),
                     allowed: ActionKind::ALL.to_vec(),
-                    keys: Vec::new(),
-                    lockdown: false,
-                    digest: String::new(),
-                    undoes: false,
-                    grants: Vec::new(),
-                    unusable: None,
-                    all_keys: Vec::new(),
-                    refused_statements: Vec::new(),
+                    ..HostPolicyView::default()
                 });
                 for (report, is_stored) in self.reports.values() {
                     if !is_stored {

@@ -241,15 +241,12 @@ async fn the_last_word_of_a_host_policy_stands(store: Store) {
     assert_eq!(tx.host_policy(host_id(0)).await.unwrap(), None);
     let mut policy = HostPolicyView {
         profile: Some(Profile::Observe),
-        unusable: None,
         allowed: vec![ActionKind::WriteEvent],
         keys: vec![KeyId::from_bytes([1; 8])],
-        lockdown: false,
         digest: "00".repeat(32),
-        all_keys: Vec::new(),
-        refused_statements: Vec::new(),
         undoes: true,
         grants: vec![],
+        ..HostPolicyView::default()
     };
     for told_at in [10, 20] {
         policy.lockdown = told_at == 20;

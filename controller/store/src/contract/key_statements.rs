@@ -126,15 +126,7 @@ async fn a_statement_in_the_place_of_a_forgotten_one_is_news(store: Store) {
 async fn policies_are_read_by_host(store: Store) {
     let policy = HostPolicyView {
         profile: Some(Profile::Safe),
-        unusable: None,
-        allowed: Vec::new(),
-        keys: Vec::new(),
-        lockdown: false,
-        digest: String::new(),
-        all_keys: Vec::new(),
-        refused_statements: Vec::new(),
-        undoes: false,
-        grants: Vec::new(),
+        ..HostPolicyView::default()
     };
     enrol(&store, 3).await;
     let mut tx = store.begin().await.unwrap();

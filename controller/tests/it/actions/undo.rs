@@ -32,15 +32,9 @@ impl Harmed {
         fleet.connect(host);
         let policy = HostPolicyView {
             profile: Some(Profile::Full),
-            unusable: None,
             allowed: ActionKind::ALL.to_vec(),
-            keys: Vec::new(),
-            lockdown: false,
-            digest: String::new(),
-            all_keys: Vec::new(),
-            refused_statements: Vec::new(),
             undoes: true,
-            grants: Vec::new(),
+            ..HostPolicyView::default()
         };
         take_policy(&fleet.started.app, host, &policy)
             .await
@@ -76,8 +70,8 @@ impl Harmed {
         lanes.session_of(self.host).unwrap()
     }
 
-    /// An action that its host was to undo ten minutes ago, and was told so over that session; connected to none otherwise.
-    async fn overdue(&mut self, told: Option<SessionId>) -> (ActionView, Order) {
+    /// A setting that was asked for, approved and sent, of which its host has said nothing.
+    async fn sent(&mut self) -> (ActionView, Order) {
         let ann = Person::new(&self.fleet, "ann", Role::Operator).await;
         let bob = Person::new(&self.fleet, "bob", Role::Approver).await;
         let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
@@ -86,7 +80,12 @@ impl Harmed {
         let Kind::Action(sent) = next(&mut self.lane).await else {
             panic!("an order");
         };
-        let order = Order::from_bytes(&sent.order).unwrap();
+        (asked, Order::from_bytes(&sent.order).unwrap())
+    }
+
+    /// An action that its host was to undo ten minutes ago, and was told so over that session; connected to none otherwise.
+    async fn overdue(&mut self, told: Option<SessionId>) -> (ActionView, Order) {
+        let (asked, order) = self.sent().await;
         let app = &self.fleet.started.app;
         if told.is_none() {
             app.remediation.lanes.close(self.host, self.session());
@@ -258,15 +257,7 @@ async fn an_undo_without_an_answer_ends_says_whether_its_host_was_told_and_escal
 #[tokio::test]
 async fn udp_that_got_worse_is_seen_also_where_tcp_got_better() {
     let mut harmed = Harmed::start().await;
-    let ann = Person::new(&harmed.fleet, "ann", Role::Operator).await;
-    let bob = Person::new(&harmed.fleet, "bob", Role::Approver).await;
-    let body = json!({"host": "db-1", "reason": "try it", "spec": setting()});
-    let asked = ann.propose(&body).await;
-    bob.say(&asked, "approve").await;
-    let Kind::Action(sent) = next(&mut harmed.lane).await else {
-        panic!("an order");
-    };
-    let order = Order::from_bytes(&sent.order).unwrap();
+    let (asked, order) = harmed.sent().await;
     let now = harmed.fleet.started.app.clock.now();
     let ago = |seconds: u64| now.saturating_sub(Duration::from_secs(seconds));
     let samples = (0..40).map(|second| {

@@ -86,8 +86,9 @@ pub struct RefusedStatement {
     pub text: String,
 }
 
-/// What a host tells about its policy, for people to see before they ask for an action.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a host tells about its policy, for people to see before they ask for an action. The default allows nothing and lists no
+/// key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HostPolicyView {
     /// The profile; `null` when the policy cannot be used, and everything is refused.
