@@ -122,9 +122,9 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
 /// Revokes an API token; it is out with its next request.
 #[utoipa::path(
     delete,
-    path = "/api/v1/api-tokens/{token}",
+    path = "/api/v1/api-tokens/{id}",
     tag = "tokens",
-    params(("token" = String, Path, description = "The token's public id.")),
+    params(("id" = String, Path, description = "The token's public id.")),
     responses(
         (status = 204, description = "It is revoked."),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),

@@ -42,7 +42,7 @@ const PARAMS: [&str; 14] = [
 const RANGE_DEFAULT: Duration = Duration::from_secs(3_600);
 
 /// Longest step and offset: ten years.
-const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
+pub const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
 
 /// A metric over time.
 #[utoipa::path(

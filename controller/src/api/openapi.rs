@@ -1,9 +1,13 @@
 //! `/api/v1/openapi.json`: the API's description, made from its handlers.
 
+mod limits;
+
 use axum::Json;
+use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
+use super::problem::{Answer, ApiProblem};
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
     host_events, hosts, incidents, keys, live, notifications, policies, remediation, runs,
@@ -118,12 +122,6 @@ impl utoipa::Modify for Bearer {
     }
 }
 
-/// The description itself.
-#[must_use]
-pub fn api() -> utoipa::openapi::OpenApi {
-    Api::openapi()
-}
-
 /// This description, in OpenAPI 3.1.
 #[utoipa::path(
     get,
@@ -132,6 +130,17 @@ pub fn api() -> utoipa::openapi::OpenApi {
     security(()),
     responses((status = 200, description = "The description.", body = Object))
 )]
-pub async fn document() -> Json<utoipa::openapi::OpenApi> {
-    Json(api())
+pub async fn document() -> Answer<Json<Value>> {
+    Ok(Json(described()?))
+}
+
+/// The description itself.
+///
+/// # Errors
+/// When it cannot be written as JSON, which is a bug.
+pub fn described() -> Result<Value, ApiProblem> {
+    let mut document = serde_json::to_value(Api::openapi())
+        .map_err(|error| ApiProblem::internal(&format!("the description of the API: {error}")))?;
+    limits::add(&mut document);
+    Ok(document)
 }

@@ -367,7 +367,7 @@ pub static ROUTES: [Route; 106] = [
     api(GET, "/api/v1/tokens", Role::Admin, || {
         routing::get(tokens::list)
     }),
-    api(DELETE, "/api/v1/tokens/{token}", Role::Admin, || {
+    api(DELETE, "/api/v1/tokens/{id}", Role::Admin, || {
         routing::delete(tokens::revoke)
     }),
     api(POST, "/api/v1/api-tokens", Role::Admin, || {
@@ -376,7 +376,7 @@ pub static ROUTES: [Route; 106] = [
     api(GET, "/api/v1/api-tokens", Role::Admin, || {
         routing::get(api_tokens::list)
     }),
-    api(DELETE, "/api/v1/api-tokens/{token}", Role::Admin, || {
+    api(DELETE, "/api/v1/api-tokens/{id}", Role::Admin, || {
         routing::delete(api_tokens::revoke)
     }),
     api(GET, "/api/v1/status", Role::Viewer, || {

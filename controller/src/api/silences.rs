@@ -18,10 +18,12 @@ use super::problem::{Answer, ApiProblem};
 use crate::app::App;
 use crate::incidents::text::clean;
 
-const MATCHERS_MAX: usize = 20;
-const REASON_CHARS_MAX: usize = 500;
+/// Matchers of a silence, at most.
+pub const MATCHERS_MAX: usize = 20;
+/// Longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 500;
 /// Shortest and longest silence, in seconds.
-const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
+pub const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
 
 /// Silences, newest first, with those that are over.
 #[utoipa::path(

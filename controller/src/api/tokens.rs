@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::tokens::{TTL_MAX, TTL_MIN};
 
 /// Hosts that may enrol with one token, at most.
-const USES_MAX: u32 = 100_000;
+pub const USES_MAX: u32 = 100_000;
 
 /// Labels of one token, at most.
 const LABELS_MAX: usize = 16;
@@ -101,9 +101,9 @@ pub async fn list(
 /// Ends a join token; hosts that enrolled with it stay.
 #[utoipa::path(
     delete,
-    path = "/api/v1/tokens/{token}",
+    path = "/api/v1/tokens/{id}",
     tag = "tokens",
-    params(("token" = String, Path, description = "The token's public id.")),
+    params(("id" = String, Path, description = "The token's public id.")),
     responses(
         (status = 204, description = "It is ended."),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),

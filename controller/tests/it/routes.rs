@@ -12,7 +12,7 @@ use crate::made_up::MadeUp;
 
 fn filled(path: &str) -> String {
     path.replace("{host}", "nobody")
-        .replace("{token}", "nothing")
+        .replace("{id}", "nothing")
         .replace("{budget}", "nothing")
         .replace("{incident}", "1")
         .replace("{window}", "nothing")

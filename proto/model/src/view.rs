@@ -339,14 +339,14 @@ pub struct SeriesView {
     /// Host id, when the series is of one host.
     pub host: Option<String>,
     /// `[step's start in unix ms, value]`; a step without data is `null`, a gap.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<f64>>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<Option<f64>>>))]
     pub points: Vec<(i64, Option<f64>)>,
     /// The aggregate over the whole range; `null` without data.
     pub overall: Option<f64>,
     /// The same over the period compared with; only in a comparison.
     pub overall_before: Option<f64>,
     /// The points of the period compared with, moved onto this one's times; only in a comparison.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Vec<f64>>>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Vec<Option<f64>>>>))]
     pub points_before: Option<Vec<(i64, Option<f64>)>>,
 }
 

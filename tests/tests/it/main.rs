@@ -1,6 +1,7 @@
 //! Whole-system tests: the built programs, with real sockets, real TLS and real databases. One file a subject.
 
 mod actions;
+mod api_fuzz;
 mod audit;
 mod bad_input;
 mod check;
