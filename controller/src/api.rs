@@ -18,6 +18,7 @@ pub mod grants;
 pub mod guard;
 pub mod history;
 pub mod host_events;
+pub mod host_metrics;
 pub mod hosts;
 pub mod incidents;
 pub mod keys;

@@ -17,6 +17,7 @@ pub mod operators;
 pub mod peer;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod sink;
 pub mod site;
 pub mod wait;

@@ -10,8 +10,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use super::problem::{Answer, ApiProblem};
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, hosts, incidents, keys, live, notifications, policies, remediation, runs,
-    silences, status, tokens, windows,
+    host_events, host_metrics, hosts, incidents, keys, live, notifications, policies, remediation,
+    runs, silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -104,6 +104,7 @@ use super::{
         status::healthz,
         status::readyz,
         status::metrics,
+        host_metrics::host_metrics,
     ),
     security(("api_token" = [])),
     modifiers(&Bearer),

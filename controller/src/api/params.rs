@@ -4,12 +4,13 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, MatchedPath, Query};
 use axum::http::request::Parts;
 use tidemark_model::ErrorCode;
 use tidemark_model::error_code::ApiError;
 
 use super::problem::ApiProblem;
+use super::routes::{self, Reader};
 
 /// Parameters of one request; a history query may name this many hosts.
 const PARAMS_MAX: usize = 256;
@@ -91,29 +92,21 @@ impl<S: Sync> FromRequestParts<S> for Params {
         if pairs.len() > PARAMS_MAX {
             return Err(ParamError::TooMany { count: pairs.len() }.into());
         }
-        let sender = if parts.uri.path().starts_with("/api/") {
-            Sender::Program
-        } else {
-            Sender::Form
-        };
-        Ok(Self::of(pairs, sender)?)
+        let reader = parts
+            .extensions
+            .get::<MatchedPath>()
+            .and_then(|path| routes::find(&parts.method, path.as_str()))
+            .map_or(Reader::Program, |route| route.reader);
+        Ok(Self::of(pairs, reader)?)
     }
 }
 
-/// Who writes parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
-    /// A program: says what it means.
-    Program,
-    /// A page's form: sends each of its fields, empty ones for what is not said.
-    Form,
-}
-
 impl Params {
-    fn of(mut pairs: Vec<(String, String)>, sender: Sender) -> Result<Self, ParamError> {
-        match sender {
-            Sender::Form => pairs.retain(|(_, value)| !value.is_empty()),
-            Sender::Program => {
+    /// A page's form sends each of its fields, empty ones for what is not said; a program says what it means.
+    fn of(mut pairs: Vec<(String, String)>, reader: Reader) -> Result<Self, ParamError> {
+        match reader {
+            Reader::Person => pairs.retain(|(_, value)| !value.is_empty()),
+            Reader::Program => {
                 if let Some((name, _)) = pairs.iter().find(|(_, value)| value.is_empty()) {
                     return Err(ParamError::Empty { name: cut(name) });
                 }
@@ -288,11 +281,11 @@ mod tests {
     fn an_empty_value_is_absent_in_a_form_and_a_mistake_of_a_program() {
         let pairs = [("host", ""), ("host", "a"), ("host", "b"), ("text", "")];
         let sent = || params(&pairs).0;
-        let form = Params::of(sent(), Sender::Form).unwrap();
+        let form = Params::of(sent(), Reader::Person).unwrap();
         assert_eq!(form.many("host").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(form.one("text"), Ok(None));
         assert_eq!(form.limit(), Ok(LIMIT_DEFAULT));
-        let refused = Params::of(sent(), Sender::Program).unwrap_err();
+        let refused = Params::of(sent(), Reader::Program).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "host is empty; leave it out, or give it a value"

@@ -11,8 +11,8 @@ use tidemark_model::Role;
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, hosts, incidents, keys, live, notifications, openapi, policies, remediation, runs,
-    silences, status, tokens, windows,
+    host_events, host_metrics, hosts, incidents, keys, live, notifications, openapi, policies,
+    remediation, runs, silences, status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 106] = [
+pub static ROUTES: [Route; 107] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -392,6 +392,9 @@ pub static ROUTES: [Route; 106] = [
         reader: Reader::Program,
         handler: || routing::get(status::metrics),
     },
+    api(GET, "/metrics/hosts", Role::Viewer, || {
+        routing::get(host_metrics::host_metrics)
+    }),
     sign_in(GET, || routing::get(web::login::with_code)),
     sign_in(POST, || routing::post(web::login::with_token)),
     Route {

@@ -16,6 +16,7 @@ mod causes;
 mod findings;
 mod grants;
 mod host_events;
+mod host_metrics;
 mod incidents;
 mod keys_page;
 mod login;

@@ -19,6 +19,7 @@ mod fleetsim;
 mod hostile_controller;
 mod incidents;
 mod keys;
+mod neighbours;
 mod page;
 mod port_range;
 mod postgres;

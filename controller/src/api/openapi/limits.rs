@@ -84,6 +84,7 @@ fn choices() -> Parameters {
     vec![
         ("/api/v1/hosts/{host}/events", "with", one_of(["xml"])),
         ("/api/v1/hosts", "state", one_of(STATES)),
+        ("/metrics/hosts", "state", one_of(STATES)),
         (
             "/api/v1/actions",
             "state",
@@ -139,17 +140,11 @@ fn choices() -> Parameters {
 }
 
 fn ranges() -> Parameters {
+    const PAIR: &str = "^[^=\\x00]*=.*$";
     vec![
-        (
-            "/api/v1/hosts",
-            "label",
-            json!({ "pattern": "^[^=\\x00]*=.*$" }),
-        ),
-        (
-            "/api/v1/history",
-            "label",
-            json!({ "pattern": "^[^=\\x00]*=.*$" }),
-        ),
+        ("/metrics/hosts", "label", json!({ "pattern": PAIR })),
+        ("/api/v1/hosts", "label", json!({ "pattern": PAIR })),
+        ("/api/v1/history", "label", json!({ "pattern": PAIR })),
         (
             "/api/v1/hosts/{host}/events",
             "code",
