@@ -13,7 +13,7 @@ mod tree;
 mod witness;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -24,11 +24,12 @@ use tokio::sync::watch;
 
 pub use acting::{Request, acting};
 pub use deeds::{By, deed_of};
-pub use export::{ExportRules, ExportTo, Exporter};
+pub use export::{AuditLogRules, ExportStanding, Exporter, Exports, SyslogTarget, Way};
 pub use keeper::Keeper;
 pub use key::{KeyError, open_key};
 pub use record::Record;
-pub use witness::{Held, Reported};
+pub(crate) use record::{keep_steps, of_action, of_run};
+pub use witness::Held;
 
 use refusals::Refusals;
 use tree::GrownTree;
@@ -36,18 +37,23 @@ use tree::GrownTree;
 /// How often the log is looked at, and a checkpoint signed when it grew.
 pub const CHECKPOINT_PERIOD: Duration = Duration::from_secs(60);
 
+/// Proofs that were made, by the sizes that they are for.
+type Proofs = HashMap<(u64, u64), Arc<Vec<Digest>>>;
+
 /// What the controller knows of its audit log.
 #[derive(Default)]
 pub struct AuditLog {
     signer: OnceLock<LogSigner>,
     refusals: Refusals,
-    tree: Mutex<GrownTree>,
+    tree: ArcSwap<GrownTree>,
     newest: watch::Sender<Option<Arc<Signed>>>,
     standing: ArcSwap<Standing>,
     /// What hosts told since the last look.
     told: Mutex<HashMap<HostId, Witness>>,
-    proofs: Mutex<HashMap<(u64, u64), Arc<Vec<Digest>>>>,
+    proofs: Mutex<Proofs>,
     raised: witness::Raised,
+    /// Where the log is taken as it grows.
+    pub exports: Exports,
 }
 
 /// A checkpoint with its note.
@@ -90,6 +96,12 @@ impl AuditLog {
         self.signer.set(signer).ok();
     }
 
+    /// Signs nothing, because of `why`.
+    pub fn leave_unsigned(&self, why: String) {
+        tracing::error!(why, "no checkpoints of the audit log are signed here");
+        self.stand(|standing| standing.unsigned = Some(why.clone()));
+    }
+
     /// The newest signed checkpoint, now and whenever there is a newer one.
     #[must_use]
     pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<Signed>>> {
@@ -114,10 +126,5 @@ impl AuditLog {
             change(&mut standing);
             standing
         });
-    }
-
-    fn tree(&self) -> MutexGuard<'_, GrownTree> {
-        // It is changed by whole entries, so a panic elsewhere does not spoil it.
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ use tidemark_store::StoreError;
 
 use super::deeds::{By, deed_of};
 use super::record::Record;
-use crate::access::Credential;
+use crate::access::{Caller, Credential, SignedInBy};
 use crate::api::connection::Peer;
 use crate::api::guard::Asking;
 use crate::api::problem::ApiProblem;
@@ -101,6 +101,10 @@ impl Request {
         } else {
             Ok(())
         };
+        if !status.is_client_error() {
+            // The page listens to the word that lists of incidents are read again.
+            app.live.announce_incidents();
+        }
         let Err(error) = kept else {
             return;
         };
@@ -155,7 +159,24 @@ fn who(asking: Option<&Asking>, peer: Option<Peer>) -> Doer {
     }
 }
 
+impl App {
+    /// The record of a browser that is signed in.
+    pub fn record_sign_in(&self, (caller, by): (&Caller, SignedInBy), peer: Peer) -> Record {
+        let who = Doer {
+            kind: DoerKind::Operator,
+            name: caller.name.clone(),
+            role: Some(caller.role),
+            credential: Some(match by {
+                SignedInBy::Code => "code".to_owned(),
+                SignedInBy::Token(id) => token(id),
+            }),
+            address: Some(peer.address.to_string()),
+        };
+        self.record(Deed::SignIn, "sessions", "").in_name_of(who)
+    }
+}
+
 /// A token as it is recorded: by its public id.
-pub(super) fn token(id: TokenId) -> String {
+fn token(id: TokenId) -> String {
     format!("token {id}")
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tidemark_model::HostId;
 use tidemark_model::action::{Action, ActionState, LifeStep};
 use tidemark_model::audit_log::{Deed, Doer, DoerKind, NewEntry, Outcome, Subject};
+use tidemark_model::run::Run;
 use tidemark_store::{StoreError, Tx};
 
 use super::acting;
@@ -44,6 +45,11 @@ impl Record {
             name.clone_into(&mut self.0.who.name);
         }
         self
+    }
+
+    /// The controller's own doing, although somebody's request made it look.
+    pub fn in_own_name(self) -> Self {
+        self.in_name_of(named(DoerKind::Controller, "controller"))
     }
 
     /// In another name than that of this task.
@@ -116,10 +122,20 @@ pub(crate) fn of_action(app: &App, what: Deed, action: &Action) -> Record {
     record
 }
 
+/// A record of a run.
+pub(crate) fn of_run(app: &App, what: Deed, run: &Run) -> Record {
+    app.record(what, "runs", run.number)
+        .with("name", &run.spec.name)
+        .with("state", run.state.as_str())
+        .with("plan", &run.body.plan.hash)
+}
+
 /// A record of where the controller took an action by itself; `None` when it stays in its state.
 pub(crate) fn of_steps(app: &App, action: &Action, steps: &[LifeStep]) -> Option<Record> {
     let last = steps.iter().rfind(|step| step.from != Some(step.to))?;
+    let is_new = steps.iter().any(|step| step.from.is_none());
     let what = match last.to {
+        ActionState::Proposed | ActionState::Approved if is_new => Deed::ActionPropose,
         ActionState::Queued | ActionState::Sent => Deed::ActionSend,
         ActionState::Rejected => Deed::ActionReject,
         ActionState::Cancelled => Deed::ActionCancel,

@@ -27,7 +27,11 @@ struct Window {
 
 impl Refusals {
     /// Whether one more is recorded by itself; it is counted otherwise.
-    pub(super) fn admit(&self, address: Option<IpAddr>, (deed, status): (Deed, StatusCode)) -> bool {
+    pub(super) fn admit(
+        &self,
+        address: Option<IpAddr>,
+        (deed, status): (Deed, StatusCode),
+    ) -> bool {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = window.by_address.get(&address).copied().unwrap_or(0);
         if window.recorded < RECORDED_MAX && of_address < OF_ADDRESS_MAX {
@@ -69,10 +73,14 @@ mod tests {
         let refusals = Refusals::default();
         let refused = (Deed::SignIn, StatusCode::UNAUTHORIZED);
         let address = |last| Some(IpAddr::from([10, 0, 0, last]));
-        let recorded = (0..1_000).filter(|_| refusals.admit(address(1), refused)).count();
+        let recorded = (0..1_000)
+            .filter(|_| refusals.admit(address(1), refused))
+            .count();
         assert_eq!(recorded, 10, "one address leaves room for others");
         assert!(refusals.admit(address(2), refused));
-        let all = (0..250).filter(|last| refusals.admit(address(*last), refused)).count();
+        let all = (0..250)
+            .filter(|last| refusals.admit(address(*last), refused))
+            .count();
         assert_eq!(recorded + 1 + all, 60);
         let counts = refusals.take();
         assert_eq!(counts["401 sign_in"], 1_000 - 10 + 250 - 49);

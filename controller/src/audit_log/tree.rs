@@ -2,6 +2,7 @@
 //! store when a proof needs them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tidemark_model::audit_log::{Digest, Tree, consistency_proof, leaf_hash, node_hash, root_of};
 use tidemark_store::{Store, StoreError};
@@ -22,7 +23,7 @@ pub(super) struct GrownTree {
 
 /// Part of a tree with the leaves that a question about it needs.
 pub(super) struct View {
-    tree: GrownTree,
+    tree: Arc<GrownTree>,
     blocks: BTreeMap<u64, Vec<Digest>>,
 }
 
@@ -45,7 +46,10 @@ impl GrownTree {
                 return;
             };
             nodes.push(root);
-            let (2, Some([left, right])) = (2 - nodes.len() % 2, nodes.last_chunk()) else {
+            if !nodes.len().is_multiple_of(2) {
+                return;
+            }
+            let Some([left, right]) = nodes.last_chunk() else {
                 return;
             };
             root = node_hash(*left, *right);
@@ -70,7 +74,7 @@ impl View {
     /// # Errors
     /// When the database fails.
     pub(super) async fn of(
-        tree: GrownTree,
+        tree: Arc<GrownTree>,
         store: &Store,
         sizes: &[u64],
     ) -> Result<Self, StoreError> {
@@ -152,6 +156,7 @@ mod tests {
             block.push(leaf_hash(entry.as_bytes()));
         }
         assert_eq!(tree.size(), count);
+        let tree = Arc::new(tree);
         let view = View { tree, blocks };
         let at = |size: u64| (size, roots[usize::try_from(size).unwrap()]);
         for size in 0..=count {

@@ -6,15 +6,19 @@ mod chain;
 mod checkpoint;
 mod deed;
 mod entry;
+mod held;
 mod merkle;
 mod note;
 #[cfg(test)]
 mod tests;
 
 pub use chain::{Chain, ChainFault};
-pub use checkpoint::{Checkpoint, CheckpointFault, NOTE_BYTES_MAX};
+pub use checkpoint::{
+    Checkpoint, CheckpointFault, NOTE_BYTES_MAX, Offered, REFUSED_CHARS_MAX, Reported,
+};
 pub use deed::{Deed, Outcome};
 pub use entry::{Doer, DoerKind, Entry, LINE_BYTES_MAX, LineFault, NewEntry, Subject};
+pub use held::{HeldCheckpoint, Refusal};
 pub use merkle::{
     Frontier, InvalidProof, PROOF_HASHES_MAX, Tree, consistency_proof, leaf_hash, node_hash,
     root_of, verify_consistency,

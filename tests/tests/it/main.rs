@@ -2,6 +2,7 @@
 
 mod actions;
 mod audit;
+mod audit_log;
 mod bad_input;
 mod check;
 mod conservation;

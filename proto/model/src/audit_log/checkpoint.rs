@@ -10,6 +10,29 @@ pub const NOTE_BYTES_MAX: usize = 4_096;
 /// Name of the extension line that says when it was signed.
 const TIME: &str = "time ";
 
+/// Longest reason why a host refused a checkpoint, in characters.
+pub const REFUSED_CHARS_MAX: usize = 300;
+
+/// A checkpoint as a controller offers it to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The signed note.
+    pub note: String,
+    /// The text form of the key that signed it.
+    pub key: String,
+    /// That its log contains the one of the checkpoint that the host holds.
+    pub proof: Vec<Digest>,
+}
+
+/// What a host tells of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The note that it holds; empty when it holds none.
+    pub note: String,
+    /// Why it refused a checkpoint of this controller, when it did.
+    pub refused: Option<String>,
+}
+
 /// How a log stood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {

@@ -84,6 +84,8 @@ kinds! {
     RunReject = "run_reject",
     /// A run was stopped.
     RunStop = "run_stop",
+    /// A run's plan was judged or the run stopped, by a form that was refused.
+    RunDecide = "run_decide",
     /// Signatures for a run's orders were brought.
     RunSign = "run_sign",
     /// The controller took a run further: it planned it again, asked for actions of a wave, or ended it.

@@ -264,6 +264,53 @@ fn a_checkpoint_is_taken_only_as_it_was_signed() {
     }
 }
 
+fn offered(tree: &Leaves, (from, to): (u64, u64), signer: &LogSigner) -> Offered {
+    let checkpoint = Checkpoint {
+        origin: signer.key().name().to_owned(),
+        size: to,
+        root: root_of(tree, to).unwrap(),
+        at: Timestamp::from_unix_ms(5),
+    };
+    Offered {
+        note: checkpoint.sign(signer),
+        key: signer.key().to_string(),
+        proof: consistency_proof(tree, from, to).unwrap_or_default(),
+    }
+}
+
+#[test]
+fn a_witness_takes_a_log_that_grew_and_no_other() {
+    let signer_ = signer(7);
+    let leaves = |salt: u64| Leaves((0..20).map(|one| entry_hash(one + salt)).collect());
+    let (tree, other) = (leaves(0), leaves(1));
+    let first = offered(&tree, (0, 9), &signer_);
+    let held = HeldCheckpoint::take(None, &first).unwrap().unwrap();
+    assert_eq!(held.checkpoint.size, 9);
+    assert_eq!(HeldCheckpoint::take(Some(&held), &first), Ok(None));
+    let grown = offered(&tree, (9, 17), &signer_);
+    let later = HeldCheckpoint::take(Some(&held), &grown).unwrap().unwrap();
+    assert_eq!(later.checkpoint.size, 17);
+
+    let refused = |offered: &Offered| HeldCheckpoint::take(Some(&held), offered).unwrap_err();
+    let smaller = refused(&offered(&tree, (0, 8), &signer_));
+    assert_eq!(
+        smaller,
+        Refusal::Smaller {
+            held: 9,
+            offered: 8
+        }
+    );
+    let rewritten = Refusal::Rewritten { held: 9 };
+    assert_eq!(refused(&offered(&other, (0, 9), &signer_)), rewritten);
+    assert_eq!(refused(&offered(&other, (9, 17), &signer_)), rewritten);
+    assert_eq!(refused(&offered(&tree, (8, 17), &signer_)), rewritten);
+    let stranger = refused(&offered(&tree, (9, 17), &signer(8)));
+    assert!(matches!(stranger, Refusal::OtherKey(_)), "{stranger}");
+    let mut forged = grown;
+    forged.note = forged.note.replace("\n17\n", "\n18\n");
+    assert!(matches!(refused(&forged), Refusal::Unsigned(_)));
+}
+
 /// The example of the signed-note specification's reference implementation (golang.org/x/mod/sumdb/note).
 #[test]
 fn a_note_of_another_implementation_is_taken() {
