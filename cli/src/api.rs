@@ -1,6 +1,7 @@
 //! The controller's HTTP API as typed calls. What the answers are for, and how they look, is not here.
 
 mod actions;
+mod audit_log;
 mod budgets;
 mod grants;
 mod incidents;

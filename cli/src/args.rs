@@ -3,6 +3,7 @@
 mod actions;
 mod api_tokens;
 mod apply;
+mod audit;
 mod budgets;
 mod check;
 mod grants;
@@ -25,6 +26,7 @@ use crate::since::Moment;
 pub use actions::{Action, ActionsArgs, ProposeArgs, WordArgs};
 pub use api_tokens::{ApiToken, Role};
 pub use apply::ApplyArgs;
+pub use audit::{Audit, AuditListArgs, AuditVerifyArgs};
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
 pub use grants::{Grant, NewGrantArgs};
@@ -161,6 +163,9 @@ pub enum Command {
     /// Stop every action everywhere, and let them go on
     #[command(subcommand)]
     Lockdown(Lockdown),
+    /// Show who did what, and verify that the log of it is as it was written
+    #[command(subcommand)]
+    Audit(Audit),
     /// Make, list and revoke API tokens: who may use this controller
     #[command(subcommand)]
     ApiToken(ApiToken),

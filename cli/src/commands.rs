@@ -3,6 +3,7 @@
 mod actions;
 mod api_tokens;
 mod apply;
+mod audit_log;
 mod budgets;
 mod causes;
 pub mod check;
@@ -95,6 +96,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Run(wanted) => runs::run(&ctx, &wanted).await,
         Command::Key(wanted) => keys::run(&ctx, &wanted).await,
         Command::Lockdown(wanted) => lockdown::run(&ctx, &wanted).await,
+        Command::Audit(wanted) => audit_log::run(&ctx, &wanted).await,
         Command::ApiToken(wanted) => api_tokens::run(&ctx, &wanted).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,

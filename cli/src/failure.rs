@@ -52,6 +52,9 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// An audit log is not as it was written.
+    #[error("the audit log is not as it was written: {0}")]
+    Tampered(String),
     /// The local system.
     #[error("cannot {action}")]
     Io {
@@ -207,6 +210,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
@@ -232,6 +236,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Unusable { .. }
             | Self::Unauthenticated { .. }
@@ -298,6 +303,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Problem(_) => Vec::new(),
         }

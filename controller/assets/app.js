@@ -298,6 +298,7 @@
       gk: () => location.assign("/keys"),
       gn: () => location.assign("/notifications"),
       ge: () => location.assign("/events"),
+      ga: () => location.assign("/audit-log"),
     };
     const action = actions[keys];
     if (!action) return;

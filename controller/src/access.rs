@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use subtle::ConstantTimeEq as _;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError as _;
 use tidemark_model::role::Role;
 use tidemark_model::token::{JoinToken, TokenId};
@@ -174,6 +175,11 @@ impl App {
         let mut tx = self.store.begin().await?;
         let holder = (name, role);
         tx.api_token_insert(&key.record(holder, (self.clock.now(), expires_at)))
+            .await?;
+        self.record(Deed::ApiTokenCreate, "api-tokens", key.id)
+            .with("name", name)
+            .with("role", role.as_str())
+            .keep(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(key)

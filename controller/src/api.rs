@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod api_tokens;
+pub mod audit_log;
 pub mod audits;
 pub mod body;
 pub mod budgets;

@@ -16,6 +16,7 @@ use tidemark_store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::audit_log::AuditLog;
 use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
@@ -54,6 +55,8 @@ pub struct App {
     pub authority: Authority,
     /// The way into history.
     pub ingest: IngestHandle,
+    /// Who did what.
+    pub audit_log: AuditLog,
     /// Figures about the controller.
     pub metrics: Arc<Metrics>,
     /// Codes that sign a browser in.

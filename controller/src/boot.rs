@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
+use crate::audit_log::{self, AuditLog};
 use crate::budgets::{self, Budgets};
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
@@ -94,6 +95,7 @@ pub async fn start(
         remediation: settings.remediation.clone(),
     };
     let app = assemble(foundation).await?;
+    open_audit_log(&app, &settings.data_dir.join("pki")).await?;
     let tls = server_tls(&app)?;
     let listener = Listener {
         tcp: grpc,
@@ -121,6 +123,16 @@ pub async fn start(
         grpc: grpc_address,
         _folder: folder,
     })
+}
+
+/// Takes the key of the audit log; without the right one the log goes on, and no checkpoints of it are signed here.
+async fn open_audit_log(app: &App, folder: &Path) -> anyhow::Result<()> {
+    let pin = app.authority.pin();
+    match audit_log::open_key(&app.store, folder, (&app.entropy, pin)).await? {
+        Ok(signer) => app.audit_log.sign_with(signer),
+        Err(why) => app.audit_log.leave_unsigned(why),
+    }
+    Ok(())
 }
 
 /// What a controller stands on before anything of it runs.
@@ -168,6 +180,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         windows: ArcSwap::default(),
         causes: ArcSwap::default(),
         budgets: Budgets::default(),
+        audit_log: AuditLog::default(),
         causes_wanted: Notify::new(),
         findings: ArcSwap::default(),
         started_at: clock.now(),

@@ -1,5 +1,6 @@
 //! What a controller is told at its start: folders, addresses, the database. Read once, then fixed.
 
+mod audit_log;
 mod incidents;
 mod notify;
 mod remediation;
@@ -16,11 +17,12 @@ use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
+use crate::audit_log::AuditLogRules;
 use crate::notify::NotifySettings;
 use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 34] = [
     "data_dir",
     "database",
     "http",
@@ -49,6 +51,10 @@ pub const KEYS: [&str; 30] = [
     "remediation.cooldown",
     "remediation.fixes_per_day_max",
     "remediation.own_host",
+    "audit_log.checkpoint_every",
+    "audit_log.file",
+    "audit_log.syslog",
+    "audit_log.syslog_ca",
     "log",
     "log_format",
 ];
@@ -68,6 +74,7 @@ pub struct Config {
     incidents: incidents::IncidentsConfig,
     notify: notify::NotifyConfig,
     remediation: remediation::RemediationConfig,
+    audit_log: audit_log::AuditLogConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -97,6 +104,7 @@ impl Default for Config {
             incidents: incidents::IncidentsConfig::default(),
             notify: notify::NotifyConfig::default(),
             remediation: remediation::RemediationConfig::default(),
+            audit_log: audit_log::AuditLogConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -141,6 +149,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// How much may be done to hosts.
     pub remediation: RemediationRules,
+    /// How the audit log is signed, and where it is taken.
+    pub audit_log: AuditLogRules,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -170,10 +180,11 @@ impl Config {
         let incidents = self.incidents.check(&mut problems);
         let notify = self.notify.check(&mut problems);
         let remediation = self.remediation.check(&mut problems);
+        let audit_log = self.audit_log.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
-            && let (Some(incidents), Some(notify), Some(remediation)) =
-                (incidents, notify, remediation)
+            && let (Some(incidents), Some(notify), Some(remediation), Some(audit_log)) =
+                (incidents, notify, remediation, audit_log)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -188,6 +199,7 @@ impl Config {
                 incidents,
                 notify,
                 remediation,
+                audit_log,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

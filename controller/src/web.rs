@@ -2,6 +2,7 @@
 
 mod actions;
 pub mod assets;
+pub mod audit_log;
 pub mod events;
 pub mod fleet;
 mod grants;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView, Page, Problem};
@@ -145,6 +146,8 @@ pub async fn revoke(
     })?;
     let mut tx = app.store.begin().await?;
     tx.api_token_revoke(id, app.clock.now()).await?;
+    let record = app.record(Deed::ApiTokenRevoke, "api-tokens", id);
+    record.keep(&mut tx).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

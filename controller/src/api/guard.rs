@@ -20,6 +20,7 @@ use super::routes::{self, Access, Reader};
 use crate::access::browser::BrowserSessions;
 use crate::access::{ApiKey, Caller, Credential, Vouched};
 use crate::app::App;
+use crate::audit_log;
 use crate::web;
 
 /// Longest that a handler may take; live views answer at once and go on.
@@ -134,13 +135,13 @@ impl Guard {
         if is_unsafe && matches!(credential, Credential::Browser(_)) {
             check_origin(request.headers())?;
         }
-        pass(&self.callers, &credential)?;
-        check_role(&caller, needs)?;
+        // Who is refused is on record, too.
         request.extensions_mut().insert(Asking {
-            caller: Some(caller),
+            caller: Some(caller.clone()),
             credential: Some(credential),
         });
-        Ok(())
+        pass(&self.callers, &credential)?;
+        check_role(&caller, needs)
     }
 
     async fn identify(
@@ -186,13 +187,16 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         .get::<MatchedPath>()
         .and_then(|path| routes::find(request.method(), path.as_str()))
         .map_or(Reader::Program, |route| route.reader);
-    let mut response = match guard.admit(&mut request).await {
-        Ok(()) => run(next, request).await,
+    let admitted = guard.admit(&mut request).await;
+    let recorded = audit_log::Request::of(&request);
+    let mut response = match admitted {
+        Ok(()) => recorded.serve(run(next, request)).await,
         Err(problem) => match reader {
             Reader::Program => problem.into_response(),
             Reader::Person => web::refusal(&problem),
         },
     };
+    recorded.settle(&guard.app, &mut response).await;
     harden(response.headers_mut());
     response
 }

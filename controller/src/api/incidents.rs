@@ -350,6 +350,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
         | NoticeKind::KeyStatement
+        | NoticeKind::AuditLogContradicted
         | NoticeKind::Controller => false,
     }
 }

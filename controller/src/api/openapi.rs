@@ -9,9 +9,9 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::problem::{Answer, ApiProblem};
 use super::{
-    actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, host_metrics, hosts, incidents, keys, live, notifications, policies, remediation,
-    runs, silences, status, tokens, windows,
+    actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
+    history, host_events, host_metrics, hosts, incidents, keys, live, notifications, policies,
+    remediation, runs, silences, status, tokens, windows,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,11 @@ use super::{
         findings::list,
         findings::of_host,
         causes::list,
+        audit_log::list,
+        audit_log::detail,
+        audit_log::entries,
+        audit_log::status,
+        audit_log::witnesses,
         events::list,
         incidents::list,
         incidents::detail,

@@ -10,9 +10,9 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, host_metrics, hosts, incidents, keys, live, notifications, openapi, policies,
-    remediation, runs, silences, status, tokens, windows,
+    actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
+    history, host_events, host_metrics, hosts, incidents, keys, live, notifications, openapi,
+    policies, remediation, runs, silences, status, tokens, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 107] = [
+pub static ROUTES: [Route; 113] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -153,6 +153,21 @@ pub static ROUTES: [Route; 107] = [
     }),
     api(GET, "/api/v1/events", Role::Viewer, || {
         routing::get(events::list)
+    }),
+    api(GET, "/api/v1/audit-log", Role::Viewer, || {
+        routing::get(audit_log::list)
+    }),
+    api(GET, "/api/v1/audit-log/{seq}", Role::Viewer, || {
+        routing::get(audit_log::detail)
+    }),
+    api(GET, "/api/v1/audit-log/entries", Role::Viewer, || {
+        routing::get(audit_log::entries)
+    }),
+    api(GET, "/api/v1/audit-log/status", Role::Viewer, || {
+        routing::get(audit_log::status)
+    }),
+    api(GET, "/api/v1/audit-log/witnesses", Role::Viewer, || {
+        routing::get(audit_log::witnesses)
     }),
     api(GET, "/api/v1/incidents", Role::Viewer, || {
         routing::get(incidents::list)
@@ -409,6 +424,7 @@ pub static ROUTES: [Route; 107] = [
     page("/hosts/{host}", || routing::get(web::host::page)),
     page("/hosts/{host}/now", || routing::get(web::host::now)),
     page("/events", || routing::get(web::events::page)),
+    page("/audit-log", || routing::get(web::audit_log::page)),
     page("/incidents", || routing::get(web::incidents::page)),
     page("/incidents/{incident}", || {
         routing::get(web::incident::page)

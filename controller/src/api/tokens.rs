@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use tidemark_model::ErrorCode;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem};
 use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX};
@@ -124,6 +125,8 @@ pub async fn revoke(
     })?;
     let mut tx = app.store.begin().await?;
     tx.join_token_revoke(id, app.clock.now()).await?;
+    let record = app.record(Deed::JoinTokenRevoke, "tokens", id);
+    record.keep(&mut tx).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -103,6 +103,7 @@ impl EventRow {
                 | NoticeKind::ActionEscalated
                 | NoticeKind::LockdownTurned
                 | NoticeKind::KeyStatement
+                | NoticeKind::AuditLogContradicted
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(

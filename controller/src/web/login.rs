@@ -59,7 +59,7 @@ pub async fn with_code(
         role: Role::Admin,
         vouched: Vouched::Now,
     };
-    signed_in(&app, peer, caller, SignedInBy::Code)
+    signed_in(&app, peer, caller, SignedInBy::Code).await
 }
 
 /// `POST /login`: signs in with the API token of the form.
@@ -85,7 +85,7 @@ pub async fn with_token(
             "This API token is unknown, expired or revoked. An admin can make a new one.",
         ));
     };
-    signed_in(&app, peer, caller, SignedInBy::Token(key.id))
+    signed_in(&app, peer, caller, SignedInBy::Token(key.id)).await
 }
 
 /// `POST /logout`: ends the browser's session.
@@ -101,13 +101,18 @@ pub async fn out(
     ([cookie], Redirect::to("/")).into_response()
 }
 
-fn signed_in(
+async fn signed_in(
     app: &App,
     peer: Peer,
     caller: Caller,
     by: SignedInBy,
 ) -> Result<Response, ApiProblem> {
     tracing::info!(caller = caller.name, role = caller.role.as_str(), address = %peer.address, "a browser signed in");
+    let mut tx = app.store.begin().await?;
+    app.record_sign_in((&caller, by), peer)
+        .keep(&mut tx)
+        .await?;
+    tx.commit().await?;
     let value = app.browser_sessions.open(caller, by, app.clock.now())?;
     let cookie = set_cookie(peer.transport, &value, SESSION_LIFE.as_secs());
     Ok(([cookie], Redirect::to("/")).into_response())

@@ -8,6 +8,7 @@ use tidemark_model::{HostFacts, HostId, Timestamp};
 use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 
 mod actions;
+mod audit_log;
 mod cursors;
 mod documents;
 mod events;

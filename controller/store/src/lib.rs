@@ -6,6 +6,8 @@
 mod action_steps;
 mod actions;
 mod api_tokens;
+mod audit_log;
+mod audit_witnesses;
 mod batch;
 mod bodies;
 mod brought;
@@ -52,6 +54,8 @@ mod contract;
 pub use action_steps::SentFor;
 pub use actions::ActionQuery;
 pub use api_tokens::{ApiToken, NewApiToken};
+pub use audit_log::{AuditQuery, Kept};
+pub use audit_witnesses::{StoredCheckpoint, Witness, WitnessCount};
 pub use bodies::RecentHead;
 pub use cursors::Cursor;
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tidemark_controller::app::identities::profile_of;
+use tidemark_controller::audit_log::AuditLogRules;
 use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
@@ -124,6 +125,7 @@ impl MadeUp {
             incidents: rules,
             notify: notify.clone(),
             remediation,
+            audit_log: AuditLogRules::default(),
             telemetry: TelemetrySettings::default(),
         };
         let life = Lifecycle::new(Duration::from_secs(5));

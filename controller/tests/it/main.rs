@@ -9,6 +9,7 @@
 mod action_lives;
 mod actions;
 mod api;
+mod audit_log;
 mod audits;
 mod backtest;
 mod budgets;

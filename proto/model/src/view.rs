@@ -3,6 +3,7 @@
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
 mod actions;
+mod audit_log;
 mod budgets;
 mod grants;
 mod incidents;
@@ -25,6 +26,7 @@ pub use actions::{
     LifeStepView, LockdownRequest, LockdownTurnView, LockdownView, ProposalView, RecoveryView,
     SignatureRequest, SignatureView, UnlockRequest,
 };
+pub use audit_log::{AuditEntryView, AuditExportView, AuditLogStatus, WitnessView};
 pub use budgets::{
     Allowed, BudgetChange, BudgetCounts, BudgetDetail, BudgetSpec, BudgetStanding, BudgetUse,
     BudgetVersionView, BudgetView, BudgetsApplied, BudgetsRequest,

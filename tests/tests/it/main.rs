@@ -3,6 +3,7 @@
 mod actions;
 mod api_fuzz;
 mod audit;
+mod audit_log;
 mod bad_input;
 mod check;
 mod conservation;

@@ -24,6 +24,8 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::action_steps::STATEMENTS,
     crate::actions::STATEMENTS,
     crate::api_tokens::STATEMENTS,
+    crate::audit_log::STATEMENTS,
+    crate::audit_witnesses::STATEMENTS,
     crate::bodies::STATEMENTS,
     crate::cursors::STATEMENTS,
     crate::documents::STATEMENTS,
