@@ -84,6 +84,7 @@
     showZone();
   };
   zone?.addEventListener("click", toggleZone);
+  document.addEventListener("tidemark:shown", () => showTimes(document));
 
   /* The fleet's lines. */
   const rows = one("#rows");
@@ -283,10 +284,13 @@
       text.blur();
       return applyFilter();
     }
+    // Links that say which key presses them.
+    const pressed = one(`a[data-key="${CSS.escape(event.key)}"]:not([aria-disabled])`);
+    if (pressed && !prefix) return pressed.click();
     const keys = prefix + event.key;
     prefix = event.key === "g" ? "g" : "";
     const actions = {
-      "/": () => text?.focus(),
+      "/": () => (text ?? one("[data-find]"))?.focus(),
       "?": () => help?.showModal(),
       u: toggleZone,
       j: () => step(1),
@@ -297,6 +301,7 @@
       gp: () => location.assign("/policies"),
       gk: () => location.assign("/keys"),
       gn: () => location.assign("/notifications"),
+      gx: () => location.assign("/history"),
       ge: () => location.assign("/events"),
     };
     const action = actions[keys];

@@ -4,6 +4,7 @@
 (() => {
   const box = document.getElementById("chart");
   if (!box || !window.uPlot) return;
+  const plot = window.tidemarkPlot;
   const readout = document.getElementById("readout");
   const scaleButton = document.getElementById("scale");
   const [protocol, ...rest] = box.dataset.space.split("/");
@@ -12,7 +13,6 @@
   const HEIGHT = 264;
   const REFRESH_MS = 2000;
 
-  let isLocal = false;
   let chart = null;
   let fixed = null;
   let wholeRange = null;
@@ -22,9 +22,7 @@
   const asked = new URLSearchParams(location.search);
   if (asked.has("from") && asked.has("to")) fixed = [Number(asked.get("from")), Number(asked.get("to"))];
 
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const faint = (name, share) => `color-mix(in srgb, ${color(name)} ${share}%, transparent)`;
-  const number = (value) => Math.round(value).toLocaleString("en-US");
+  const { color, faint, count: number } = plot;
 
   const forecast = () => {
     const { dataset } = document.getElementById("forecast") ?? { dataset: {} };
@@ -89,10 +87,7 @@
 
   const read = ([xs, inUse, strong, capacity, lo, , mid], index) => {
     if (index === null || index === undefined) return "";
-    const time = new Date(xs[index] * 1000);
-    const words = isLocal
-      ? time.toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })
-      : `${time.toISOString().slice(5, 19).replace("T", " ")} UTC`;
+    const words = plot.instant(xs[index] * 1000);
     if (inUse[index] !== null) {
       const of = capacity[index] === null ? "" : ` of ${number(capacity[index])}`;
       return `${words}   ${number(inUse[index])}${of}: strong ${number(strong[index])}, TIME_WAIT ${number(inUse[index] - strong[index])}`;
@@ -137,25 +132,15 @@
   };
 
   const options = (data, from, end, top) => {
-    const axis = { stroke: color("--ink-3"), grid: { stroke: color("--line-2"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const line = (stroke, more) => ({ stroke, width: 1.5, points: { show: false }, ...more });
     return {
       width: box.clientWidth,
       height: HEIGHT,
       legend: { show: false },
-      tzDate: (seconds) => (isLocal ? new Date(seconds * 1000) : uPlot.tzDate(new Date(seconds * 1000), "UTC")),
+      tzDate: plot.tzDate,
       scales: { x: { range: () => [from / 1000, end / 1000] }, y: { range: () => [0, top] } },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
-      axes: [
-        { ...axis, values: [
-          [86400 * 28, "{D} {MMM}", null, null, null, null, null, null, 1],
-          [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
-          [3600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-          [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-          [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-        ] },
-        { ...axis, size: 64, values: (_, values) => values.map(number) },
-      ],
+      axes: plot.axes(number),
       series: [
         {},
         line(color("--wait"), { fill: color("--wait"), width: 0 }),
@@ -169,10 +154,10 @@
       hooks: {
         setCursor: [(u) => (readout.textContent = read(u.data, u.cursor.idx))],
         setSelect: [(u) => {
-          if (u.select.width < 8) return;
-          const edge = (x) => Math.round(u.posToVal(x, "x") * 1000);
-          zoom([edge(u.select.left), edge(u.select.left + u.select.width)]);
+          const span = plot.selected(u);
+          if (span) zoom(span);
         }],
+        drawClear: [(u) => plot.drawSpans(u, plot.blanks(data[0], [data[1], data[6]], Math.min(Date.now(), end) / 1000), "hatched")],
         draw: [drawMarks],
       },
     };
@@ -246,10 +231,7 @@
     due = performance.now() + Math.max(REFRESH_MS, step / 2);
     refresh();
   });
-  document.addEventListener("tidemark:zone", (event) => {
-    isLocal = event.detail.isLocal;
-    refresh();
-  });
+  document.addEventListener("tidemark:zone", refresh);
   document.addEventListener("tidemark:event", () => chart?.redraw());
   box.addEventListener("dblclick", () => zoom(null));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);

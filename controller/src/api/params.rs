@@ -90,6 +90,12 @@ impl<S: Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
+    /// Those that a page asks with, as if they had come in an address.
+    pub fn of_pairs(pairs: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        Self(pairs.into_iter().map(owned).collect())
+    }
+
     /// Refuses any name that is not among `known`.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod budgets;
 mod causes;
 mod findings;
 mod grants;
+mod history_page;
 mod host_events;
 mod incidents;
 mod keys_page;

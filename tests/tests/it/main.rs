@@ -15,6 +15,7 @@ mod events;
 mod exhaustion;
 mod findings;
 mod fleetsim;
+mod history_page;
 mod hostile_controller;
 mod incidents;
 mod keys;
