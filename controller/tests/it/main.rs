@@ -17,6 +17,7 @@ mod findings;
 mod grants;
 mod history_page;
 mod host_events;
+mod host_page;
 mod incidents;
 mod keys_page;
 mod login;

@@ -103,6 +103,24 @@ impl Browser {
             .await
     }
 
+    /// What a piece of JavaScript hands to the callback that is its last argument, at some time.
+    ///
+    /// # Errors
+    /// When it throws, or hands nothing over.
+    pub async fn run_to_end(&self, script: &str) -> anyhow::Result<Value> {
+        self.post("execute/async", json!({"script": script, "args": []}))
+            .await
+    }
+
+    /// Asks pages for less motion, as a setting of the system does.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn reduce_motion(&self) -> anyhow::Result<()> {
+        let features = json!({"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]});
+        self.develop("Emulation.setEmulatedMedia", features).await
+    }
+
     /// What a reader sees of the first element that `selector` finds; nothing when there is none.
     ///
     /// # Errors
@@ -226,7 +244,10 @@ async fn value_of(answer: reqwest::Response) -> anyhow::Result<Value> {
 }
 
 /// Where this workspace is built.
-fn target_folder() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When this program does not lie there.
+pub fn target_folder() -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
     let folder = this.ancestors().nth(3).map(Path::to_owned);
     folder.context("the test lies in no target folder")

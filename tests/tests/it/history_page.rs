@@ -18,6 +18,7 @@ const GAP: std::ops::Range<u64> = 90..130;
 async fn host(controller: &Controller, name: &str, ports: u32) -> anyhow::Result<Peer> {
     let peer = Peer::enrolled(controller, name).await?;
     let now = Clock::System.now();
+    // Of a thousand ports that there are.
     let samples: Vec<Sample> = (0..MINUTES)
         .rev()
         .filter(|back| !GAP.contains(back))
@@ -39,10 +40,14 @@ async fn lines(browser: &Browser, wanted: usize) -> anyhow::Result<()> {
     const COUNT: &str = "const busy = document.querySelector('#answer[aria-busy]');\
         const drawn = [...document.querySelectorAll('.canvas')].every((box) => box.querySelector('canvas'));\
         return busy || !drawn ? -1 : document.querySelectorAll('tr.line').length";
-    until("the lines of the chart", SOON, async || {
+    let shown = until("the lines of the chart", SOON, async || {
         Ok((browser.run(COUNT).await? == wanted).then_some(()))
-    })
-    .await
+    });
+    if let Err(error) = shown.await {
+        let page = browser.text("main").await?;
+        return Err(error.context(format!("{wanted} lines; the page is: {page}")));
+    }
+    Ok(())
 }
 
 /// The middle of the first chart, in pixels of the window.
@@ -111,8 +116,8 @@ fn history_is_read_zoomed_compared_and_sent_on_by_its_address() -> anyhow::Resul
         assert!(browser.text("main").await?.contains("No history yet"));
 
         let _peers = (
-            host(&controller, "web-1", 4_000).await?,
-            host(&controller, "web-2", 900).await?,
+            host(&controller, "web-1", 600).await?,
+            host(&controller, "web-2", 90).await?,
         );
         browser.open(&format!("{http}/")).await?;
         browser.press("gx").await?;
@@ -172,7 +177,7 @@ fn history_is_read_zoomed_compared_and_sent_on_by_its_address() -> anyhow::Resul
 fn history_says_in_words_when_the_controller_does_not_answer() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let controller = Controller::up(machine, &Up::alone()).await?;
-        let _peer = host(&controller, "web-1", 4_000).await?;
+        let _peer = host(&controller, "web-1", 600).await?;
         let browser = Browser::start(machine).await?;
         browser.open(&controller.ready.sign_in).await?;
         let page = format!("{}/history?range=6h", controller.ready.http);
