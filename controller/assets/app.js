@@ -372,6 +372,15 @@
     action();
   });
 
+  // What has to be scrolled sideways can be reached by the keyboard.
+  const reachScrolled = () => {
+    for (const part of all(".part, .figures-of")) {
+      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+      else part.removeAttribute("tabindex");
+    }
+  };
+  if (one("#main")) new ResizeObserver(reachScrolled).observe(one("#main"));
+
   if (one("#help-open")) one("#help-open").hidden = false;
   showZone();
   connect();

@@ -145,6 +145,7 @@
     const { ctx, bbox } = u;
     const ratio = devicePixelRatio;
     ctx.save();
+    ctx.setLineDash([]);
     ctx.font = `bold ${10 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "center";
     ctx.textBaseline = "middle";
@@ -177,6 +178,7 @@
     const { ctx, bbox } = u;
     const x = u.valToPos(at / 1000, "x", true);
     ctx.save();
+    ctx.setLineDash([]);
     ctx.strokeStyle = color("--accent");
     ctx.lineWidth = 2 * devicePixelRatio;
     ctx.beginPath();
@@ -225,10 +227,7 @@
         setCursor: [(u) => (readout.textContent = readFlag(u) || read(u.data, u.cursor.idx))],
         setSelect: [(u) => {
           const span = plot.selected(u);
-          if (span) return zoom(span);
-          // A click rewinds to that minute.
-          const at = Math.round(u.posToVal(u.select.left, "x")) * 1000;
-          if (at < Date.now()) document.dispatchEvent(new CustomEvent("tidemark:rewind", { detail: at }));
+          if (span) zoom(span);
         }],
         drawClear: [(u) => window && plot.drawSpans(u, [window.map((ms) => ms / 1000)], faint("--accent", 10)), (u) => plot.drawSpans(u, plot.blanks(data[0], [data[1], data[6]], Math.min(Date.now(), end) / 1000), "hatched")],
         draw: [drawFlags, drawAt],
@@ -309,6 +308,17 @@
   document.addEventListener("tidemark:zone", refresh);
   document.addEventListener("tidemark:event", refresh);
   document.addEventListener("tidemark:rewound", () => chart?.redraw());
+  // A click rewinds to that minute, unless it is the end of a drag or the first half of a double click.
+  let pressedAt = 0;
+  let click = 0;
+  box.addEventListener("mousedown", ({ clientX }) => (pressedAt = clientX));
+  box.addEventListener("click", ({ clientX, detail }) => {
+    clearTimeout(click);
+    if (!chart || detail !== 1 || Math.abs(clientX - pressedAt) > 3 || chart.cursor.left < 0) return;
+    const at = Math.round(chart.posToVal(chart.cursor.left, "x")) * 1000;
+    if (at >= Date.now()) return;
+    click = setTimeout(() => document.dispatchEvent(new CustomEvent("tidemark:rewind", { detail: at })), 300);
+  });
   box.addEventListener("dblclick", () => zoom(null));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   new ResizeObserver(() => chart?.setSize({ width: box.clientWidth, height: HEIGHT })).observe(box);

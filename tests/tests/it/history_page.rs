@@ -15,7 +15,7 @@ const MINUTES: u64 = 240;
 const GAP: std::ops::Range<u64> = 90..130;
 
 /// A host with a sample a minute until just now, and a hole in the middle.
-async fn host(controller: &Controller, name: &str, ports: u32) -> anyhow::Result<Peer> {
+pub(crate) async fn host(controller: &Controller, name: &str, ports: u32) -> anyhow::Result<Peer> {
     let peer = Peer::enrolled(controller, name).await?;
     let now = Clock::System.now();
     // Of a thousand ports that there are.

@@ -1,5 +1,6 @@
 //! Whole-system tests: the built programs, with real sockets, real TLS and real databases. One file a subject.
 
+mod accessibility;
 mod actions;
 mod audit;
 mod bad_input;
@@ -19,12 +20,14 @@ mod history_page;
 mod hostile_controller;
 mod incidents;
 mod keys;
+mod large_fleet;
 mod page;
 mod port_range;
 mod postgres;
 mod quick_start;
 mod real_windows;
 mod remediation;
+mod rewind;
 mod run_plans;
 mod runs;
 mod second_host;

@@ -21,7 +21,7 @@ const ROWS_MAX: usize = 20;
 /// How far back from the minute its figures may lie, tried one after the other: a few samples, then what coarser history
 /// keeps.
 const REACHES: [Duration; 3] = [
-    Duration::from_secs(90),
+    Duration::from_secs(120),
     Duration::from_secs(600),
     Duration::from_secs(7_200),
 ];
