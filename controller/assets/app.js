@@ -127,8 +127,9 @@
       for (const hidden of [one("#filter"), one(".fleet")]) if (hidden) hidden.hidden = false;
       fresh.classList.add("fresh");
       rows.append(fresh);
-      const window = one("tr.window", rows).dataset;
-      window.found = window.total = all("tr.row", rows).length;
+      const { dataset } = one("tr.window", rows);
+      dataset.found = all("tr.row", rows).length;
+      dataset.total = Math.max(dataset.total, dataset.found);
       pad();
     }
     sortRows();

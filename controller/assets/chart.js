@@ -203,7 +203,7 @@
   };
 
   const options = (data, from, end, top) => {
-    const { window } = forecast();
+    const { window: next } = forecast();
     const line = (stroke, more) => ({ stroke, width: 1.5, points: { show: false }, ...more });
     return {
       width: box.clientWidth,
@@ -229,7 +229,7 @@
           const span = plot.selected(u);
           if (span) zoom(span);
         }],
-        drawClear: [(u) => window && plot.drawSpans(u, [window.map((ms) => ms / 1000)], faint("--accent", 10)), (u) => plot.drawSpans(u, plot.blanks(data[0], [data[1], data[6]], Math.min(Date.now(), end) / 1000), "hatched")],
+        drawClear: [(u) => next && plot.drawSpans(u, [next.map((ms) => ms / 1000)], faint("--accent", 10)), (u) => plot.drawSpans(u, plot.blanks(data[0], [data[1], data[6]], Math.min(Date.now(), end) / 1000), "hatched")],
         draw: [drawFlags, drawAt],
       },
     };

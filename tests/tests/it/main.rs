@@ -18,6 +18,7 @@ mod findings;
 mod fleetsim;
 mod history_page;
 mod hostile_controller;
+mod hostile_strings;
 mod incidents;
 mod keys;
 mod large_fleet;
