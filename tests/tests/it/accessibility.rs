@@ -93,7 +93,7 @@ fn pages(host: &str) -> BTreeSet<String> {
                 .replace("{incident}", "1")
                 .replace("{run}", "1")
         })
-        .map(|path| path.replace('{', "").replace('}', ""))
+        .map(|path| path.replace(['{', '}'], ""))
         .collect()
 }
 

@@ -270,7 +270,7 @@ fn three_hundred_hostile_strings_are_text_everywhere() -> anyhow::Result<()> {
         let controller = Controller::up(machine, &Up::alone()).await?;
         let texts = strings();
         refuse_labels(&controller).await?;
-        let peers = enrol_all(&controller, &texts).await?;
+        let peers = Box::pin(enrol_all(&controller, &texts)).await?;
         let refused = type_all(&controller, &texts).await?;
         assert!(refused > 0, "some are too long for a reason");
         see_elsewhere(&controller, &texts).await?;

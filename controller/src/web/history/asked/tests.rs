@@ -1,3 +1,5 @@
+//! Addresses that are asked, moved in time, and refused.
+
 use super::*;
 
 const NOW_MS: i64 = 1_795_395_959_000;
