@@ -10,6 +10,7 @@ pub mod death;
 pub mod debian;
 pub mod disk;
 pub mod gate;
+pub mod hostile;
 pub mod keyring;
 pub mod machine;
 pub mod neighbour;

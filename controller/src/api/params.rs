@@ -115,6 +115,13 @@ impl Params {
         Ok(Self(pairs))
     }
 
+    /// Those that a page asks with, as if they had come of its form: empty ones are not said.
+    pub fn of_pairs(pairs: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        let said = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(said.map(owned).collect())
+    }
+
     /// Refuses any name that is not among `known`.
     ///
     /// # Errors

@@ -111,7 +111,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 113] = [
+pub static ROUTES: [Route; 114] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -423,6 +423,7 @@ pub static ROUTES: [Route; 113] = [
     page("/fleet/rows", || routing::get(web::fleet::rows)),
     page("/hosts/{host}", || routing::get(web::host::page)),
     page("/hosts/{host}/now", || routing::get(web::host::now)),
+    page("/history", || routing::get(web::history::page)),
     page("/events", || routing::get(web::events::page)),
     page("/audit-log", || routing::get(web::audit_log::page)),
     page("/incidents", || routing::get(web::incidents::page)),

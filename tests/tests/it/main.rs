@@ -1,5 +1,6 @@
 //! Whole-system tests: the built programs, with real sockets, real TLS and real databases. One file a subject.
 
+mod accessibility;
 mod actions;
 mod api_fuzz;
 mod audit;
@@ -17,9 +18,12 @@ mod events;
 mod exhaustion;
 mod findings;
 mod fleetsim;
+mod history_page;
 mod hostile_controller;
+mod hostile_strings;
 mod incidents;
 mod keys;
+mod large_fleet;
 mod neighbours;
 mod page;
 mod port_range;
@@ -27,6 +31,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod remediation;
+mod rewind;
 mod run_plans;
 mod runs;
 mod second_host;
