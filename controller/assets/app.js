@@ -296,6 +296,7 @@
       gm: () => location.assign("/maintenance"),
       gp: () => location.assign("/policies"),
       gk: () => location.assign("/keys"),
+      gs: () => location.assign("/settings"),
       gn: () => location.assign("/notifications"),
       ge: () => location.assign("/events"),
     };

@@ -16,7 +16,9 @@ use tidemark_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::access::password::PasswordHasher;
+use crate::access::sign_in::SignInLimits;
+use crate::access::{LoginCodes, RememberedStandings};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
 use crate::budgets::{self, Budgets};
@@ -173,8 +175,9 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
-        browser_sessions: BrowserSessions::new(entropy.clone()),
-        remembered_tokens: RememberedTokens::default(),
+        remembered_standings: RememberedStandings::default(),
+        passwords: PasswordHasher::default(),
+        sign_in_limits: SignInLimits::default(),
         query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),
         ingest: ingest_handle,

@@ -19,6 +19,7 @@ pub mod policies;
 pub mod row;
 pub mod run;
 pub mod runs;
+pub mod settings;
 pub mod standing;
 pub mod window;
 pub mod words;

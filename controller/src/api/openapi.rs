@@ -6,8 +6,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
     actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, hosts, incidents, keys, live, notifications, policies, remediation, runs,
-    silences, status, tokens, windows,
+    host_events, hosts, incidents, keys, live, me, notifications, policies, remediation, runs,
+    sessions, silences, status, tokens, users, windows,
 };
 
 #[derive(OpenApi)]
@@ -95,6 +95,18 @@ use super::{
         api_tokens::create,
         api_tokens::list,
         api_tokens::revoke,
+        users::list,
+        users::create,
+        users::detail,
+        users::delete,
+        users::set_role,
+        users::set_password,
+        users::act,
+        sessions::list,
+        sessions::end,
+        me::me,
+        me::change_password,
+        me::sign_in,
         status::status,
         document,
         status::healthz,

@@ -47,6 +47,14 @@ pub async fn create(
     params.only(&[])?;
     let request: JoinTokenRequest =
         body::json(&headers, &body, "the body is no join token request")?;
+    Ok((StatusCode::CREATED, Json(make(&app, request).await?)))
+}
+
+/// Makes a join token.
+///
+/// # Errors
+/// When a value is out of limits, or the database fails.
+pub async fn make(app: &App, request: JoinTokenRequest) -> Answer<JoinTokenCreated> {
     check(&request)?;
     let made = app
         .make_join_token(
@@ -55,14 +63,13 @@ pub async fn create(
             request.labels,
         )
         .await?;
-    let created = JoinTokenCreated {
+    Ok(JoinTokenCreated {
         id: made.token.id.to_string(),
         token: made.token.expose_text(),
         expires_ms: made.expires_at.unix_ms(),
         uses: request.uses,
         controller: app.agents_address.clone(),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    })
 }
 
 /// Join tokens by id, without their secrets.
@@ -116,6 +123,15 @@ pub async fn revoke(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
+    revoke_one(&app, &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a join token.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn revoke_one(app: &App, token: &str) -> Answer<()> {
     let id: TokenId = token.parse().map_err(|_| {
         ApiProblem::new(
             ErrorCode::NotFound,
@@ -124,8 +140,7 @@ pub async fn revoke(
     })?;
     let mut tx = app.store.begin().await?;
     tx.join_token_revoke(id, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(tx.commit().await?)
 }
 
 fn check(request: &JoinTokenRequest) -> Result<(), Invalid> {
@@ -176,7 +191,9 @@ fn is_label_key(key: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))
 }
 
-fn view(record: JoinTokenRecord) -> JoinTokenView {
+/// A join token as listed.
+#[must_use]
+pub fn view(record: JoinTokenRecord) -> JoinTokenView {
     let JoinTokenRecord {
         id,
         secret_hash: _,

@@ -103,6 +103,7 @@ impl EventRow {
                 | NoticeKind::ActionEscalated
                 | NoticeKind::LockdownTurned
                 | NoticeKind::KeyStatement
+                | NoticeKind::UserLocked
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(
@@ -111,6 +112,7 @@ impl EventRow {
                 | NoticeKind::HostDisconnected
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
+                | NoticeKind::UserChanged
                 | NoticeKind::IncidentResolved
                 | NoticeKind::BudgetApplied
                 | NoticeKind::BudgetDeleted

@@ -25,6 +25,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::actions::STATEMENTS,
     crate::api_tokens::STATEMENTS,
     crate::bodies::STATEMENTS,
+    crate::browser_sessions::STATEMENTS,
     crate::cursors::STATEMENTS,
     crate::documents::STATEMENTS,
     crate::entities::STATEMENTS,
@@ -51,6 +52,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
+    crate::users::STATEMENTS,
 ];
 
 async fn every_statement_prepares(store: Store) {
@@ -102,6 +104,7 @@ fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
             names(&HostState::ALL.map(HostState::as_str)),
         ),
         ("api_tokens", "role", names(&Role::ALL.map(Role::as_str))),
+        ("users", "role", names(&Role::ALL.map(Role::as_str))),
         (
             "actions",
             "state",
