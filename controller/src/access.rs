@@ -2,6 +2,7 @@
 //! signed in. Deny by default.
 
 pub mod browser;
+pub mod oidc;
 pub mod password;
 mod remembered;
 pub mod sign_in;

@@ -15,6 +15,7 @@ use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
+use crate::access::oidc::Oidc;
 use crate::access::password::PasswordHasher;
 use crate::access::sign_in::SignInLimits;
 use crate::access::{LoginCodes, RememberedStandings};
@@ -64,6 +65,8 @@ pub struct App {
     pub remembered_standings: RememberedStandings,
     /// Where passwords are hashed.
     pub passwords: PasswordHasher,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<Oidc>,
     /// How often somebody may try to sign in.
     pub sign_in_limits: SignInLimits,
     /// Places for history queries that run at once.

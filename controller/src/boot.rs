@@ -16,6 +16,7 @@ use tidemark_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
+use crate::access::oidc::{Oidc, OidcSettings};
 use crate::access::password::PasswordHasher;
 use crate::access::sign_in::SignInLimits;
 use crate::access::{LoginCodes, RememberedStandings};
@@ -94,6 +95,7 @@ pub async fn start(
         incident_rules: settings.incidents,
         notify: settings.notify.clone(),
         remediation: settings.remediation.clone(),
+        oidc: settings.oidc.clone(),
     };
     let app = assemble(foundation).await?;
     let tls = server_tls(&app)?;
@@ -145,6 +147,8 @@ pub struct Foundation {
     pub notify: NotifySettings,
     /// How much may be done to hosts.
     pub remediation: RemediationRules,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.
@@ -162,6 +166,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incident_rules,
         notify,
         remediation,
+        oidc,
     } = foundation;
     let (ingest_handle, queue) = ingest::queue();
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
@@ -177,6 +182,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         login_codes: LoginCodes::new(entropy.clone()),
         remembered_standings: RememberedStandings::default(),
         passwords: PasswordHasher::default(),
+        oidc: oidc.map(Oidc::new).transpose()?,
         sign_in_limits: SignInLimits::default(),
         query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),

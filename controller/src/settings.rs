@@ -2,6 +2,7 @@
 
 mod incidents;
 mod notify;
+mod oidc;
 mod remediation;
 
 use std::net::SocketAddr;
@@ -16,11 +17,12 @@ use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
+use crate::access::oidc::OidcSettings;
 use crate::notify::NotifySettings;
 use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 40] = [
     "data_dir",
     "database",
     "http",
@@ -49,6 +51,16 @@ pub const KEYS: [&str; 30] = [
     "remediation.cooldown",
     "remediation.fixes_per_day_max",
     "remediation.own_host",
+    "oidc.issuer",
+    "oidc.client_id",
+    "oidc.client_secret_file",
+    "oidc.redirect_url",
+    "oidc.label",
+    "oidc.scopes",
+    "oidc.name_claim",
+    "oidc.role_claim",
+    "oidc.roles",
+    "oidc.clock_skew",
     "log",
     "log_format",
 ];
@@ -68,6 +80,7 @@ pub struct Config {
     incidents: incidents::IncidentsConfig,
     notify: notify::NotifyConfig,
     remediation: remediation::RemediationConfig,
+    oidc: oidc::OidcConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -97,6 +110,7 @@ impl Default for Config {
             incidents: incidents::IncidentsConfig::default(),
             notify: notify::NotifyConfig::default(),
             remediation: remediation::RemediationConfig::default(),
+            oidc: oidc::OidcConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -141,6 +155,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// How much may be done to hosts.
     pub remediation: RemediationRules,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<OidcSettings>,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -170,10 +186,11 @@ impl Config {
         let incidents = self.incidents.check(&mut problems);
         let notify = self.notify.check(&mut problems);
         let remediation = self.remediation.check(&mut problems);
+        let oidc = self.oidc.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
-            && let (Some(incidents), Some(notify), Some(remediation)) =
-                (incidents, notify, remediation)
+            && let (Some(incidents), Some(notify), Some(remediation), Some(oidc)) =
+                (incidents, notify, remediation, oidc)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -188,6 +205,7 @@ impl Config {
                 incidents,
                 notify,
                 remediation,
+                oidc,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

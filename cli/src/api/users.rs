@@ -82,12 +82,12 @@ impl Api {
     pub async fn sign_in(&self, wanted: &SignInRequest) -> Result<ApiTokenCreated, Failure> {
         let request = self.request(Method::POST, &["sign-in"])?;
         let answer = self.json(with_body(request, wanted)).await;
-        answer.map_err(|failure| match failure {
-            Failure::Unauthenticated { server, .. } => Failure::Unauthenticated {
-                server,
-                sent: TokenSent::Password,
-            },
-            other => other,
+        answer.map_err(|failure| {
+            if let Failure::Unauthenticated { server, .. } = failure {
+                let sent = TokenSent::Password;
+                return Failure::Unauthenticated { server, sent };
+            }
+            failure
         })
     }
 }

@@ -89,7 +89,7 @@ async fn sign_in(
         visible(&made.role),
         left.unwrap_or_default()
     ));
-    Ok(Secret::new(made.token.clone()))
+    Ok(Secret::new(made.token))
 }
 
 fn token(ctx: &Ctx<'_>) -> Result<Secret<String>, Failure> {

@@ -197,9 +197,12 @@ pub async fn insert(tx: &mut Tx, new: &NewUser) -> Result<(), UserError> {
     if tx.users_count().await? >= USERS_MAX {
         return Err(UserError::TooMany);
     }
-    tx.user_insert(new).await.map_err(|error| match error {
-        StoreError::AlreadyExists { .. } => UserError::Taken,
-        error => error.into(),
+    tx.user_insert(new).await.map_err(|error| {
+        if matches!(error, StoreError::AlreadyExists { .. }) {
+            UserError::Taken
+        } else {
+            error.into()
+        }
     })
 }
 
@@ -354,7 +357,10 @@ async fn keep_an_admin(tx: &mut Tx, name: &str) -> Result<(), UserError> {
 }
 
 /// Ends a user's sessions and the tokens of their sign-ins, but not the one that asks.
-async fn end_sign_ins(
+///
+/// # Errors
+/// What the database says.
+pub async fn end_sign_ins(
     app: &App,
     tx: &mut Tx,
     name: &str,
@@ -371,7 +377,8 @@ async fn end_sign_ins(
     Ok(())
 }
 
-fn told(app: &App, text: String) {
+/// Says what happened to a user.
+pub fn told(app: &App, text: String) {
     app.note(None, NoticeKind::UserChanged, text);
 }
 

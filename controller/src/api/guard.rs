@@ -190,7 +190,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         Ok(()) => run(next, request).await,
         Err(problem) => match reader {
             Reader::Program => problem.into_response(),
-            Reader::Person => web::refusal(&problem),
+            Reader::Person => web::refusal_by(&problem, web::login::provider(&guard.app)),
         },
     };
     harden(response.headers_mut());

@@ -100,10 +100,10 @@ const fn form_of(path: &'static str, role: Role, handler: Handler) -> Route {
     }
 }
 
-const fn sign_in(method: Method, handler: Handler) -> Route {
+const fn sign_in(method: Method, path: &'static str, handler: Handler) -> Route {
     Route {
         method,
-        path: "/login",
+        path,
         access: Access::Open,
         reader: Reader::Person,
         handler,
@@ -116,7 +116,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 127] = [
+pub static ROUTES: [Route; 129] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -435,8 +435,12 @@ pub static ROUTES: [Route; 127] = [
         reader: Reader::Program,
         handler: || routing::get(status::metrics),
     },
-    sign_in(GET, || routing::get(web::login::with_code)),
-    sign_in(POST, || routing::post(web::login::with_form)),
+    sign_in(GET, "/login", || routing::get(web::login::with_code)),
+    sign_in(POST, "/login", || routing::post(web::login::with_form)),
+    sign_in(GET, "/login/oidc", || routing::get(web::oidc::begin)),
+    sign_in(GET, "/login/oidc/callback", || {
+        routing::get(web::oidc::callback)
+    }),
     Route {
         method: POST,
         path: "/logout",

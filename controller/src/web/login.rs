@@ -59,10 +59,11 @@ pub async fn with_code(
 ) -> Answer<Response> {
     let params = params.only(&["code"])?;
     let Some(code) = params.one("code")? else {
-        return Ok(sign_in_page(None));
+        return Ok(sign_in_page(None, provider(&app)));
     };
     if !app.login_codes.is_valid(code) {
         return Ok(refused(
+            &app,
             "This link is not valid any more: it ends when the controller does. The running controller's terminal shows the valid one.",
         ));
     }
@@ -94,8 +95,8 @@ pub async fn with_form(
         Err(error) => {
             let text = error.to_string();
             let problem = ApiProblem::from(error);
-            let mut response = problem.clone().into_response();
-            *response.body_mut() = sign_in_page(Some(&capital(&text))).into_body();
+            let mut response = problem.into_response();
+            *response.body_mut() = sign_in_page(Some(&capital(&text)), provider(&app)).into_body();
             let html = header::HeaderValue::from_static("text/html; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, html);
             response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -108,12 +109,14 @@ async fn with_token(app: &App, peer: Peer, headers: &HeaderMap, token: &str) -> 
     app.sign_in_limits.pass_address(peer.address.ip())?;
     let Ok(key) = token.parse::<ApiKey>() else {
         return Ok(refused(
+            app,
             "That is no API token. It has the form tma1.<id>.<secret>.",
         ));
     };
     let credential = Credential::Token(key.id);
     let Some(caller) = app.caller_of(credential, &key.secret).await? else {
         return Ok(refused(
+            app,
             "This API token is unknown, expired or revoked. An admin can make a new one.",
         ));
     };
@@ -201,19 +204,25 @@ fn capital(text: &str) -> String {
     first.into_iter().chain(chars).collect()
 }
 
-fn refused(message: &str) -> Response {
-    let mut response = sign_in_page(Some(message));
+fn refused(app: &App, message: &str) -> Response {
+    let mut response = sign_in_page(Some(message), provider(app));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response
 }
 
 /// The page that asks who somebody is.
-pub fn sign_in_page(message: Option<&str>) -> Response {
-    page(&SignIn { message })
+pub fn sign_in_page(message: Option<&str>, provider: Option<&str>) -> Response {
+    page(&SignIn { message, provider })
+}
+
+/// What the provider is called that one can sign in at.
+pub fn provider(app: &App) -> Option<&str> {
+    app.oidc.as_ref().map(|oidc| &*oidc.settings.label)
 }
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignIn<'a> {
     message: Option<&'a str>,
+    provider: Option<&'a str>,
 }

@@ -21,6 +21,7 @@ mod keys_page;
 mod logged;
 mod login;
 mod made_up;
+mod oidc;
 mod pages;
 mod policies;
 mod policy_lives;
