@@ -30,6 +30,7 @@ mod retention;
 mod routes;
 mod run_page;
 mod run_signing;
+mod settings_page;
 mod sources;
 mod sse;
 mod standings;
