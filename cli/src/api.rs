@@ -12,6 +12,7 @@ mod remediation;
 mod runs;
 mod sse;
 mod target;
+mod users;
 mod windows;
 
 use std::path::PathBuf;

@@ -362,6 +362,7 @@
       gm: () => location.assign("/maintenance"),
       gp: () => location.assign("/policies"),
       gk: () => location.assign("/keys"),
+      gs: () => location.assign("/settings"),
       gn: () => location.assign("/notifications"),
       gx: () => location.assign("/history"),
       ge: () => location.assign("/events"),

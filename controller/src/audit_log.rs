@@ -22,7 +22,7 @@ use tidemark_model::{HostId, Timestamp};
 use tidemark_store::Witness;
 use tokio::sync::watch;
 
-pub use acting::{Request, acting};
+pub use acting::{Request, acting, token};
 pub use deeds::{By, deed_of};
 pub use export::{AuditLogRules, ExportStanding, Exporter, Exports, SyslogTarget, Way};
 pub use keeper::Keeper;

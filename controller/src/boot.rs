@@ -16,7 +16,10 @@ use tidemark_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::access::oidc::{Oidc, OidcSettings};
+use crate::access::password::PasswordHasher;
+use crate::access::sign_in::SignInLimits;
+use crate::access::{LoginCodes, RememberedStandings};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
 use crate::audit_log::{self, AuditLog};
@@ -93,6 +96,7 @@ pub async fn start(
         incident_rules: settings.incidents,
         notify: settings.notify.clone(),
         remediation: settings.remediation.clone(),
+        oidc: settings.oidc.clone(),
     };
     let app = assemble(foundation).await?;
     open_audit_log(&app, &settings.data_dir.join("pki")).await?;
@@ -155,6 +159,8 @@ pub struct Foundation {
     pub notify: NotifySettings,
     /// How much may be done to hosts.
     pub remediation: RemediationRules,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.
@@ -172,6 +178,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incident_rules,
         notify,
         remediation,
+        oidc,
     } = foundation;
     let (ingest_handle, queue) = ingest::queue();
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
@@ -186,8 +193,10 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
-        browser_sessions: BrowserSessions::new(entropy.clone()),
-        remembered_tokens: RememberedTokens::default(),
+        remembered_standings: RememberedStandings::default(),
+        passwords: PasswordHasher::default(),
+        oidc: oidc.map(Oidc::new).transpose()?,
+        sign_in_limits: SignInLimits::default(),
         query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),
         ingest: ingest_handle,

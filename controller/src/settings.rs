@@ -3,6 +3,7 @@
 mod audit_log;
 mod incidents;
 mod notify;
+mod oidc;
 mod remediation;
 
 use std::net::SocketAddr;
@@ -17,12 +18,13 @@ use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
+use crate::access::oidc::OidcSettings;
 use crate::audit_log::AuditLogRules;
 use crate::notify::NotifySettings;
 use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 34] = [
+pub const KEYS: [&str; 44] = [
     "data_dir",
     "database",
     "http",
@@ -55,6 +57,16 @@ pub const KEYS: [&str; 34] = [
     "audit_log.file",
     "audit_log.syslog",
     "audit_log.syslog_ca",
+    "oidc.issuer",
+    "oidc.client_id",
+    "oidc.client_secret_file",
+    "oidc.redirect_url",
+    "oidc.label",
+    "oidc.scopes",
+    "oidc.name_claim",
+    "oidc.role_claim",
+    "oidc.roles",
+    "oidc.clock_skew",
     "log",
     "log_format",
 ];
@@ -75,6 +87,7 @@ pub struct Config {
     notify: notify::NotifyConfig,
     remediation: remediation::RemediationConfig,
     audit_log: audit_log::AuditLogConfig,
+    oidc: oidc::OidcConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -105,6 +118,7 @@ impl Default for Config {
             notify: notify::NotifyConfig::default(),
             remediation: remediation::RemediationConfig::default(),
             audit_log: audit_log::AuditLogConfig::default(),
+            oidc: oidc::OidcConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -151,6 +165,8 @@ pub struct Settings {
     pub remediation: RemediationRules,
     /// How the audit log is signed, and where it is taken.
     pub audit_log: AuditLogRules,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<OidcSettings>,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -181,10 +197,11 @@ impl Config {
         let notify = self.notify.check(&mut problems);
         let remediation = self.remediation.check(&mut problems);
         let audit_log = self.audit_log.check(&mut problems);
+        let oidc = self.oidc.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
-            && let (Some(incidents), Some(notify), Some(remediation), Some(audit_log)) =
-                (incidents, notify, remediation, audit_log)
+            && let (Some(incidents), Some(notify), Some(remediation), Some(audit_log), Some(oidc)) =
+                (incidents, notify, remediation, audit_log, oidc)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -200,6 +217,7 @@ impl Config {
                 notify,
                 remediation,
                 audit_log,
+                oidc,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

@@ -39,7 +39,15 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<ApiTokenCreated>)> {
     params.only(&[])?;
     let request: ApiTokenRequest = body::json(&headers, &body, "the body is no API token request")?;
-    let (role, expires_at) = checked(&request, app.clock.now())?;
+    Ok((StatusCode::CREATED, Json(make(&app, &request).await?)))
+}
+
+/// Makes an API token.
+///
+/// # Errors
+/// When a value is out of limits, or the database fails.
+pub async fn make(app: &App, request: &ApiTokenRequest) -> Answer<ApiTokenCreated> {
+    let (role, expires_at) = checked(request, app.clock.now())?;
     let key = app.make_api_key(&request.name, role, expires_at).await?;
     app.note(
         None,
@@ -51,14 +59,19 @@ pub async fn create(
             role.as_str()
         ),
     );
-    let created = ApiTokenCreated {
+    Ok(ApiTokenCreated {
         id: key.id.to_string(),
         token: key.expose_text(),
-        name: request.name,
+        name: request.name.clone(),
         role: role.as_str().to_owned(),
         expires_ms: expires_at.map(Timestamp::unix_ms),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    })
+}
+
+/// Says that there is no role of that name.
+pub fn role_problem(name: &str) -> String {
+    let names = Role::ALL.map(Role::as_str).join(", ");
+    format!("role is {name:?}; it must be one of {names}")
 }
 
 fn checked(
@@ -69,11 +82,7 @@ fn checked(
     problems.extend(holder_problem(&request.name));
     let role = Role::from_name(&request.role);
     if role.is_none() {
-        let names = Role::ALL.map(Role::as_str).join(", ");
-        problems.push(format!(
-            "role is {:?}; it must be one of {names}",
-            request.role
-        ));
+        problems.push(role_problem(&request.role));
     }
     let (least, most) = (TTL_LIMITS.0.as_secs(), TTL_LIMITS.1.as_secs());
     if request
@@ -138,6 +147,15 @@ pub async fn revoke(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
+    revoke_one(&app, &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Revokes an API token.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn revoke_one(app: &App, token: &str) -> Answer<()> {
     let id: TokenId = token.parse().map_err(|_| {
         ApiProblem::new(
             ErrorCode::NotFound,
@@ -148,11 +166,12 @@ pub async fn revoke(
     tx.api_token_revoke(id, app.clock.now()).await?;
     let record = app.record(Deed::ApiTokenRevoke, "api-tokens", id);
     record.keep(&mut tx).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(tx.commit().await?)
 }
 
-fn view(token: ApiToken) -> ApiTokenView {
+/// An API token as listed.
+#[must_use]
+pub fn view(token: ApiToken) -> ApiTokenView {
     let ApiToken {
         id,
         secret_hash: _,
@@ -162,6 +181,7 @@ fn view(token: ApiToken) -> ApiTokenView {
         expires_at,
         revoked_at,
         last_used_at: _,
+        owner,
     } = token;
     ApiTokenView {
         id: id.to_string(),
@@ -170,5 +190,6 @@ fn view(token: ApiToken) -> ApiTokenView {
         created_ms: created_at.unix_ms(),
         expires_ms: expires_at.map(Timestamp::unix_ms),
         revoked_ms: revoked_at.map(Timestamp::unix_ms),
+        is_sign_in: owner.is_some(),
     }
 }

@@ -334,6 +334,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::HostEvent
         | NoticeKind::ConfigurationChanged
         | NoticeKind::TokenCreated
+        | NoticeKind::UserChanged
+        | NoticeKind::UserLocked
         | NoticeKind::CauseFound
         | NoticeKind::IncidentOpened
         | NoticeKind::IncidentEscalated

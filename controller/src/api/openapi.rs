@@ -10,8 +10,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use super::problem::{Answer, ApiProblem};
 use super::{
     actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
-    history, host_events, host_metrics, hosts, incidents, keys, live, notifications, policies,
-    remediation, runs, silences, status, tokens, windows,
+    history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, policies,
+    remediation, runs, sessions, silences, status, tokens, users, windows,
 };
 
 #[derive(OpenApi)]
@@ -104,6 +104,18 @@ use super::{
         api_tokens::create,
         api_tokens::list,
         api_tokens::revoke,
+        users::list,
+        users::create,
+        users::detail,
+        users::delete,
+        users::set_role,
+        users::set_password,
+        users::act,
+        sessions::list,
+        sessions::end,
+        me::me,
+        me::change_password,
+        me::sign_in,
         status::status,
         document,
         status::healthz,

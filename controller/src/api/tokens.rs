@@ -48,6 +48,14 @@ pub async fn create(
     params.only(&[])?;
     let request: JoinTokenRequest =
         body::json(&headers, &body, "the body is no join token request")?;
+    Ok((StatusCode::CREATED, Json(make(&app, request).await?)))
+}
+
+/// Makes a join token.
+///
+/// # Errors
+/// When a value is out of limits, or the database fails.
+pub async fn make(app: &App, request: JoinTokenRequest) -> Answer<JoinTokenCreated> {
     check(&request)?;
     let made = app
         .make_join_token(
@@ -56,14 +64,13 @@ pub async fn create(
             request.labels,
         )
         .await?;
-    let created = JoinTokenCreated {
+    Ok(JoinTokenCreated {
         id: made.token.id.to_string(),
         token: made.token.expose_text(),
         expires_ms: made.expires_at.unix_ms(),
         uses: request.uses,
         controller: app.agents_address.clone(),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    })
 }
 
 /// Join tokens by id, without their secrets.
@@ -117,6 +124,15 @@ pub async fn revoke(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
+    revoke_one(&app, &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a join token.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn revoke_one(app: &App, token: &str) -> Answer<()> {
     let id: TokenId = token.parse().map_err(|_| {
         ApiProblem::new(
             ErrorCode::NotFound,
@@ -127,8 +143,7 @@ pub async fn revoke(
     tx.join_token_revoke(id, app.clock.now()).await?;
     let record = app.record(Deed::JoinTokenRevoke, "tokens", id);
     record.keep(&mut tx).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(tx.commit().await?)
 }
 
 fn check(request: &JoinTokenRequest) -> Result<(), Invalid> {
@@ -179,7 +194,9 @@ fn is_label_key(key: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))
 }
 
-fn view(record: JoinTokenRecord) -> JoinTokenView {
+/// A join token as listed.
+#[must_use]
+pub fn view(record: JoinTokenRecord) -> JoinTokenView {
     let JoinTokenRecord {
         id,
         secret_hash: _,

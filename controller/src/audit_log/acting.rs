@@ -3,19 +3,21 @@
 //!
 //! The name goes with the task, set in one place by the guard: no handler can leave it out or say another.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::extract::MatchedPath;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use tidemark_model::Role;
 use tidemark_model::audit_log::{Deed, Doer, DoerKind, Outcome};
 use tidemark_model::token::TokenId;
 use tidemark_store::StoreError;
 
 use super::deeds::{By, deed_of};
 use super::record::Record;
-use crate::access::{Caller, Credential, SignedInBy};
+use crate::access::Credential;
 use crate::api::connection::Peer;
 use crate::api::guard::Asking;
 use crate::api::problem::ApiProblem;
@@ -160,23 +162,26 @@ fn who(asking: Option<&Asking>, peer: Option<Peer>) -> Doer {
 }
 
 impl App {
-    /// The record of a browser that is signed in.
-    pub fn record_sign_in(&self, (caller, by): (&Caller, SignedInBy), peer: Peer) -> Record {
+    /// The record of somebody who signs in, by what they showed.
+    #[must_use]
+    pub fn record_sign_in(
+        &self,
+        (name, role): (&str, Role),
+        shown: &str,
+        address: IpAddr,
+    ) -> Record {
         let who = Doer {
             kind: DoerKind::Operator,
-            name: caller.name.clone(),
-            role: Some(caller.role),
-            credential: Some(match by {
-                SignedInBy::Code => "code".to_owned(),
-                SignedInBy::Token(id) => token(id),
-            }),
-            address: Some(peer.address.to_string()),
+            name: name.to_owned(),
+            role: Some(role),
+            credential: Some(shown.to_owned()),
+            address: Some(address.to_canonical().to_string()),
         };
         self.record(Deed::SignIn, "sessions", "").in_name_of(who)
     }
 }
 
 /// A token as it is recorded: by its public id.
-fn token(id: TokenId) -> String {
+pub fn token(id: TokenId) -> String {
     format!("token {id}")
 }

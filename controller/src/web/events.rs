@@ -104,6 +104,7 @@ impl EventRow {
                 | NoticeKind::LockdownTurned
                 | NoticeKind::KeyStatement
                 | NoticeKind::AuditLogContradicted
+                | NoticeKind::UserLocked
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(
@@ -112,6 +113,7 @@ impl EventRow {
                 | NoticeKind::HostDisconnected
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
+                | NoticeKind::UserChanged
                 | NoticeKind::IncidentResolved
                 | NoticeKind::BudgetApplied
                 | NoticeKind::BudgetDeleted

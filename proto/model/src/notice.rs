@@ -54,6 +54,10 @@ kinds! {
     CauseFound = "cause_found",
     /// A join token or an API token was made.
     TokenCreated = "token_created",
+    /// A user was made, changed or deleted.
+    UserChanged = "user_changed",
+    /// A user was locked: too many sign-ins failed.
+    UserLocked = "user_locked",
     /// An incident was opened, or opened again.
     IncidentOpened = "incident_opened",
     /// An incident's severity rose.

@@ -11,6 +11,7 @@ mod keys;
 mod policies;
 mod runs;
 mod tokens;
+mod users;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,10 @@ pub use runs::{
 pub use tokens::{
     ApiTokenCreated, ApiTokenRequest, ApiTokenView, JoinTokenCreated, JoinTokenRequest,
     JoinTokenView,
+};
+pub use users::{
+    MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, SessionView,
+    SignInRequest, UserRequest, UserView,
 };
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,

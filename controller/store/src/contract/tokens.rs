@@ -147,6 +147,7 @@ async fn an_api_token_is_read_as_it_was_written(store: Store) {
         role: Role::Approver,
         created_at: at(5),
         expires_at: None,
+        owner: None,
     };
     let mut tx = store.begin().await.unwrap();
     tx.api_token_insert(&given).await.unwrap();

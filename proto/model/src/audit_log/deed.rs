@@ -18,6 +18,18 @@ kinds! {
     JoinTokenCreate = "join_token_create",
     /// A join token was ended.
     JoinTokenRevoke = "join_token_revoke",
+    /// A user was made.
+    UserCreate = "user_create",
+    /// A user was deleted, with their sessions and tokens.
+    UserDelete = "user_delete",
+    /// A user was given another role.
+    UserSetRole = "user_set_role",
+    /// A user was given another password, by an admin or by themselves.
+    UserSetPassword = "user_set_password",
+    /// A user was disabled, enabled or unlocked.
+    UserOperate = "user_operate",
+    /// A browser was signed out by somebody else, or from somewhere else.
+    SessionEnd = "session_end",
     /// A host enrolled, or an enrolled one came again with a token.
     HostEnrol = "host_enrol",
     /// A host was shut out.
