@@ -13,6 +13,7 @@ pub mod gate;
 pub mod keyring;
 pub mod machine;
 pub mod neighbour;
+pub mod openid;
 pub mod operators;
 pub mod peer;
 pub mod postgres;

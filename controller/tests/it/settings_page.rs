@@ -38,20 +38,35 @@ async fn everybody_sees_themselves_and_admins_who_may_sign_in() {
     user(&fleet, "ann", Role::Approver).await;
     let ann = browser_of(&fleet, "ann").await;
     let page = get(&fleet, &ann, "/settings").await;
-    for part in ["<bdi>ann</bdi>", "approver", "Your browsers", "this one", "Change your password"] {
+    for part in [
+        "<bdi>ann</bdi>",
+        "approver",
+        "Your browsers",
+        "this one",
+        "Change your password",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     for part in ["root", "API tokens", "Join tokens", "Make a user"] {
         assert!(!page.contains(part), "{part}: {page}");
     }
     let page = get(&fleet, &root, "/settings").await;
-    for part in ["ann", "API tokens", "Join tokens", "Make a user", "Browsers that are signed in"] {
+    for part in [
+        "ann",
+        "API tokens",
+        "Join tokens",
+        "Make a user",
+        "Browsers that are signed in",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     let link = fleet.token(Role::Viewer).await;
     let request = client().get(fleet.url("/settings")).bearer_auth(link);
     let page = request.send().await.unwrap().text().await.unwrap();
-    assert!(!page.contains("Change your password"), "a token has none: {page}");
+    assert!(
+        !page.contains("Change your password"),
+        "a token has none: {page}"
+    );
 }
 
 #[tokio::test]
@@ -70,20 +85,31 @@ async fn whoever_is_shut_out_is_asked_about_once_more() {
         let asked = send(&fleet, &root, path, &[("do", deed)]).await;
         assert_eq!(asked.status(), StatusCode::OK);
         let page = asked.text().await.unwrap();
-        assert!(page.contains(question) && page.contains("name=\"sure\""), "{page}");
+        assert!(
+            page.contains(question) && page.contains("name=\"sure\""),
+            "{page}"
+        );
         get(&fleet, &ann, "/").await;
     }
     let done = send(&fleet, &root, &session, &[("do", "end"), ("sure", "yes")]).await;
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
     let request = client().get(fleet.url("/")).header("cookie", &ann);
-    assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
     let fields = [("do", "delete"), ("sure", "yes")];
     let done = send(&fleet, &root, "/settings/users/ann", &fields).await;
     assert!(done.text().await.unwrap().contains("User ann is deleted."));
     // The last admin stays, on the page too.
     let done = send(&fleet, &root, "/settings/users/root", &fields).await;
     assert_eq!(done.status(), StatusCode::CONFLICT);
-    assert!(done.text().await.unwrap().contains("root is the last enabled admin"));
+    assert!(
+        done.text()
+            .await
+            .unwrap()
+            .contains("root is the last enabled admin")
+    );
 }
 
 #[tokio::test]
@@ -92,7 +118,12 @@ async fn forms_make_users_and_tokens_and_change_roles_and_passwords() {
     let root = admin(&fleet).await;
     let fields = [("name", "ann"), ("role", "viewer"), ("password", PASSWORD)];
     let made = send(&fleet, &root, "/settings/users", &fields).await;
-    assert!(made.text().await.unwrap().contains("User ann can sign in as viewer."));
+    assert!(
+        made.text()
+            .await
+            .unwrap()
+            .contains("User ann can sign in as viewer.")
+    );
     let ann = browser_of(&fleet, "ann").await;
     let fields = [("do", "role"), ("role", "operator")];
     send(&fleet, &root, "/settings/users/ann", &fields).await;
@@ -103,15 +134,38 @@ async fn forms_make_users_and_tokens_and_change_roles_and_passwords() {
     assert_eq!(differ.status(), StatusCode::BAD_REQUEST);
     let fields = [("current", PASSWORD), ("new", other), ("again", other)];
     let changed = send(&fleet, &ann, "/settings/password", &fields).await;
-    assert!(changed.text().await.unwrap().contains("Your password is changed."));
+    assert!(
+        changed
+            .text()
+            .await
+            .unwrap()
+            .contains("Your password is changed.")
+    );
     let fields = [("name", "ci"), ("role", "viewer"), ("ttl", "90d")];
     let made = send(&fleet, &root, "/settings/api-tokens", &fields).await;
-    assert!(made.text().await.unwrap().contains("<code class=\"secret\">tma1."));
-    let fields = [("ttl", "1h"), ("uses", "3"), ("labels", "site=vie role=web")];
+    assert!(
+        made.text()
+            .await
+            .unwrap()
+            .contains("<code class=\"secret\">tma1.")
+    );
+    let fields = [
+        ("ttl", "1h"),
+        ("uses", "3"),
+        ("labels", "site=vie role=web"),
+    ];
     let made = send(&fleet, &root, "/settings/tokens", &fields).await;
-    assert!(made.text().await.unwrap().contains("<code class=\"secret\">tm1."));
+    assert!(
+        made.text()
+            .await
+            .unwrap()
+            .contains("<code class=\"secret\">tm1.")
+    );
     let page = get(&fleet, &root, "/settings").await;
-    assert!(page.contains("role=web site=vie") && page.contains("0 of 3"), "{page}");
+    assert!(
+        page.contains("role=web site=vie") && page.contains("0 of 3"),
+        "{page}"
+    );
     assert!(!page.contains("class=\"secret\""), "a secret is shown once");
     // An operator has no such forms.
     let refused = send(&fleet, &ann, "/settings/users", &[("name", "eve")]).await;
@@ -129,12 +183,18 @@ async fn hostile_texts_are_texts() {
         .header("user-agent", HOSTILE)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(encoded(&[("name", "root"), ("password", PASSWORD)]));
-    assert_eq!(request.send().await.unwrap().status(), StatusCode::SEE_OTHER);
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        StatusCode::SEE_OTHER
+    );
     let fields = [("name", HOSTILE), ("role", HOSTILE), ("password", HOSTILE)];
     let refused = send(&fleet, &root, "/settings/users", &fields).await;
     let refused = refused.text().await.unwrap();
     let page = get(&fleet, &root, "/settings").await;
     for html in [refused, page] {
-        assert!(!html.contains("<script>alert") && !html.contains("\" onclick"), "{html}");
+        assert!(
+            !html.contains("<script>alert") && !html.contains("\" onclick"),
+            "{html}"
+        );
     }
 }

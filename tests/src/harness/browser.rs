@@ -85,6 +85,14 @@ impl Browser {
         self.post("url", json!({"url": url})).await.map(drop)
     }
 
+    /// Forgets every cookie of every site, as a new browser would.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn forget(&self) -> anyhow::Result<()> {
+        self.develop("Network.clearBrowserCookies", json!({})).await
+    }
+
     /// What a piece of JavaScript returns.
     ///
     /// # Errors
@@ -166,7 +174,7 @@ async fn value_of(answer: reqwest::Response) -> anyhow::Result<Value> {
 }
 
 /// Where this workspace is built.
-fn target_folder() -> anyhow::Result<PathBuf> {
+pub(super) fn target_folder() -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
     let folder = this.ancestors().nth(3).map(Path::to_owned);
     folder.context("the test lies in no target folder")
