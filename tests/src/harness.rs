@@ -14,6 +14,7 @@ pub mod hostile;
 pub mod keyring;
 pub mod machine;
 pub mod neighbour;
+pub mod openid;
 pub mod operators;
 pub mod peer;
 pub mod postgres;

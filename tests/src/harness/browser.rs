@@ -94,6 +94,14 @@ impl Browser {
         self.post("url", json!({"url": url})).await.map(drop)
     }
 
+    /// Forgets every cookie of every site, as a new browser would.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn forget(&self) -> anyhow::Result<()> {
+        self.develop("Network.clearBrowserCookies", json!({})).await
+    }
+
     /// What a piece of JavaScript returns.
     ///
     /// # Errors
