@@ -163,7 +163,6 @@ fn who(asking: Option<&Asking>, peer: Option<Peer>) -> Doer {
 
 impl App {
     /// The record of somebody who signs in, by what they showed.
-    #[must_use]
     pub fn record_sign_in(
         &self,
         (name, role): (&str, Role),

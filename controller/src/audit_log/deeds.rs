@@ -10,7 +10,8 @@ pub enum By {
     Change,
     /// The guard, after it was done: nothing is stored but what came of it.
     Guard,
-    /// Its handler when it acts, the guard when it is refused; asking for the page is no deed.
+    /// Its handler when it acts, the guard when it is refused; asking for the page, or being asked whether one is sure, is
+    /// no deed.
     Refusal,
 }
 
@@ -221,7 +222,7 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
         POST,
         "/settings/users/{user}",
         Deed::UserOperate,
-        By::Change,
+        By::Refusal,
     ),
     (
         DELETE,
@@ -233,7 +234,7 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
         POST,
         "/settings/sessions/{session}",
         Deed::SessionEnd,
-        By::Change,
+        By::Refusal,
     ),
     (
         POST,
@@ -245,14 +246,14 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
         POST,
         "/settings/api-tokens/{token}",
         Deed::ApiTokenRevoke,
-        By::Change,
+        By::Refusal,
     ),
     (POST, "/settings/tokens", Deed::JoinTokenCreate, By::Change),
     (
         POST,
         "/settings/tokens/{token}",
         Deed::JoinTokenRevoke,
-        By::Change,
+        By::Refusal,
     ),
     (POST, "/api/v1/sign-in", Deed::SignIn, By::Change),
     (

@@ -70,21 +70,7 @@ impl OidcConfig {
                 .map_err(|error| format!("oidc.client_secret_file: {}: {error}", path.display()));
             noted(read, problems).map(|text| Secret::new(text.trim().to_owned()))
         });
-        let mut roles = Vec::new();
-        for (value, name) in self.roles {
-            match Role::from_name(&name) {
-                Some(role) => roles.push((value, role)),
-                None => problems.push(format!(
-                    "oidc.roles gives {value:?} the role {name:?}; it must be one of {}",
-                    Role::ALL.map(Role::as_str).join(", ")
-                )),
-            }
-        }
-        if roles.is_empty() {
-            problems.push(
-                "oidc.roles is empty, so that nobody could sign in; write which value of the role claim gives which role, as in ops = \"operator\"".to_owned(),
-            );
-        }
+        let roles = roles(self.roles, problems);
         let skew = self.clock_skew.as_deref().unwrap_or("60s");
         let clock_skew = noted(duration("oidc.clock_skew", skew), problems)?;
         if clock_skew > SKEW_MAX {
@@ -109,6 +95,26 @@ impl OidcConfig {
             clock_skew,
         }))
     }
+}
+
+/// Which value of the role claim gives which role.
+fn roles(written: BTreeMap<String, String>, problems: &mut Vec<String>) -> Vec<(String, Role)> {
+    let mut roles = Vec::new();
+    for (value, name) in written {
+        match Role::from_name(&name) {
+            Some(role) => roles.push((value, role)),
+            None => problems.push(format!(
+                "oidc.roles gives {value:?} the role {name:?}; it must be one of {}",
+                Role::ALL.map(Role::as_str).join(", ")
+            )),
+        }
+    }
+    if roles.is_empty() {
+        problems.push(
+            "oidc.roles is empty, so that nobody could sign in; write which value of the role claim gives which role, as in ops = \"operator\"".to_owned(),
+        );
+    }
+    roles
 }
 
 /// Whether what is sent there stays between both: TLS, or this machine.
