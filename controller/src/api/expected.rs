@@ -94,12 +94,14 @@ fn version_of(shown: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn of(pairs: &[(HeaderName, &'static str)]) -> Result<Expected, Invalid> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            headers.append(name, value.parse().unwrap());
+            headers.append(name, HeaderValue::from_static(value));
         }
         Expected::of(&headers)
     }
