@@ -167,9 +167,13 @@ fn ranges() -> Parameters {
         (
             "/api/v1",
             "If-Match",
-            json!({ "pattern": "^(\"[0-9]{1,18}\"|[*])$" }),
+            json!({ "type": "string", "pattern": "^(\"[0-9]{1,18}\"|[*])$" }),
         ),
-        ("/api/v1", "If-None-Match", one_of(["*"])),
+        (
+            "/api/v1",
+            "If-None-Match",
+            json!({ "type": "string", "enum": ["*"] }),
+        ),
         ("/metrics/hosts", "label", json!({ "pattern": PAIR })),
         ("/api/v1/hosts", "label", json!({ "pattern": PAIR })),
         ("/api/v1/history", "label", json!({ "pattern": PAIR })),
