@@ -23,7 +23,7 @@ use tidemark_model::duration::parse_duration;
 use crate::since::Moment;
 
 pub use actions::{Action, ActionsArgs, ProposeArgs, WordArgs};
-pub use api_tokens::{ApiToken, Role};
+pub use api_tokens::ApiToken;
 pub use apply::ApplyArgs;
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};

@@ -27,6 +27,7 @@ pub mod openapi;
 pub mod params;
 pub mod policies;
 pub mod problem;
+pub mod reach;
 pub mod remediation;
 pub mod routes;
 pub mod runs;

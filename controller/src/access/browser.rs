@@ -175,7 +175,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::Role;
+    use tidemark_model::{HostScope, Role};
 
     use super::super::Vouched;
     use super::*;
@@ -184,6 +184,7 @@ mod tests {
         Caller {
             name: "quick start".to_owned(),
             role: Role::Admin,
+            scope: HostScope::All,
             vouched: Vouched::Now,
         }
     }

@@ -65,7 +65,7 @@ impl RememberedTokens {
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::Role;
+    use tidemark_model::{HostScope, Role};
 
     use super::*;
 
@@ -77,6 +77,7 @@ mod tests {
             secret_hash: [0; 32],
             name: "ops".to_owned(),
             role: Role::Admin,
+            scope: HostScope::All,
             created_at: Timestamp::from_unix_ms(0),
             expires_at: None,
             revoked_at: None,

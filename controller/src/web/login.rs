@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use tidemark_model::Role;
+use tidemark_model::{HostScope, Role};
 
 use super::page;
 use crate::access::browser::SESSION_LIFE;
@@ -57,6 +57,7 @@ pub async fn with_code(
     let caller = Caller {
         name: "this machine".to_owned(),
         role: Role::Admin,
+        scope: HostScope::All,
         vouched: Vouched::Now,
     };
     signed_in(&app, peer, caller, SignedInBy::Code)

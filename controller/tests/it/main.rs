@@ -28,6 +28,7 @@ mod retention;
 mod routes;
 mod run_page;
 mod run_signing;
+mod scopes;
 mod sources;
 mod sse;
 mod standings;
