@@ -1,6 +1,7 @@
 //! Who may use the operators' API: API tokens, and browsers that one of them or a code has signed in. Deny by default.
 
 pub mod browser;
+pub mod horizon;
 mod remembered;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tidemark_store::{ApiToken, NewApiToken, StoreError};
 use crate::app::App;
 
 pub use browser::{BrowserSessions, LoginCodes, SignedInBy};
+pub use horizon::Horizon;
 pub use remembered::RememberedTokens;
 
 const PREFIX: &str = "tma1";

@@ -31,6 +31,7 @@ pub mod reach;
 pub mod remediation;
 pub mod routes;
 pub mod runs;
+pub mod seen;
 pub mod silences;
 pub mod status;
 pub mod tokens;

@@ -1,10 +1,8 @@
 //! `/api/v1/history` and `/api/v1/compare`: a metric over time, as JSON or CSV.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tidemark_history::Window;
@@ -16,7 +14,7 @@ use tidemark_model::{HostId, Metric, Protocol, Timestamp};
 use super::fleet;
 use super::params::{ParamError, Params, invalid};
 use super::problem::Answer;
-use crate::app::App;
+use crate::access::Horizon;
 
 mod csv;
 
@@ -72,14 +70,10 @@ const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn history(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer<Response> {
+pub async fn history(horizon: Horizon, headers: HeaderMap, params: Params) -> Answer<Response> {
     let [known @ .., _offset] = &PARAMS;
     let params = params.only(known)?;
-    answer(&app, &headers, &params, None).await
+    answer(&horizon, &headers, &params, None).await
 }
 
 /// A metric beside the same time before.
@@ -98,11 +92,7 @@ pub async fn history(
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn compare(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer<Response> {
+pub async fn compare(horizon: Horizon, headers: HeaderMap, params: Params) -> Answer<Response> {
     let params = params.only(&PARAMS)?;
     let offset_ms = params
         .number("offset_ms", 1..=DURATION_MS_MAX)?
@@ -111,17 +101,18 @@ pub async fn compare(
             limit: format!("a whole number from 1 to {DURATION_MS_MAX}, as 604800000 for a week"),
         })?;
     let offset = Duration::from_millis(offset_ms);
-    answer(&app, &headers, &params, Some(offset)).await
+    answer(&horizon, &headers, &params, Some(offset)).await
 }
 
 async fn answer(
-    app: &App,
+    horizon: &Horizon,
     headers: &HeaderMap,
     params: &Params,
     offset: Option<Duration>,
 ) -> Answer<Response> {
+    let app = horizon.app();
     let query = query_of(params, app.clock.now(), offset)?;
-    let hosts = hosts_of(app, params)?;
+    let hosts = hosts_of(horizon, params)?;
     let view = app.query(query, &hosts).await?.into_view();
     let wants_csv = headers
         .get(header::ACCEPT)
@@ -144,10 +135,11 @@ fn csv_response(view: &HistoryView) -> Response {
     (headers, csv::text_of(view)).into_response()
 }
 
-/// The hosts that are named, or all; of them those that have the labels.
-fn hosts_of(app: &App, params: &Params) -> Answer<Vec<HostId>> {
+/// The hosts that are named, or all that the caller sees; of them those that have the labels.
+fn hosts_of(horizon: &Horizon, params: &Params) -> Answer<Vec<HostId>> {
+    let app = horizon.app();
     let labels = fleet::labels_of(params)?;
-    let mut ids = fleet::named_hosts(app, params)?.unwrap_or_else(|| app.live.ids());
+    let mut ids = fleet::named_hosts(horizon, params)?.unwrap_or_else(|| horizon.hosts());
     if !labels.is_empty() {
         ids.retain(|id| {
             app.live

@@ -11,6 +11,7 @@ use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{ActionQuery, Host, StoreError, Tx};
 
 use super::{ActionError, OwnHost, step, tell, undo};
+use crate::access::Horizon;
 use crate::app::App;
 use crate::incidents::text::clean;
 
@@ -26,12 +27,20 @@ const KEY_CHARS_MAX: usize = 64;
 pub struct Asked<'a> {
     /// In whose name.
     pub requester: &'a str,
+    /// What they see; `None` for the controller itself.
+    pub horizon: Option<&'a Horizon>,
     /// For which host.
     pub host: HostId,
     /// What.
     pub request: &'a ActionRequest,
     /// The requester's own name for the request, so that asking twice makes one action.
     pub key: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    fn sees(&self, host: HostId) -> bool {
+        self.horizon.is_none_or(|horizon| horizon.sees(host))
+    }
 }
 
 /// Makes the action, approved already where nobody needs to approve it. Answers it, and whether it was made before.
@@ -57,14 +66,19 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
     if let Some(key) = &request_key
         && let Some(before) = tx.action_of_request(key).await?
     {
-        return if before.body.request_hash == request_hash {
+        let is_theirs = asked.sees(before.order.host);
+        return if before.body.request_hash == request_hash && is_theirs {
             Ok((before, Made::Before))
         } else {
             Err(ActionError::RequestDiffers)
         };
     }
     if let Some(incident) = asked.request.incident
-        && tx.incident_find(incident).await?.is_none()
+        && !tx.incident_find(incident).await?.is_some_and(|found| {
+            let mut hosts = found.problem.hosts.iter();
+            asked.horizon.is_none_or(|horizon| horizon.scope().is_all())
+                || hosts.any(|host| asked.sees(*host))
+        })
     {
         problems.push(format!(
             "incident is {incident}; there is no such incident, leave it out or take a number of the list"

@@ -1,12 +1,10 @@
 //! `/live`: changes as rendered lines, so that what a page shows later is what it was first rendered with.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::Event;
 use futures::{Stream, StreamExt as _};
@@ -17,6 +15,7 @@ use tokio::time::Instant;
 use super::events::EventRow;
 use super::fleet::Tiles;
 use super::row::Row;
+use crate::access::Horizon;
 use crate::api::changes::{self, Update, Viewer};
 use crate::api::events;
 use crate::api::fleet::{self, HostFilter};
@@ -24,23 +23,22 @@ use crate::api::guard::Asking;
 use crate::api::live::sse;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
-use crate::app::App;
 
 /// Shortest time between two renderings of the tiles, which look at every host.
 const TILES_EVERY: Duration = Duration::from_secs(2);
 
-/// `GET /live`: events `row` (a line), `gone` (the id of a host that the filter does not let pass), `tiles`, `event`
+/// `GET /live`: events `row` (a line), `gone` (the id of a host that the filter does not let pass, or that left the scope), `tiles`, `event`
 /// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` and `of=keys` the last two
 /// alone; for the latter `incidents` stands for keys, what was signed about them, and grants as well.
 pub async fn stream(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let params = params.only(&["of", "host", "text", "state", "label"])?;
     let only = params
         .one("host")?
-        .map(|name| fleet::find_host(&app, name))
+        .map(|name| fleet::find_host(&horizon, name))
         .transpose()?;
     let page = params
         .parsed("of", || "incidents, keys".to_owned(), Shown::from_name)?
@@ -49,13 +47,14 @@ pub async fn stream(
         filter: HostFilter::of(&params)?,
         tiles_at: (only.is_none() && page == Shown::Hosts).then(Instant::now),
         page,
-        app: Arc::clone(&app),
+        horizon: horizon.clone(),
     };
     let viewer = Viewer {
+        horizon,
         credential: asking.credential,
         only,
     };
-    let events = changes::updates(app, viewer).scan(view, |view, update| {
+    let events = changes::updates(viewer).scan(view, |view, update| {
         let events = view.events_of(&update);
         std::future::ready(Some(futures::stream::iter(events)))
     });
@@ -94,7 +93,7 @@ fn is_about_keys(notice: &Notice) -> bool {
 
 /// What one page shows.
 struct PageView {
-    app: Arc<App>,
+    horizon: Horizon,
     page: Shown,
     filter: HostFilter,
     /// When the tiles were last rendered; `None` where there are none.
@@ -109,11 +108,13 @@ impl PageView {
             Update::Notice(notice) if self.page == Shown::Keys && is_about_keys(notice) => {
                 events.push(Event::default().event("incidents").data("-"));
             }
-            Update::Host(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
+            Update::Host(_) | Update::Gone(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
             Update::Host(id) => events.extend(self.row(*id)),
+            Update::Gone(id) => events.push(gone(*id)),
             Update::Notice(notice) => {
-                let event = events::view(&self.app, notice);
-                let row = EventRow::new(event, self.app.clock.now());
+                let app = self.horizon.app();
+                let event = events::view(app, notice);
+                let row = EventRow::new(event, app.clock.now());
                 events.extend(html("event", &row));
             }
             Update::Resync => events.push(Event::default().event("resync").data("-")),
@@ -123,23 +124,25 @@ impl PageView {
             .is_some_and(|last| last.elapsed() >= TILES_EVERY);
         if is_due {
             self.tiles_at = Some(Instant::now());
-            let is_ready = self.app.metrics.database_ready.get() == 1;
-            events.extend(html("tiles", &Tiles::of(&self.app, is_ready)));
+            let is_ready = self.horizon.app().metrics.database_ready.get() == 1;
+            events.extend(html("tiles", &Tiles::of(&self.horizon, is_ready)));
         }
         events
     }
 
     fn row(&self, id: HostId) -> Option<Event> {
-        let now = self.app.clock.now();
-        let passes = self
-            .app
-            .live
-            .read(id, |host| self.filter.takes(host, now))?;
+        let app = self.horizon.app();
+        let now = app.clock.now();
+        let passes = app.live.read(id, |host| self.filter.takes(host, now))?;
         if !passes {
-            return Some(Event::default().event("gone").data(id.to_string()));
+            return Some(gone(id));
         }
-        html("row", &Row::of(&self.app, id)?)
+        html("row", &Row::of(&self.horizon, id)?)
     }
+}
+
+fn gone(id: HostId) -> Event {
+    Event::default().event("gone").data(id.to_string())
 }
 
 fn html(name: &str, template: &impl Template) -> Option<Event> {

@@ -220,6 +220,13 @@ impl MadeUp {
         id
     }
 
+    /// Puts the labels on a host that a join token with them would have put on it.
+    pub fn label(&self, id: HostId, key: &str, value: &str) {
+        let labels = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let live = &self.started.app.live;
+        live.update(id, |host| host.profile.controller_labels = labels);
+    }
+
     /// A host's agent says what it sees there.
     pub async fn report(&self, id: HostId, capabilities: Vec<CapabilityReport>) {
         let app = &self.started.app;
