@@ -3,6 +3,7 @@
 pub mod actions;
 mod archive;
 pub mod audit;
+pub mod checkpoints;
 pub mod collect;
 pub mod commands;
 pub mod config;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::ActionFeed;
 use crate::audit::AuditFeed;
+use crate::checkpoints::{CheckpointBook, HeldStatus};
 use crate::identity::Vault;
 use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
@@ -40,6 +41,8 @@ pub struct SessionParts {
     pub audits: AuditFeed,
     /// Orders go there and reports come from there; [`ActionFeed::none`] on a host that takes none.
     pub actions: ActionFeed,
+    /// What the host holds of the controller's audit log; [`CheckpointBook::none`] where nothing is kept.
+    pub checkpoints: CheckpointBook,
     /// Wall-clock time, for certificates and the skew against the controller.
     pub clock: Clock,
     /// Randomness, for jitter and epochs.
@@ -90,6 +93,8 @@ pub enum SessionEvent {
     SampleInterval(Option<Duration>),
     /// Records were given up.
     GaveUp(RecordGap),
+    /// What the host holds of the controller's audit log, at the start and when that changed.
+    Witnessed(HeldStatus),
     /// The host has a new certificate.
     Renewed {
         /// Its generation.

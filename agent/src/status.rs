@@ -13,6 +13,7 @@ use tidemark_runtime::Clock;
 use tidemark_runtime::durable::{self, Access};
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoints::HeldStatus;
 use crate::facts;
 use crate::identity::Vault;
 use crate::outbox::OutboxHandle;
@@ -64,6 +65,9 @@ pub struct LinkStatus {
     pub failure: Option<FailureStatus>,
     /// The certificate.
     pub certificate: Option<CertificateStatus>,
+    /// What the host holds of the controller's audit log; null when nothing, or when an older agent wrote the file.
+    #[serde(default)]
+    pub audit_log: Option<HeldStatus>,
 }
 
 /// Where the agent stands with its controller.
@@ -211,6 +215,7 @@ impl StatusBoard {
                 self.become_state(LinkState::Disconnected);
                 self.failed(kind, text);
             }
+            SessionEvent::Witnessed(held) => self.link().audit_log = Some(held.clone()),
             SessionEvent::SampleInterval(_) | SessionEvent::GaveUp(_) => {}
         }
     }

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) audits: Vec<v1::HostAudit>,
     pub(crate) updates: Vec<v1::ActionUpdate>,
     pub(crate) policies: Vec<v1::HostPolicy>,
+    /// What hosts told of an audit log.
+    pub(crate) checkpoints: Vec<v1::CheckpointReport>,
     /// Streams that the agent ended by itself.
     pub(crate) half_closed: usize,
     pub(crate) generation: u64,
@@ -87,6 +89,8 @@ pub(crate) struct Knobs {
     pub(crate) takes_audits: bool,
     /// Actions are sent and their updates taken.
     pub(crate) sends_actions: bool,
+    /// What hosts hold of an audit log is taken.
+    pub(crate) takes_checkpoints: bool,
     /// Sent after each welcome.
     pub(crate) after_welcome: Vec<controller_frame::Kind>,
 }
@@ -105,6 +109,7 @@ impl Default for Knobs {
             clock_ahead_ms: 0,
             takes_audits: true,
             sends_actions: true,
+            takes_checkpoints: true,
             after_welcome: Vec::new(),
         }
     }
@@ -493,6 +498,10 @@ impl Conversation {
             agent_frame::Kind::Policy(policy) => {
                 self.world.send_modify(|world| world.policies.push(policy));
             }
+            agent_frame::Kind::Checkpoint(report) => {
+                self.world
+                    .send_modify(|world| world.checkpoints.push(report));
+            }
         }
     }
 
@@ -519,6 +528,7 @@ impl Conversation {
             }),
             takes_audits: knobs.takes_audits,
             sends_actions: knobs.sends_actions,
+            takes_checkpoints: knobs.takes_checkpoints,
         }))
         .await;
         for kind in &knobs.after_welcome {

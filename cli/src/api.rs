@@ -1,6 +1,7 @@
 //! The controller's HTTP API as typed calls. What the answers are for, and how they look, is not here.
 
 mod actions;
+mod audit_log;
 mod budgets;
 mod grants;
 mod incidents;
@@ -11,6 +12,7 @@ mod remediation;
 mod runs;
 mod sse;
 mod target;
+mod users;
 mod windows;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 mod actions;
 mod api_tokens;
 mod apply;
+mod audit;
 mod budgets;
 mod check;
 mod grants;
@@ -12,6 +13,7 @@ mod keys;
 mod lockdown;
 mod policies;
 mod runs;
+mod users;
 mod windows;
 
 use std::path::PathBuf;
@@ -23,8 +25,9 @@ use tidemark_model::duration::parse_duration;
 use crate::since::Moment;
 
 pub use actions::{Action, ActionsArgs, ProposeArgs, WordArgs};
-pub use api_tokens::ApiToken;
+pub use api_tokens::{ApiToken, Role};
 pub use apply::ApplyArgs;
+pub use audit::{Audit, AuditListArgs, AuditVerifyArgs};
 pub use budgets::{Budget, BudgetsArgs};
 pub use check::{CheckArgs, Part, asks_for_check};
 pub use grants::{Grant, NewGrantArgs};
@@ -34,6 +37,7 @@ pub use keys::{Key, PassphraseArgs, RevokeKeyArgs, RotateArgs, TokenArgs};
 pub use lockdown::Lockdown;
 pub use policies::Policy;
 pub use runs::{PlanArgs, Run, RunWordArgs, RunsArgs};
+pub use users::{PasswordArgs, Session, User};
 pub use windows::Window;
 
 /// Watches the high-water mark of every server's TCP and UDP ports.
@@ -110,7 +114,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List hosts, incidents, findings, actions, policies, budgets, windows, runs, events, changed settings, messages or join tokens
+    /// List hosts, incidents, findings, actions, policies, budgets, windows, runs, events, changed settings, messages, users or tokens
     #[command(subcommand)]
     Get(Get),
     /// Show everything known of something
@@ -161,6 +165,17 @@ pub enum Command {
     /// Stop every action everywhere, and let them go on
     #[command(subcommand)]
     Lockdown(Lockdown),
+    /// Show who did what, and verify that the log of it is as it was written
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Make, list, disable and delete users: who may sign in
+    #[command(subcommand)]
+    User(User),
+    /// List browsers that are signed in, and sign them out
+    #[command(subcommand)]
+    Session(Session),
+    /// Show who you are to the controller, and what you may do
+    Whoami,
     /// Make, list and revoke API tokens: who may use this controller
     #[command(subcommand)]
     ApiToken(ApiToken),
@@ -247,6 +262,12 @@ pub enum Get {
     /// Join tokens, without their secrets
     #[command(visible_alias = "token")]
     Tokens,
+    /// Users
+    #[command(visible_alias = "user")]
+    Users,
+    /// Browsers that are signed in
+    #[command(visible_alias = "session")]
+    Sessions,
     /// API tokens, without their secrets
     #[command(visible_alias = "api-token")]
     ApiTokens,
@@ -471,9 +492,16 @@ pub enum Revoke {
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Example: tidemark login --server https://tidemark.example:7080 --token-file token.txt --context prod\n\
-                        Without --token-file the token is asked for, or read from standard input."
+                        Without --token-file the token is asked for, or read from standard input.\n\
+                        Or by name and password: tidemark login --server https://tidemark.example:7080 --user ann"
 )]
 pub struct LoginArgs {
+    /// Sign in as this user, by password; the token that this makes ends after 12 h
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["token_file", "offline"])]
+    pub user: Option<String>,
+    /// File with the user's password in its first line, `-` for standard input; without it the password is asked for
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
     /// Remember it without asking the controller whether it accepts the token
     #[arg(long)]
     pub offline: bool,

@@ -3,6 +3,7 @@
 mod actions;
 mod api_tokens;
 mod apply;
+mod audit_log;
 mod budgets;
 mod causes;
 pub mod check;
@@ -23,13 +24,16 @@ mod login;
 mod notify;
 mod one_by_one;
 mod orders;
+mod passwords;
 mod policies;
 mod revoke;
 mod runs;
+mod sessions;
 mod show;
 mod status;
 mod tokens;
 mod top;
+mod users;
 mod version;
 mod windows;
 
@@ -95,6 +99,10 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Run(wanted) => runs::run(&ctx, &wanted).await,
         Command::Key(wanted) => keys::run(&ctx, &wanted).await,
         Command::Lockdown(wanted) => lockdown::run(&ctx, &wanted).await,
+        Command::Audit(wanted) => audit_log::run(&ctx, &wanted).await,
+        Command::User(wanted) => users::run(&ctx, &wanted).await,
+        Command::Session(wanted) => sessions::run(&ctx, &wanted).await,
+        Command::Whoami => users::whoami(&ctx).await,
         Command::ApiToken(wanted) => api_tokens::run(&ctx, &wanted).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,
@@ -138,6 +146,8 @@ async fn get(ctx: &Ctx<'_>, wanted: Get) -> Result<(), Failure> {
         Get::Receivers => notify::receivers(ctx).await,
         Get::Notifications(wanted) => notify::notifications(ctx, &wanted).await,
         Get::Tokens => tokens::list(ctx).await,
+        Get::Users => users::list(ctx).await,
+        Get::Sessions => sessions::list(ctx, None).await,
         Get::ApiTokens => api_tokens::list(ctx).await,
     }
 }

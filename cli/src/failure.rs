@@ -52,6 +52,9 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// An audit log is not as it was written.
+    #[error("the audit log is not as it was written: {0}")]
+    Tampered(String),
     /// The local system.
     #[error("cannot {action}")]
     Io {
@@ -88,7 +91,7 @@ pub enum Failure {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// 401.
-    #[error("the controller at {server} does not accept this token")]
+    #[error("the controller at {server} does not accept this {}", .sent.what())]
     Unauthenticated {
         /// Which one.
         server: String,
@@ -139,9 +142,19 @@ pub enum TokenSent {
     Yes,
     /// There was none.
     No,
+    /// A name and a password were sent instead.
+    Password,
 }
 
 impl TokenSent {
+    /// What was not accepted.
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Yes | Self::No => "token",
+            Self::Password => "name and password",
+        }
+    }
+
     /// What to do when it was not accepted.
     fn hints(self, server: &str) -> Vec<String> {
         match self {
@@ -151,6 +164,10 @@ impl TokenSent {
             Self::No => vec![
                 format!("log in: tidemark login --server {server} --token-file FILE"),
                 "or give a token for this command: --token-file FILE".to_owned(),
+            ],
+            Self::Password => vec![
+                "one of them is wrong, or the user is disabled, or locked for some minutes after failures".to_owned(),
+                "an admin sees which, and unlocks: tidemark user show NAME, tidemark user unlock NAME".to_owned(),
             ],
         }
     }
@@ -207,6 +224,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
@@ -232,6 +250,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Unusable { .. }
             | Self::Unauthenticated { .. }
@@ -298,6 +317,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Problem(_) => Vec::new(),
         }

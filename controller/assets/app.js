@@ -84,6 +84,7 @@
     showZone();
   };
   zone?.addEventListener("click", toggleZone);
+  document.addEventListener("tidemark:shown", () => showTimes(document));
 
   /* The fleet's lines. */
   const rows = one("#rows");
@@ -108,7 +109,7 @@
     const sorted = [...lines].sort(order);
     if (sorted.every((line, index) => line === lines[index])) return;
     const held = rows.querySelectorAll("tr.nothing");
-    rows.replaceChildren(...sorted, ...held);
+    rows.replaceChildren(one("tr.window", rows), ...sorted, ...held);
   }, 2000);
 
   const putRow = (html) => {
@@ -121,32 +122,93 @@
       const hadFocus = old.contains(document.activeElement);
       old.replaceWith(fresh);
       if (hadFocus) one("a", fresh)?.focus({ preventScroll: true });
-    } else if (rows && !one("tr.nothing", rows)) {
+    } else if (rows && !all("tr.nothing", rows).some((line) => !line.hidden)) {
       one("#empty")?.remove();
       for (const hidden of [one("#filter"), one(".fleet")]) if (hidden) hidden.hidden = false;
       fresh.classList.add("fresh");
       rows.append(fresh);
+      const { dataset } = one("tr.window", rows);
+      dataset.found = all("tr.row", rows).length;
+      dataset.total = Math.max(dataset.total, dataset.found);
+      pad();
     }
     sortRows();
   };
 
-  const readRows = async () => {
-    if (!rows) return;
-    const query = filterQuery();
-    const answer = await fetch(`/fleet/rows?${query}`, { headers: { accept: "text/html" } });
-    if (answer.status === 401) return location.reload();
-    if (!answer.ok || query !== filterQuery()) return;
-    rows.replaceChildren(nodes(await answer.text()));
+  /* Of a large fleet the page holds a window of lines, which follows the scroll; padding stands for the others. */
+  const EDGE = 24;
+  let isReading = false;
+
+  const shownWindow = () => {
+    const { from, found, total } = one("tr.window", rows).dataset;
+    return { from: Number(from), found: Number(found), total: Number(total), length: all("tr.row", rows).length };
+  };
+
+  const lineHeight = () => one("tr.row", rows)?.offsetHeight || 36;
+
+  const pad = () => {
+    const seen = shownWindow();
+    const height = lineHeight();
+    for (const beyond of all("tr.beyond", rows)) beyond.hidden = true;
+    rows.style.paddingTop = `${seen.from * height}px`;
+    rows.style.paddingBottom = `${Math.max(0, seen.found - seen.from - seen.length) * height}px`;
+    if (count) count.textContent = `${seen.found} of ${Math.max(seen.total, seen.found)}`;
+  };
+
+  // From which line on the window should begin; null while it holds what is seen.
+  const wantedFrom = () => {
+    const { from, found, length } = shownWindow();
+    if (length >= found) return null;
+    const height = lineHeight();
+    const first = Math.floor(-rows.getBoundingClientRect().top / height);
+    const last = first + Math.ceil(innerHeight / height);
+    const isHeld = (first - EDGE >= from || from === 0) && (last + EDGE <= from + length || from + length >= found);
+    if (isHeld && last > from && first < from + length) return null;
+    const middle = Math.round((first + last - length) / 2);
+    return Math.max(0, Math.min(middle, found - length));
+  };
+
+  // Lines under the pointer or the focus are put in their places; the others may move.
+  const putRows = (fresh) => {
+    const at = document.activeElement?.closest("#rows tr.row")?.id;
+    rows.replaceChildren(fresh);
     showTimes(rows);
-    const shown = all("tr.row", rows).length;
-    const total = Number(count?.textContent.split(" of ")[1] ?? shown);
-    if (count) count.textContent = `${shown} of ${Math.max(total, shown)}`;
+    pad();
+    if (at) one("a", document.getElementById(at) ?? document.createElement("tr"))?.focus({ preventScroll: true });
+  };
+
+  const readRows = async (wanted) => {
+    if (!rows) return;
+    isReading = true;
+    const query = filterQuery();
+    const from = wanted ?? shownWindow().from;
+    const answer = await fetch(`/fleet/rows?${query}&from=${from}`, { headers: { accept: "text/html" } }).catch(() => null);
+    isReading = false;
+    if (answer?.status === 401) return location.reload();
+    if (!answer?.ok || query !== filterQuery()) return;
+    putRows(nodes(await answer.text()));
+    followScroll();
+  };
+
+  const followScroll = () => {
+    if (!rows || isReading) return;
+    const from = wantedFrom();
+    if (from !== null && from !== shownWindow().from) readRows(from);
+  };
+  if (rows) {
+    pad();
+    window.addEventListener("scroll", () => requestAnimationFrame(followScroll), { passive: true });
+    window.addEventListener("resize", debounce(pad, 200));
+  }
+
+  const refreshRows = () => {
+    if (!isReading && !rows.matches(":hover, :focus-within")) readRows();
   };
 
   const applyFilter = debounce(() => {
     const query = filterQuery();
     history.replaceState(null, "", query ? `/?${query}` : "/");
-    readRows();
+    readRows(0);
     connect();
   }, 150);
   text?.addEventListener("input", applyFilter);
@@ -246,6 +308,7 @@
       if (source.readyState === EventSource.CLOSED) retry();
     };
     source.addEventListener("row", ({ data }) => (now ? readNow() : putRow(data)));
+    source.addEventListener("rows", refreshRows);
     source.addEventListener("gone", ({ data }) => document.getElementById(`h-${data}`)?.remove());
     source.addEventListener("tiles", ({ data }) => {
       const tiles = one("#tiles");
@@ -283,10 +346,13 @@
       text.blur();
       return applyFilter();
     }
+    // Links that say which key presses them.
+    const pressed = one(`a[data-key="${CSS.escape(event.key)}"]:not([aria-disabled])`);
+    if (pressed && !prefix) return pressed.click();
     const keys = prefix + event.key;
     prefix = event.key === "g" ? "g" : "";
     const actions = {
-      "/": () => text?.focus(),
+      "/": () => (text ?? one("[data-find]"))?.focus(),
       "?": () => help?.showModal(),
       u: toggleZone,
       j: () => step(1),
@@ -296,8 +362,11 @@
       gm: () => location.assign("/maintenance"),
       gp: () => location.assign("/policies"),
       gk: () => location.assign("/keys"),
+      gs: () => location.assign("/settings"),
       gn: () => location.assign("/notifications"),
+      gx: () => location.assign("/history"),
       ge: () => location.assign("/events"),
+      ga: () => location.assign("/audit-log"),
     };
     const action = actions[keys];
     if (!action) return;
@@ -305,6 +374,15 @@
     prefix = "";
     action();
   });
+
+  // What has to be scrolled sideways can be reached by the keyboard.
+  const reachScrolled = () => {
+    for (const part of all(".part, .figures-of")) {
+      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+      else part.removeAttribute("tabindex");
+    }
+  };
+  if (one("#main")) new ResizeObserver(reachScrolled).observe(one("#main"));
 
   if (one("#help-open")) one("#help-open").hidden = false;
   showZone();

@@ -4,6 +4,7 @@
 (() => {
   const box = document.getElementById("chart");
   if (!box || !window.uPlot) return;
+  const plot = window.tidemarkPlot;
   const readout = document.getElementById("readout");
   const scaleButton = document.getElementById("scale");
   const [protocol, ...rest] = box.dataset.space.split("/");
@@ -12,19 +13,26 @@
   const HEIGHT = 264;
   const REFRESH_MS = 2000;
 
-  let isLocal = false;
   let chart = null;
   let fixed = null;
   let wholeRange = null;
   let busy = false;
   let again = false;
 
+  // The minute of the past that the page shows; null while it shows the present.
+  const rewound = () => {
+    const at = document.getElementById("then")?.dataset.at;
+    return at ? Number(at) : null;
+  };
+
   const asked = new URLSearchParams(location.search);
   if (asked.has("from") && asked.has("to")) fixed = [Number(asked.get("from")), Number(asked.get("to"))];
+  else if (rewound() !== null) {
+    const to = Math.min(rewound() + Number(box.dataset.range) / 4, Date.now());
+    fixed = [to - Number(box.dataset.range), to];
+  }
 
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const faint = (name, share) => `color-mix(in srgb, ${color(name)} ${share}%, transparent)`;
-  const number = (value) => Math.round(value).toLocaleString("en-US");
+  const { color, faint, count: number } = plot;
 
   const forecast = () => {
     const { dataset } = document.getElementById("forecast") ?? { dataset: {} };
@@ -37,6 +45,7 @@
       inUse: Number(dataset.inUse || 0),
       strong: Number(dataset.strong || 0),
       capacity: Number(dataset.capacity || 0),
+      window: dataset.windowFrom ? [Number(dataset.windowFrom), Number(dataset.windowTo)] : null,
     };
   };
 
@@ -89,10 +98,7 @@
 
   const read = ([xs, inUse, strong, capacity, lo, , mid], index) => {
     if (index === null || index === undefined) return "";
-    const time = new Date(xs[index] * 1000);
-    const words = isLocal
-      ? time.toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })
-      : `${time.toISOString().slice(5, 19).replace("T", " ")} UTC`;
+    const words = plot.instant(xs[index] * 1000);
     if (inUse[index] !== null) {
       const of = capacity[index] === null ? "" : ` of ${number(capacity[index])}`;
       return `${words}   ${number(inUse[index])}${of}: strong ${number(strong[index])}, TIME_WAIT ${number(inUse[index] - strong[index])}`;
@@ -101,24 +107,84 @@
     return `${words}   no data`;
   };
 
-  const marks = () => [...document.querySelectorAll("#events .event")]
-    .filter((event) => event.dataset.urgency !== "calm")
-    .map((event) => Number(event.dataset.ms) / 1000);
+  /* What happened, as flags at the top that can be read. */
+  const FLAGS = {
+    host_rebooted: "R", configuration_changed: "C", action_changed: "A", policy_fired: "A", action_escalated: "A",
+    incident_opened: "!", incident_escalated: "!", host_event: "E", host_disconnected: "–", samples_dropped: "–", host_quarantined: "–",
+  };
+  const FLAG_PX = 14;
+  const FLAGS_MAX = 500;
+  let happened = [];
 
-  const drawMarks = (u) => {
-    const { ctx, bbox } = u;
-    const size = 5 * devicePixelRatio;
-    ctx.save();
-    ctx.fillStyle = color("--watch");
-    for (const at of marks()) {
+  const readHappened = async (from) => {
+    const query = new URLSearchParams({ host: box.dataset.host, since_ms: Math.floor(from), limit: FLAGS_MAX });
+    const answer = await fetch(`/api/v1/events?${query}`);
+    if (!answer.ok) return;
+    const { items } = await answer.json();
+    happened = items.filter(({ kind }) => FLAGS[kind]).sort((one, other) => one.at_ms - other.at_ms);
+  };
+
+  // Those that would lie upon each other share a flag; the most urgent names it.
+  const flags = (u) => {
+    const found = [];
+    for (const event of happened) {
+      const at = event.at_ms / 1000;
       if (at < u.scales.x.min || at > u.scales.x.max) continue;
-      const x = u.valToPos(at, "x", true);
-      ctx.beginPath();
-      ctx.moveTo(x - size, bbox.top);
-      ctx.lineTo(x + size, bbox.top);
-      ctx.lineTo(x, bbox.top + size * 1.6);
-      ctx.fill();
+      const x = u.valToPos(at, "x");
+      const last = found.at(-1);
+      if (last && x - last.x < FLAG_PX) last.events.push(event);
+      else found.push({ x, events: [event] });
     }
+    return found;
+  };
+
+  const ORDER = "R!CAE–";
+  const letterOf = ({ events }) => events.map(({ kind }) => FLAGS[kind]).sort((one, other) => ORDER.indexOf(one) - ORDER.indexOf(other))[0];
+
+  const drawFlags = (u) => {
+    const { ctx, bbox } = u;
+    const ratio = devicePixelRatio;
+    ctx.save();
+    ctx.setLineDash([]);
+    ctx.font = `bold ${10 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    for (const flag of flags(u)) {
+      const x = bbox.left + flag.x * ratio;
+      ctx.strokeStyle = ctx.fillStyle = color("--ink-2");
+      ctx.lineWidth = ratio;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + 24 * ratio);
+      ctx.stroke();
+      ctx.fillRect(x - 6 * ratio, bbox.top - 12 * ratio, 12 * ratio, 13 * ratio);
+      ctx.fillStyle = color("--panel");
+      ctx.fillText(letterOf(flag), x, bbox.top - 5 * ratio);
+    }
+    ctx.restore();
+  };
+
+  const readFlag = (u) => {
+    const near = flags(u).filter(({ x }) => Math.abs(x - u.cursor.left) < FLAG_PX / 2)[0];
+    if (!near) return "";
+    const { at_ms: at, kind, text } = near.events.at(-1);
+    const more = near.events.length > 1 ? `, and ${near.events.length - 1} more` : "";
+    return `${plot.instant(at)}   ${kind.replaceAll("_", " ")}: ${text}${more}`;
+  };
+
+  const drawAt = (u) => {
+    const at = rewound();
+    if (at === null) return;
+    const { ctx, bbox } = u;
+    const x = u.valToPos(at / 1000, "x", true);
+    ctx.save();
+    ctx.setLineDash([]);
+    ctx.strokeStyle = color("--accent");
+    ctx.lineWidth = 2 * devicePixelRatio;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
     ctx.restore();
   };
 
@@ -137,25 +203,16 @@
   };
 
   const options = (data, from, end, top) => {
-    const axis = { stroke: color("--ink-3"), grid: { stroke: color("--line-2"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const { window: next } = forecast();
     const line = (stroke, more) => ({ stroke, width: 1.5, points: { show: false }, ...more });
     return {
       width: box.clientWidth,
       height: HEIGHT,
       legend: { show: false },
-      tzDate: (seconds) => (isLocal ? new Date(seconds * 1000) : uPlot.tzDate(new Date(seconds * 1000), "UTC")),
+      tzDate: plot.tzDate,
       scales: { x: { range: () => [from / 1000, end / 1000] }, y: { range: () => [0, top] } },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
-      axes: [
-        { ...axis, values: [
-          [86400 * 28, "{D} {MMM}", null, null, null, null, null, null, 1],
-          [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
-          [3600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-          [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-          [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-        ] },
-        { ...axis, size: 64, values: (_, values) => values.map(number) },
-      ],
+      axes: plot.axes(number),
       series: [
         {},
         line(color("--wait"), { fill: color("--wait"), width: 0 }),
@@ -167,13 +224,13 @@
       ],
       bands: [{ series: [4, 5], fill: faint("--fan", 22) }],
       hooks: {
-        setCursor: [(u) => (readout.textContent = read(u.data, u.cursor.idx))],
+        setCursor: [(u) => (readout.textContent = readFlag(u) || read(u.data, u.cursor.idx))],
         setSelect: [(u) => {
-          if (u.select.width < 8) return;
-          const edge = (x) => Math.round(u.posToVal(x, "x") * 1000);
-          zoom([edge(u.select.left), edge(u.select.left + u.select.width)]);
+          const span = plot.selected(u);
+          if (span) zoom(span);
         }],
-        draw: [drawMarks],
+        drawClear: [(u) => next && plot.drawSpans(u, [next.map((ms) => ms / 1000)], faint("--accent", 10)), (u) => plot.drawSpans(u, plot.blanks(data[0], [data[1], data[6]], Math.min(Date.now(), end) / 1000), "hatched")],
+        draw: [drawFlags, drawAt],
       },
     };
   };
@@ -217,6 +274,7 @@
         series("capacity", "last", from, to, step),
         series("strong", "max", from, to, step),
         series("time_wait", "max", from, to, step),
+        readHappened(from),
       ]);
       // A step stands at its start; the newest sample stands where it was taken.
       if (!fixed && said.sampled > from && said.sampled <= to) {
@@ -227,7 +285,8 @@
           for (const [at, value] of points) if (value === null && at > said.sampled - step && at < said.sampled) points.delete(at);
         }
       }
-      const ahead = !fixed && said.eta ? Math.min(Math.max((said.hi ?? said.eta) - to, range * 0.1) * 1.1, range * 1.2) : range * 0.01;
+      const until = Math.max(said.eta ? (said.hi ?? said.eta) : 0, said.window && said.window[0] - to < range ? said.window[1] : 0);
+      const ahead = !fixed && until > to ? Math.min(Math.max(until - to, range * 0.1) * 1.1, range * 1.2) : range * 0.01;
       show({ capacity, strong, wait }, from, to + ahead);
     } catch (error) {
       if (!chart) box.textContent = `The chart cannot be drawn: ${error.message}`;
@@ -246,11 +305,20 @@
     due = performance.now() + Math.max(REFRESH_MS, step / 2);
     refresh();
   });
-  document.addEventListener("tidemark:zone", (event) => {
-    isLocal = event.detail.isLocal;
-    refresh();
+  document.addEventListener("tidemark:zone", refresh);
+  document.addEventListener("tidemark:event", refresh);
+  document.addEventListener("tidemark:rewound", () => chart?.redraw());
+  // A click rewinds to that minute, unless it is the end of a drag or the first half of a double click.
+  let pressedAt = 0;
+  let click = 0;
+  box.addEventListener("mousedown", ({ clientX }) => (pressedAt = clientX));
+  box.addEventListener("click", ({ clientX, detail }) => {
+    clearTimeout(click);
+    if (!chart || detail !== 1 || Math.abs(clientX - pressedAt) > 3 || chart.cursor.left < 0) return;
+    const at = Math.round(chart.posToVal(chart.cursor.left, "x")) * 1000;
+    if (at >= Date.now()) return;
+    click = setTimeout(() => document.dispatchEvent(new CustomEvent("tidemark:rewind", { detail: at })), 300);
   });
-  document.addEventListener("tidemark:event", () => chart?.redraw());
   box.addEventListener("dblclick", () => zoom(null));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   new ResizeObserver(() => chart?.setSize({ width: box.clientWidth, height: HEIGHT })).observe(box);

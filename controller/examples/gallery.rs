@@ -34,7 +34,7 @@ enum Habit {
     Churn(f64),
 }
 
-const FLEET: [(&str, &str, Habit); 14] = [
+const FLEET: [(&str, &str, Habit); 13] = [
     (
         "ex-mail-02",
         "Windows Server 2019 (17763.5122)",
@@ -74,11 +74,6 @@ const FLEET: [(&str, &str, Habit); 14] = [
         "dc-frankfurt-01.corp.example",
         "Windows Server 2012 R2 (9600.21620)",
         Habit::Steady(2_300.0),
-    ),
-    (
-        "<b>bold</b> \u{202e}evil",
-        "Linux 6.18",
-        Habit::Steady(77.0),
     ),
     ("build-7", "Linux 6.18 (Fedora 43)", Habit::Leak(120.0, 3.0)),
 ];

@@ -91,6 +91,7 @@ async fn main() -> anyhow::Result<()> {
         incident_rules: IncidentRules::default(),
         notify: NotifySettings::default(),
         remediation: RemediationRules::default(),
+        oidc: None,
     })
     .await?;
     let mut figures = measure(&args, &app, &clock).await?;

@@ -1,8 +1,14 @@
-//! Who may use the operators' API: API tokens, and browsers that one of them or a code has signed in. Deny by default.
+//! Who may use the operators' API: users by password or provider, API tokens, and browsers that one of them or a code has
+//! signed in. Deny by default.
 
 pub mod browser;
 pub mod horizon;
+pub mod oidc;
+pub mod password;
 mod remembered;
+pub mod sign_in;
+pub mod standing;
+pub mod users;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,24 +16,29 @@ use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use subtle::ConstantTimeEq as _;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError as _;
 use tidemark_model::role::Role;
 use tidemark_model::token::{JoinToken, TokenId};
 use tidemark_model::{ErrorCode, HostScope, Secret, Timestamp};
 use tidemark_runtime::Entropy;
-use tidemark_store::{ApiToken, NewApiToken, StoreError};
+use tidemark_store::{NewApiToken, StoreError};
 
 use crate::app::App;
 
-pub use browser::{BrowserSessions, LoginCodes, SignedInBy};
+pub use browser::{LoginCodes, SessionCookie};
 pub use horizon::Horizon;
-pub use remembered::RememberedTokens;
+pub use remembered::RememberedStandings;
+pub use standing::Standing;
 
 const PREFIX: &str = "tma1";
 const NAME_CHARS_MAX: usize = 64;
 /// Shortest and longest life of an API token that ends.
 pub const TTL_LIMITS: (Duration, Duration) =
     (Duration::from_secs(60), Duration::from_secs(31_536_000));
+
+/// A session's use is noted at most this often: it costs a write.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// How long one look waits for a database that is known not to answer.
 const PATIENCE_WHILE_AWAY: Duration = Duration::from_millis(500);
@@ -52,13 +63,13 @@ pub enum Credential {
     /// An API token.
     Token(TokenId),
     /// A browser's session.
-    Browser(browser::SessionKey),
+    Browser(TokenId),
 }
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Name of the token or of the browser's session.
+    /// Name of the user, or of the token's holder.
     pub name: String,
     /// What they may do.
     pub role: Role,
@@ -95,17 +106,6 @@ pub enum Vouched {
     Now,
     /// The store, a short while ago; it does not answer. They may look, whatever their role.
     Before,
-}
-
-impl Caller {
-    fn holds((token, vouched): (ApiToken, Vouched)) -> Self {
-        Self {
-            name: token.name,
-            role: token.role,
-            scope: token.scope,
-            vouched,
-        }
-    }
 }
 
 /// What is wrong with the name of a token's holder; `None` when nothing is.
@@ -146,6 +146,7 @@ impl ApiKey {
             scope: holder.scope,
             created_at,
             expires_at,
+            owner: None,
         }
     }
 
@@ -175,14 +176,19 @@ impl FromStr for ApiKey {
         else {
             return Err(InvalidApiKey);
         };
-        let secret = BASE32_NOPAD
-            .decode(secret.to_ascii_uppercase().as_bytes())
-            .map_err(|_| InvalidApiKey)?;
         Ok(Self {
             id: id.parse().map_err(|_| InvalidApiKey)?,
-            secret: Secret::new(secret.try_into().map_err(|_| InvalidApiKey)?),
+            secret: secret_of(secret)?,
         })
     }
+}
+
+/// Reads 256 bits of a secret.
+fn secret_of(text: &str) -> Result<Secret<[u8; 32]>, InvalidApiKey> {
+    let secret = BASE32_NOPAD
+        .decode(text.to_ascii_uppercase().as_bytes())
+        .map_err(|_| InvalidApiKey)?;
+    Ok(Secret::new(secret.try_into().map_err(|_| InvalidApiKey)?))
 }
 
 impl App {
@@ -198,25 +204,41 @@ impl App {
         let key = ApiKey::generate(&self.entropy);
         let mut tx = self.store.begin().await?;
         let now = self.clock.now();
+        let Holder { name, role, scope } = holder.clone();
         tx.api_token_insert(&key.record(holder, (now, expires_at)))
+            .await?;
+        self.record(Deed::ApiTokenCreate, "api-tokens", key.id)
+            .with("name", name)
+            .with("role", role.as_str())
+            .with("scope", scope)
+            .keep(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(key)
     }
 
-    /// Who holds that token; `None` when it is unknown, wrong, expired or revoked. Asks the store each time, so that a
-    /// revoked token is out at once. While the database is away, a token that it vouched for a short while ago is let
-    /// in to see what this controller knows by itself.
+    /// Who comes with that credential and secret; `None` when it is unknown, wrong, over or revoked. Asks the store each
+    /// time, so that whoever is revoked is out at once. While the database is away, a credential that it vouched for a
+    /// short while ago is let in to see what this controller knows by itself.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn caller_of(&self, key: &ApiKey) -> Result<Option<Caller>, StoreError> {
-        let Some(valid) = self.valid_token(key.id).await? else {
+    pub async fn caller_of(
+        &self,
+        credential: Credential,
+        secret: &Secret<[u8; 32]>,
+    ) -> Result<Option<Caller>, StoreError> {
+        let Some((standing, vouched)) = self.vouched_for(credential).await? else {
             return Ok(None);
         };
-        let shown = JoinToken::secret_hash(key.secret.expose());
-        let is_right = bool::from(valid.0.secret_hash[..].ct_eq(&shown[..]));
-        Ok(is_right.then(|| Caller::holds(valid)))
+        let shown = JoinToken::secret_hash(secret.expose());
+        if !bool::from(standing.secret_hash[..].ct_eq(&shown[..])) {
+            return Ok(None);
+        }
+        if let (Credential::Browser(id), Vouched::Now) = (credential, vouched) {
+            self.note_use(id, standing.used_at).await;
+        }
+        Ok(Some(standing.caller(vouched)))
     }
 
     /// Who stands behind a credential at this moment; `None` when it has ended or was revoked.
@@ -224,45 +246,44 @@ impl App {
     /// # Errors
     /// What the database says.
     pub async fn standing_of(&self, credential: Credential) -> Result<Option<Caller>, StoreError> {
-        match credential {
-            Credential::Token(id) => Ok(self.valid_token(id).await?.map(Caller::holds)),
-            Credential::Browser(key) => {
-                let Some(session) = self.browser_sessions.find(key, self.clock.now()) else {
-                    return Ok(None);
-                };
-                match session.by {
-                    SignedInBy::Code => Ok(Some(session.caller)),
-                    SignedInBy::Token(id) => Ok(self.valid_token(id).await?.map(Caller::holds)),
-                }
-            }
-        }
+        let found = self.vouched_for(credential).await?;
+        Ok(found.map(|(standing, vouched)| standing.caller(vouched)))
     }
 
-    async fn valid_token(&self, id: TokenId) -> Result<Option<(ApiToken, Vouched)>, StoreError> {
+    /// As [`App::standing_of`], with everything that is known of it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn vouched_for(
+        &self,
+        credential: Credential,
+    ) -> Result<Option<(Standing, Vouched)>, StoreError> {
         let now = self.clock.now();
-        let found = match self.stored_token(id).await {
+        let found = match self.stored_standing(credential).await {
             Ok(stored) => {
-                self.remembered_tokens.learn(id, stored.as_ref(), now);
-                stored.map(|token| (token, Vouched::Now))
+                self.remembered_standings
+                    .learn(credential, stored.as_ref(), now);
+                stored.map(|standing| (standing, Vouched::Now))
             }
             Err(error) if error.code() == ErrorCode::Unavailable => {
-                let Some(token) = self.remembered_tokens.recall(id, now) else {
+                let Some(standing) = self.remembered_standings.recall(credential, now) else {
                     return Err(error);
                 };
-                Some((token, Vouched::Before))
+                Some((standing, Vouched::Before))
             }
             Err(error) => return Err(error),
         };
-        Ok(found.filter(|(token, _)| {
-            token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)
-        }))
+        Ok(found.filter(|(standing, _)| standing.holds_at(now)))
     }
 
     /// Asks the database, but not for as long as it takes to be sure that it is away when that is known already.
-    async fn stored_token(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+    async fn stored_standing(
+        &self,
+        credential: Credential,
+    ) -> Result<Option<Standing>, StoreError> {
         let ask = async {
             let mut tx = self.store.read().await?;
-            tx.api_token_find(id).await
+            standing::read(&mut tx, credential).await
         };
         if self.metrics.database_ready.get() > 0 {
             return ask.await;
@@ -270,6 +291,22 @@ impl App {
         tokio::time::timeout(PATIENCE_WHILE_AWAY, ask)
             .await
             .unwrap_or_else(|_| Err(StoreError::timed_out()))
+    }
+
+    /// Notes that a session is used. One whose use cannot be noted is used all the same.
+    async fn note_use(&self, id: TokenId, used_at: Option<Timestamp>) {
+        let now = self.clock.now();
+        if used_at.is_some_and(|used| now < used.saturating_add(TOUCH_EVERY)) {
+            return;
+        }
+        let note = async {
+            let mut tx = self.store.begin().await?;
+            tx.browser_session_touch(id, now).await?;
+            tx.commit().await
+        };
+        if let Err(error) = note.await {
+            tracing::debug!(%error, "the use of a session is not noted");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod api_tokens;
+pub mod audit_log;
 pub mod audits;
 pub mod body;
 pub mod budgets;
@@ -18,10 +19,12 @@ pub mod grants;
 pub mod guard;
 pub mod history;
 pub mod host_events;
+pub mod host_metrics;
 pub mod hosts;
 pub mod incidents;
 pub mod keys;
 pub mod live;
+pub mod me;
 pub mod notifications;
 pub mod openapi;
 pub mod params;
@@ -32,9 +35,11 @@ pub mod remediation;
 pub mod routes;
 pub mod runs;
 pub mod seen;
+pub mod sessions;
 pub mod silences;
 pub mod status;
 pub mod tokens;
+pub mod users;
 pub mod windows;
 
 use std::io;

@@ -15,7 +15,11 @@ use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::access::oidc::Oidc;
+use crate::access::password::PasswordHasher;
+use crate::access::sign_in::SignInLimits;
+use crate::access::{LoginCodes, RememberedStandings};
+use crate::audit_log::AuditLog;
 use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
@@ -54,14 +58,20 @@ pub struct App {
     pub authority: Authority,
     /// The way into history.
     pub ingest: IngestHandle,
+    /// Who did what.
+    pub audit_log: AuditLog,
     /// Figures about the controller.
     pub metrics: Arc<Metrics>,
     /// Codes that sign a browser in.
     pub login_codes: LoginCodes,
-    /// Browsers that are signed in.
-    pub browser_sessions: BrowserSessions,
-    /// API tokens that were valid a short while ago.
-    pub remembered_tokens: RememberedTokens,
+    /// Credentials that were valid a short while ago.
+    pub remembered_standings: RememberedStandings,
+    /// Where passwords are hashed.
+    pub passwords: PasswordHasher,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<Oidc>,
+    /// How often somebody may try to sign in.
+    pub sign_in_limits: SignInLimits,
     /// Places for history queries that run at once.
     pub query_places: Semaphore,
     /// Sessions that are open.

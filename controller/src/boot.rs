@@ -16,9 +16,13 @@ use tidemark_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use crate::access::{BrowserSessions, LoginCodes, RememberedTokens};
+use crate::access::oidc::{Oidc, OidcSettings};
+use crate::access::password::PasswordHasher;
+use crate::access::sign_in::SignInLimits;
+use crate::access::{LoginCodes, RememberedStandings};
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
+use crate::audit_log::{self, AuditLog};
 use crate::budgets::{self, Budgets};
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
@@ -92,8 +96,10 @@ pub async fn start(
         incident_rules: settings.incidents,
         notify: settings.notify.clone(),
         remediation: settings.remediation.clone(),
+        oidc: settings.oidc.clone(),
     };
     let app = assemble(foundation).await?;
+    open_audit_log(&app, &settings.data_dir.join("pki")).await?;
     let tls = server_tls(&app)?;
     let listener = Listener {
         tcp: grpc,
@@ -123,6 +129,16 @@ pub async fn start(
     })
 }
 
+/// Takes the key of the audit log; without the right one the log goes on, and no checkpoints of it are signed here.
+async fn open_audit_log(app: &App, folder: &Path) -> anyhow::Result<()> {
+    let pin = app.authority.pin();
+    match audit_log::open_key(&app.store, folder, (&app.entropy, pin)).await? {
+        Ok(signer) => app.audit_log.sign_with(signer),
+        Err(why) => app.audit_log.leave_unsigned(why),
+    }
+    Ok(())
+}
+
 /// What a controller stands on before anything of it runs.
 pub struct Foundation {
     /// Who owns the tasks.
@@ -143,6 +159,8 @@ pub struct Foundation {
     pub notify: NotifySettings,
     /// How much may be done to hosts.
     pub remediation: RemediationRules,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.
@@ -160,6 +178,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incident_rules,
         notify,
         remediation,
+        oidc,
     } = foundation;
     let (ingest_handle, queue) = ingest::queue();
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
@@ -168,13 +187,16 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         windows: ArcSwap::default(),
         causes: ArcSwap::default(),
         budgets: Budgets::default(),
+        audit_log: AuditLog::default(),
         causes_wanted: Notify::new(),
         findings: ArcSwap::default(),
         started_at: clock.now(),
         metrics: Arc::new(Metrics::default()),
         login_codes: LoginCodes::new(entropy.clone()),
-        browser_sessions: BrowserSessions::new(entropy.clone()),
-        remembered_tokens: RememberedTokens::default(),
+        remembered_standings: RememberedStandings::default(),
+        passwords: PasswordHasher::default(),
+        oidc: oidc.map(Oidc::new).transpose()?,
+        sign_in_limits: SignInLimits::default(),
         query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),
         ingest: ingest_handle,

@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use tidemark_model::HostId;
 use tidemark_model::Timestamp;
 use tidemark_model::action::{Action, HostKey, HostPolicyView};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::grant::{
     GRANT_SIGNATURES_MAX, Grant, GrantEnd, GrantId, GrantList, HOST_GRANT_ENDS_MAX,
     HOST_GRANTS_MAX, SignedGrant, SignedGrantEnd, rule_hash,
@@ -140,6 +143,15 @@ pub async fn bring(
     if !tx.grant_insert(&record).await? {
         return Err(ActionError::GrantBefore);
     }
+    app.record(Deed::GrantBring, "grants", grant.id)
+        .with("policy", &grant.policy)
+        .with("summary", grant.summary())
+        .with(
+            "document_sha256",
+            HEXLOWER.encode(&Sha256::digest(document)),
+        )
+        .keep(&mut tx)
+        .await?;
     tx.commit().await?;
     app.remediation.changed.notify_one();
     app.note(
@@ -187,6 +199,13 @@ pub async fn withdraw(
     }
     let by = clean(by);
     tx.grant_withdraw(id, (now, &by)).await?;
+    let deed = if is_signed {
+        Deed::GrantEnd
+    } else {
+        Deed::GrantWithdraw
+    };
+    let logged = app.record(deed, "grants", id);
+    logged.with("policy", &record.policy).keep(&mut tx).await?;
     tx.commit().await?;
     record.withdrawn.get_or_insert((now, by.clone()));
     app.remediation.changed.notify_one();

@@ -5,6 +5,7 @@ pub mod access;
 pub mod admin_token;
 pub mod api;
 pub mod app;
+pub mod audit_log;
 pub mod backtest;
 pub mod boot;
 pub mod budgets;

@@ -115,6 +115,24 @@ metrics! {
     Counter entities_refused = "tidemark_entities_refused_total";
     /// Notices lost because too many came at once.
     Counter notices_dropped = "tidemark_notices_dropped_total";
+    /// Entries of the audit log, as of the last look.
+    Gauge audit_log_entries = "tidemark_audit_log_entries";
+    /// Whether the audit log is not as it was written (1) or is (0).
+    Gauge audit_log_broken = "tidemark_audit_log_broken";
+    /// Records of what was refused or changed nothing that the audit log did not take.
+    Counter audit_log_failed = "tidemark_audit_log_records_failed_total";
+    /// Entries of the audit log that were exported.
+    Counter audit_log_exported = "tidemark_audit_log_exported_total";
+    /// Exports of the audit log that failed and were tried again.
+    Counter audit_log_export_failed = "tidemark_audit_log_export_failures_total";
+    /// Entries of the audit log that wait for the file of its export.
+    Gauge audit_log_file_lag = "tidemark_audit_log_file_lag_entries";
+    /// Entries of the audit log that wait for syslog.
+    Gauge audit_log_syslog_lag = "tidemark_audit_log_syslog_lag_entries";
+    /// Hosts that hold a signed checkpoint of the audit log.
+    Gauge audit_log_witnesses = "tidemark_audit_log_witnesses";
+    /// Hosts whose checkpoint contradicts the audit log.
+    Gauge audit_log_contradictions = "tidemark_audit_log_contradictions";
     /// Incidents opened.
     Counter incidents_opened = "tidemark_incidents_opened_total";
     /// Incidents opened again because their problem came back.

@@ -1,7 +1,9 @@
 //! What a controller is told at its start: folders, addresses, the database. Read once, then fixed.
 
+mod audit_log;
 mod incidents;
 mod notify;
+mod oidc;
 mod remediation;
 
 use std::net::SocketAddr;
@@ -16,11 +18,13 @@ use tidemark_runtime::config::ConfigError;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_store::DatabaseUrl;
 
+use crate::access::oidc::OidcSettings;
+use crate::audit_log::AuditLogRules;
 use crate::notify::NotifySettings;
 use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 44] = [
     "data_dir",
     "database",
     "http",
@@ -49,6 +53,20 @@ pub const KEYS: [&str; 30] = [
     "remediation.cooldown",
     "remediation.fixes_per_day_max",
     "remediation.own_host",
+    "audit_log.checkpoint_every",
+    "audit_log.file",
+    "audit_log.syslog",
+    "audit_log.syslog_ca",
+    "oidc.issuer",
+    "oidc.client_id",
+    "oidc.client_secret_file",
+    "oidc.redirect_url",
+    "oidc.label",
+    "oidc.scopes",
+    "oidc.name_claim",
+    "oidc.role_claim",
+    "oidc.roles",
+    "oidc.clock_skew",
     "log",
     "log_format",
 ];
@@ -68,6 +86,8 @@ pub struct Config {
     incidents: incidents::IncidentsConfig,
     notify: notify::NotifyConfig,
     remediation: remediation::RemediationConfig,
+    audit_log: audit_log::AuditLogConfig,
+    oidc: oidc::OidcConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -97,6 +117,8 @@ impl Default for Config {
             incidents: incidents::IncidentsConfig::default(),
             notify: notify::NotifyConfig::default(),
             remediation: remediation::RemediationConfig::default(),
+            audit_log: audit_log::AuditLogConfig::default(),
+            oidc: oidc::OidcConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -141,6 +163,10 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// How much may be done to hosts.
     pub remediation: RemediationRules,
+    /// How the audit log is signed, and where it is taken.
+    pub audit_log: AuditLogRules,
+    /// Where people sign in who have no password here.
+    pub oidc: Option<OidcSettings>,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -170,10 +196,12 @@ impl Config {
         let incidents = self.incidents.check(&mut problems);
         let notify = self.notify.check(&mut problems);
         let remediation = self.remediation.check(&mut problems);
+        let audit_log = self.audit_log.check(&mut problems);
+        let oidc = self.oidc.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
-            && let (Some(incidents), Some(notify), Some(remediation)) =
-                (incidents, notify, remediation)
+            && let (Some(incidents), Some(notify), Some(remediation), Some(audit_log), Some(oidc)) =
+                (incidents, notify, remediation, audit_log, oidc)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -188,6 +216,8 @@ impl Config {
                 incidents,
                 notify,
                 remediation,
+                audit_log,
+                oidc,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::audit_log::{Exporter, Keeper};
 use crate::incidents::reconcile::Reconciler;
 use crate::keys::carry::KeyCarrier;
 use crate::maintain::run::RunDriver;
@@ -37,6 +38,11 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         "expire",
         expire::Expirer::new(Arc::clone(app), settings.retention.hour).run(),
     );
+    let keeper = Keeper::new(Arc::clone(app)).every(settings.audit_log.checkpoint_every);
+    life.spawn("audit_log", keeper.run());
+    for exporter in Exporter::all(app, &settings.audit_log) {
+        life.spawn("audit_export", exporter.run());
+    }
     life.spawn("news", news::run(Arc::clone(app)));
     life.spawn("budgets", budgets::BudgetWatch::new(Arc::clone(app)).run());
     let (rebuilt, when_rebuilt) = oneshot::channel();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::{JoinToken, TokenId};
 use tidemark_model::{Secret, Timestamp};
@@ -52,6 +53,11 @@ impl App {
         };
         let mut tx = self.store.begin().await?;
         tx.join_token_insert(&record).await?;
+        self.record(Deed::JoinTokenCreate, "tokens", token.id)
+            .with("uses", uses)
+            .with("expires_ms", expires_at.unix_ms())
+            .keep(&mut tx)
+            .await?;
         tx.commit().await?;
         self.note(
             None,

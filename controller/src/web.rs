@@ -2,9 +2,11 @@
 
 mod actions;
 pub mod assets;
+pub mod audit_log;
 pub mod events;
 pub mod fleet;
 mod grants;
+pub mod history;
 pub mod host;
 pub mod incident;
 pub mod incidents;
@@ -12,13 +14,16 @@ pub mod keys;
 pub mod live;
 pub mod login;
 pub mod maintenance;
+pub mod measure;
 pub mod notifications;
+pub mod oidc;
 pub mod picture;
 pub mod plan;
 pub mod policies;
 pub mod row;
 pub mod run;
 pub mod runs;
+pub mod settings;
 pub mod standing;
 pub mod window;
 pub mod words;
@@ -72,9 +77,14 @@ fn page(template: &impl Template) -> Response {
 
 /// What a person sees instead of a page: the sign-in when nobody is signed in, the problem in words otherwise.
 pub fn refusal(problem: &ApiProblem) -> Response {
+    refusal_by(problem, None)
+}
+
+/// As [`refusal`], with the provider that one can sign in at, as it is called.
+pub fn refusal_by(problem: &ApiProblem, provider: Option<&str>) -> Response {
     let status = problem.status();
     let mut response = if status == StatusCode::UNAUTHORIZED {
-        login::sign_in_page(None)
+        login::sign_in_page(None, provider)
     } else {
         page(&ProblemPage {
             status: status.as_u16(),

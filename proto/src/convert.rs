@@ -6,6 +6,7 @@ use tidemark_model::{ErrorCode, Timestamp};
 pub mod action;
 pub mod audit;
 mod budget;
+pub mod checkpoint;
 pub mod delivery;
 pub mod facts;
 pub mod grant;

@@ -1,11 +1,12 @@
 //! `tidemark-agent reset-identity`: forgets who this host is, as after cloning its disk.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use tidemark_runtime::Outcome;
 
 use super::lock::DataLock;
 use super::{SettingsArgs, print};
+use crate::checkpoints::CheckpointBook;
 use crate::identity::Vault;
 
 #[derive(Args, Clone, Debug)]
@@ -33,6 +34,8 @@ pub(super) fn run(args: &ResetArgs) -> anyhow::Result<Outcome> {
         );
     }
     Vault::reset(&folder)?;
+    CheckpointBook::forget(&folder)
+        .context("what this host saw of the audit log is not forgotten")?;
     print(&format!(
         "the identity of host {shown} is forgotten; enrol again with a new token (`tidemark token create`)\n"
     ))

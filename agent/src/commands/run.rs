@@ -20,6 +20,7 @@ use super::{SettingsArgs, block_on};
 use crate::actions::policy_file::PolicyFile;
 use crate::actions::{ActionFeed, Desk, DeskParts, Witness, Witnessed};
 use crate::audit::{AuditFeed, Auditor, DIGEST_TIME, Holders, Reader, Topics, Watched};
+use crate::checkpoints::CheckpointBook;
 use crate::collect::Collector;
 use crate::config::{AgentConfig, SpoolSettings};
 use crate::enroll::enroll;
@@ -329,6 +330,7 @@ impl Delivery {
             outbox: self.outbox,
             audits: self.audits,
             actions,
+            checkpoints: CheckpointBook::open(&self.config.identity_dir(), self.clock.clone()),
             clock: self.clock,
             entropy: self.entropy,
             events: Box::new(move |event| {

@@ -14,6 +14,7 @@ use tidemark_runtime::{Clock, Outcome};
 use super::lock::DataLock;
 use super::table::{bytes, grouped, relative};
 use super::{OutputArgs, SettingsArgs, print};
+use crate::checkpoints::HeldStatus;
 use crate::identity::Vault;
 use crate::link::failure::shown;
 use crate::status::{AgentStatus, CertificateStatus, LinkState, local};
@@ -163,6 +164,13 @@ fn agent_lines(agent: &AgentStatus, running: bool, now: Timestamp) -> Vec<(&'sta
             ),
         ),
     ];
+    lines.extend(
+        agent
+            .link
+            .audit_log
+            .iter()
+            .flat_map(|held| audit_log_lines(held, now)),
+    );
     for report in &agent.capabilities {
         let name = match report.capability {
             Capability::BoundSockets => "bound",
@@ -180,6 +188,24 @@ fn agent_lines(agent: &AgentStatus, running: bool, now: Timestamp) -> Vec<(&'sta
     if let Some(failure) = &agent.link.failure {
         let when = relative(failure.at_ms, now);
         lines.push(("trouble", format!("{} ({when})", failure.text)));
+    }
+    lines
+}
+
+/// What the host saw of the controller's audit log.
+fn audit_log_lines(held: &HeldStatus, now: Timestamp) -> Vec<(&'static str, String)> {
+    let (entries, at) = (grouped(held.size), relative(held.at_ms, now));
+    let mut lines = vec![(
+        "audit log",
+        format!("witnessed at {entries} entries, signed {at}"),
+    )];
+    if let Some(contradiction) = &held.contradiction {
+        let text = format!(
+            "{} (first {}); do not trust the controller until somebody knows why",
+            contradiction.text,
+            relative(contradiction.at_ms, now)
+        );
+        lines.push(("TAMPERED", text));
     }
     lines
 }

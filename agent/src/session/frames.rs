@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidemark_agent_core::{Incoming, OutboxView, SessionConfig, Settings, Welcome};
 use tidemark_model::action::HostPolicyView;
+use tidemark_model::audit_log::{Offered, Reported};
 use tidemark_model::{
     ActionReport, HostAudit, HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp,
 };
@@ -14,6 +15,7 @@ use tidemark_proto::convert::action::{
     signatures_from_wire,
 };
 use tidemark_proto::convert::audit::audit_to_wire;
+use tidemark_proto::convert::checkpoint::{offered_from_wire, reported_to_wire};
 use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, seq_range};
 use tidemark_proto::convert::facts::facts_to_wire;
 use tidemark_proto::convert::grant;
@@ -71,6 +73,10 @@ pub(super) fn policy(policy: &HostPolicyView) -> v1::AgentFrame {
     frame(agent_frame::Kind::Policy(policy_to_wire(policy)))
 }
 
+pub(super) fn checkpoint(report: &Reported) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Checkpoint(reported_to_wire(report)))
+}
+
 /// `None` for a report in a state that is not a host's to tell.
 pub(super) fn report(report: &ActionReport) -> Option<v1::AgentFrame> {
     report_to_wire(report).map(|update| frame(agent_frame::Kind::Action(update)))
@@ -98,6 +104,8 @@ pub(super) enum Heard {
     Core(Incoming),
     /// To the desk of actions.
     Desk(Message),
+    /// How the controller's audit log stands.
+    Checkpoint(Offered),
 }
 
 /// What a frame says; `None` for a kind that this build does not know, which newer controllers may send.
@@ -160,6 +168,9 @@ pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, Convert
                 signatures: signatures_from_wire(&lockdown.signatures)?,
                 unlock: lockdown.unlock,
             })
+        }
+        controller_frame::Kind::Checkpoint(offered) => {
+            Heard::Checkpoint(offered_from_wire(offered)?)
         }
         controller_frame::Kind::KeyStatement(statement) => {
             Heard::Desk(Message::KeyStatement(statement_from_wire(statement)?))

@@ -2,6 +2,7 @@
 //! the connection.
 
 mod actions;
+mod checkpoints;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub(super) struct Shell {
     takes_audits: bool,
     /// The controller of this connection sends actions and takes what is told about them.
     sends_actions: bool,
+    /// The controller of this connection takes what is told of its audit log.
+    takes_checkpoints: bool,
 }
 
 /// What the loop woke up for.
@@ -95,11 +98,13 @@ impl Shell {
             sessions: 0,
             takes_audits: false,
             sends_actions: false,
+            takes_checkpoints: false,
             parts,
         }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) -> SessionEnd {
+        self.tell_witnessed();
         loop {
             while let Some(action) = self.core.poll_action() {
                 self.perform(action);
@@ -227,6 +232,7 @@ impl Shell {
         facts::refresh(&mut self.parts.settings.facts.capabilities);
         self.takes_audits = false;
         self.sends_actions = false;
+        self.takes_checkpoints = false;
         let hello = frames::hello(
             view,
             &Greeting {
@@ -419,12 +425,15 @@ impl Shell {
             Some(v1::controller_frame::Kind::Welcome(welcome)) => {
                 self.takes_audits = welcome.takes_audits;
                 self.sends_actions = welcome.sends_actions && self.parts.actions.is_there();
+                self.takes_checkpoints =
+                    welcome.takes_checkpoints && self.parts.checkpoints.is_kept();
                 Some(welcome.clock_ms)
             }
             Some(_) | None => None,
         };
         match frames::heard(frame) {
             Ok(Some(Heard::Desk(message))) => self.handle_message(message),
+            Ok(Some(Heard::Checkpoint(offered))) => self.take_checkpoint(&offered),
             Ok(Some(Heard::Core(incoming))) => {
                 if let Incoming::Refused { reason, .. } = &incoming {
                     tracing::warn!(%reason, "controller refuses records");
@@ -467,6 +476,7 @@ impl Shell {
             clock_skew_ms,
         });
         self.send_audit();
+        self.report_checkpoint();
         if self.sends_actions {
             self.hand_over(Message::Opened);
         }

@@ -1,8 +1,9 @@
 //! What operators notice of a session: delivery, gaps, reconnects, certificates.
 
 mod actions;
+mod checkpoints;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use tidemark_agent_core::BackoffConfig;
@@ -13,6 +14,7 @@ use tidemark_proto::convert::record::{Record, encode_stored};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::checkpoints::CheckpointBook;
 use crate::enroll::enroll;
 use crate::outbox::{MemoryLimits, MemoryOutbox};
 use crate::test_controller::{TestController, World, facts};
@@ -21,6 +23,8 @@ use crate::test_controller::{TestController, World, facts};
 struct Host {
     vault: Arc<Vault>,
     outbox: OutboxHandle,
+    /// Where it keeps checkpoints, when it does.
+    keeps_in: Option<PathBuf>,
     audits: AuditFeed,
     actions: ActionFeed,
     events: Arc<Mutex<Vec<SessionEvent>>>,
@@ -45,6 +49,7 @@ impl Host {
         Self {
             vault: Arc::new(vault),
             outbox: OutboxHandle::new(MemoryOutbox::new(Epoch::new(5), limits)),
+            keeps_in: None,
             audits: AuditFeed::none(),
             actions: ActionFeed::none(),
             events: Arc::default(),
@@ -67,6 +72,10 @@ impl Host {
             dialer: controller.dialer(),
             vault: Arc::clone(&self.vault),
             outbox: self.outbox.clone(),
+            checkpoints: match &self.keeps_in {
+                Some(folder) => CheckpointBook::open(folder, Clock::System),
+                None => CheckpointBook::none(Clock::System),
+            },
             audits: self.audits.clone(),
             actions: self.actions.clone(),
             clock: Clock::System,

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use tidemark_model::Secret;
+use tidemark_model::view::SignInRequest;
 use tidemark_runtime::contexts::{self, Context, Contexts, Selection};
 
-use super::Ctx;
+use super::{Ctx, passwords};
 use crate::api::{Api, Target, read_token};
 use crate::args::LoginArgs;
 use crate::failure::Failure;
 use crate::render::text::visible;
+use crate::render::words;
 
 /// Checks the token with the controller, and writes it to the contexts file.
 pub async fn login(ctx: &Ctx<'_>, wanted: &LoginArgs) -> Result<(), Failure> {
@@ -24,18 +26,24 @@ pub async fn login(ctx: &Ctx<'_>, wanted: &LoginArgs) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| name_from(&server));
     contexts::check_name(&name)?;
-    let token = token(ctx)?;
     let ca_file = ctx.global.ca_file.as_deref().map(absolute).transpose()?;
-    let target = Target {
-        server: server.clone(),
-        token: Some(token.clone()),
-        ca_file: ca_file.clone(),
-    };
-    let api = Api::new(target, ctx.global.timeout)?;
     if server.starts_with("http://") && !is_this_machine(&server) {
         ctx.console
-            .note("the token travels unencrypted to this address; https protects it");
+            .note("what lets you in travels unencrypted to this address; https protects it");
     }
+    let reach = |token| {
+        let target = Target {
+            server: server.clone(),
+            token,
+            ca_file: ca_file.clone(),
+        };
+        Api::new(target, ctx.global.timeout)
+    };
+    let token = match &wanted.user {
+        None => token(ctx)?,
+        Some(name) => sign_in(ctx, &reach(None)?, name, wanted).await?,
+    };
+    let api = reach(Some(token.clone()))?;
     let version = if wanted.offline {
         None
     } else {
@@ -56,6 +64,32 @@ pub async fn login(ctx: &Ctx<'_>, wanted: &LoginArgs) -> Result<(), Failure> {
         "logged in to {controller} as context {name}, kept in {}",
         path.display()
     ))
+}
+
+/// A token for the user's name and password.
+async fn sign_in(
+    ctx: &Ctx<'_>,
+    api: &Api,
+    name: &str,
+    wanted: &LoginArgs,
+) -> Result<Secret<String>, Failure> {
+    let question = format!("Password of {}: ", visible(name));
+    let request = SignInRequest {
+        name: name.to_owned(),
+        password: passwords::known(ctx, wanted.password_file.as_deref(), &question)?,
+    };
+    let made = api.sign_in(&request).await?;
+    let left = made.expires_ms.map(|at| {
+        let at = words::relative(at, ctx.clock.now());
+        format!("; the sign-in ends {at}")
+    });
+    ctx.console.note(&format!(
+        "signed in as {}, {}{}",
+        visible(&made.name),
+        visible(&made.role),
+        left.unwrap_or_default()
+    ));
+    Ok(Secret::new(made.token))
 }
 
 fn token(ctx: &Ctx<'_>) -> Result<Secret<String>, Failure> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView, Page, Problem};
@@ -40,7 +41,20 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<ApiTokenCreated>)> {
     params.only(&[])?;
     let request: ApiTokenRequest = body::json(&headers, &body, "the body is no API token request")?;
-    let (holder, expires_at) = checked(&request, &asking.scope(), app.clock.now())?;
+    let made = make(&app, &asking.scope(), &request).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Makes an API token for somebody whose own scope is `own`.
+///
+/// # Errors
+/// When a value is out of limits, or the database fails.
+pub async fn make(
+    app: &App,
+    own: &HostScope,
+    request: &ApiTokenRequest,
+) -> Answer<ApiTokenCreated> {
+    let (holder, expires_at) = checked(request, own, app.clock.now())?;
     let key = app.make_api_key(holder.clone(), expires_at).await?;
     app.note(
         None,
@@ -53,15 +67,20 @@ pub async fn create(
             holder.scope
         ),
     );
-    let created = ApiTokenCreated {
+    Ok(ApiTokenCreated {
         id: key.id.to_string(),
         token: key.expose_text(),
         name: holder.name.to_owned(),
         role: holder.role.as_str().to_owned(),
         expires_ms: expires_at.map(Timestamp::unix_ms),
         scope: holder.scope.to_text(),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    })
+}
+
+/// Says that there is no role of that name.
+pub fn role_problem(name: &str) -> String {
+    let names = Role::ALL.map(Role::as_str).join(", ");
+    format!("role is {name:?}; it must be one of {names}")
 }
 
 /// Whose it is to be and until when. Whoever sees a part of the fleet gives away no more than that.
@@ -86,11 +105,7 @@ fn checked<'a>(
     problems.extend(holder_problem(&request.name));
     let role = Role::from_name(&request.role);
     if role.is_none() {
-        let names = Role::ALL.map(Role::as_str).join(", ");
-        problems.push(format!(
-            "role is {:?}; it must be one of {names}",
-            request.role
-        ));
+        problems.push(role_problem(&request.role));
     }
     let (least, most) = (TTL_LIMITS.0.as_secs(), TTL_LIMITS.1.as_secs());
     if request
@@ -167,9 +182,9 @@ async fn tokens_within(
 /// Revokes an API token; it is out with its next request.
 #[utoipa::path(
     delete,
-    path = "/api/v1/api-tokens/{token}",
+    path = "/api/v1/api-tokens/{id}",
     tag = "tokens",
-    params(("token" = String, Path, description = "The token's public id.")),
+    params(("id" = String, Path, description = "The token's public id.")),
     responses(
         (status = 204, description = "It is revoked."),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
@@ -183,6 +198,15 @@ pub async fn revoke(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
+    revoke_one(&app, &asking.scope(), &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Revokes an API token within the scope `own`.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn revoke_one(app: &App, own: &HostScope, token: &str) -> Answer<()> {
     let unknown = || {
         ApiProblem::new(
             ErrorCode::NotFound,
@@ -192,15 +216,18 @@ pub async fn revoke(
     let id: TokenId = token.parse().map_err(|_| unknown())?;
     let mut tx = app.store.begin().await?;
     let found = tx.api_token_find(id).await?.ok_or_else(unknown)?;
-    if !found.scope.is_within(&asking.scope()) {
+    if !found.scope.is_within(own) {
         return Err(unknown());
     }
     tx.api_token_revoke(id, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    let record = app.record(Deed::ApiTokenRevoke, "api-tokens", id);
+    record.keep(&mut tx).await?;
+    Ok(tx.commit().await?)
 }
 
-fn view(token: ApiToken) -> ApiTokenView {
+/// An API token as listed.
+#[must_use]
+pub fn view(token: ApiToken) -> ApiTokenView {
     let ApiToken {
         id,
         secret_hash: _,
@@ -211,6 +238,7 @@ fn view(token: ApiToken) -> ApiTokenView {
         expires_at,
         revoked_at,
         last_used_at: _,
+        owner,
     } = token;
     ApiTokenView {
         id: id.to_string(),
@@ -220,5 +248,6 @@ fn view(token: ApiToken) -> ApiTokenView {
         expires_ms: expires_at.map(Timestamp::unix_ms),
         revoked_ms: revoked_at.map(Timestamp::unix_ms),
         scope: scope.to_text(),
+        is_sign_in: owner.is_some(),
     }
 }

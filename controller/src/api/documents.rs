@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 use tidemark_model::ErrorCode;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_store::{DocumentKind, DocumentVersion, Tx};
 
@@ -237,6 +238,17 @@ async fn store<D: Document>(
             change.version
         ));
     }
+    if !told.is_empty() {
+        let applied = |one: &&Change<'_, D>| one.outcome != "unchanged";
+        let names = changes.iter().filter(applied);
+        let names: Vec<&str> = names.map(|one| one.wanted.name()).collect();
+        let mut record = app.record(applies(D::KIND), D::KIND.plural(), names.join(" "));
+        for change in changes.iter().filter(applied) {
+            let what = format!("{} (version {})", change.outcome, change.version);
+            record = record.with(change.wanted.name(), what);
+        }
+        record.keep(&mut tx).await?;
+    }
     tx.commit().await?;
     for text in told {
         app.note(None, D::APPLIED, text);
@@ -263,6 +275,8 @@ pub async fn delete<D: Document>(app: &App, author: &str, name: &str) -> Answer<
         body: None,
     };
     tx.document_append(D::KIND, &deletion).await?;
+    let record = app.record(deletes(D::KIND), D::KIND.plural(), &deletion.name);
+    record.keep(&mut tx).await?;
     tx.commit().await?;
     let text = format!(
         "{author} deleted the {} {}",
@@ -271,6 +285,22 @@ pub async fn delete<D: Document>(app: &App, author: &str, name: &str) -> Answer<
     );
     app.note(None, D::DELETED, text);
     Ok(())
+}
+
+const fn applies(kind: DocumentKind) -> Deed {
+    match kind {
+        DocumentKind::Budget => Deed::BudgetsApply,
+        DocumentKind::Policy => Deed::PoliciesApply,
+        DocumentKind::Window => Deed::WindowsApply,
+    }
+}
+
+const fn deletes(kind: DocumentKind) -> Deed {
+    match kind {
+        DocumentKind::Budget => Deed::BudgetDelete,
+        DocumentKind::Policy => Deed::PolicyDelete,
+        DocumentKind::Window => Deed::WindowDelete,
+    }
 }
 
 /// There is no document of that name.

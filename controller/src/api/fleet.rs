@@ -157,7 +157,7 @@ impl HostFilter {
 ///
 /// # Errors
 /// [`ParamError`] for a value without `=`.
-pub fn labels_of(params: &Params) -> Result<Vec<(String, String)>, ParamError> {
+fn labels_of(params: &Params) -> Result<Vec<(String, String)>, ParamError> {
     let parse = |text: &str| {
         text.split_once('=')
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -18,9 +18,9 @@ use super::connection::Peer;
 use super::problem::ApiProblem;
 use super::reach::check_reach;
 use super::routes::{self, Access, Reader};
-use crate::access::browser::BrowserSessions;
-use crate::access::{ApiKey, Caller, Credential, Vouched};
+use crate::access::{ApiKey, Caller, Credential, SessionCookie, Vouched};
 use crate::app::App;
+use crate::audit_log;
 use crate::web;
 
 /// Longest that a handler may take; live views answer at once and go on.
@@ -131,7 +131,7 @@ impl Guard {
         };
         let Some(needs) = needs else {
             if is_unsafe {
-                check_origin(request.headers())?;
+                check_open(route.reader, request.headers())?;
             }
             request.extensions_mut().insert(Asking {
                 caller: None,
@@ -143,14 +143,14 @@ impl Guard {
         if is_unsafe && matches!(credential, Credential::Browser(_)) {
             check_origin(request.headers())?;
         }
-        pass(&self.callers, &credential)?;
-        check_role(&caller, needs)?;
-        check_reach(&caller, (&route.method, route.path))?;
+        // Who is refused is on record, too.
         request.extensions_mut().insert(Asking {
-            caller: Some(caller),
+            caller: Some(caller.clone()),
             credential: Some(credential),
         });
-        Ok(())
+        pass(&self.callers, &credential)?;
+        check_role(&caller, needs)?;
+        check_reach(&caller, (&route.method, route.path))
     }
 
     async fn identify(
@@ -169,22 +169,23 @@ impl Guard {
                 .1
                 .parse()
                 .map_err(|error: crate::access::InvalidApiKey| refused(&error.to_string()))?;
-            let caller = self.app.caller_of(&key).await?.ok_or_else(|| {
+            let credential = Credential::Token(key.id);
+            let caller = self.app.caller_of(credential, &key.secret).await?;
+            let caller = caller.ok_or_else(|| {
                 refused("this API token is unknown, wrong, expired or revoked; ask an admin for a new one")
             })?;
-            return Ok((caller, Credential::Token(key.id)));
+            return Ok((caller, credential));
         }
         let Some(cookie) = web::login::cookie_of(headers, peer.transport) else {
             return Err(refused(
                 "sign in first: send an API token as `Authorization: Bearer TOKEN`",
             ));
         };
-        let credential = Credential::Browser(BrowserSessions::key_of(cookie));
-        let caller = self
-            .app
-            .standing_of(credential)
-            .await?
-            .ok_or_else(|| refused("this browser is not signed in any more; sign in again"))?;
+        let over = || refused("this browser is not signed in any more; sign in again");
+        let cookie: SessionCookie = cookie.parse().map_err(|_| over())?;
+        let credential = Credential::Browser(cookie.id);
+        let caller = self.app.caller_of(credential, &cookie.secret).await?;
+        let caller = caller.ok_or_else(over)?;
         Ok((caller, credential))
     }
 }
@@ -196,13 +197,16 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         .get::<MatchedPath>()
         .and_then(|path| routes::find(request.method(), path.as_str()))
         .map_or(Reader::Program, |route| route.reader);
-    let mut response = match guard.admit(&mut request).await {
-        Ok(()) => run(next, request).await,
+    let admitted = guard.admit(&mut request).await;
+    let recorded = audit_log::Request::of(&request);
+    let mut response = match admitted {
+        Ok(()) => recorded.serve(run(next, request)).await,
         Err(problem) => match reader {
             Reader::Program => problem.into_response(),
-            Reader::Person => web::refusal(&problem),
+            Reader::Person => web::refusal_by(&problem, web::login::provider(&guard.app)),
         },
     };
+    recorded.settle(&guard.app, &mut response).await;
     harden(response.headers_mut());
     response
 }
@@ -285,6 +289,14 @@ fn is_loopback_name(host: &str) -> bool {
     let literal = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
         || literal.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Nobody need sign in to send this: a page of another site must not make a browser do it. A program names no origin.
+fn check_open(reader: Reader, headers: &HeaderMap) -> Result<(), ApiProblem> {
+    match reader {
+        Reader::Program if !headers.contains_key(header::ORIGIN) => Ok(()),
+        Reader::Program | Reader::Person => check_origin(headers),
+    }
 }
 
 /// A browser says where a request comes from; another site's page must not act with this one's cookie.

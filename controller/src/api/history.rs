@@ -11,7 +11,7 @@ use tidemark_model::entity::EntityKind;
 use tidemark_model::view::{HistoryView, Problem};
 use tidemark_model::{HostId, Metric, Protocol, Timestamp};
 
-use super::fleet;
+use super::fleet::{self, HostFilter};
 use super::params::{ParamError, Params, invalid};
 use super::problem::Answer;
 use crate::access::Horizon;
@@ -19,8 +19,10 @@ use crate::access::Horizon;
 mod csv;
 
 /// Names of the parameters of both.
-const PARAMS: [&str; 14] = [
+const PARAMS: [&str; 17] = [
     "host",
+    "text",
+    "state",
     "label",
     "metric",
     "kind",
@@ -33,6 +35,7 @@ const PARAMS: [&str; 14] = [
     "agg",
     "group_by",
     "top",
+    "format",
     "offset_ms",
 ];
 
@@ -40,7 +43,7 @@ const PARAMS: [&str; 14] = [
 const RANGE_DEFAULT: Duration = Duration::from_secs(3_600);
 
 /// Longest step and offset: ten years.
-const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
+pub const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
 
 /// A metric over time.
 #[utoipa::path(
@@ -49,6 +52,8 @@ const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
     tag = "history",
     params(
         ("host" = Option<Vec<String>>, Query, description = "Id or name; may be repeated. All hosts without it."),
+        ("text" = Option<String>, Query, description = "Part of the hosts' name, id, system, a label or a culprit, in any case."),
+        ("state" = Option<Vec<String>>, Query, description = "State of the hosts: online, stale, offline, quarantined or revoked; may be repeated."),
         ("label" = Option<Vec<String>>, Query, description = "KEY=VALUE of the hosts; may be repeated, and all must match."),
         ("metric" = String, Query, description = "What was measured, as in in_use."),
         ("kind" = Option<String>, Query, description = "Kind of entity, as in process; the metric's own without it."),
@@ -61,6 +66,7 @@ const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
         ("agg" = Option<String>, Query, description = "min, avg, max, last, sum, count, p50, p95, p99, rate, slope or time_to_exhaustion; max without it."),
         ("group_by" = Option<String>, Query, description = "none, host, entity, series or label:KEY; host without it."),
         ("top" = Option<usize>, Query, description = "Only so many series, the largest."),
+        ("format" = Option<String>, Query, description = "json or csv, for those who cannot say so by Accept."),
     ),
     responses(
         (status = 200, description = "The series; with Accept: text/csv the columns time_ms, time, series, value.",
@@ -110,18 +116,53 @@ async fn answer(
     params: &Params,
     offset: Option<Duration>,
 ) -> Answer<Response> {
+    let format = params.parsed("format", || "json or csv".to_owned(), Format::from_name)?;
+    let view = answer_of(horizon, params, offset).await?;
+    Ok(match format.unwrap_or_else(|| Format::accepted(headers)) {
+        Format::Csv => csv_response(&view),
+        Format::Json => Json(view).into_response(),
+    })
+}
+
+/// What history answers to these parameters, beside the same time `offset` before where that is asked for.
+///
+/// # Errors
+/// A parameter that cannot be, a host that is not there, or a query that would cost too much.
+pub async fn answer_of(
+    horizon: &Horizon,
+    params: &Params,
+    offset: Option<Duration>,
+) -> Answer<HistoryView> {
     let app = horizon.app();
     let query = query_of(params, app.clock.now(), offset)?;
     let hosts = hosts_of(horizon, params)?;
-    let view = app.query(query, &hosts).await?.into_view();
-    let wants_csv = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/csv"));
-    if wants_csv {
-        return Ok(csv_response(&view));
+    Ok(app.query(query, &hosts).await?.into_view())
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+}
+
+impl Format {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
     }
-    Ok(Json(view).into_response())
+
+    fn accepted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(header::ACCEPT);
+        let accept = accept.and_then(|accept| accept.to_str().ok());
+        match accept.is_some_and(|accept| accept.contains("text/csv")) {
+            true => Self::Csv,
+            false => Self::Json,
+        }
+    }
 }
 
 fn csv_response(view: &HistoryView) -> Response {
@@ -135,21 +176,18 @@ fn csv_response(view: &HistoryView) -> Response {
     (headers, csv::text_of(view)).into_response()
 }
 
-/// The hosts that are named, or all that the caller sees; of them those that have the labels.
-fn hosts_of(horizon: &Horizon, params: &Params) -> Answer<Vec<HostId>> {
+/// The hosts that are named, or all that the caller sees; of them those that pass the filter.
+///
+/// # Errors
+/// A filter that cannot be, or a name that stands for no one host.
+pub fn hosts_of(horizon: &Horizon, params: &Params) -> Answer<Vec<HostId>> {
+    let filter = HostFilter::of(params)?;
     let app = horizon.app();
-    let labels = fleet::labels_of(params)?;
     let mut ids = fleet::named_hosts(horizon, params)?.unwrap_or_else(|| horizon.hosts());
-    if !labels.is_empty() {
-        ids.retain(|id| {
-            app.live
-                .read(*id, |host| {
-                    labels
-                        .iter()
-                        .all(|(key, value)| host.profile.labels.get(key) == Some(value))
-                })
-                .unwrap_or(false)
-        });
+    if !filter.is_empty() {
+        let now = app.clock.now();
+        let takes = |id: &HostId| app.live.read(*id, |host| filter.takes(host, now));
+        ids.retain(|id| takes(id).unwrap_or(false));
     }
     Ok(ids)
 }

@@ -364,6 +364,8 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::HostEvent
         | NoticeKind::ConfigurationChanged
         | NoticeKind::TokenCreated
+        | NoticeKind::UserChanged
+        | NoticeKind::UserLocked
         | NoticeKind::CauseFound
         | NoticeKind::IncidentOpened
         | NoticeKind::IncidentEscalated
@@ -380,6 +382,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::RunChanged
         | NoticeKind::LockdownTurned
         | NoticeKind::KeyStatement
+        | NoticeKind::AuditLogContradicted
         | NoticeKind::Controller => false,
     }
 }

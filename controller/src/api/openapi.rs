@@ -1,13 +1,17 @@
 //! `/api/v1/openapi.json`: the API's description, made from its handlers.
 
+mod limits;
+
 use axum::Json;
+use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
+use super::problem::{Answer, ApiProblem};
 use super::{
-    actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, hosts, incidents, keys, live, notifications, policies, remediation, runs,
-    silences, status, tokens, windows,
+    actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
+    history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, policies,
+    remediation, runs, sessions, silences, status, tokens, users, windows,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +34,11 @@ use super::{
         findings::list,
         findings::of_host,
         causes::list,
+        audit_log::list,
+        audit_log::detail,
+        audit_log::entries,
+        audit_log::status,
+        audit_log::witnesses,
         events::list,
         incidents::list,
         incidents::detail,
@@ -95,11 +104,24 @@ use super::{
         api_tokens::create,
         api_tokens::list,
         api_tokens::revoke,
+        users::list,
+        users::create,
+        users::detail,
+        users::delete,
+        users::set_role,
+        users::set_password,
+        users::act,
+        sessions::list,
+        sessions::end,
+        me::me,
+        me::change_password,
+        me::sign_in,
         status::status,
         document,
         status::healthz,
         status::readyz,
         status::metrics,
+        host_metrics::host_metrics,
     ),
     security(("api_token" = [])),
     modifiers(&Bearer),
@@ -118,12 +140,6 @@ impl utoipa::Modify for Bearer {
     }
 }
 
-/// The description itself.
-#[must_use]
-pub fn api() -> utoipa::openapi::OpenApi {
-    Api::openapi()
-}
-
 /// This description, in OpenAPI 3.1.
 #[utoipa::path(
     get,
@@ -132,6 +148,17 @@ pub fn api() -> utoipa::openapi::OpenApi {
     security(()),
     responses((status = 200, description = "The description.", body = Object))
 )]
-pub async fn document() -> Json<utoipa::openapi::OpenApi> {
-    Json(api())
+pub async fn document() -> Answer<Json<Value>> {
+    Ok(Json(described()?))
+}
+
+/// The description itself.
+///
+/// # Errors
+/// When it cannot be written as JSON, which is a bug.
+pub fn described() -> Result<Value, ApiProblem> {
+    let mut document = serde_json::to_value(Api::openapi())
+        .map_err(|error| ApiProblem::internal(&format!("the description of the API: {error}")))?;
+    limits::add(&mut document);
+    Ok(document)
 }

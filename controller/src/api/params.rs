@@ -4,12 +4,13 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, MatchedPath, Query};
 use axum::http::request::Parts;
 use tidemark_model::ErrorCode;
 use tidemark_model::error_code::ApiError;
 
 use super::problem::ApiProblem;
+use super::routes::{self, Reader};
 
 /// Parameters of one request; a history query may name this many hosts.
 const PARAMS_MAX: usize = 256;
@@ -43,6 +44,12 @@ pub enum ParamError {
         name: String,
         /// Which exist.
         known: String,
+    },
+    /// A name without a value.
+    #[error("{name} is empty; leave it out, or give it a value")]
+    Empty {
+        /// The name.
+        name: String,
     },
     /// A name that may come once came again.
     #[error("{name} may be given once")]
@@ -85,11 +92,36 @@ impl<S: Sync> FromRequestParts<S> for Params {
         if pairs.len() > PARAMS_MAX {
             return Err(ParamError::TooMany { count: pairs.len() }.into());
         }
-        Ok(Self(pairs))
+        let reader = parts
+            .extensions
+            .get::<MatchedPath>()
+            .and_then(|path| routes::find(&parts.method, path.as_str()))
+            .map_or(Reader::Program, |route| route.reader);
+        Ok(Self::of(pairs, reader)?)
     }
 }
 
 impl Params {
+    /// A page's form sends each of its fields, empty ones for what is not said; a program says what it means.
+    fn of(mut pairs: Vec<(String, String)>, reader: Reader) -> Result<Self, ParamError> {
+        match reader {
+            Reader::Person => pairs.retain(|(_, value)| !value.is_empty()),
+            Reader::Program => {
+                if let Some((name, _)) = pairs.iter().find(|(_, value)| value.is_empty()) {
+                    return Err(ParamError::Empty { name: cut(name) });
+                }
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Those that a page asks with, as if they had come of its form: empty ones are not said.
+    pub fn of_pairs(pairs: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        let said = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(said.map(owned).collect())
+    }
+
     /// Refuses any name that is not among `known`.
     ///
     /// # Errors
@@ -107,7 +139,7 @@ impl Params {
         }
     }
 
-    /// The value of a name that may come once; `None` without it or when it is empty.
+    /// The value of a name that may come once; `None` without it.
     ///
     /// # Errors
     /// [`ParamError::Repeated`].
@@ -119,11 +151,11 @@ impl Params {
         }
     }
 
-    /// The values of a name that may come more than once; empty ones count as absent, as forms send them.
+    /// The values of a name that may come more than once.
     pub fn many(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.0
             .iter()
-            .filter(move |(key, value)| key == name && !value.is_empty())
+            .filter(move |(key, _)| key == name)
             .map(|(_, value)| &**value)
     }
 
@@ -253,10 +285,17 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_counts_as_absent() {
-        let params = params(&[("host", ""), ("host", "a"), ("host", "b"), ("text", "")]);
-        assert_eq!(params.many("host").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(params.one("text"), Ok(None));
-        assert_eq!(params.limit(), Ok(LIMIT_DEFAULT));
+    fn an_empty_value_is_absent_in_a_form_and_a_mistake_of_a_program() {
+        let pairs = [("host", ""), ("host", "a"), ("host", "b"), ("text", "")];
+        let sent = || params(&pairs).0;
+        let form = Params::of(sent(), Reader::Person).unwrap();
+        assert_eq!(form.many("host").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(form.one("text"), Ok(None));
+        assert_eq!(form.limit(), Ok(LIMIT_DEFAULT));
+        let refused = Params::of(sent(), Reader::Program).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "host is empty; leave it out, or give it a value"
+        );
     }
 }

@@ -12,7 +12,7 @@ use tidemark_runtime::Entropy;
 use crate::gateway::outcome::chain;
 
 /// What a client waits before it tries again, in seconds.
-const RETRY_AFTER_S: &str = "1";
+const RETRY_AFTER_S: u64 = 1;
 
 /// An answer other than the one that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub struct ApiProblem {
     status: StatusCode,
     title: String,
     correlation_id: Option<String>,
+    retry_after_s: u64,
 }
 
 /// What handlers answer.
@@ -63,6 +64,7 @@ impl ApiProblem {
             status: status_of(code),
             title: title.into(),
             correlation_id: None,
+            retry_after_s: RETRY_AFTER_S,
         }
     }
 
@@ -122,7 +124,11 @@ impl<E: ApiError> From<E> for ApiProblem {
         if code == ErrorCode::Unavailable {
             tracing::warn!(error = chain(&error), "an operator is put off");
         }
-        Self::new(code, error.to_string())
+        let mut problem = Self::new(code, error.to_string());
+        if let Some(seconds) = error.retry_after_s() {
+            problem.retry_after_s = seconds;
+        }
+        problem
     }
 }
 
@@ -141,7 +147,7 @@ impl IntoResponse for ApiProblem {
             HeaderValue::from_static("application/problem+json"),
         );
         if matches!(self.code, ErrorCode::Exhausted | ErrorCode::Unavailable) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s));
         }
         if self.code == ErrorCode::Unauthenticated {
             headers.insert(

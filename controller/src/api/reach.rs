@@ -7,7 +7,7 @@ use super::problem::ApiProblem;
 use crate::access::Caller;
 
 /// What those who see a part of the fleet may ask for: each of these cuts its answer to their scope.
-const WITHIN_SCOPE: [(Method, &str); 43] = [
+const WITHIN_SCOPE: [(Method, &str); 46] = [
     (Method::GET, "/api/v1/hosts"),
     (Method::GET, "/api/v1/hosts/{host}"),
     (Method::POST, "/api/v1/hosts/{host}/revoke"),
@@ -39,13 +39,16 @@ const WITHIN_SCOPE: [(Method, &str); 43] = [
     (Method::GET, "/api/v1/live"),
     (Method::GET, "/api/v1/api-tokens"),
     (Method::POST, "/api/v1/api-tokens"),
-    (Method::DELETE, "/api/v1/api-tokens/{token}"),
+    (Method::DELETE, "/api/v1/api-tokens/{id}"),
     (Method::GET, "/api/v1/status"),
+    (Method::GET, "/api/v1/me"),
+    (Method::GET, "/metrics/hosts"),
     (Method::POST, "/logout"),
     (Method::GET, "/"),
     (Method::GET, "/fleet/rows"),
     (Method::GET, "/hosts/{host}"),
     (Method::GET, "/hosts/{host}/now"),
+    (Method::GET, "/history"),
     (Method::GET, "/events"),
     (Method::GET, "/incidents"),
     (Method::GET, "/incidents/{incident}"),

@@ -167,7 +167,7 @@ pub async fn unlock(
     let request: UnlockRequest = body::parsed(&body, "the body is no end of a lockdown")?;
     let signature = signature_of(&request.key_id, &request.signature)?;
     let issued_at = Timestamp::from_unix_ms(request.issued_at_ms);
-    lockdown::unlock(horizon.app(), id, (issued_at, signature), asking.name())?;
+    lockdown::unlock(horizon.app(), id, (issued_at, signature), asking.name()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,9 +10,9 @@ use axum::routing::{self, MethodRouter};
 use tidemark_model::Role;
 
 use super::{
-    actions, api_tokens, audits, budgets, causes, events, findings, forecast, grants, history,
-    host_events, hosts, incidents, keys, live, notifications, openapi, policies, remediation, runs,
-    silences, status, tokens, windows,
+    actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
+    history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, openapi,
+    policies, remediation, runs, sessions, silences, status, tokens, users, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -86,19 +86,24 @@ const fn page(path: &'static str, handler: Handler) -> Route {
 
 /// A form of a page that changes something.
 const fn form(path: &'static str, handler: Handler) -> Route {
+    form_of(path, Role::Operator, handler)
+}
+
+/// A form of a page that takes another role.
+const fn form_of(path: &'static str, role: Role, handler: Handler) -> Route {
     Route {
         method: Method::POST,
         path,
-        access: Access::Role(Role::Operator),
+        access: Access::Role(role),
         reader: Reader::Person,
         handler,
     }
 }
 
-const fn sign_in(method: Method, handler: Handler) -> Route {
+const fn sign_in(method: Method, path: &'static str, handler: Handler) -> Route {
     Route {
         method,
-        path: "/login",
+        path,
         access: Access::Open,
         reader: Reader::Person,
         handler,
@@ -111,7 +116,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 106] = [
+pub static ROUTES: [Route; 137] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -153,6 +158,21 @@ pub static ROUTES: [Route; 106] = [
     }),
     api(GET, "/api/v1/events", Role::Viewer, || {
         routing::get(events::list)
+    }),
+    api(GET, "/api/v1/audit-log", Role::Viewer, || {
+        routing::get(audit_log::list)
+    }),
+    api(GET, "/api/v1/audit-log/{seq}", Role::Viewer, || {
+        routing::get(audit_log::detail)
+    }),
+    api(GET, "/api/v1/audit-log/entries", Role::Viewer, || {
+        routing::get(audit_log::entries)
+    }),
+    api(GET, "/api/v1/audit-log/status", Role::Viewer, || {
+        routing::get(audit_log::status)
+    }),
+    api(GET, "/api/v1/audit-log/witnesses", Role::Viewer, || {
+        routing::get(audit_log::witnesses)
     }),
     api(GET, "/api/v1/incidents", Role::Viewer, || {
         routing::get(incidents::list)
@@ -367,7 +387,7 @@ pub static ROUTES: [Route; 106] = [
     api(GET, "/api/v1/tokens", Role::Admin, || {
         routing::get(tokens::list)
     }),
-    api(DELETE, "/api/v1/tokens/{token}", Role::Admin, || {
+    api(DELETE, "/api/v1/tokens/{id}", Role::Admin, || {
         routing::delete(tokens::revoke)
     }),
     api(POST, "/api/v1/api-tokens", Role::Admin, || {
@@ -376,9 +396,47 @@ pub static ROUTES: [Route; 106] = [
     api(GET, "/api/v1/api-tokens", Role::Admin, || {
         routing::get(api_tokens::list)
     }),
-    api(DELETE, "/api/v1/api-tokens/{token}", Role::Admin, || {
+    api(DELETE, "/api/v1/api-tokens/{id}", Role::Admin, || {
         routing::delete(api_tokens::revoke)
     }),
+    api(GET, "/api/v1/users", Role::Admin, || {
+        routing::get(users::list)
+    }),
+    api(POST, "/api/v1/users", Role::Admin, || {
+        routing::post(users::create)
+    }),
+    api(GET, "/api/v1/users/{user}", Role::Admin, || {
+        routing::get(users::detail)
+    }),
+    api(DELETE, "/api/v1/users/{user}", Role::Admin, || {
+        routing::delete(users::delete)
+    }),
+    api(PUT, "/api/v1/users/{user}/role", Role::Admin, || {
+        routing::put(users::set_role)
+    }),
+    api(PUT, "/api/v1/users/{user}/password", Role::Admin, || {
+        routing::put(users::set_password)
+    }),
+    api(POST, "/api/v1/users/{user}/{deed}", Role::Admin, || {
+        routing::post(users::act)
+    }),
+    api(GET, "/api/v1/sessions", Role::Viewer, || {
+        routing::get(sessions::list)
+    }),
+    api(DELETE, "/api/v1/sessions/{session}", Role::Viewer, || {
+        routing::delete(sessions::end)
+    }),
+    api(GET, "/api/v1/me", Role::Viewer, || routing::get(me::me)),
+    api(PUT, "/api/v1/me/password", Role::Viewer, || {
+        routing::put(me::change_password)
+    }),
+    Route {
+        method: POST,
+        path: "/api/v1/sign-in",
+        access: Access::Open,
+        reader: Reader::Program,
+        handler: || routing::post(me::sign_in),
+    },
     api(GET, "/api/v1/status", Role::Viewer, || {
         routing::get(status::status)
     }),
@@ -392,8 +450,15 @@ pub static ROUTES: [Route; 106] = [
         reader: Reader::Program,
         handler: || routing::get(status::metrics),
     },
-    sign_in(GET, || routing::get(web::login::with_code)),
-    sign_in(POST, || routing::post(web::login::with_token)),
+    api(GET, "/metrics/hosts", Role::Viewer, || {
+        routing::get(host_metrics::host_metrics)
+    }),
+    sign_in(GET, "/login", || routing::get(web::login::with_code)),
+    sign_in(POST, "/login", || routing::post(web::login::with_form)),
+    sign_in(GET, "/login/oidc", || routing::get(web::oidc::begin)),
+    sign_in(GET, "/login/oidc/callback", || {
+        routing::get(web::oidc::callback)
+    }),
     Route {
         method: POST,
         path: "/logout",
@@ -405,7 +470,9 @@ pub static ROUTES: [Route; 106] = [
     page("/fleet/rows", || routing::get(web::fleet::rows)),
     page("/hosts/{host}", || routing::get(web::host::page)),
     page("/hosts/{host}/now", || routing::get(web::host::now)),
+    page("/history", || routing::get(web::history::page)),
     page("/events", || routing::get(web::events::page)),
+    page("/audit-log", || routing::get(web::audit_log::page)),
     page("/incidents", || routing::get(web::incidents::page)),
     page("/incidents/{incident}", || {
         routing::get(web::incident::page)
@@ -426,6 +493,31 @@ pub static ROUTES: [Route; 106] = [
     form("/silences", || routing::post(web::notifications::silence)),
     form("/silences/{silence}/end", || {
         routing::post(web::notifications::end_silence)
+    }),
+    page("/settings", || routing::get(web::settings::page)),
+    form_of("/settings/password", Role::Viewer, || {
+        routing::post(web::settings::acts::password)
+    }),
+    form_of("/settings/sessions/{session}", Role::Viewer, || {
+        routing::post(web::settings::acts::end_session)
+    }),
+    form_of("/settings/users", Role::Admin, || {
+        routing::post(web::settings::acts::create_user)
+    }),
+    form_of("/settings/users/{user}", Role::Admin, || {
+        routing::post(web::settings::acts::user)
+    }),
+    form_of("/settings/api-tokens", Role::Admin, || {
+        routing::post(web::settings::acts::create_api_token)
+    }),
+    form_of("/settings/api-tokens/{token}", Role::Admin, || {
+        routing::post(web::settings::acts::end_api_token)
+    }),
+    form_of("/settings/tokens", Role::Admin, || {
+        routing::post(web::settings::acts::create_token)
+    }),
+    form_of("/settings/tokens/{token}", Role::Admin, || {
+        routing::post(web::settings::acts::end_token)
     }),
     page("/live", || routing::get(web::live::stream)),
     open("/assets/{name}", || routing::get(web::assets::asset)),

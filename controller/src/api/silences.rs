@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::silence::{Matcher, Silence};
 use tidemark_model::view::{Page, Problem, SilenceRequest, SilenceView};
 use tidemark_model::{ErrorCode, Timestamp};
@@ -18,10 +19,12 @@ use super::problem::{Answer, ApiProblem};
 use crate::app::App;
 use crate::incidents::text::clean;
 
-const MATCHERS_MAX: usize = 20;
-const REASON_CHARS_MAX: usize = 500;
+/// Matchers of a silence, at most.
+pub const MATCHERS_MAX: usize = 20;
+/// Longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 500;
 /// Shortest and longest silence, in seconds.
-const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
+pub const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
 
 /// Silences, newest first, with those that are over.
 #[utoipa::path(
@@ -84,6 +87,14 @@ pub async fn make(app: &App, author: &str, request: &SilenceRequest) -> Answer<S
     let silence = checked(request, author, now)?;
     let mut tx = app.store.begin().await?;
     let id = tx.silence_insert(&silence).await?;
+    let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
+    let record = app.record(Deed::SilenceCreate, "silences", id);
+    record
+        .with("matchers", matchers.join(" "))
+        .with("ends_ms", silence.ends_at.unix_ms())
+        .with("reason", &silence.reason)
+        .keep(&mut tx)
+        .await?;
     tx.commit().await?;
     app.incidents_changed.notify_one();
     Ok(Silence { id, ..silence })
@@ -173,6 +184,8 @@ pub async fn end_one(app: &App, silence: &str) -> Answer<()> {
     })?;
     let mut tx = app.store.begin().await?;
     tx.silence_end(id, app.clock.now()).await?;
+    let record = app.record(Deed::SilenceEnd, "silences", id);
+    record.keep(&mut tx).await?;
     tx.commit().await?;
     app.incidents_changed.notify_one();
     Ok(())

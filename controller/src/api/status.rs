@@ -111,6 +111,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Answer<&'static str> {
     get,
     path = "/metrics",
     tag = "status",
+    security((), ("api_token" = [])),
     responses(
         (status = 200, description = "The exposition.", body = String, content_type = "text/plain"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),

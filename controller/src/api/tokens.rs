@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use tidemark_model::ErrorCode;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem};
 use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX};
@@ -21,7 +22,7 @@ use crate::app::App;
 use crate::tokens::{TTL_MAX, TTL_MIN};
 
 /// Hosts that may enrol with one token, at most.
-const USES_MAX: u32 = 100_000;
+pub const USES_MAX: u32 = 100_000;
 
 /// Labels of one token, at most.
 const LABELS_MAX: usize = 16;
@@ -47,6 +48,14 @@ pub async fn create(
     params.only(&[])?;
     let request: JoinTokenRequest =
         body::json(&headers, &body, "the body is no join token request")?;
+    Ok((StatusCode::CREATED, Json(make(&app, request).await?)))
+}
+
+/// Makes a join token.
+///
+/// # Errors
+/// When a value is out of limits, or the database fails.
+pub async fn make(app: &App, request: JoinTokenRequest) -> Answer<JoinTokenCreated> {
     check(&request)?;
     let made = app
         .make_join_token(
@@ -55,14 +64,13 @@ pub async fn create(
             request.labels,
         )
         .await?;
-    let created = JoinTokenCreated {
+    Ok(JoinTokenCreated {
         id: made.token.id.to_string(),
         token: made.token.expose_text(),
         expires_ms: made.expires_at.unix_ms(),
         uses: request.uses,
         controller: app.agents_address.clone(),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    })
 }
 
 /// Join tokens by id, without their secrets.
@@ -101,9 +109,9 @@ pub async fn list(
 /// Ends a join token; hosts that enrolled with it stay.
 #[utoipa::path(
     delete,
-    path = "/api/v1/tokens/{token}",
+    path = "/api/v1/tokens/{id}",
     tag = "tokens",
-    params(("token" = String, Path, description = "The token's public id.")),
+    params(("id" = String, Path, description = "The token's public id.")),
     responses(
         (status = 204, description = "It is ended."),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
@@ -116,6 +124,15 @@ pub async fn revoke(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
+    revoke_one(&app, &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a join token.
+///
+/// # Errors
+/// When there is none, or the database fails.
+pub async fn revoke_one(app: &App, token: &str) -> Answer<()> {
     let id: TokenId = token.parse().map_err(|_| {
         ApiProblem::new(
             ErrorCode::NotFound,
@@ -124,8 +141,9 @@ pub async fn revoke(
     })?;
     let mut tx = app.store.begin().await?;
     tx.join_token_revoke(id, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    let record = app.record(Deed::JoinTokenRevoke, "tokens", id);
+    record.keep(&mut tx).await?;
+    Ok(tx.commit().await?)
 }
 
 fn check(request: &JoinTokenRequest) -> Result<(), Invalid> {
@@ -176,7 +194,9 @@ fn is_label_key(key: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))
 }
 
-fn view(record: JoinTokenRecord) -> JoinTokenView {
+/// A join token as listed.
+#[must_use]
+pub fn view(record: JoinTokenRecord) -> JoinTokenView {
     let JoinTokenRecord {
         id,
         secret_hash: _,

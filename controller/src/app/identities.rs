@@ -1,5 +1,6 @@
 //! Hosts' identities in the store: enrolling, renewing, facts, and telling a clone from a retry.
 
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{HostFacts, HostId, HostState};
 use tidemark_store::{BurnOutcome, Host, HostCertificate, JoinTokenUse, NewHost, StoreError, Tx};
@@ -72,6 +73,12 @@ impl App {
             .host_find(claim.host)
             .await?
             .ok_or(StoreError::NotFound { what: "host" })?;
+        self.record(Deed::HostEnrol, "hosts", claim.host)
+            .by_host(claim.host, &facts.name)
+            .with("join_token", claim.token)
+            .with("certificate", generation)
+            .keep(&mut tx)
+            .await?;
         tx.commit().await?;
         self.live.put(profile_of(&host));
         self.note(
@@ -184,6 +191,11 @@ impl App {
         if let Ok(revoked) = host.state.revoke() {
             tx.host_set_state(id, host.state_generation, revoked)
                 .await?;
+            self.record(Deed::HostRevoke, "hosts", id)
+                .about(id)
+                .with("name", &host.facts.name)
+                .keep(&mut tx)
+                .await?;
             tx.commit().await?;
             self.note(
                 Some(id),
@@ -229,6 +241,13 @@ impl App {
         };
         let mut tx = self.store.begin().await?;
         tx.host_set_state(host.id, host.state_generation, quarantined)
+            .await?;
+        self.record(Deed::HostQuarantine, "hosts", host.id)
+            .about(host.id)
+            .with("name", &host.facts.name)
+            .with("presented", presented)
+            .with("issued", host.certificate.generation)
+            .keep(&mut tx)
             .await?;
         tx.commit().await?;
         self.live.set_standing(host.id, quarantined);

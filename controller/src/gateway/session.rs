@@ -3,6 +3,7 @@
 //! Knows the order of frames and the limits; what becomes of records is `ingest`'s business.
 
 mod actions;
+mod checkpoints;
 mod inbound;
 
 use std::pin::Pin;
@@ -186,7 +187,8 @@ async fn first_frame(frames: &mut Streaming<AgentFrame>) -> Result<Hello, Status
             | agent_frame::Kind::Spool(_)
             | agent_frame::Kind::Audit(_)
             | agent_frame::Kind::Action(_)
-            | agent_frame::Kind::Policy(_),
+            | agent_frame::Kind::Policy(_)
+            | agent_frame::Kind::Checkpoint(_),
         )
         | None => Err(Status::invalid_argument("the first frame must be hello")),
     }
@@ -252,6 +254,7 @@ async fn introduce(
         }),
         takes_audits: true,
         sends_actions: true,
+        takes_checkpoints: true,
     };
     session
         .send(controller_frame::Kind::Welcome(welcome))

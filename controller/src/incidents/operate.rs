@@ -1,6 +1,7 @@
 //! What operators do with incidents: acknowledge, resolve, note. Each is one transaction, checked by generation.
 
 use tidemark_model::ErrorCode;
+use tidemark_model::audit_log::Deed as Logged;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::incident::{Entry, EntryKind, Incident, InvalidStep};
 use tidemark_store::StoreError;
@@ -121,7 +122,10 @@ pub async fn operate(
             .filter(|c| *c == '\n' || !c.is_control())
             .collect(),
     };
+    let record = app.record(Logged::IncidentOperate, "incidents", id);
+    let record = record.with("deed", kind.as_str()).with("text", &entry.text);
     tx.incident_entries_append(id, &[entry]).await?;
+    record.keep(&mut tx).await?;
     tx.commit().await?;
     app.incidents_changed.notify_one();
     app.live.announce_incidents();

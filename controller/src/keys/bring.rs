@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tidemark_model::ErrorCode;
 use tidemark_model::action::{BroughtSignature, HostKey};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::key_statement::{
     InvalidStatement, KeyStatement, ROTATION_VALID, StatementId, StatementKind,
@@ -137,6 +138,11 @@ pub async fn bring(
         tx.key_statement_sign(id, &brought).await?;
     }
     let stored = tx.key_statement(id).await?.ok_or(KeyError::Unknown)?;
+    app.record(Deed::KeyStatementBring, "key-statements", id)
+        .with("key", statement.key().id())
+        .with("signatures", signatures.len())
+        .keep(&mut tx)
+        .await?;
     tx.commit().await?;
     tell(app, &stored, &by, &known);
     Ok((stored, Brought::Now))
@@ -173,6 +179,8 @@ pub async fn sign(
     };
     tx.key_statement_sign(id, &brought).await?;
     let stored = tx.key_statement(id).await?.ok_or(KeyError::Unknown)?;
+    let record = app.record(Deed::KeyStatementSign, "key-statements", id);
+    record.with("key", signature.key).keep(&mut tx).await?;
     tx.commit().await?;
     tell(app, &stored, &by, &known);
     Ok(())

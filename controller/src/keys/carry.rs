@@ -351,6 +351,7 @@ mod tests {
             incident_rules: IncidentRules::default(),
             notify: NotifySettings::default(),
             remediation: RemediationRules::default(),
+            oidc: None,
         })
         .await
         .unwrap();

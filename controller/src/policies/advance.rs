@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tidemark_model::action::{Action, ActionSpec, ActionState};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::policy::case::Look;
 use tidemark_model::policy::{
@@ -18,6 +19,7 @@ use super::guard::{self, MayFire};
 use super::sight::{Seen, Sight};
 use super::{Held, escalate, rung};
 use crate::app::App;
+use crate::audit_log::Record;
 use crate::incidents::text::{clean, host_name};
 use crate::remediate::decide::{Word, decide};
 use crate::remediate::propose::{Asked, propose};
@@ -85,6 +87,16 @@ impl Turn<'_> {
 
     fn requester(&self, case: &Case) -> String {
         self.held.policy.requester(case.version)
+    }
+
+    /// A record of what this policy does on this host.
+    fn recorded(&self, deed: Deed, case: &Case) -> Record {
+        let name = self.held.policy.name();
+        self.app
+            .record(deed, "policies", name)
+            .by(&self.requester(case))
+            .about(self.host)
+            .with("version", case.version)
     }
 
     async fn store(&self, case: &mut Case) -> Result<(), StoreError> {
@@ -161,6 +173,10 @@ impl Turn<'_> {
         }
         case.fire(Ladder::new(order, self.now), self.now);
         tx.policy_case_update(case).await?;
+        self.recorded(Deed::PolicyFire, case)
+            .with("seen", &seen.text)
+            .keep(&mut tx)
+            .await?;
         tx.commit().await?;
         self.app.metrics.policies_fired.add(1);
         let (name, host) = (policy.name(), host_name(self.app, self.host));
@@ -175,6 +191,10 @@ impl Turn<'_> {
         let about = (&self.held.policy.condition, self.now);
         escalate::raise(&mut tx, case, about).await?;
         tx.policy_case_update(case).await?;
+        self.recorded(Deed::PolicyEscalate, case)
+            .with("why", case.body.why.as_deref().unwrap_or_default())
+            .keep(&mut tx)
+            .await?;
         tx.commit().await?;
         escalate::tell(self.app, case);
         Ok(())

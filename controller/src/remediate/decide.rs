@@ -2,11 +2,13 @@
 
 use tidemark_model::action::order::REASON_CHARS_MAX;
 use tidemark_model::action::{Action, ActionId, ActionState, Approval, BroughtSignature};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::signing::{SIGNATURES_MAX, Signature};
 use tidemark_store::Tx;
 
 use super::{ActionError, remark, step, tell};
 use crate::app::App;
+use crate::audit_log::of_action;
 use crate::incidents::text::clean;
 
 /// What somebody says about an action.
@@ -63,6 +65,13 @@ pub async fn decide(
     };
     tx.action_update(&mut action, std::slice::from_ref(&done))
         .await?;
+    let deed = match word {
+        Word::Approve => Deed::ActionApprove,
+        Word::Reject => Deed::ActionReject,
+        Word::Cancel => Deed::ActionCancel,
+    };
+    let record = of_action(app, deed, &action).by(&by);
+    record.with("text", &text).keep(&mut tx).await?;
     tx.commit().await?;
     tell(app, &action, &done);
     app.remediation.changed.notify_one();
@@ -154,6 +163,8 @@ pub async fn sign(
         &format!("brought a signature by key {}", signature.key),
     );
     tx.action_update(&mut action, &[signed]).await?;
+    let record = of_action(app, Deed::ActionSign, &action).by(by);
+    record.with("key", signature.key).keep(&mut tx).await?;
     tx.commit().await?;
     app.remediation.changed.notify_one();
     Ok(action)

@@ -22,6 +22,7 @@ use super::gate::{self, Gate, Seen};
 use super::lanes::{NewLane, Switch, Way};
 use super::{step, tell};
 use crate::app::App;
+use crate::audit_log;
 use crate::gateway::outcome::chain;
 use crate::grants::{Listed, step_text};
 use crate::incidents::text::host_name;
@@ -220,8 +221,12 @@ impl ActionDispatcher {
             return Ok(());
         };
         let mut tx = app.store.begin().await?;
-        match tx.action_update(&mut action, &[step]).await {
-            Ok(()) => tx.commit().await?,
+        let steps = [step];
+        match tx.action_update(&mut action, &steps).await {
+            Ok(()) => {
+                audit_log::keep_steps(app, &mut tx, (&action, &steps)).await?;
+                tx.commit().await?;
+            }
             // The host was quicker: it has it.
             Err(StoreError::Stale { .. }) => return Ok(()),
             Err(error) => return Err(error),
@@ -253,6 +258,9 @@ impl ActionDispatcher {
             if matches!(action.state, ActionState::Approved | ActionState::Queued) {
                 all.push(move_on(&app, (&mut tx, &mut seen), action, now).await?);
             }
+        }
+        for moved in &all {
+            audit_log::keep_steps(&app, &mut tx, (&moved.action, &moved.steps)).await?;
         }
         tx.commit().await?;
         for moved in all {

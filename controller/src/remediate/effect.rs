@@ -17,6 +17,7 @@ use super::dispatch::escalate;
 use super::room::{Room, effect_of, told, worst};
 use super::{step, tell, undo};
 use crate::app::App;
+use crate::audit_log;
 use crate::gateway::outcome::chain;
 use crate::query::HistoryError;
 
@@ -178,6 +179,7 @@ impl EffectMeter {
     async fn store(&self, action: &mut Action, steps: &[LifeStep]) -> Result<(), StoreError> {
         let mut tx = self.app.store.begin().await?;
         tx.action_update(action, steps).await?;
+        audit_log::keep_steps(&self.app, &mut tx, (action, steps)).await?;
         tx.commit().await?;
         for step in steps {
             tell(&self.app, action, step);

@@ -3,6 +3,7 @@
 
 use tidemark_model::action::Unlock;
 use tidemark_model::action::order::REASON_CHARS_MAX;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::signing::Signature;
 use tidemark_model::{HostId, Timestamp};
@@ -37,6 +38,12 @@ pub async fn turn(app: &App, to: Turn, by: &str, reason: &str) -> Result<(), Act
     // Whoever sends holds the same lock: after this commit nothing is sent.
     tx.actions_lock().await?;
     tx.lockdown_turn(&turned).await?;
+    let deed = match to {
+        Turn::Stop => Deed::LockdownImpose,
+        Turn::GoOn => Deed::LockdownLift,
+    };
+    let record = app.record(deed, "lockdown", "").by(&turned.author);
+    record.with("reason", &turned.reason).keep(&mut tx).await?;
     tx.commit().await?;
     app.remediation.note_locked(turned.is_stop);
     app.remediation.changed.notify_one();
@@ -65,8 +72,8 @@ pub enum Turn {
 /// Takes the signed end of one host's lockdown to it. The host decides whether it holds.
 ///
 /// # Errors
-/// When everything is stopped, or the host is not here.
-pub fn unlock(
+/// When everything is stopped, the host is not here, or the database fails.
+pub async fn unlock(
     app: &App,
     host: HostId,
     (issued_at, signature): (Timestamp, Signature),
@@ -82,6 +89,10 @@ pub fn unlock(
         host,
         issued_at_ms: issued_at,
     };
+    let mut tx = app.store.begin().await?;
+    let record = app.record(Deed::HostUnlock, "hosts", host).about(host);
+    record.with("key", signature.key).keep(&mut tx).await?;
+    tx.commit().await?;
     permit.send(Kind::Lockdown(Lockdown {
         stop: false,
         unlock: unlock.to_bytes(),

@@ -13,6 +13,7 @@ use tidemark_store::{ActionQuery, Host, StoreError, Tx};
 use super::{ActionError, OwnHost, step, tell, undo};
 use crate::access::Horizon;
 use crate::app::App;
+use crate::audit_log;
 use crate::incidents::text::clean;
 
 /// How long an order is valid when nobody says.
@@ -111,6 +112,7 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
             .await?;
         told.push(approved);
     }
+    audit_log::keep_steps(app, &mut tx, (&action, &told)).await?;
     tx.commit().await?;
     for step in &told {
         tell(app, &action, step);

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use tidemark_model::action::{Action, ActionReport, ActionState, HostPolicyView, LifeStep, Watch};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{ErrorCode, HostId, Timestamp};
@@ -13,6 +16,7 @@ use tidemark_store::StoreError;
 use super::dispatch::{RoundTrip, confirmation, escalate, round_trip};
 use super::{remark, step, tell, undo};
 use crate::app::App;
+use crate::audit_log::of_action;
 use crate::incidents::text::{clean, host_name};
 
 /// Steps of one action's life that its host makes by saying more while its state stays.
@@ -99,6 +103,14 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
         && let Some(steps) = steps_of(app, teller, &mut action, report)
     {
         tx.action_update(&mut action, &steps).await?;
+        let record = of_action(app, Deed::ActionReport, &action);
+        record
+            .by_host(teller.host, &host_name(app, teller.host))
+            .with("reported", report.state.as_str())
+            .with("text", &report.text)
+            .with("report_sha256", digest_of(report))
+            .keep(&mut tx)
+            .await?;
         tx.commit().await?;
         for step in &steps {
             tell(app, &action, step);
@@ -120,6 +132,13 @@ async fn take_once(app: &App, teller: Teller, report: &ActionReport) -> Result<N
         RoundTrip::Wanted => Next::ComeBack,
         RoundTrip::Made => Next::Send(confirmation(action.id())),
     })
+}
+
+/// What was reported, word for word.
+fn digest_of(report: &ActionReport) -> String {
+    // Names, numbers and texts always serialise.
+    let text = serde_json::to_vec(report).unwrap_or_default();
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
 /// Takes the report into the action; the records of what that changes, or nothing when it is nothing new.

@@ -7,6 +7,7 @@ use tidemark_model::HostId;
 use tidemark_model::action::life::UndoAsked;
 use tidemark_model::action::order::UNDO_WITHIN_S;
 use tidemark_model::action::{Action, ActionId, ActionReport, ActionSpec, ActionState, LifeStep};
+use tidemark_model::audit_log::Deed;
 use tidemark_proto::v1::{ActionUndo, controller_frame::Kind};
 use tidemark_store::{StoreError, Tx};
 use tokio::sync::mpsc::OwnedPermit;
@@ -15,6 +16,7 @@ use super::lanes::Way;
 use super::report::remarked;
 use super::{remark, step, tell};
 use crate::app::App;
+use crate::audit_log::of_action;
 
 /// How long beyond the watched time an order lets itself be undone: samples may be late, and so may the host.
 const CONSENT_BEYOND_HOLD: Duration = Duration::from_secs(3_600);
@@ -106,6 +108,10 @@ async fn send(
         return Ok(());
     }
     tx.action_update(action, &steps).await?;
+    if let Some(step) = steps.last() {
+        let record = of_action(app, Deed::ActionUndo, action).by("controller");
+        record.with("why", &step.text).keep(&mut tx).await?;
+    }
     tx.commit().await?;
     if let Some((_, permit)) = way {
         permit.send(frame(action.id()));

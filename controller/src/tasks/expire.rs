@@ -1,11 +1,13 @@
 //! What is only kept for a while: notices, hosts' events and drift, incidents that are over with what was told of them,
-//! actions, hourly rows, join tokens that nobody can use, former versions of documents. History has its compactor.
+//! actions, hourly rows, tokens and sessions that nobody can use, former versions of documents. History has its compactor.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_store::StoreError;
+use tidemark_model::Timestamp;
+use tidemark_store::{StoreError, Tx};
 
+use crate::access::standing::SESSION_IDLE;
 use crate::app::App;
 use crate::gateway::outcome::chain;
 
@@ -58,7 +60,7 @@ pub struct ExpireStatus {
     pub drifts: u64,
     /// Rows of `host_hourly`.
     pub hours: u64,
-    /// Join tokens.
+    /// Join tokens, tokens of sign-ins, browsers' sessions, and sign-ins that were given up.
     pub tokens: u64,
     /// Incidents, silences and messages.
     pub incidents: u64,
@@ -126,6 +128,7 @@ impl Expirer {
             let tokens = tx
                 .join_tokens_delete_expired(now.saturating_sub(TOKENS_KEPT), ROWS_MAX)
                 .await?;
+            let sign_ins = delete_sign_ins(&mut tx, now).await?;
             let cutoff = now.saturating_sub(INCIDENTS_KEPT);
             let incidents = tx.incidents_delete_before(cutoff, INCIDENTS_MAX).await?;
             let silences = tx.silences_delete_before(cutoff, ROWS_MAX).await?;
@@ -154,10 +157,10 @@ impl Expirer {
             status.events += events;
             status.drifts += drifts;
             status.hours += hours;
-            status.tokens += tokens;
+            status.tokens += tokens + sign_ins;
             let is_done = [
-                notices, events, drifts, hours, tokens, silences, messages, documents, cases,
-                grants,
+                notices, events, drifts, hours, tokens, sign_ins, silences, messages, documents,
+                cases, grants,
             ]
             .iter()
             .all(|deleted| *deleted < u64::from(ROWS_MAX))
@@ -169,4 +172,15 @@ impl Expirer {
             }
         }
     }
+}
+
+/// Deletes what sign-ins left behind; each step as many as a transaction may.
+async fn delete_sign_ins(tx: &mut Tx, now: Timestamp) -> Result<u64, StoreError> {
+    let idle_since = now.saturating_sub(SESSION_IDLE);
+    let sessions = tx.browser_sessions_delete_over(now, idle_since, ROWS_MAX);
+    let sessions = sessions.await?;
+    let cutoff = now.saturating_sub(TOKENS_KEPT);
+    let tokens = tx.api_tokens_delete_expired(cutoff, ROWS_MAX).await?;
+    let given_up = tx.oidc_sign_ins_delete_over(now, ROWS_MAX).await?;
+    Ok(sessions + tokens + given_up)
 }

@@ -5,7 +5,7 @@ use tidemark_model::Secret;
 use tidemark_model::role::Role;
 use tidemark_runtime::contexts::{self, Context, Contexts, Selection};
 
-use crate::access::{ApiKey, Holder};
+use crate::access::{ApiKey, Credential, Holder};
 use crate::app::App;
 
 /// Name of the context.
@@ -44,7 +44,9 @@ async fn working_key(app: &App, text: &str) -> anyhow::Result<Option<ApiKey>> {
     let Ok(key) = text.parse::<ApiKey>() else {
         return Ok(None);
     };
-    let caller = app.caller_of(&key).await?;
+    let caller = app
+        .caller_of(Credential::Token(key.id), &key.secret)
+        .await?;
     Ok(caller
         .filter(|caller| caller.role == Role::Admin)
         .map(|_| key))

@@ -94,6 +94,8 @@ impl EventRow {
                 | NoticeKind::ActionEscalated
                 | NoticeKind::LockdownTurned
                 | NoticeKind::KeyStatement
+                | NoticeKind::AuditLogContradicted
+                | NoticeKind::UserLocked
                 | NoticeKind::NotificationFailed,
             ) => "urgent",
             Some(
@@ -102,6 +104,7 @@ impl EventRow {
                 | NoticeKind::HostDisconnected
                 | NoticeKind::HostRebooted
                 | NoticeKind::TokenCreated
+                | NoticeKind::UserChanged
                 | NoticeKind::IncidentResolved
                 | NoticeKind::BudgetApplied
                 | NoticeKind::BudgetDeleted

@@ -17,8 +17,11 @@ use crate::api::problem::Answer;
 use crate::api::status;
 use crate::live::HostLive;
 
-/// Lines of a page; the filter finds the others. A browser lays out this many at once.
-const ROWS_MAX: usize = 500;
+/// Lines that a page holds at once; those of a larger fleet follow the scroll. A browser lays out this many at once.
+pub const ROWS_MAX: usize = 200;
+
+/// Names of the parameters of the list: the filter's, and from which line on.
+const PARAMS: [&str; 4] = ["text", "state", "label", "from"];
 
 /// `GET /`.
 pub async fn page(
@@ -64,6 +67,10 @@ struct List {
     text: String,
     state: String,
     rows: Vec<Row>,
+    /// Lines before the first of these.
+    from: usize,
+    /// The filter, as it stands in addresses.
+    query: String,
     /// Hosts that pass the filter.
     found: usize,
     /// Hosts of the fleet, or of the caller's scope.
@@ -73,7 +80,8 @@ struct List {
 impl List {
     fn of(horizon: &Horizon, params: Params) -> Answer<Self> {
         let app = horizon.app();
-        let params = params.only(&HostFilter::PARAMS)?;
+        let params = params.only(&PARAMS)?;
+        let from = params.number("from", 0..=u32::MAX as usize)?.unwrap_or(0);
         let filter = HostFilter::of(&params)?;
         let now = app.clock.now();
         let place = |host: &HostLive| {
@@ -83,8 +91,11 @@ impl List {
         let mut hosts: Vec<((i64, String), HostId)> = select(horizon, &filter, place);
         hosts.sort_unstable();
         let found = hosts.len();
-        let shown = hosts.iter().take(ROWS_MAX);
+        let from = from.min(found.saturating_sub(1));
+        let shown = hosts.iter().skip(from).take(ROWS_MAX);
         Ok(Self {
+            from,
+            query: filter_query(&params),
             text: params.one("text")?.unwrap_or_default().to_owned(),
             state: params.many("state").next().unwrap_or_default().to_owned(),
             rows: shown.filter_map(|(_, id)| Row::of(horizon, *id)).collect(),
@@ -96,6 +107,31 @@ impl List {
             },
         })
     }
+}
+
+impl List {
+    /// Hosts after the last of these.
+    fn after(&self) -> usize {
+        self.found.saturating_sub(self.from + self.rows.len())
+    }
+
+    fn next(&self) -> usize {
+        self.from + self.rows.len()
+    }
+
+    fn previous(&self) -> usize {
+        self.from.saturating_sub(ROWS_MAX)
+    }
+}
+
+fn filter_query(params: &Params) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in HostFilter::PARAMS {
+        for value in params.many(name) {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
 }
 
 /// The fleet in four figures.

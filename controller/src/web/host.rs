@@ -4,17 +4,19 @@ mod audit;
 mod budgets;
 mod note;
 mod now;
+mod then;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use tidemark_model::view::{HostDetail, PortSpaceView};
-use tidemark_model::{HostId, Timestamp};
+use tidemark_model::{HostId, PortSpaceKey, Timestamp};
 
 use self::audit::Configuration;
 use self::note::Note;
 use self::now::Now;
+use self::then::{Moment, Then};
 use super::actions::{self, ActionRow};
 use super::events::{EventRow, rows_of_host};
 use super::standing;
@@ -24,7 +26,7 @@ use crate::api::audits;
 use crate::api::fleet;
 use crate::api::guard::Asking;
 use crate::api::params::Params;
-use crate::api::problem::Answer;
+use crate::api::problem::{Answer, ApiProblem};
 use crate::app::App;
 use crate::diagnosis;
 
@@ -48,6 +50,9 @@ const RANGE_OF_THE_YOUNG: &str = "15m";
 /// A host that enrolled less than this ago is young, in milliseconds.
 const YOUNG_MS: i64 = 1_800_000;
 
+/// How far back the first step into the past goes, in milliseconds.
+const REWIND_MS: i64 = 60_000;
+
 /// `GET /hosts/{host}`.
 pub async fn page(
     horizon: Horizon,
@@ -65,8 +70,10 @@ async fn host_page(
     params: Params,
 ) -> Answer<Response> {
     let app = horizon.app();
-    let params = params.only(&["space", "range", "from", "to"])?;
+    let params = params.only(&["space", "range", "from", "to", "at"])?;
     let id = fleet::find_host(horizon, host)?;
+    let present_ms = app.clock.now().unix_ms();
+    let at = params.number("at", 0..=present_ms)?;
     let detail = detail_of(app, id, host)?;
     let space = chosen(&detail, params.one("space")?);
     let usual = usual_range(&detail, space, app.clock.now());
@@ -84,9 +91,27 @@ async fn host_page(
         .map(|tab| tab.address.clone())
         .unwrap_or_default();
     let now = Now::of(app, &detail, chosen(&detail, params.one("space")?));
+    let then = match at.zip(chosen(&detail, params.one("space")?)) {
+        Some((at_ms, space)) => {
+            let rest = encoded(&[("space", &address_of(space)), ("range", range.0)]);
+            let moment = Moment {
+                host: id,
+                space: &key_of(space)?,
+                at: Timestamp::from_unix_ms(at_ms),
+            };
+            Some(Then::of(app, moment, &rest).await?)
+        }
+        None => None,
+    };
     let found = diagnosis::findings(app, &[id], |peer| horizon.sees(peer)).await?;
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
+        rewind: format!(
+            "?{}&at={}",
+            encoded(&[("space", &space), ("range", range.0)]),
+            present_ms.saturating_sub(REWIND_MS)
+        ),
+        then,
         now,
         configuration: Configuration::of(audits::view_of(app, id).await?, app.clock.now()),
         notes: found
@@ -145,6 +170,27 @@ fn detail_of(app: &App, id: HostId, host: &str) -> Answer<HostDetail> {
     })?)
 }
 
+/// The name of a port space in addresses.
+fn address_of(space: &PortSpaceView) -> String {
+    format!("{}/{}", space.protocol, space.namespace)
+}
+
+fn key_of(space: &PortSpaceView) -> Result<PortSpaceKey, ApiProblem> {
+    let protocol = space.protocol.parse().map_err(|_| {
+        ApiProblem::internal(&format!("a port space of protocol {}", space.protocol))
+    })?;
+    Ok(PortSpaceKey {
+        protocol,
+        namespace: space.namespace.as_str().into(),
+    })
+}
+
+fn encoded(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}
+
 /// The port space that an address names as `PROTOCOL/NAMESPACE`, else the one that matters most.
 fn chosen<'d>(detail: &'d HostDetail, wanted: Option<&str>) -> Option<&'d PortSpaceView> {
     let named = wanted.and_then(|wanted| wanted.split_once('/'));
@@ -174,7 +220,7 @@ fn tabs_of(detail: &HostDetail, wanted: Option<&str>) -> Vec<Tab> {
     let chosen = chosen(detail, wanted);
     let now = Timestamp::from_unix_ms(detail.host.sampled_ms.unwrap_or(0));
     let tab = |space: &PortSpaceView| Tab {
-        address: format!("{}/{}", space.protocol, space.namespace),
+        address: address_of(space),
         name: standing::space_name(&space.protocol, &space.namespace),
         percent: super::words::percent(space.in_use, space.capacity),
         urgency: standing::urgency(space, now).as_str(),
@@ -193,6 +239,10 @@ struct HostPage {
     ranges: &'static [(&'static str, &'static str, i64)],
     range: &'static str,
     range_ms: i64,
+    /// Where the past begins.
+    rewind: String,
+    /// The host as it was, when somebody asks for that.
+    then: Option<Then>,
     now: Now,
     configuration: Configuration,
     notes: Vec<Note>,

@@ -13,7 +13,7 @@ use tidemark_model::notice::{Notice, NoticeKind};
 use tokio::time::Instant;
 
 use super::events::EventRow;
-use super::fleet::Tiles;
+use super::fleet::{ROWS_MAX, Tiles};
 use super::row::Row;
 use crate::access::Horizon;
 use crate::api::changes::{self, Update, Viewer};
@@ -27,7 +27,10 @@ use crate::api::problem::Answer;
 /// Shortest time between two renderings of the tiles, which look at every host.
 const TILES_EVERY: Duration = Duration::from_secs(2);
 
-/// `GET /live`: events `row` (a line), `gone` (the id of a host that the filter does not let pass, or that left the scope), `tiles`, `event`
+/// Fleets of more hosts than a page holds lines are told apart by this: shortest time between two looks at the lines shown.
+const ROWS_EVERY: Duration = Duration::from_secs(2);
+
+/// `GET /live`: events `row` (a line), `rows` (of a fleet with more hosts than a page holds: the lines shown are to be read again), `gone` (the id of a host that the filter does not let pass, or that left the scope), `tiles`, `event`
 /// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` and `of=keys` the last two
 /// alone; for the latter `incidents` stands for keys, what was signed about them, and grants as well.
 pub async fn stream(
@@ -46,6 +49,7 @@ pub async fn stream(
     let view = PageView {
         filter: HostFilter::of(&params)?,
         tiles_at: (only.is_none() && page == Shown::Hosts).then(Instant::now),
+        rows_at: (only.is_none() && horizon.hosts().len() > ROWS_MAX).then(Instant::now),
         page,
         horizon: horizon.clone(),
     };
@@ -98,6 +102,8 @@ struct PageView {
     filter: HostFilter,
     /// When the tiles were last rendered; `None` where there are none.
     tiles_at: Option<Instant>,
+    /// When the lines were last said to have changed; `None` where each is sent by itself.
+    rows_at: Option<Instant>,
 }
 
 impl PageView {
@@ -109,7 +115,10 @@ impl PageView {
                 events.push(Event::default().event("incidents").data("-"));
             }
             Update::Host(_) | Update::Gone(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
-            Update::Host(id) => events.extend(self.row(*id)),
+            Update::Host(id) => events.extend(match self.rows_at {
+                None => self.row(*id),
+                Some(last) => self.rows(last),
+            }),
             Update::Gone(id) => events.push(gone(*id)),
             Update::Notice(notice) => {
                 let app = self.horizon.app();
@@ -128,6 +137,14 @@ impl PageView {
             events.extend(html("tiles", &Tiles::of(&self.horizon, is_ready)));
         }
         events
+    }
+
+    fn rows(&mut self, last: Instant) -> Option<Event> {
+        if last.elapsed() < ROWS_EVERY {
+            return None;
+        }
+        self.rows_at = Some(Instant::now());
+        Some(Event::default().event("rows").data("-"))
     }
 
     fn row(&self, id: HostId) -> Option<Event> {

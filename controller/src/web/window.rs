@@ -17,6 +17,8 @@ pub struct WindowWords {
     pub verdict: String,
     /// How it is marked.
     pub tone: &'static str,
+    /// When it begins and when it is over, in Unix milliseconds.
+    pub span_ms: (i64, i64),
 }
 
 impl WindowWords {
@@ -49,6 +51,7 @@ impl WindowWords {
                 Some(Survival::Will) => "calm",
                 None => "unknown",
             },
+            span_ms: (at.start.unix_ms(), at.end.unix_ms()),
         }
     }
 

@@ -30,6 +30,8 @@ pub struct ApiToken {
     pub revoked_at: Option<Timestamp>,
     /// When it was last used, as far as it was noted.
     pub last_used_at: Option<Timestamp>,
+    /// The user whose sign-in made it, and with whom it ends; `None` when it stands for itself.
+    pub owner: Option<String>,
 }
 
 /// An API token to be stored; unused and not revoked.
@@ -49,6 +51,8 @@ pub struct NewApiToken {
     pub created_at: Timestamp,
     /// The first instant at which it is not taken any more; `None` when it does not expire.
     pub expires_at: Option<Timestamp>,
+    /// The user whose sign-in makes it, and with whom it ends; `None` when it stands for itself.
+    pub owner: Option<String>,
 }
 
 const TABLE: Table = Table("api_tokens");
@@ -56,18 +60,22 @@ const TABLE: Table = Table("api_tokens");
 macro_rules! select_tokens {
     ($rest:literal) => {
         concat!(
-            "SELECT id, secret_hash, name, role, scope, created_at, expires_at, revoked_at, last_used_at FROM api_tokens ",
+            "SELECT id, secret_hash, name, role, scope, created_at, expires_at, revoked_at, last_used_at, owner FROM api_tokens ",
             $rest
         )
     };
 }
 
 statements! {
-    TOKEN_INSERT = "INSERT INTO api_tokens (id, secret_hash, name, role, scope, created_at, expires_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    TOKEN_INSERT = "INSERT INTO api_tokens (id, secret_hash, name, role, scope, created_at, expires_at, owner) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     TOKEN_FIND = select_tokens!("WHERE id = $1");
     TOKENS_PAGE = select_tokens!("WHERE id > $1 ORDER BY id LIMIT $2");
     TOKEN_REVOKE = "UPDATE api_tokens SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
+    TOKENS_REVOKE_OF_OWNER = "UPDATE api_tokens SET revoked_at = $3 \
+        WHERE owner = $1 AND id <> $2 AND revoked_at IS NULL";
+    TOKENS_DELETE_EXPIRED = "DELETE FROM api_tokens WHERE id IN \
+        (SELECT id FROM api_tokens WHERE owner IS NOT NULL AND expires_at < $1 LIMIT $2)";
     TOKEN_TOUCH = "UPDATE api_tokens SET last_used_at = $2 WHERE id = $1";
 }
 
@@ -82,6 +90,7 @@ struct TokenRow {
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
     last_used_at: Option<i64>,
+    owner: Option<String>,
 }
 
 impl TryFrom<TokenRow> for ApiToken {
@@ -98,6 +107,7 @@ impl TryFrom<TokenRow> for ApiToken {
             expires_at,
             revoked_at,
             last_used_at,
+            owner,
         } = row;
         // What cannot be read is an error: it must not stand for all hosts.
         let scope = HostScope::from_text(scope.as_deref())
@@ -112,6 +122,7 @@ impl TryFrom<TokenRow> for ApiToken {
             expires_at: columns::optional_at(expires_at),
             revoked_at: columns::optional_at(revoked_at),
             last_used_at: columns::optional_at(last_used_at),
+            owner,
         })
     }
 }
@@ -131,6 +142,7 @@ impl Tx {
             .bind(token.scope.to_text())
             .bind(token.created_at.unix_ms())
             .bind(columns::optional_ms(token.expires_at))
+            .bind(token.owner.as_deref())
             .execute(conn).await.map_err(StoreError::unless_exists("API token"))?
             .rows_affected());
         one_row(inserted, StoreError::AlreadyExists { what: "API token" })
@@ -181,5 +193,35 @@ impl Tx {
             .bind(id.to_string()).bind(at.unix_ms()).execute(conn).await?
             .rows_affected());
         one_row(updated, StoreError::NotFound { what: "API token" })
+    }
+
+    /// Revokes every token that a user's sign-ins made, but not `except`. Answers how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn api_tokens_revoke_of(
+        &mut self,
+        owner: &str,
+        except: Option<TokenId>,
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let except = except.map(|id| id.to_string()).unwrap_or_default();
+        Ok(on_conn!(self, conn => sqlx::query(TOKENS_REVOKE_OF_OWNER)
+            .bind(owner).bind(except).bind(at.unix_ms()).execute(conn).await?
+            .rows_affected()))
+    }
+
+    /// Deletes tokens that sign-ins made and that expired before `cutoff`, at most `limit`. Answers how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn api_tokens_delete_expired(
+        &mut self,
+        cutoff: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        Ok(on_conn!(self, conn => sqlx::query(TOKENS_DELETE_EXPIRED)
+            .bind(cutoff.unix_ms()).bind(i64::from(limit)).execute(conn).await?
+            .rows_affected()))
     }
 }

@@ -8,6 +8,7 @@ use tidemark_model::{HostFacts, HostId, Timestamp};
 use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 
 mod actions;
+mod audit_log;
 mod cursors;
 mod documents;
 mod events;
@@ -26,6 +27,7 @@ mod schema;
 mod silences;
 mod tokens;
 mod transactions;
+mod users;
 
 fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)

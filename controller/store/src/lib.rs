@@ -6,9 +6,12 @@
 mod action_steps;
 mod actions;
 mod api_tokens;
+mod audit_log;
+mod audit_witnesses;
 mod batch;
 mod bodies;
 mod brought;
+mod browser_sessions;
 mod columns;
 mod cursors;
 mod database_url;
@@ -42,6 +45,7 @@ mod silences;
 mod span;
 mod store;
 mod tx;
+mod users;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
@@ -52,7 +56,10 @@ mod contract;
 pub use action_steps::SentFor;
 pub use actions::ActionQuery;
 pub use api_tokens::{ApiToken, NewApiToken};
+pub use audit_log::{AuditQuery, Kept};
+pub use audit_witnesses::{StoredCheckpoint, Witness, WitnessCount};
 pub use bodies::RecentHead;
+pub use browser_sessions::{BrowserSession, SessionOwner};
 pub use cursors::Cursor;
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use documents::{DocumentKind, DocumentVersion};
@@ -85,3 +92,4 @@ pub use settings::Setting;
 pub use span::Span;
 pub use store::{Backend, Store};
 pub use tx::Tx;
+pub use users::{NewUser, OidcSubject, User};

@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use tempfile::TempDir;
 
-use crate::{DatabaseUrl, Store};
+use crate::{DatabaseUrl, Store, Tx};
 
 mod postgres;
 
@@ -57,6 +57,24 @@ pub async fn on_sqlite(case: impl AsyncFnOnce(Store)) {
 /// When the database cannot be made, or the case fails.
 pub async fn on_postgres(case: impl AsyncFnOnce(Store)) {
     run(&postgres_url().await, case).await;
+}
+
+/// What somebody does who owns the database and has no controller.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn execute(store: &Store, sql: &'static str) {
+    let done = match done("begin", store.begin().await) {
+        Tx::Sqlite(mut tx) => match sqlx::raw_sql(sql).execute(&mut *tx).await {
+            Ok(_) => tx.commit().await,
+            Err(error) => Err(error),
+        },
+        Tx::Postgres(mut tx) => match sqlx::raw_sql(sql).execute(&mut *tx).await {
+            Ok(_) => tx.commit().await,
+            Err(error) => Err(error),
+        },
+    };
+    self::done(sql, done);
 }
 
 async fn run(url: &DatabaseUrl, case: impl AsyncFnOnce(Store)) {

@@ -62,6 +62,7 @@ impl Still {
             incident_rules: IncidentRules::default(),
             notify: NotifySettings::default(),
             remediation: rules,
+            oidc: None,
         })
         .await
         .unwrap();

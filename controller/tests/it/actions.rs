@@ -39,6 +39,10 @@ impl<'a> Person<'a> {
         Self { fleet, token }
     }
 
+    pub const fn of_token(fleet: &'a MadeUp, token: String) -> Self {
+        Self { fleet, token }
+    }
+
     pub async fn post(&self, path: &str, body: &Value) -> Response {
         let request = client().post(self.fleet.url(path)).bearer_auth(&self.token);
         request.json(body).send().await.unwrap()

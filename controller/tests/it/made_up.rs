@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tidemark_controller::access::Holder;
+use tidemark_controller::access::oidc::OidcSettings;
 use tidemark_controller::app::identities::profile_of;
+use tidemark_controller::audit_log::AuditLogRules;
 use tidemark_controller::boot::{self, DataFolder, Started};
 use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
@@ -107,13 +109,33 @@ impl MadeUp {
         Self::start_all(folder, http, settings, RemediationRules::default()).await
     }
 
+    /// One where people sign in at a provider.
+    pub async fn start_with_oidc(oidc: OidcSettings) -> Self {
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder = tempfile::tempdir().unwrap();
+        let all = (IncidentRules::default(), NotifySettings::default());
+        let mut settings = Self::settings(&folder, http, all, RemediationRules::default());
+        settings.oidc = Some(oidc);
+        Self::start_from(folder, settings).await
+    }
+
     async fn start_all(
         folder: TempDir,
         http: SocketAddr,
-        (rules, notify): (IncidentRules, NotifySettings),
+        settings: (IncidentRules, NotifySettings),
         remediation: RemediationRules,
     ) -> Self {
-        let settings = Settings {
+        let settings = Self::settings(&folder, http, settings, remediation);
+        Self::start_from(folder, settings).await
+    }
+
+    fn settings(
+        folder: &TempDir,
+        http: SocketAddr,
+        (incidents, notify): (IncidentRules, NotifySettings),
+        remediation: RemediationRules,
+    ) -> Settings {
+        Settings {
             database: DatabaseUrl::sqlite(folder.path().join("tidemark.db")),
             data_dir: folder.path().to_owned(),
             http,
@@ -122,11 +144,16 @@ impl MadeUp {
             connections_max: 100,
             drain_timeout: Duration::from_secs(5),
             retention: Retention::default(),
-            incidents: rules,
-            notify: notify.clone(),
+            incidents,
+            notify,
             remediation,
+            audit_log: AuditLogRules::default(),
+            oidc: None,
             telemetry: TelemetrySettings::default(),
-        };
+        }
+    }
+
+    async fn start_from(folder: TempDir, settings: Settings) -> Self {
         let life = Lifecycle::new(Duration::from_secs(5));
         let claimed = DataFolder::claim(&settings.data_dir).unwrap();
         let started = boot::start(&settings, &life, claimed).await.unwrap();
@@ -134,8 +161,8 @@ impl MadeUp {
             started,
             life,
             folder: Some(folder),
-            rules,
-            notify,
+            rules: settings.incidents,
+            notify: settings.notify,
         }
     }
 

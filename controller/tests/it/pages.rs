@@ -99,6 +99,8 @@ async fn hostile_names_are_text_on_every_page() {
         "/fleet/rows",
         &format!("/hosts/{id}"),
         &format!("/hosts/{id}/now"),
+        &format!("/hosts/{id}?at={}", now.unix_ms()),
+        "/history?range=1h&metric=in_use&metric=ports&group_by=series",
         "/events",
     ] {
         let html = page(&fleet, path).await;
@@ -116,7 +118,10 @@ async fn nothing_is_inline_so_that_the_policy_holds() {
     let id = fleet.host("web-1").await;
     let now = fleet.started.app.clock.now();
     fleet.deliver(id, vec![sample(now, 500, 20)]).await;
-    for path in ["/", "/events", &format!("/hosts/{id}"), "/login"] {
+    let past = format!("/hosts/{id}?at={}", now.unix_ms());
+    let host = format!("/hosts/{id}");
+    let history = "/history?range=1h&offset_ms=604800000";
+    for path in ["/", "/events", history, &host, &past, "/login"] {
         let html = page(&fleet, path).await;
         assert!(
             !html.contains(" style=") && !html.contains("<style"),

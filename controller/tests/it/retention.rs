@@ -70,6 +70,7 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
         incident_rules: IncidentRules::default(),
         notify: NotifySettings::default(),
         remediation: RemediationRules::default(),
+        oidc: None,
     })
     .await
     .unwrap()

@@ -27,4 +27,9 @@ pub enum ErrorCode {
 pub trait ApiError: std::error::Error {
     /// Where this error stands.
     fn code(&self) -> ErrorCode;
+
+    /// Seconds to wait before the next try, where it is known.
+    fn retry_after_s(&self) -> Option<u64> {
+        None
+    }
 }

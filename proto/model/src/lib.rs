@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod audit_log;
 pub mod budget;
 mod by_text;
 pub mod delivery;

@@ -54,6 +54,10 @@ kinds! {
     CauseFound = "cause_found",
     /// A join token or an API token was made.
     TokenCreated = "token_created",
+    /// A user was made, changed or deleted.
+    UserChanged = "user_changed",
+    /// A user was locked: too many sign-ins failed.
+    UserLocked = "user_locked",
     /// An incident was opened, or opened again.
     IncidentOpened = "incident_opened",
     /// An incident's severity rose.
@@ -90,6 +94,8 @@ kinds! {
     GrantMade = "grant_made",
     /// A grant was withdrawn.
     GrantEnded = "grant_ended",
+    /// The audit log is not as it was written, or not as a host witnessed it.
+    AuditLogContradicted = "audit_log_contradicted",
     /// The controller started or stopped.
     Controller = "controller",
 }

@@ -3,6 +3,7 @@
 //! Times are unix milliseconds and their names end in `_ms`; unknown is `null`, never zero.
 
 mod actions;
+mod audit_log;
 mod budgets;
 mod grants;
 mod incidents;
@@ -10,6 +11,7 @@ mod keys;
 mod policies;
 mod runs;
 mod tokens;
+mod users;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ pub use actions::{
     LifeStepView, LockdownRequest, LockdownTurnView, LockdownView, ProposalView, RecoveryView,
     SignatureRequest, SignatureView, UnlockRequest,
 };
+pub use audit_log::{AuditEntryView, AuditExportView, AuditLogStatus, WitnessView};
 pub use budgets::{
     Allowed, BudgetChange, BudgetCounts, BudgetDetail, BudgetSpec, BudgetStanding, BudgetUse,
     BudgetVersionView, BudgetView, BudgetsApplied, BudgetsRequest,
@@ -50,6 +53,10 @@ pub use runs::{
 pub use tokens::{
     ApiTokenCreated, ApiTokenRequest, ApiTokenView, JoinTokenCreated, JoinTokenRequest,
     JoinTokenView,
+};
+pub use users::{
+    MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, SessionView,
+    SignInRequest, UserRequest, UserView,
 };
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,
@@ -339,14 +346,14 @@ pub struct SeriesView {
     /// Host id, when the series is of one host.
     pub host: Option<String>,
     /// `[step's start in unix ms, value]`; a step without data is `null`, a gap.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<f64>>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<Option<f64>>>))]
     pub points: Vec<(i64, Option<f64>)>,
     /// The aggregate over the whole range; `null` without data.
     pub overall: Option<f64>,
     /// The same over the period compared with; only in a comparison.
     pub overall_before: Option<f64>,
     /// The points of the period compared with, moved onto this one's times; only in a comparison.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Vec<f64>>>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Vec<Option<f64>>>>))]
     pub points_before: Option<Vec<(i64, Option<f64>)>>,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidemark_agent::actions::ActionFeed;
 use tidemark_agent::audit::AuditFeed;
+use tidemark_agent::checkpoints::CheckpointBook;
 use tidemark_agent::identity::Vault;
 use tidemark_agent::link::Dialer;
 use tidemark_agent::outbox::{MemoryLimits, MemoryOutbox, OutboxHandle};
@@ -197,6 +198,7 @@ impl Agent {
             outbox: self.outbox.clone(),
             audits: AuditFeed::none(),
             actions,
+            checkpoints: CheckpointBook::none(self.clock.clone()),
             clock: self.clock.clone(),
             entropy: Entropy::System,
             events: Box::new(move |event| ledger.take(&event)),

@@ -100,7 +100,9 @@ impl Ledger {
                 self.meter.disconnected(kind, text);
             }
             SessionEvent::RenewalFailed { kind, text } => self.meter.disconnected(kind, text),
-            SessionEvent::SampleInterval(_) | SessionEvent::Renewed { .. } => {}
+            SessionEvent::Witnessed(_)
+            | SessionEvent::SampleInterval(_)
+            | SessionEvent::Renewed { .. } => {}
         }
     }
 

@@ -22,6 +22,15 @@ pub struct Browser {
     _driver: Process,
 }
 
+/// Whether the mouse's button is held while it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Button {
+    /// It is.
+    Down,
+    /// It is not.
+    Up,
+}
+
 impl Browser {
     /// Starts one with a window of 1280 x 800.
     ///
@@ -85,6 +94,14 @@ impl Browser {
         self.post("url", json!({"url": url})).await.map(drop)
     }
 
+    /// Forgets every cookie of every site, as a new browser would.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn forget(&self) -> anyhow::Result<()> {
+        self.develop("Network.clearBrowserCookies", json!({})).await
+    }
+
     /// What a piece of JavaScript returns.
     ///
     /// # Errors
@@ -92,6 +109,24 @@ impl Browser {
     pub async fn run(&self, script: &str) -> anyhow::Result<Value> {
         self.post("execute/sync", json!({"script": script, "args": []}))
             .await
+    }
+
+    /// What a piece of JavaScript hands to the callback that is its last argument, at some time.
+    ///
+    /// # Errors
+    /// When it throws, or hands nothing over.
+    pub async fn run_to_end(&self, script: &str) -> anyhow::Result<Value> {
+        self.post("execute/async", json!({"script": script, "args": []}))
+            .await
+    }
+
+    /// Asks pages for less motion, as a setting of the system does.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub async fn reduce_motion(&self) -> anyhow::Result<()> {
+        let features = json!({"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]});
+        self.develop("Emulation.setEmulatedMedia", features).await
     }
 
     /// What a reader sees of the first element that `selector` finds; nothing when there is none.
@@ -105,6 +140,57 @@ impl Browser {
         );
         let text = self.run(&script).await?;
         Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Presses keys one after the other, as a person without a mouse does. Special keys are those of WebDriver, as
+    /// `\u{e004}` for Tab.
+    ///
+    /// # Errors
+    /// When the page does not answer.
+    pub async fn press(&self, keys: &str) -> anyhow::Result<()> {
+        let strokes = keys.chars().flat_map(|key| {
+            let key = key.to_string();
+            [
+                json!({"type": "keyDown", "value": key}),
+                json!({"type": "keyUp", "value": key}),
+            ]
+        });
+        let strokes: Vec<Value> = strokes.collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
+        self.post("actions", json!({"actions": [keyboard]}))
+            .await
+            .map(drop)
+    }
+
+    /// Moves the mouse to each point in turn, in pixels of the window; with its button down from the first to the last
+    /// when `button` says so.
+    ///
+    /// # Errors
+    /// When the page does not answer.
+    pub async fn point(&self, way: &[(i64, i64)], button: Button) -> anyhow::Result<()> {
+        let mut steps = Vec::new();
+        for (index, (x, y)) in way.iter().enumerate() {
+            steps.push(json!({"type": "pointerMove", "duration": 50, "x": x, "y": y}));
+            if index == 0 && button == Button::Down {
+                steps.push(json!({"type": "pointerDown", "button": 0}));
+            }
+        }
+        if button == Button::Down {
+            steps.push(json!({"type": "pointerUp", "button": 0}));
+        }
+        let mouse = json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps});
+        self.post("actions", json!({"actions": [mouse]}))
+            .await
+            .map(drop)
+    }
+
+    /// Where the page's address bar stands.
+    ///
+    /// # Errors
+    /// When the page does not answer.
+    pub async fn address(&self) -> anyhow::Result<String> {
+        let address = self.run("return location.href").await?;
+        Ok(address.as_str().unwrap_or_default().to_owned())
     }
 
     /// Sets the size of the page, as a phone's or a desk's, and its colours.
@@ -166,7 +252,10 @@ async fn value_of(answer: reqwest::Response) -> anyhow::Result<Value> {
 }
 
 /// Where this workspace is built.
-fn target_folder() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When this program does not lie there.
+pub fn target_folder() -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
     let folder = this.ancestors().nth(3).map(Path::to_owned);
     folder.context("the test lies in no target folder")

@@ -467,7 +467,8 @@ impl Conversation {
             },
             agent_frame::Kind::Spool(_)
             | agent_frame::Kind::Audit(_)
-            | agent_frame::Kind::Policy(_) => {}
+            | agent_frame::Kind::Policy(_)
+            | agent_frame::Kind::Checkpoint(_) => {}
         }
     }
 
@@ -495,6 +496,7 @@ impl Conversation {
             settings: None,
             takes_audits: true,
             sends_actions: true,
+            takes_checkpoints: false,
         }))
         .await;
         if hello.takes_actions {

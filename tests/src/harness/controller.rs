@@ -288,6 +288,18 @@ impl Controller {
         Ok(made.token)
     }
 
+    /// Posts as the admin: the status and the JSON body.
+    ///
+    /// # Errors
+    /// When it does not answer, or with something else.
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<(u16, serde_json::Value)> {
+        self.post_as(&self.token, path, body).await
+    }
+
     /// Posts as the holder of a token: the status and the JSON body.
     ///
     /// # Errors

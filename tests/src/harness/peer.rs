@@ -132,11 +132,19 @@ impl Peer {
     /// # Errors
     /// When the controller refuses.
     pub async fn enrolled(controller: &Controller, name: &str) -> anyhow::Result<Self> {
+        Self::enrolled_as(controller, facts(name)).await
+    }
+
+    /// The same with everything that it says of itself.
+    ///
+    /// # Errors
+    /// When the controller refuses.
+    pub async fn enrolled_as(controller: &Controller, facts: HostFacts) -> anyhow::Result<Self> {
         let token: JoinToken = controller.join_token().await?.token.parse()?;
         let peer = Self {
             vault: Vault::in_memory(token.ca_pin)?,
             dialer: dialer(controller)?,
-            facts: facts(name),
+            facts,
         };
         enroll(&peer.dialer, &peer.vault, &token, &peer.facts).await?;
         Ok(peer)

@@ -85,9 +85,17 @@ impl Finished {
     ///
     /// # Errors
     /// When it cannot be started or does not end.
-    pub async fn of(mut command: Command) -> anyhow::Result<Self> {
+    pub async fn of(command: Command) -> anyhow::Result<Self> {
+        Self::within(command, RUN_TIMEOUT).await
+    }
+
+    /// The same of one that may take that long.
+    ///
+    /// # Errors
+    /// As [`Finished::of`].
+    pub async fn within(mut command: Command, patience: Duration) -> anyhow::Result<Self> {
         command.stdin(Stdio::null());
-        let output = tokio::time::timeout(RUN_TIMEOUT, command.output())
+        let output = tokio::time::timeout(patience, command.output())
             .await
             .with_context(|| format!("{command:?} does not end"))??;
         let Output {

@@ -1,7 +1,10 @@
 //! Whole-system tests: the built programs, with real sockets, real TLS and real databases. One file a subject.
 
+mod accessibility;
 mod actions;
+mod api_fuzz;
 mod audit;
+mod audit_log;
 mod bad_input;
 mod check;
 mod conservation;
@@ -15,20 +18,26 @@ mod events;
 mod exhaustion;
 mod findings;
 mod fleetsim;
+mod history_page;
 mod hostile_controller;
+mod hostile_strings;
 mod incidents;
 mod keys;
+mod large_fleet;
+mod neighbours;
 mod page;
 mod port_range;
 mod postgres;
 mod quick_start;
 mod real_windows;
 mod remediation;
+mod rewind;
 mod run_plans;
 mod runs;
 mod second_host;
 mod sources;
 mod systemd;
+mod users;
 mod windows;
 mod wine;
 mod wine_actions;

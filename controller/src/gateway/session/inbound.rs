@@ -10,6 +10,7 @@ use tidemark_model::{HostAudit, Seq};
 use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::action::{policy_from_wire, report_from_wire};
 use tidemark_proto::convert::audit::audit_from_wire;
+use tidemark_proto::convert::checkpoint::reported_from_wire;
 use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
 use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
 use tidemark_proto::v1::{
@@ -19,6 +20,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
 
 use super::actions::{Actions, is_away};
+use super::checkpoints::Checkpoints;
 use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS, DRAIN_PATIENCE, Session};
 use crate::gateway::outcome::status_of;
 use crate::ingest::Delivered;
@@ -48,6 +50,7 @@ pub(super) async fn run(
         audit_limiter: RateLimiter::direct(audit_quota()),
         audit: None,
         actions: Actions::open(&session),
+        checkpoints: Checkpoints::open(&session),
         acked,
         expected: acked.next().get(),
         session,
@@ -68,6 +71,9 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return Ok(()),
             through = running.session.lane.acked() => running.send_ack(through).await?,
             frame = running.actions.next() => running.session.send(frame).await?,
+            () = running.checkpoints.changed() => {
+                running.checkpoints.offer_newest(&running.session).await?;
+            }
             _ = heartbeat.tick() => {
                 running.send_ack(running.acked).await?;
                 running.store_audit().await?;
@@ -96,6 +102,7 @@ struct Running {
     /// The newest audit, while the database is away or full; the session lasts meanwhile.
     audit: Option<HostAudit>,
     actions: Actions,
+    checkpoints: Checkpoints,
     acked: Seq,
     /// The first seq that was not delivered yet.
     expected: u64,
@@ -157,6 +164,11 @@ impl Running {
                 let policy =
                     policy_from_wire(policy).map_err(|error| self.session.refused(&error))?;
                 self.actions.take_policy(&self.session, policy).await
+            }
+            Some(agent_frame::Kind::Checkpoint(told)) => {
+                let told =
+                    reported_from_wire(told).map_err(|error| self.session.refused(&error))?;
+                self.checkpoints.take(&self.session, told).await
             }
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
                 "hello must be the first frame, and only the first",

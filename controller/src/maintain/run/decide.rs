@@ -3,12 +3,14 @@
 use tidemark_model::Timestamp;
 use tidemark_model::action::Approval;
 use tidemark_model::action::order::REASON_CHARS_MAX;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::run::{Run, RunSpec, RunState};
 use tidemark_store::{RunApproval, RunQuery, StoreError, Tx};
 
 use super::machine::{self, EXPIRES_AFTER};
 use super::{OPEN_MAX, RunError, ahead, approvals, plan, put, record, tell};
 use crate::app::App;
+use crate::audit_log::of_run;
 use crate::incidents::text::clean;
 
 /// What somebody says about a run.
@@ -50,6 +52,11 @@ pub async fn create(app: &App, spec: RunSpec, requester: &str) -> Result<Run, Ru
     run.number = tx.run_insert(&run, &step).await?;
     let orders = ahead::orders(&run, &rules);
     tx.run_orders_put(run.number, &orders).await?;
+    let record = of_run(app, Deed::RunPlan, &run).by(requester);
+    record
+        .with("reason", &run.spec.reason)
+        .keep(&mut tx)
+        .await?;
     tx.commit().await?;
     tell(app, &run, &step);
     Ok(run)
@@ -80,6 +87,11 @@ pub async fn decide(
     let mut run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
     let now = app.clock.now();
     let before = run.clone();
+    let deed = match &word {
+        Word::Approve(_) => Deed::RunApprove,
+        Word::Reject => Deed::RunReject,
+        Word::Stop => Deed::RunStop,
+    };
     let said = match word {
         Word::Approve(hash) => {
             check_approval(&run, &hash, &by)?;
@@ -103,6 +115,8 @@ pub async fn decide(
     };
     let step = record(app, &run, Some(&by), &said);
     put(&mut tx, &before, &mut run, std::slice::from_ref(&step)).await?;
+    let record = of_run(app, deed, &run).by(&by);
+    record.with("text", &step.text).keep(&mut tx).await?;
     tx.commit().await?;
     tell(app, &run, &step);
     app.runs_changed.notify_one();

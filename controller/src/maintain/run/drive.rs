@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_model::action::Approval;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::run::{Run, RunRules, RunState};
 use tidemark_store::{RunQuery, StoreError, Tx};
 
@@ -13,6 +14,7 @@ use super::facts::{self, Shared};
 use super::machine::{self, Facts, Order};
 use super::{OPEN_MAX, approvals, plan, put, record, tell};
 use crate::app::App;
+use crate::audit_log::{self, of_run};
 use crate::gateway::outcome::chain;
 use crate::remediate::ActionError;
 
@@ -189,6 +191,13 @@ impl RunDriver {
         let is_elsewhere = next.state != before.state;
         let step = is_elsewhere.then(|| record(app, &next, None, &next.body.why));
         put(&mut tx, before, &mut next, step.as_slice()).await?;
+        for (action, steps) in &told {
+            audit_log::keep_steps(app, &mut tx, (action, steps)).await?;
+        }
+        if is_elsewhere {
+            let record = of_run(app, Deed::RunStep, &next);
+            record.with("why", &next.body.why).keep(&mut tx).await?;
+        }
         tx.commit().await?;
         for (action, steps) in &told {
             for step in steps {

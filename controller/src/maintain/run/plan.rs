@@ -5,6 +5,7 @@ mod pick;
 mod times;
 
 use tidemark_model::Timestamp;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::run::{
     Run, RunBody, RunHost, RunHostBody, RunHostState, RunLifeStep, RunPlan, RunRules, RunSpec,
     RunState,
@@ -16,6 +17,7 @@ use super::machine::EXPIRES_AFTER;
 use super::simulate::{self, Timetable};
 use super::{RunError, ahead, record, tell};
 use crate::app::App;
+use crate::audit_log::of_run;
 use crate::incidents::text::clean;
 
 /// Hosts that are named as left out.
@@ -76,6 +78,8 @@ pub(super) async fn renew(
     drop(tx);
     let mut tx = app.store.begin().await?;
     let step = store_anew(app, &mut tx, (&mut anew, rules), text).await?;
+    let record = of_run(app, Deed::RunStep, &anew).in_own_name();
+    record.with("why", text).keep(&mut tx).await?;
     tx.commit().await?;
     tell(app, &anew, &step);
     Ok(true)

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tidemark_model::HostId;
 use tidemark_model::action::{ActionId, BroughtSignature, HostPolicyView, Order};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::run::{Run, RunState};
 use tidemark_model::signing::{PublicKey, Purpose, SIGNATURES_MAX, Signature};
 use tidemark_store::{StoreError, StoredKeyStatement, Tx};
@@ -12,6 +13,7 @@ use super::decide::standing;
 use super::signed::{NotBelieved, signers_of};
 use super::{RunError, record, tell};
 use crate::app::App;
+use crate::audit_log::of_run;
 use crate::incidents::text::clean;
 use crate::keys::bring::newest;
 use crate::keys::why_not;
@@ -75,6 +77,12 @@ pub async fn sign(app: &App, number: i64, brought: &Brought, by: &str) -> Result
         Err(StoreError::AlreadyExists { .. }) => return Err(RunError::SignedMeanwhile),
         Err(error) => return Err(error.into()),
     }
+    let record = of_run(app, Deed::RunSign, &run).by(by);
+    record
+        .with("key", brought.key.id())
+        .with("signatures", signed.len())
+        .keep(&mut tx)
+        .await?;
     tx.commit().await?;
     tell(app, &run, &step);
     app.remediation.changed.notify_one();

@@ -5,6 +5,7 @@ use tidemark_model::{SessionId, Timestamp};
 use tidemark_store::StoreError;
 
 use super::{ActionDispatcher, DispatchStatus, escalate};
+use crate::audit_log;
 use crate::remediate::{step, tell, undo};
 
 /// Actions that are ended in one activation.
@@ -36,6 +37,7 @@ impl ActionDispatcher {
         }
         let mut tx = app.store.begin().await?;
         tx.action_update(&mut action, &steps).await?;
+        audit_log::keep_steps(app, &mut tx, (&action, &steps)).await?;
         tx.commit().await?;
         for step in &steps {
             tell(app, &action, step);

@@ -24,7 +24,10 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::action_steps::STATEMENTS,
     crate::actions::STATEMENTS,
     crate::api_tokens::STATEMENTS,
+    crate::audit_log::STATEMENTS,
+    crate::audit_witnesses::STATEMENTS,
     crate::bodies::STATEMENTS,
+    crate::browser_sessions::STATEMENTS,
     crate::cursors::STATEMENTS,
     crate::documents::STATEMENTS,
     crate::entities::STATEMENTS,
@@ -51,6 +54,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
+    crate::users::STATEMENTS,
 ];
 
 async fn every_statement_prepares(store: Store) {
@@ -102,6 +106,7 @@ fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
             names(&HostState::ALL.map(HostState::as_str)),
         ),
         ("api_tokens", "role", names(&Role::ALL.map(Role::as_str))),
+        ("users", "role", names(&Role::ALL.map(Role::as_str))),
         (
             "actions",
             "state",

@@ -149,6 +149,7 @@ fn new_api_token(scope: Option<&str>) -> NewApiToken {
         scope: HostScope::from_text(scope).unwrap(),
         created_at: at(5),
         expires_at: None,
+        owner: None,
     }
 }
 

@@ -27,10 +27,11 @@ const READERS: u32 = 4;
 const CHECK_ALL_BYTES_MAX: u64 = 256 << 20;
 
 const CHECK_ALL: &str = "PRAGMA quick_check(1)";
-const CHECKS: [&str; 6] = [
+const CHECKS: [&str; 7] = [
     "PRAGMA quick_check(hosts)",
     "PRAGMA quick_check(join_tokens)",
     "PRAGMA quick_check(join_token_uses)",
+    "PRAGMA quick_check(users)",
     "PRAGMA quick_check(api_tokens)",
     "PRAGMA quick_check(cursors)",
     "PRAGMA quick_check(settings)",

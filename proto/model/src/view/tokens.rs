@@ -87,6 +87,9 @@ pub struct ApiTokenView {
     pub expires_ms: Option<i64>,
     /// When it was revoked.
     pub revoked_ms: Option<i64>,
+    /// Whether a user's sign-in made it: it ends with the user, and has their role when that is lower.
+    #[serde(default)]
+    pub is_sign_in: bool,
     /// The hosts that they may see and act on; `null` for all.
     #[serde(default)]
     pub scope: Option<String>,

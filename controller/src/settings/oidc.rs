@@ -1,0 +1,187 @@
+//! The section `[oidc]`: the OpenID provider that people may sign in at.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tidemark_model::{Role, Secret};
+
+use super::{duration, noted};
+use crate::access::oidc::OidcSettings;
+
+/// Where a provider sends browsers back to.
+const CALLBACK: &str = "/login/oidc/callback";
+
+/// The most that a provider's clock may be off.
+const SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// The section as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct OidcConfig {
+    issuer: Option<String>,
+    client_id: Option<String>,
+    client_secret_file: Option<PathBuf>,
+    redirect_url: Option<String>,
+    label: Option<String>,
+    scopes: Option<Vec<String>>,
+    name_claim: Option<String>,
+    role_claim: Option<String>,
+    roles: BTreeMap<String, String>,
+    clock_skew: Option<String>,
+}
+
+impl OidcConfig {
+    /// The provider; the outer `None` when something is wrong.
+    #[expect(clippy::option_option, reason = "no provider is as fine as one")]
+    pub(super) fn check(self, problems: &mut Vec<String>) -> Option<Option<OidcSettings>> {
+        let Some(issuer) = self.issuer else {
+            if self.client_id.is_some() || !self.roles.is_empty() {
+                problems.push("oidc.issuer is missing; it is the provider's own name, as in https://id.example".to_owned());
+                return None;
+            }
+            return Some(None);
+        };
+        let before = problems.len();
+        for (key, url) in [
+            ("issuer", Some(issuer.as_str())),
+            ("redirect_url", self.redirect_url.as_deref()),
+        ] {
+            if !url.is_some_and(is_safe) {
+                problems.push(format!(
+                    "oidc.{key} is {}; it must begin with https:// (http:// only for this machine)",
+                    url.map_or_else(|| "missing".to_owned(), |url| format!("{url:?}"))
+                ));
+            }
+        }
+        let redirect_url = self.redirect_url.unwrap_or_default();
+        if !redirect_url.is_empty() && !redirect_url.ends_with(CALLBACK) {
+            problems.push(format!(
+                "oidc.redirect_url is {redirect_url:?}; it must end in {CALLBACK}, and the provider must know it"
+            ));
+        }
+        let client_id = self.client_id.unwrap_or_default();
+        if client_id.is_empty() {
+            problems.push("oidc.client_id is missing; the provider gave it out".to_owned());
+        }
+        let client_secret = self.client_secret_file.and_then(|path| {
+            let read = std::fs::read_to_string(&path)
+                .map_err(|error| format!("oidc.client_secret_file: {}: {error}", path.display()));
+            noted(read, problems).map(|text| Secret::new(text.trim().to_owned()))
+        });
+        let roles = roles(self.roles, problems);
+        let skew = self.clock_skew.as_deref().unwrap_or("60s");
+        let clock_skew = noted(duration("oidc.clock_skew", skew), problems)?;
+        if clock_skew > SKEW_MAX {
+            problems.push(format!("oidc.clock_skew is {skew}; it must be 5m or less"));
+        }
+        if problems.len() > before {
+            return None;
+        }
+        let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
+        Some(Some(OidcSettings {
+            issuer,
+            client_id,
+            client_secret,
+            redirect_url,
+            label: or(self.label, "your provider"),
+            scopes: self
+                .scopes
+                .unwrap_or_else(|| vec!["profile".to_owned(), "email".to_owned()]),
+            name_claim: or(self.name_claim, "preferred_username"),
+            role_claim: or(self.role_claim, "groups"),
+            roles,
+            clock_skew,
+        }))
+    }
+}
+
+/// Which value of the role claim gives which role.
+fn roles(written: BTreeMap<String, String>, problems: &mut Vec<String>) -> Vec<(String, Role)> {
+    let mut roles = Vec::new();
+    for (value, name) in written {
+        match Role::from_name(&name) {
+            Some(role) => roles.push((value, role)),
+            None => problems.push(format!(
+                "oidc.roles gives {value:?} the role {name:?}; it must be one of {}",
+                Role::ALL.map(Role::as_str).join(", ")
+            )),
+        }
+    }
+    if roles.is_empty() {
+        problems.push(
+            "oidc.roles is empty, so that nobody could sign in; write which value of the role claim gives which role, as in ops = \"operator\"".to_owned(),
+        );
+    }
+    roles
+}
+
+/// Whether what is sent there stays between both: TLS, or this machine.
+fn is_safe(url: &str) -> bool {
+    let Ok(parsed) = url.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = parsed.host().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = literal == "localhost"
+        || literal
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    match parsed.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => is_here,
+        Some(_) | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> (Option<Option<OidcSettings>>, String) {
+        let config: OidcConfig = toml::from_str(text).unwrap();
+        let mut problems = Vec::new();
+        let settings = config.check(&mut problems);
+        (settings, problems.join("\n"))
+    }
+
+    #[test]
+    fn no_provider_is_fine_and_one_needs_little() {
+        assert!(matches!(checked(""), (Some(None), _)));
+        let (settings, problems) = checked(
+            "issuer = \"https://id.example\"\nclient_id = \"tidemark\"\n\
+             redirect_url = \"https://tidemark.example/login/oidc/callback\"\n[roles]\nops = \"operator\"\n",
+        );
+        assert_eq!(problems, "");
+        let settings = settings.unwrap().unwrap();
+        assert_eq!(settings.roles, [("ops".to_owned(), Role::Operator)]);
+        assert_eq!(
+            (&*settings.name_claim, &*settings.role_claim),
+            ("preferred_username", "groups")
+        );
+    }
+
+    #[test]
+    fn every_wrong_value_is_named() {
+        let (settings, problems) = checked(
+            "issuer = \"http://id.example\"\nredirect_url = \"ftp://x/y\"\nclock_skew = \"1h\"\n\
+             client_secret_file = \"/nowhere/secret\"\n[roles]\nops = \"root\"\n",
+        );
+        assert!(settings.is_none());
+        for part in [
+            "oidc.issuer is \"http://id.example\"",
+            "oidc.redirect_url is \"ftp://x/y\"; it must begin with https://",
+            "it must end in /login/oidc/callback",
+            "oidc.client_id is missing",
+            "oidc.client_secret_file: /nowhere/secret",
+            "oidc.roles gives \"ops\" the role \"root\"",
+            "oidc.roles is empty",
+            "oidc.clock_skew is 1h",
+        ] {
+            assert!(problems.contains(part), "{part}: {problems}");
+        }
+        let (settings, problems) = checked("client_id = \"x\"");
+        assert!(settings.is_none() && problems.contains("oidc.issuer is missing"));
+    }
+}

@@ -1,0 +1,255 @@
+//! `/settings`: who is signed in and where, and for admins who may sign in: users, API tokens and join tokens.
+
+pub mod acts;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use tidemark_model::view::{ApiTokenView, JoinTokenView, MeView, SessionView, UserView};
+use tidemark_model::{Role, Timestamp};
+
+use super::{Frame, for_person, page as respond, words};
+use crate::api::guard::Asking;
+use crate::api::params::Params;
+use crate::api::problem::Answer;
+use crate::api::{api_tokens, me, sessions, tokens, users};
+use crate::app::App;
+
+/// Rows of each list; for more there is the command line.
+const ROWS: u32 = 200;
+
+/// `GET /settings`.
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Response {
+    let shown = async {
+        params.only(&[])?;
+        settings_page(&app, &asking, Told::default()).await
+    };
+    for_person(shown.await)
+}
+
+/// What a form did, above the lists.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// In a sentence.
+    text: String,
+    /// What is shown this once.
+    secret: String,
+    /// What to do with it.
+    hint: String,
+}
+
+async fn settings_page(app: &App, asking: &Asking, told: Told) -> Answer<Response> {
+    let now = app.clock.now();
+    let me = me::view(app, asking).await?;
+    let limit = (None, ROWS as usize);
+    let (sessions, _) = sessions::page(app, asking, None, limit).await?;
+    let is_admin = asking.may(Role::Admin);
+    let mut lists = Lists::default();
+    if is_admin {
+        lists = Lists::read(app, now).await?;
+    }
+    Ok(respond(&SettingsPage {
+        frame: Frame::new("settings", asking),
+        expires: me.expires_ms.map(|at| relative(at, now)),
+        sessions: sessions
+            .into_iter()
+            .map(|view| SessionRow::new(view, now))
+            .collect(),
+        roles: Role::ALL.map(Role::as_str),
+        me,
+        is_admin,
+        lists,
+        told,
+    }))
+}
+
+fn relative(at_ms: i64, now: Timestamp) -> String {
+    words::relative(Timestamp::from_unix_ms(at_ms), now)
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    me: MeView,
+    expires: Option<String>,
+    sessions: Vec<SessionRow>,
+    roles: [&'static str; 4],
+    is_admin: bool,
+    lists: Lists,
+    told: Told,
+}
+
+/// What admins alone see.
+#[derive(Clone, Debug, Default)]
+struct Lists {
+    users: Vec<UserRow>,
+    api_tokens: Vec<ApiTokenRow>,
+    join_tokens: Vec<JoinTokenRow>,
+}
+
+impl Lists {
+    async fn read(app: &App, now: Timestamp) -> Answer<Self> {
+        let mut tx = app.store.read().await?;
+        let users = tx.users_page(None, ROWS).await?.into_iter();
+        let api_tokens = tx.api_tokens_page(None, ROWS).await?.into_iter();
+        let join_tokens = tx.join_tokens_page(None, ROWS).await?.into_iter();
+        Ok(Self {
+            users: users
+                .map(|user| UserRow::new(users::view(user, now), now))
+                .collect(),
+            api_tokens: api_tokens
+                .map(|token| ApiTokenRow::new(api_tokens::view(token), now))
+                .collect(),
+            join_tokens: join_tokens
+                .map(|token| JoinTokenRow::new(tokens::view(token), now))
+                .collect(),
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct SessionRow {
+    whose: String,
+    used: String,
+    ends: String,
+    view: SessionView,
+}
+
+impl SessionRow {
+    fn new(view: SessionView, now: Timestamp) -> Self {
+        let whose = match (view.by.as_str(), &view.of) {
+            ("user", Some(name)) => name.clone(),
+            ("api_token", Some(id)) => format!("API token {id}"),
+            (_, _) => "the controller's machine".to_owned(),
+        };
+        Self {
+            whose,
+            used: relative(view.used_ms, now),
+            ends: relative(view.expires_ms, now),
+            view,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct UserRow {
+    tone: &'static str,
+    by: String,
+    last: String,
+    until: String,
+    view: UserView,
+}
+
+impl UserRow {
+    fn new(view: UserView, now: Timestamp) -> Self {
+        let tone = match view.state.as_str() {
+            "locked" => "watch",
+            "disabled" => "unknown",
+            _ => "calm",
+        };
+        let by = match (view.has_password, &view.provider) {
+            (true, None) => "password".to_owned(),
+            (false, Some(issuer)) => issuer.clone(),
+            (true, Some(issuer)) => format!("password, {issuer}"),
+            (false, None) => "nothing".to_owned(),
+        };
+        let last = view.signed_in_ms.map(|at| relative(at, now));
+        let until = view.locked_until_ms.map(|at| relative(at, now));
+        Self {
+            tone,
+            by,
+            last: last.unwrap_or_else(|| "never".to_owned()),
+            until: until.unwrap_or_default(),
+            view,
+        }
+    }
+
+    fn is_disabled(&self) -> bool {
+        self.view.state == "disabled"
+    }
+
+    fn is_locked(&self) -> bool {
+        self.view.state == "locked"
+    }
+}
+
+/// Where a token stands, its tone, and whether it lets anybody in.
+fn token_state(
+    is_revoked: bool,
+    expires_ms: Option<i64>,
+    now: Timestamp,
+) -> (&'static str, &'static str, bool) {
+    if is_revoked {
+        ("revoked", "unknown", false)
+    } else if expires_ms.is_some_and(|at| at <= now.unix_ms()) {
+        ("expired", "unknown", false)
+    } else {
+        ("good", "calm", true)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ApiTokenRow {
+    state: &'static str,
+    tone: &'static str,
+    is_good: bool,
+    ends: String,
+    made: String,
+    view: ApiTokenView,
+}
+
+impl ApiTokenRow {
+    fn new(view: ApiTokenView, now: Timestamp) -> Self {
+        let (state, tone, is_good) = token_state(view.revoked_ms.is_some(), view.expires_ms, now);
+        let ends = view.expires_ms.map(|at| relative(at, now));
+        Self {
+            state,
+            tone,
+            is_good,
+            ends: ends.unwrap_or_else(|| "never".to_owned()),
+            made: relative(view.created_ms, now),
+            view,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct JoinTokenRow {
+    state: &'static str,
+    tone: &'static str,
+    is_good: bool,
+    ends: String,
+    labels: String,
+    view: JoinTokenView,
+}
+
+impl JoinTokenRow {
+    fn new(view: JoinTokenView, now: Timestamp) -> Self {
+        let (mut state, mut tone, mut is_good) =
+            token_state(view.revoked, Some(view.expires_ms), now);
+        if is_good && view.used >= view.uses_max {
+            (state, tone, is_good) = ("used up", "unknown", false);
+        }
+        let labels: Vec<String> = view
+            .labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        Self {
+            state,
+            tone,
+            is_good,
+            ends: relative(view.expires_ms, now),
+            labels: labels.join(" "),
+            view,
+        }
+    }
+}
