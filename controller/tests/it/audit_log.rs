@@ -217,7 +217,7 @@ async fn tokens(doing: &mut Doing<'_>, who: Who<'_>) {
         let made: Value = doing.sends(who, route, body).await.json().await.unwrap();
         let id = made["token"].as_str().unwrap().split('.').nth(1).unwrap();
         let path = format!("{}/{id}", path_of(route));
-        let route = format!("DELETE {}/{{token}}", path_of(route));
+        let route = format!("DELETE {}/{{id}}", path_of(route));
         doing.does(who, (&route, &path), Body::Nothing).await;
     }
 }

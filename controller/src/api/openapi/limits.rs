@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use tidemark_history::query::{Agg, Limits};
 use tidemark_model::action::order::REASON_CHARS_MAX;
 use tidemark_model::action::state::ActionState;
+use tidemark_model::audit_log::{Deed, Outcome};
 use tidemark_model::entity::EntityKind;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::problem::Severity;
@@ -25,6 +26,9 @@ const TIME_AND_NUMBER: &str = "^[0-9]{1,15}\\.[0-9]{1,18}$";
 
 /// The cursor of a list of tokens.
 const TOKEN_ID: &str = "^[a-z2-7]{16}$";
+
+/// The name of a user.
+const USER: &str = "^[a-z0-9][a-z0-9.@+_-]{0,63}$";
 
 /// 32 lower-case hexadecimal digits.
 const HEX_ID: &str = "^[0-9a-f]{32}$";
@@ -65,6 +69,14 @@ fn cursors() -> Parameters {
             json!({ "pattern": TOKEN_ID }),
         ),
         ("/api/v1/tokens", "cursor", json!({ "pattern": TOKEN_ID })),
+        ("/api/v1/audit-log", "cursor", number()),
+        (
+            "/api/v1/audit-log/witnesses",
+            "cursor",
+            json!({ "pattern": "^[a-z2-7]{32}$" }),
+        ),
+        ("/api/v1/sessions", "cursor", json!({ "pattern": TOKEN_ID })),
+        ("/api/v1/users", "cursor", json!({ "pattern": USER })),
         ("/api/v1/events", "cursor", number()),
         ("/api/v1/incidents", "cursor", number()),
         ("/api/v1/notifications", "cursor", number()),
@@ -85,6 +97,16 @@ fn choices() -> Parameters {
         ("/api/v1/hosts/{host}/events", "with", one_of(["xml"])),
         ("/api/v1/hosts", "state", one_of(STATES)),
         ("/metrics/hosts", "state", one_of(STATES)),
+        (
+            "/api/v1/audit-log",
+            "what",
+            one_of(Deed::ALL.iter().map(|one| one.as_str())),
+        ),
+        (
+            "/api/v1/audit-log",
+            "outcome",
+            one_of(Outcome::ALL.iter().map(|one| one.as_str())),
+        ),
         (
             "/api/v1/actions",
             "state",
