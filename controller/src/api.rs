@@ -12,6 +12,7 @@ pub mod changes;
 pub mod connection;
 pub mod documents;
 pub mod events;
+pub mod expected;
 pub mod findings;
 pub mod fleet;
 pub mod forecast;

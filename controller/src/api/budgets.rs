@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde_json::Value;
 use tidemark_model::budget::Budget;
@@ -15,7 +16,8 @@ use tidemark_model::view::{
 use tidemark_store::{DocumentKind, DocumentVersion};
 
 use super::body::{self, Request};
-use super::documents::{self, Document, Effect};
+use super::documents::{self, Applying, Document, Effect};
+use super::expected::{Expected, etag};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
@@ -87,7 +89,7 @@ pub async fn detail(
     State(app): State<Arc<App>>,
     Path(budget): Path<String>,
     params: Params,
-) -> Answer<Json<BudgetDetail>> {
+) -> Answer<impl IntoResponse> {
     params.only(&[])?;
     let held = app
         .budgets
@@ -98,10 +100,12 @@ pub async fn detail(
     let one = std::slice::from_ref(&held);
     let boards = standing::of_budgets(&app, one, app.clock.now(), ROWS_OF_ONE);
     let board = boards.into_iter().next().unwrap_or_else(|| Board::new(0));
-    Ok(Json(BudgetDetail {
+    let newest = versions.first().map_or(0, |newest| newest.version);
+    let detail = BudgetDetail {
         budget: view(&held, board),
         versions: versions.into_iter().map(version_view).collect(),
-    }))
+    };
+    Ok((etag(newest), Json(detail)))
 }
 
 /// How one host stands to every budget that is about it.
@@ -136,11 +140,16 @@ pub async fn of_host(
     put,
     path = "/api/v1/budgets",
     tag = "budgets",
-    params(("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, and who is over it at this moment.")),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, and who is over it at this moment."),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the one document had when it was read, or *: another version is not changed."),
+        ("If-None-Match" = Option<String>, Header, description = "* alone: only where none of that name is there."),
+    ),
     request_body = BudgetsRequest,
     responses(
         (status = 200, description = "What was done.", body = BudgetsApplied),
         (status = 400, description = "Budgets are not as they must be; every problem is told.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The one that is applied is not what If-Match or If-None-Match expects.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody else changed one of them meanwhile.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
@@ -155,7 +164,12 @@ pub async fn apply(
     let value: Value = body::json(&headers, &body, "the body is no JSON")?;
     let wanted = written::budgets(&value)?;
     let effect = Effect::of(dry_run);
-    let changes = documents::apply(&app, (asking.name(), effect), &wanted, |_| Ok(())).await?;
+    let applying = Applying {
+        author: asking.name(),
+        effect,
+        expected: Expected::of(&headers)?,
+    };
+    let changes = documents::apply(&app, applying, &wanted, |_| Ok(())).await?;
     if effect == Effect::Store {
         budgets::refresh(&app).await?;
     }
@@ -184,9 +198,13 @@ pub async fn apply(
     delete,
     path = "/api/v1/budgets/{budget}",
     tag = "budgets",
-    params(("budget" = String, Path, description = "Its name.")),
+    params(
+        ("budget" = String, Path, description = "Its name."),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the one document had when it was read, or *: another version is not changed."),
+    ),
     responses(
         (status = 204, description = "It is deleted."),
+        (status = 412, description = "It is at another version than If-Match expects.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
@@ -195,10 +213,10 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
     Path(budget): Path<String>,
-    params: Params,
+    (params, expected): (Params, Expected),
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    documents::delete::<Budget>(&app, asking.name(), &budget).await?;
+    documents::delete::<Budget>(&app, (asking.name(), expected), &budget).await?;
     budgets::refresh(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,6 +11,7 @@ use tidemark_model::notice::NoticeKind;
 use tidemark_store::{DocumentKind, DocumentVersion, Tx};
 
 use super::body::Invalid;
+use super::expected::Expected;
 use super::problem::{Answer, ApiProblem};
 use crate::app::App;
 use crate::incidents::text::clean;
@@ -153,22 +154,45 @@ impl Effect {
     }
 }
 
-/// Applies documents in that name, all or none; `check` may refuse what is about to change.
+/// Who applies documents, whether they are stored, and what the one of them must be that is applied alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Applying<'a> {
+    /// In whose name.
+    pub author: &'a str,
+    /// Whether they are stored.
+    pub effect: Effect,
+    /// What the document must be.
+    pub expected: Expected,
+}
+
+/// Applies documents, all or none; `check` may refuse what is about to change.
 ///
 /// # Errors
-/// As `check` says; when there would be too many documents of the kind, somebody else changed one of them meanwhile, or the
+/// As `check` says; when a document is not what was expected, there would be too many documents of the kind, somebody else changed one of them meanwhile, or the
 /// database fails.
 pub async fn apply<'a, D: Document>(
     app: &App,
-    (author, effect): (&str, Effect),
+    Applying {
+        author,
+        effect,
+        expected,
+    }: Applying<'_>,
     wanted: &'a [D],
     check: impl FnOnce(&[Change<'a, D>]) -> Answer<()>,
 ) -> Answer<Vec<Change<'a, D>>> {
+    if expected != Expected::Anything && wanted.len() != 1 {
+        return Err(Invalid(vec![format!(
+            "If-Match and If-None-Match are about one {}; the body has {}: apply them one by one",
+            D::KIND.as_str(),
+            wanted.len()
+        )])
+        .into());
+    }
     let mut tx = match effect {
         Effect::Store => app.store.begin().await?,
         Effect::DryRun => app.store.read().await?,
     };
-    let changes = planned(&mut tx, wanted).await?;
+    let changes = planned(&mut tx, wanted, expected).await?;
     check(&changes)?;
     if effect == Effect::Store {
         store(app, tx, author, &changes).await?;
@@ -176,10 +200,15 @@ pub async fn apply<'a, D: Document>(
     Ok(changes)
 }
 
-async fn planned<'a, D: Document>(tx: &mut Tx, wanted: &'a [D]) -> Answer<Vec<Change<'a, D>>> {
+async fn planned<'a, D: Document>(
+    tx: &mut Tx,
+    wanted: &'a [D],
+    expected: Expected,
+) -> Answer<Vec<Change<'a, D>>> {
     let mut changes = Vec::with_capacity(wanted.len());
     for wanted in wanted {
         let newest = tx.document_newest(D::KIND, wanted.name()).await?;
+        expected.check(standing(newest.as_ref()), &named::<D>(wanted.name()))?;
         let before = newest.as_ref().and_then(D::of_version);
         let version = newest.as_ref().map_or(0, |newest| newest.version);
         let is_there = newest.is_some_and(|newest| newest.body.is_some());
@@ -259,13 +288,18 @@ async fn store<D: Document>(
 /// Deletes the one of that name, and tells it; its versions stay.
 ///
 /// # Errors
-/// When there is none, somebody else changed it meanwhile, or the database fails.
-pub async fn delete<D: Document>(app: &App, author: &str, name: &str) -> Answer<()> {
+/// When there is none, it is not what was expected, somebody else changed it meanwhile, or the database fails.
+pub async fn delete<D: Document>(
+    app: &App,
+    (author, expected): (&str, Expected),
+    name: &str,
+) -> Answer<()> {
     let mut tx = app.store.begin().await?;
     let newest = tx.document_newest(D::KIND, name).await?;
     let newest = newest
         .filter(|newest| newest.body.is_some())
         .ok_or_else(|| unknown::<D>(name))?;
+    expected.check(Some(newest.version), &named::<D>(name))?;
     let author = clean(author);
     let deletion = DocumentVersion {
         name: newest.name,
@@ -301,6 +335,17 @@ const fn deletes(kind: DocumentKind) -> Deed {
         DocumentKind::Policy => Deed::PolicyDelete,
         DocumentKind::Window => Deed::WindowDelete,
     }
+}
+
+/// The version in which a document stands; `None` where it was deleted, or never was.
+fn standing(newest: Option<&DocumentVersion>) -> Option<u64> {
+    newest
+        .filter(|newest| newest.body.is_some())
+        .map(|newest| newest.version)
+}
+
+fn named<D: Document>(name: &str) -> String {
+    format!("the {} {name}", D::KIND.as_str())
 }
 
 /// There is no document of that name.

@@ -200,7 +200,7 @@ impl Families {
             );
             // Processes of one name are one series: their ids would be new ones without end.
             let mut by_name: BTreeMap<String, u64> = BTreeMap::new();
-            for owner in &space.owners {
+            for owner in space.owners.iter().filter(|owner| owner.counts.ports > 0) {
                 let name = shortened(&owner.process.name);
                 *by_name.entry(name).or_default() += u64::from(owner.counts.ports);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde_json::Value;
 use tidemark_model::notice::NoticeKind;
@@ -18,7 +19,8 @@ use tidemark_model::{ErrorCode, HostId, Role, Timestamp};
 use tidemark_store::{DocumentKind, DocumentVersion, PolicyFirings, StoreError, Tx};
 
 use super::body::{self, Invalid, Request};
-use super::documents::{self, Change, Document, Effect};
+use super::documents::{self, Applying, Change, Document, Effect};
+use super::expected::{Expected, etag};
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
@@ -89,7 +91,7 @@ pub async fn detail(
     State(app): State<Arc<App>>,
     Path(policy): Path<String>,
     params: Params,
-) -> Answer<Json<PolicyDetail>> {
+) -> Answer<impl IntoResponse> {
     params.only(&[])?;
     let mut tx = app.store.read().await?;
     let versions = tx.document_versions(DocumentKind::Policy, &policy).await?;
@@ -102,7 +104,8 @@ pub async fn detail(
         .policy_cases_page(&policy, i64::MAX, CASES_OF_ONE)
         .await?;
     drop(tx);
-    Ok(Json(PolicyDetail {
+    let tag = etag(newest.version);
+    let detail = PolicyDetail {
         policy: held_of(newest).map(|held| {
             let hosts = hosts_of_one(&app, &held.policy, deeds.now).len();
             view(&held, hosts, &deeds)
@@ -112,7 +115,8 @@ pub async fn detail(
             .map(|case| case_view(&app, case))
             .collect(),
         versions: versions.into_iter().map(version_view).collect(),
-    }))
+    };
+    Ok((tag, Json(detail)))
 }
 
 /// Applies policies in the caller's name, all or none. Policies that are not named stay as they are.
@@ -120,12 +124,17 @@ pub async fn detail(
     put,
     path = "/api/v1/policies",
     tag = "policies",
-    params(("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, and what the first five policies would have done in the last 30 days.")),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, and what the first five policies would have done in the last 30 days."),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the one document had when it was read, or *: another version is not changed."),
+        ("If-None-Match" = Option<String>, Header, description = "* alone: only where none of that name is there."),
+    ),
     request_body = PoliciesRequest,
     responses(
         (status = 200, description = "What was done.", body = PoliciesApplied),
         (status = 400, description = "Policies are not as they must be; every problem is told.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A policy that approves in advance, applied by somebody who may not approve.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The one that is applied is not what If-Match or If-None-Match expects.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody else changed one of them meanwhile.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
@@ -140,7 +149,11 @@ pub async fn apply(
     let value: Value = body::json(&headers, &body, "the body is no JSON")?;
     let wanted = written::policies(&value)?;
     check_budgets(&app, &wanted)?;
-    let applying = (asking.name(), Effect::of(dry_run));
+    let applying = Applying {
+        author: asking.name(),
+        effect: Effect::of(dry_run),
+        expected: Expected::of(&headers)?,
+    };
     let check = |changes: &[Change<'_, Policy>]| check_approver(&asking, changes);
     let changes = documents::apply(&app, applying, &wanted, check).await?;
     let now = app.clock.now();
@@ -202,9 +215,13 @@ pub async fn dry_run(
     delete,
     path = "/api/v1/policies/{policy}",
     tag = "policies",
-    params(("policy" = String, Path, description = "Its name.")),
+    params(
+        ("policy" = String, Path, description = "Its name."),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the one document had when it was read, or *: another version is not changed."),
+    ),
     responses(
         (status = 204, description = "It is deleted."),
+        (status = 412, description = "It is at another version than If-Match expects.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
@@ -213,10 +230,10 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
     Path(policy): Path<String>,
-    params: Params,
+    (params, expected): (Params, Expected),
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    documents::delete::<Policy>(&app, asking.name(), &policy).await?;
+    documents::delete::<Policy>(&app, (asking.name(), expected), &policy).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse;
 use tidemark_calendar::{Window, Zone};
 use tidemark_model::incident::Incident;
 use tidemark_model::view::{
@@ -21,6 +22,7 @@ pub use apply::{__path_apply, __path_delete, apply, delete};
 pub use feed::{__path_calendar, calendar};
 
 use super::documents;
+use super::expected::etag;
 use super::fleet;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
@@ -71,13 +73,14 @@ pub async fn detail(
     State(app): State<Arc<App>>,
     Path(window): Path<String>,
     params: Params,
-) -> Answer<Json<WindowDetail>> {
+) -> Answer<impl IntoResponse> {
     params.only(&[])?;
     let mut tx = app.store.read().await?;
     let versions = tx.document_versions(DocumentKind::Window, &window).await?;
-    if versions.is_empty() {
-        return Err(documents::unknown::<Window>(&window));
-    }
+    let newest = versions
+        .first()
+        .ok_or_else(|| documents::unknown::<Window>(&window))?
+        .version;
     let now = app.clock.now();
     let versions = versions.into_iter().map(|version| WindowVersionView {
         spec: maintain::window_of(&version).map(|window| window.spec().clone()),
@@ -86,12 +89,13 @@ pub async fn detail(
         applied_by: version.author,
     });
     let book = app.windows.load_full();
-    Ok(Json(WindowDetail {
+    let detail = WindowDetail {
         window: book
             .find(&window)
             .and_then(|held| views(&app, std::slice::from_ref(held), now).pop()),
         versions: versions.collect(),
-    }))
+    };
+    Ok((etag(newest), Json(detail)))
 }
 
 /// When a window comes, in each of its time zones or on one host.

@@ -157,7 +157,7 @@ fn who(asking: Option<&Asking>, peer: Option<Peer>) -> Doer {
             Credential::Token(id) => token(id),
             Credential::Browser(_) => "browser".to_owned(),
         }),
-        address: peer.map(|peer| peer.address.to_string()),
+        address: peer.map(|peer| peer.address.ip().to_canonical().to_string()),
     }
 }
 

@@ -14,6 +14,7 @@ mod audits;
 mod backtest;
 mod budgets;
 mod causes;
+mod etags;
 mod findings;
 mod grants;
 mod history_page;

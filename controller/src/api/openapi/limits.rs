@@ -164,6 +164,12 @@ fn choices() -> Parameters {
 fn ranges() -> Parameters {
     const PAIR: &str = "^[^=\\x00]*=.*$";
     vec![
+        (
+            "/api/v1",
+            "If-Match",
+            json!({ "pattern": "^(\"[0-9]{1,18}\"|[*])$" }),
+        ),
+        ("/api/v1", "If-None-Match", one_of(["*"])),
         ("/metrics/hosts", "label", json!({ "pattern": PAIR })),
         ("/api/v1/hosts", "label", json!({ "pattern": PAIR })),
         ("/api/v1/history", "label", json!({ "pattern": PAIR })),

@@ -15,7 +15,8 @@ use tidemark_store::{DocumentKind, DocumentVersion};
 
 use super::{TIMES, times_of};
 use crate::api::body::{self, Invalid, Request};
-use crate::api::documents::{self, Document, Effect};
+use crate::api::documents::{self, Applying, Document, Effect};
+use crate::api::expected::Expected;
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
@@ -31,11 +32,16 @@ const PROBLEMS_MAX: usize = 20;
     put,
     path = "/api/v1/windows",
     tag = "maintenance",
-    params(("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, for whom, and when the windows would come.")),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Store nothing; only say what would change, for whom, and when the windows would come."),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the one document had when it was read, or *: another version is not changed."),
+        ("If-None-Match" = Option<String>, Header, description = "* alone: only where none of that name is there."),
+    ),
     request_body = WindowsRequest,
     responses(
         (status = 200, description = "What was done.", body = WindowsApplied),
         (status = 400, description = "Windows are not as they must be; every problem is told.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The one that is applied is not what If-Match or If-None-Match expects.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody else changed one of them meanwhile.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
@@ -51,7 +57,12 @@ pub async fn apply(
     let now = app.clock.now();
     let windows = checked(request, now)?;
     let effect = Effect::of(dry_run);
-    let changes = documents::apply(&app, (asking.name(), effect), &windows, |_| Ok(())).await?;
+    let applying = Applying {
+        author: asking.name(),
+        effect,
+        expected: Expected::of(&headers)?,
+    };
+    let changes = documents::apply(&app, applying, &windows, |_| Ok(())).await?;
     if effect == Effect::Store {
         take_in(&app).await?;
     }
@@ -141,9 +152,13 @@ async fn take_in(app: &App) -> Answer<()> {
     delete,
     path = "/api/v1/windows/{window}",
     tag = "maintenance",
-    params(("window" = String, Path, description = "Its name.")),
+    params(
+        ("window" = String, Path, description = "Its name."),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the one document had when it was read, or *: another version is not changed."),
+    ),
     responses(
         (status = 204, description = "It is deleted."),
+        (status = 412, description = "It is at another version than If-Match expects.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody else changed it meanwhile.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
@@ -153,10 +168,10 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Extension(asking): Extension<Asking>,
     Path(window): Path<String>,
-    params: Params,
+    (params, expected): (Params, Expected),
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    documents::delete::<Window>(&app, asking.name(), &window).await?;
+    documents::delete::<Window>(&app, (asking.name(), expected), &window).await?;
     take_in(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }
