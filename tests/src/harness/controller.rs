@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -264,13 +265,17 @@ impl Controller {
         serde_json::from_str(&text).with_context(|| format!("{path} answered {text}"))
     }
 
-    /// The same for an answer of another kind.
+    /// The same for an answer of another kind. A test that has just made hundreds of requests waits for its turn.
     ///
     /// # Errors
     /// When it does not answer, or not with success.
     pub async fn get_text(&self, path: &str) -> anyhow::Result<String> {
-        let request = self.client.get(format!("{}{path}", self.ready.http));
-        let response = request.bearer_auth(&self.token).send().await?;
+        let response = until("room for another request", SOON, async || {
+            let request = self.client.get(format!("{}{path}", self.ready.http));
+            let response = request.bearer_auth(&self.token).send().await?;
+            Ok((response.status() != StatusCode::TOO_MANY_REQUESTS).then_some(response))
+        })
+        .await?;
         Ok(response.error_for_status()?.text().await?)
     }
 
