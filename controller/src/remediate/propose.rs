@@ -50,15 +50,7 @@ impl Asked<'_> {
 /// [`ActionError`]; nothing is made then.
 pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), ActionError> {
     let (order, mut problems) = order_of(app, &asked);
-    if let Some(key) = asked.key
-        && (key.is_empty()
-            || key.len() > KEY_CHARS_MAX
-            || key.bytes().any(|c| !c.is_ascii_graphic()))
-    {
-        problems.push(format!(
-            "Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters"
-        ));
-    }
+    problems.extend(asked.key.and_then(key_problem));
     let request_hash = hash_of(asked.request);
     let request_key = asked
         .key
@@ -119,6 +111,14 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
     }
     app.remediation.changed.notify_one();
     Ok((action, Made::Now))
+}
+
+/// What is wrong with a requester's own name for a request; `None` when nothing is.
+fn key_problem(key: &str) -> Option<String> {
+    let is_fine =
+        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    (!is_fine)
+        .then(|| format!("Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters"))
 }
 
 /// Whether asking made the action.
