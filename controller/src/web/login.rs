@@ -73,7 +73,7 @@ pub async fn with_code(
     let arrival = arrival(&app, &headers, peer).await?;
     let record = app.record_sign_in((MACHINE, Role::Admin), "code", arrival.address);
     let cookie = open(&app, (SessionOwner::Machine, record), &arrival).await?;
-    Ok(signed_in(peer, &cookie))
+    Ok(signed_in(&app, peer, &cookie).await)
 }
 
 /// `POST /login`: signs in with the name and password of the form, or with its API token.
@@ -91,7 +91,7 @@ pub async fn with_form(
     let attempt = attempt(field(&fields, "name"), &password, peer);
     let arrival = arrival(&app, &headers, peer).await?;
     match sign_in::by_browser(&app, attempt, &arrival).await {
-        Ok(cookie) => Ok(signed_in(peer, &cookie)),
+        Ok(cookie) => Ok(signed_in(&app, peer, &cookie).await),
         Err(error) if matches!(error.code(), ErrorCode::Internal | ErrorCode::Unavailable) => {
             Ok(super::refusal(&error.into()))
         }
@@ -128,7 +128,7 @@ async fn with_token(app: &App, peer: Peer, headers: &HeaderMap, token: &str) -> 
     let who = (&*caller.name, caller.role);
     let record = app.record_sign_in(who, &audit_log::token(key.id), arrival.address);
     let cookie = open(app, (SessionOwner::Token(key.id), record), &arrival).await?;
-    Ok(signed_in(peer, &cookie))
+    Ok(signed_in(app, peer, &cookie).await)
 }
 
 /// `POST /logout`: ends the browser's session.
@@ -185,9 +185,18 @@ async fn open(
     Ok(cookie)
 }
 
-fn signed_in(peer: Peer, cookie: &SessionCookie) -> Response {
+async fn signed_in(app: &App, peer: Peer, cookie: &SessionCookie) -> Response {
+    remember(app, cookie).await;
     let cookie = session_cookie(peer.transport, cookie);
     ([cookie], Redirect::to("/")).into_response()
+}
+
+/// Has the store vouch for a new session at once, so that it may look while the database is away from here on.
+pub async fn remember(app: &App, cookie: &SessionCookie) {
+    let asked = app.standing_of(Credential::Browser(cookie.id)).await;
+    if let Err(error) = asked {
+        tracing::warn!(%error, "a browser that has just signed in is not known yet");
+    }
 }
 
 /// The header that gives a browser its session.

@@ -72,6 +72,7 @@ pub async fn callback(
         };
         let arrival = login::arrival(&app, &headers, peer).await?;
         let session = oidc::finish(&app, handle, returned, &arrival).await?;
+        login::remember(&app, &session).await;
         let mut response = respond(&SignedIn);
         for (name, value) in [
             login::session_cookie(peer.transport, &session),
