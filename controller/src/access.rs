@@ -2,6 +2,7 @@
 //! signed in. Deny by default.
 
 pub mod browser;
+pub mod horizon;
 pub mod oidc;
 pub mod password;
 mod remembered;
@@ -19,13 +20,14 @@ use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError as _;
 use tidemark_model::role::Role;
 use tidemark_model::token::{JoinToken, TokenId};
-use tidemark_model::{ErrorCode, Secret, Timestamp};
+use tidemark_model::{ErrorCode, HostScope, Secret, Timestamp};
 use tidemark_runtime::Entropy;
 use tidemark_store::{NewApiToken, StoreError};
 
 use crate::app::App;
 
 pub use browser::{LoginCodes, SessionCookie};
+pub use horizon::Horizon;
 pub use remembered::RememberedStandings;
 pub use standing::Standing;
 
@@ -71,8 +73,30 @@ pub struct Caller {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// Who says so.
     pub vouched: Vouched,
+}
+
+/// Whose a new API token is to be.
+#[derive(Clone, Debug)]
+pub struct Holder<'a> {
+    /// Their name, without a [`holder_problem`].
+    pub name: &'a str,
+    /// What they may do.
+    pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
+}
+
+impl<'a> Holder<'a> {
+    /// Somebody with that role over all hosts.
+    #[must_use]
+    pub const fn of_all_hosts(name: &'a str, role: Role) -> Self {
+        let scope = HostScope::All;
+        Self { name, role, scope }
+    }
 }
 
 /// Who says that a caller is let in.
@@ -111,14 +135,15 @@ impl ApiKey {
     #[must_use]
     pub fn record(
         &self,
-        (name, role): (&str, Role),
+        holder: Holder<'_>,
         (created_at, expires_at): (Timestamp, Option<Timestamp>),
     ) -> NewApiToken {
         NewApiToken {
             id: self.id,
             secret_hash: JoinToken::secret_hash(self.secret.expose()),
-            name: name.to_owned(),
-            role,
+            name: holder.name.to_owned(),
+            role: holder.role,
+            scope: holder.scope,
             created_at,
             expires_at,
             owner: None,
@@ -173,18 +198,19 @@ impl App {
     /// What the database says; no token exists then.
     pub async fn make_api_key(
         &self,
-        name: &str,
-        role: Role,
+        holder: Holder<'_>,
         expires_at: Option<Timestamp>,
     ) -> Result<ApiKey, StoreError> {
         let key = ApiKey::generate(&self.entropy);
         let mut tx = self.store.begin().await?;
-        let holder = (name, role);
-        tx.api_token_insert(&key.record(holder, (self.clock.now(), expires_at)))
+        let now = self.clock.now();
+        let Holder { name, role, scope } = holder.clone();
+        tx.api_token_insert(&key.record(holder, (now, expires_at)))
             .await?;
         self.record(Deed::ApiTokenCreate, "api-tokens", key.id)
             .with("name", name)
             .with("role", role.as_str())
+            .with("scope", scope)
             .keep(&mut tx)
             .await?;
         tx.commit().await?;

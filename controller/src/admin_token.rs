@@ -12,7 +12,7 @@ use tidemark_model::notice::NoticeKind;
 use tidemark_runtime::{Clock, Entropy};
 use tidemark_store::{NewNotice, Store};
 
-use crate::access::{ApiKey, TTL_LIMITS, holder_problem};
+use crate::access::{ApiKey, Holder, TTL_LIMITS, holder_problem};
 use crate::settings::Settings;
 
 /// Whose token it is, and for how long.
@@ -51,7 +51,7 @@ pub async fn run(settings: &Settings, args: &AdminTokenArgs) -> anyhow::Result<(
     let (now, key) = (Clock::System.now(), ApiKey::generate(&Entropy::System));
     let expires_at = now.saturating_add(args.ttl);
     let mut tx = store.begin().await?;
-    let holder = (&*args.name, Role::Admin);
+    let holder = Holder::of_all_hosts(&args.name, Role::Admin);
     tx.api_token_insert(&key.record(holder, (now, Some(expires_at))))
         .await?;
     let text = format!(

@@ -55,12 +55,17 @@ pub fn is_suspect(host: &HostLive) -> bool {
         || host.spaces.values().any(has_date)
 }
 
-/// What the rules find on each of these hosts; one that went away meanwhile is left out.
+/// What the rules find on each of these hosts; one that went away meanwhile is left out. Of the others they look, and name, only
+/// those that `may_name` takes.
 ///
 /// # Errors
 /// [`StoreError`] when its events cannot be read.
-pub async fn findings(app: &App, ids: &[HostId]) -> Result<Vec<HostFindings>, StoreError> {
-    let peers = leaking(app);
+pub async fn findings(
+    app: &App,
+    ids: &[HostId],
+    may_name: impl Fn(HostId) -> bool,
+) -> Result<Vec<HostFindings>, StoreError> {
+    let peers = leaking(app, may_name);
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
         let mut tx = app.store.read().await?;
@@ -113,7 +118,7 @@ async fn audit_of(tx: &mut Tx, host: HostId) -> Result<Option<HostAudit>, StoreE
 }
 
 /// Every host with a forecast that says "leak" and whom it blames.
-fn leaking(app: &App) -> Vec<(HostId, Peer)> {
+fn leaking(app: &App, may_name: impl Fn(HostId) -> bool) -> Vec<(HostId, Peer)> {
     let leak = |host: &HostLive| {
         let leaks = host.spaces.values().map(|space| &space.forecast);
         leaks
@@ -127,7 +132,8 @@ fn leaking(app: &App) -> Vec<(HostId, Peer)> {
             })
     };
     let ids = app.live.ids().into_iter();
-    ids.filter_map(|id| Some((id, app.live.read(id, leak).flatten()?)))
+    ids.filter(|id| may_name(*id))
+        .filter_map(|id| Some((id, app.live.read(id, leak).flatten()?)))
         .take(PEERS_MAX)
         .collect()
 }

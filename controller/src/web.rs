@@ -42,6 +42,8 @@ pub(crate) struct Frame {
     pub(crate) here: &'static str,
     /// Who is signed in.
     pub(crate) caller: String,
+    /// Which hosts they see; `None` for all.
+    pub(crate) scope: Option<String>,
     /// Version of the controller.
     pub(crate) version: &'static str,
 }
@@ -52,6 +54,7 @@ impl Frame {
         Self {
             here,
             caller: caller.unwrap_or_default(),
+            scope: asking.scope().to_text(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }

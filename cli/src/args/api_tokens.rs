@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use tidemark_model::duration::parse_duration;
+use tidemark_model::scope::{InvalidScope, ScopeMatchers};
 
 /// What to do with API tokens.
 #[derive(Debug, Subcommand)]
@@ -11,6 +12,7 @@ pub enum ApiToken {
     /// Make an API token; it is shown this once
     #[command(
         after_help = "Example: tidemark api-token create ann --role approver --ttl 90d\n\
+                            Example: tidemark api-token create pay-team --role operator --scope team=payments,env=prod\n\
                             Whoever holds two tokens of one name counts as one person: nobody approves what they asked for."
     )]
     Create {
@@ -22,6 +24,9 @@ pub enum ApiToken {
         /// How long it may be used, 1m to 365d; without it, until it is revoked
         #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
         ttl: Option<Duration>,
+        /// The hosts that they may see and act on, by labels of join tokens; without it, as many as you
+        #[arg(long, value_parser = parse_scope, value_name = "KEY=VALUE,...")]
+        scope: Option<ScopeMatchers>,
     },
     /// List API tokens, without their secrets
     List,
@@ -31,6 +36,10 @@ pub enum ApiToken {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
+}
+
+fn parse_scope(text: &str) -> Result<ScopeMatchers, InvalidScope> {
+    text.parse()
 }
 
 /// What the holder of a token may do, each with what the one before may.

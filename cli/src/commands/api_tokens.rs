@@ -7,7 +7,7 @@ use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView};
 use super::Ctx;
 use super::one_by_one::one_by_one;
 use super::show::{show, show_once};
-use crate::args::{ApiToken, Role};
+use crate::args::ApiToken;
 use crate::failure::Failure;
 use crate::render::paint::Tone;
 use crate::render::sheet::{Sheet, Value};
@@ -21,9 +21,19 @@ const TTL_LIMITS_S: std::ops::RangeInclusive<u64> = 60..=31_536_000;
 /// Does what was asked.
 pub async fn run(ctx: &Ctx<'_>, wanted: &ApiToken) -> Result<(), Failure> {
     match wanted {
-        ApiToken::Create { name, role, ttl } => {
-            let ttl_s = ttl.map(|ttl| ttl.as_secs());
-            create(ctx, name, *role, ttl_s).await
+        ApiToken::Create {
+            name,
+            role,
+            ttl,
+            scope,
+        } => {
+            let request = ApiTokenRequest {
+                name: name.clone(),
+                role: tidemark_model::Role::from(*role).as_str().to_owned(),
+                ttl_s: ttl.map(|ttl| ttl.as_secs()),
+                scope: scope.as_ref().map(ToString::to_string),
+            };
+            create(ctx, &request).await
         }
         ApiToken::List => list(ctx).await,
         ApiToken::Revoke { ids } => {
@@ -40,16 +50,14 @@ pub async fn list(ctx: &Ctx<'_>) -> Result<(), Failure> {
     show(ctx, async || api.api_tokens().await.map(TokenList)).await
 }
 
-async fn create(ctx: &Ctx<'_>, name: &str, role: Role, ttl_s: Option<u64>) -> Result<(), Failure> {
-    if ttl_s.is_some_and(|ttl_s| !TTL_LIMITS_S.contains(&ttl_s)) {
+async fn create(ctx: &Ctx<'_>, request: &ApiTokenRequest) -> Result<(), Failure> {
+    if request
+        .ttl_s
+        .is_some_and(|ttl_s| !TTL_LIMITS_S.contains(&ttl_s))
+    {
         return Err(Failure::usage("--ttl must be 1m to 365d"));
     }
-    let request = ApiTokenRequest {
-        name: name.to_owned(),
-        role: tidemark_model::Role::from(role).as_str().to_owned(),
-        ttl_s,
-    };
-    let created = ctx.api()?.create_api_token(&request).await?;
+    let created = ctx.api()?.create_api_token(request).await?;
     show_once(ctx, &Created(created))
 }
 
@@ -68,13 +76,14 @@ impl Report for Created {
             },
         );
         format!(
-            "API token {id} of {name}, as {role}, {until}. It is shown only this once:\n\n  {secret}\n\n\
+            "API token {id} of {name}, as {role} for {scope}, {until}. It is shown only this once:\n\n  {secret}\n\n\
              Its holder logs in with:\n\n\
              \x20 tidemark login --server URL\n\n\
              and gives the token when asked. It ends with: tidemark api-token revoke {id}\n",
             id = visible(&token.id),
             name = visible(&token.name),
             role = visible(&token.role),
+            scope = visible(scope_of(token.scope.as_deref())),
             secret = visible(&token.token),
         )
     }
@@ -82,13 +91,14 @@ impl Report for Created {
     fn sheet(&self, _screen: &Screen) -> Sheet {
         let Self(token) = self;
         Sheet {
-            header: vec!["id", "token", "name", "role", "expires_ms"],
+            header: vec!["id", "token", "name", "role", "expires_ms", "scope"],
             rows: vec![vec![
                 Value::text(&token.id),
                 Value::text(&token.token),
                 Value::text(&token.name),
                 Value::text(&token.role),
                 Value::maybe(token.expires_ms),
+                Value::text(token.scope.as_deref().unwrap_or_default()),
             ]],
         }
     }
@@ -97,6 +107,11 @@ impl Report for Created {
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct TokenList(Vec<ApiTokenView>);
+
+/// The hosts of a token as people read it.
+fn scope_of(scope: Option<&str>) -> &str {
+    scope.unwrap_or("all hosts")
+}
 
 fn standing(token: &ApiTokenView, now: Timestamp) -> (&'static str, Tone) {
     if token.revoked_ms.is_some() {
@@ -120,6 +135,7 @@ impl Report for TokenList {
             left("STATE"),
             left("NAME"),
             left("ROLE"),
+            left("SCOPE"),
             left("EXPIRES"),
             left("CREATED"),
         ]);
@@ -132,6 +148,7 @@ impl Report for TokenList {
                 Cell::toned(word, tone),
                 token.name.as_str().into(),
                 token.role.as_str().into(),
+                scope_of(token.scope.as_deref()).into(),
                 expires.unwrap_or_else(|| "never".to_owned()).into(),
                 words::relative(token.created_ms, screen.now).into(),
             ]);
@@ -148,6 +165,7 @@ impl Report for TokenList {
                 Value::number(token.created_ms),
                 Value::maybe(token.expires_ms),
                 Value::maybe(token.revoked_ms),
+                Value::text(token.scope.as_deref().unwrap_or_default()),
             ]
         };
         Sheet {
@@ -158,6 +176,7 @@ impl Report for TokenList {
                 "created_ms",
                 "expires_ms",
                 "revoked_ms",
+                "scope",
             ],
             rows: self.0.iter().map(row).collect(),
         }

@@ -289,6 +289,7 @@ pub fn status() -> StatusView {
         clock_ms: NOW + 61_000,
         database: "sqlite".to_owned(),
         database_ready: true,
+        scope: None,
         hosts: BTreeMap::from([("online".to_owned(), 2), ("stale".to_owned(), 1)]),
         sessions: 2,
         delivery: DeliveryView {

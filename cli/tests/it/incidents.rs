@@ -91,6 +91,7 @@ fn incident(id: i64, severity: &str) -> IncidentView {
             name: Some("web-1".to_owned()),
         }],
         host_count: 1,
+        hosts_hidden: 0,
         labels: BTreeMap::from([("tier".to_owned(), "we".to_owned())]),
         culprit: Some("w3wp.exe".to_owned()),
         evidence: vec!["14,310 of 16,384 ports are in use".to_owned()],

@@ -214,16 +214,18 @@ async fn turn_off(body: Bytes) -> Json<LockdownView> {
 }
 
 fn api_tokens() -> Vec<ApiTokenView> {
-    let token = |name: &str, expires_ms: Option<i64>, revoked_ms: Option<i64>| {
+    let token = |name: &str,
+                 (expires_ms, revoked_ms): (Option<i64>, Option<i64>),
+                 scope: Option<&str>| {
         read(json!({
             "id": "k7", "name": name, "role": "operator", "created_ms": NOW - DAY, "expires_ms": expires_ms,
-            "revoked_ms": revoked_ms,
+            "revoked_ms": revoked_ms, "scope": scope,
         }))
     };
     vec![
-        token("ann", None, None),
-        token("old", Some(NOW - HOUR), None),
-        token(HOSTILE, Some(NOW + DAY), Some(NOW - HOUR)),
+        token("ann", (None, None), Some("env=prod,team=payments")),
+        token("old", (Some(NOW - HOUR), None), None),
+        token(HOSTILE, (Some(NOW + DAY), Some(NOW - HOUR)), None),
     ]
 }
 
@@ -232,6 +234,7 @@ async fn make_api_token(body: Bytes) -> Response {
     let expires_ms = asked["ttl_s"].as_i64().map(|ttl_s| NOW + ttl_s * 1_000);
     let made = json!({
         "id": "k7", "token": "tk1.k7.secret", "name": asked["name"], "role": asked["role"], "expires_ms": expires_ms,
+        "scope": asked["scope"],
     });
     (StatusCode::CREATED, Json(made)).into_response()
 }
@@ -476,6 +479,8 @@ fn api_tokens_are_made_listed_and_ended() {
         "approver",
         "--ttl",
         "90d",
+        "--scope",
+        "team=payments,env=prod",
     ]);
     assert_snapshot!(made);
     let listed = controller.stdout(&["get", "api-tokens"]);
@@ -493,6 +498,16 @@ fn api_tokens_are_made_listed_and_ended() {
         "10s",
     ];
     assert_usage(&controller.run(&never), "1m to 365d");
+    let everywhere = [
+        "api-token",
+        "create",
+        "ann",
+        "--role",
+        "viewer",
+        "--scope",
+        "",
+    ];
+    assert_usage(&controller.run(&everywhere), "must have a matcher");
     assert_usage(
         &controller.run(&["api-token", "create", "ann", "--role", "root"]),
         "viewer",

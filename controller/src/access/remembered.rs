@@ -66,8 +66,8 @@ impl RememberedStandings {
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::Role;
     use tidemark_model::token::TokenId;
+    use tidemark_model::{HostScope, Role};
 
     use super::*;
 
@@ -82,6 +82,7 @@ mod tests {
             secret_hash: [0; 32],
             name: "ops".to_owned(),
             role: Role::Admin,
+            scope: HostScope::All,
             user: None,
             ends_at: None,
             used_at: None,

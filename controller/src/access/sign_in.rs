@@ -15,7 +15,7 @@ use tidemark_store::{SessionOwner, StoreError, Tx, User};
 
 use super::browser::{Arrival, SessionError, open_session};
 use super::password::HashError;
-use super::{ApiKey, SessionCookie};
+use super::{ApiKey, Holder, SessionCookie};
 use crate::app::App;
 use crate::gateway::outcome::chain;
 
@@ -185,7 +185,10 @@ pub async fn for_token(
     let now = app.clock.now();
     let expires_at = now.saturating_add(TOKEN_LIFE);
     let key = ApiKey::generate(&app.entropy);
-    let mut token = key.record((&user.name, user.role), (now, Some(expires_at)));
+    let mut token = key.record(
+        Holder::of_all_hosts(&user.name, user.role),
+        (now, Some(expires_at)),
+    );
     token.owner = Some(user.name.clone());
     let mut tx = app.store.begin().await?;
     admit(&mut tx, &user, now).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemark_model::token::TokenId;
-use tidemark_model::{Role, Timestamp};
+use tidemark_model::{HostScope, Role, Timestamp};
 use tidemark_store::{SessionOwner, StoreError, Tx};
 
 use super::{Caller, Credential, Vouched};
@@ -23,6 +23,8 @@ pub struct Standing {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// The user that it goes back to, with whom it ends.
     pub user: Option<String>,
     /// The first instant at which it is over; `None` when it has no end.
@@ -38,6 +40,7 @@ impl Standing {
         Caller {
             name: self.name,
             role: self.role,
+            scope: self.scope,
             vouched,
         }
     }
@@ -66,6 +69,7 @@ pub async fn read(tx: &mut Tx, credential: Credential) -> Result<Option<Standing
             secret_hash: session.secret_hash,
             name: MACHINE.to_owned(),
             role: Role::Admin,
+            scope: HostScope::All,
             user: None,
             ends_at: None,
             used_at: None,
@@ -94,6 +98,7 @@ async fn of_token(tx: &mut Tx, id: TokenId) -> Result<Option<Standing>, StoreErr
         secret_hash: token.secret_hash,
         name: token.name,
         role: token.role,
+        scope: token.scope,
         user: None,
         ends_at: token.expires_at,
         used_at: None,
@@ -117,6 +122,7 @@ async fn of_user(tx: &mut Tx, name: &str) -> Result<Option<Standing>, StoreError
         secret_hash: [0; 32],
         name: user.name.clone(),
         role: user.role,
+        scope: HostScope::All,
         user: Some(user.name),
         ends_at: None,
         used_at: None,

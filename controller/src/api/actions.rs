@@ -1,8 +1,6 @@
 //! `/api/v1/actions`: what was asked for, and what became of it.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -13,13 +11,15 @@ use tidemark_model::view::{
     ActionDetail, ActionRequest, ActionView, ActionWord, ApprovalView, LifeStepView, Page, Problem,
     SignatureRequest,
 };
-use tidemark_store::ActionQuery;
+use tidemark_store::{ActionQuery, StoreError};
 
 use super::body::{self, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::{Params, invalid};
 use super::problem::Answer;
+use super::seen::SeenPage;
+use crate::access::Horizon;
 use crate::app::App;
 use crate::keys::signature_view;
 use crate::remediate::ActionError;
@@ -47,7 +47,7 @@ const STEPS_MAX: u32 = 500;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<ActionView>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<ActionView>>> {
     let params = params.only(&["host", "state", "incident", "run", "limit", "cursor"])?;
     let limit = params.limit()?;
     let state = params.one("state")?;
@@ -64,18 +64,40 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
         only_open,
         host: params
             .one("host")?
-            .map(|name| fleet::find_host(&app, name))
+            .map(|name| fleet::find_host(&horizon, name))
             .transpose()?,
         incident: params.number("incident", 1..=i64::MAX)?,
         run: params.number("run", 1..=i64::MAX)?,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
-    let actions = app.store.read().await?.actions_page(&query).await?;
-    let next_cursor = fleet::cursor_after(&actions, limit, |action| action.number.to_string());
+    let found = page(&horizon, &query).await?;
+    let view = |action| view(horizon.app(), action);
     Ok(Json(Page {
-        items: actions.iter().map(|action| view(&app, action)).collect(),
-        next_cursor,
+        items: found.rows.iter().map(view).collect(),
+        next_cursor: found.next.map(|number| number.to_string()),
     }))
+}
+
+/// A page of actions on hosts that the caller sees.
+///
+/// # Errors
+/// What the database says.
+pub async fn page(
+    horizon: &Horizon,
+    query: &ActionQuery,
+) -> Result<SeenPage<Action, i64>, StoreError> {
+    let mut found = SeenPage::new(horizon, query.limit, query.before);
+    let mut tx = horizon.app().store.read().await?;
+    while let Some((before, limit)) = found.next_read() {
+        let query = ActionQuery {
+            before,
+            limit,
+            ..*query
+        };
+        let sees = |action: &Action| horizon.sees(action.order.host);
+        found.take(tx.actions_page(&query).await?, |one| one.number, sees);
+    }
+    Ok(found)
 }
 
 /// Asks for an action in the caller's name. One that disturbs nobody is approved at once.
@@ -97,7 +119,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     )
 )]
 pub async fn create(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     (params, headers, body): Request,
 ) -> Answer<(StatusCode, Json<ActionView>)> {
@@ -108,16 +130,17 @@ pub async fn create(
         .map(|key| key.to_str().unwrap_or_default());
     let asked = Asked {
         requester: asking.name(),
-        host: fleet::find_host(&app, &request.host)?,
+        horizon: Some(&horizon),
+        host: fleet::find_host(&horizon, &request.host)?,
         request: &request,
         key,
     };
-    let (action, made) = propose(&app, asked).await?;
+    let (action, made) = propose(horizon.app(), asked).await?;
     let status = match made {
         Made::Now => StatusCode::CREATED,
         Made::Before => StatusCode::OK,
     };
-    Ok((status, Json(view(&app, &action))))
+    Ok((status, Json(view(horizon.app(), &action))))
 }
 
 /// One action with its life, approvals, signatures and its host's last report.
@@ -133,12 +156,13 @@ pub async fn create(
     )
 )]
 pub async fn detail(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(action): Path<String>,
     params: Params,
 ) -> Answer<Json<ActionDetail>> {
     params.only(&[])?;
-    Ok(Json(find(&app, id_of(&action)?).await?))
+    let action = seen(&horizon, &action).await?;
+    Ok(Json(find(horizon.app(), action.order.id).await?))
 }
 
 /// The exact bytes of an action's order, to be looked at and signed.
@@ -154,14 +178,12 @@ pub async fn detail(
     )
 )]
 pub async fn order(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(action): Path<String>,
     params: Params,
 ) -> Answer<Response> {
     params.only(&[])?;
-    let id = id_of(&action)?;
-    let found = app.store.read().await?.action_find(id).await?;
-    let found = found.ok_or(ActionError::Unknown)?;
+    let found = seen(&horizon, &action).await?;
     let kind = HeaderValue::from_static("application/json");
     Ok(([(header::CONTENT_TYPE, kind)], found.bytes).into_response())
 }
@@ -182,12 +204,12 @@ pub async fn order(
     )
 )]
 pub async fn approve(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(action): Path<String>,
     request: Request,
 ) -> Answer<Json<ActionDetail>> {
-    say(&app, &asking, (&action, Word::Approve), request).await
+    say(&horizon, &asking, (&action, Word::Approve), request).await
 }
 
 /// Says no to an action that was not queued yet.
@@ -206,12 +228,12 @@ pub async fn approve(
     )
 )]
 pub async fn reject(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(action): Path<String>,
     request: Request,
 ) -> Answer<Json<ActionDetail>> {
-    say(&app, &asking, (&action, Word::Reject), request).await
+    say(&horizon, &asking, (&action, Word::Reject), request).await
 }
 
 /// Takes back an action that was not sent yet.
@@ -229,12 +251,12 @@ pub async fn reject(
     )
 )]
 pub async fn cancel(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(action): Path<String>,
     request: Request,
 ) -> Answer<Json<ActionDetail>> {
-    say(&app, &asking, (&action, Word::Cancel), request).await
+    say(&horizon, &asking, (&action, Word::Cancel), request).await
 }
 
 /// Brings a signature of an action's order. Whether it holds, its host decides.
@@ -253,18 +275,19 @@ pub async fn cancel(
     )
 )]
 pub async fn sign(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(action): Path<String>,
     (params, headers, body): Request,
 ) -> Answer<Json<ActionDetail>> {
     params.only(&[])?;
     body::check_json(&headers)?;
-    let id = id_of(&action)?;
+    let id = seen(&horizon, &action).await?.order.id;
     let request: SignatureRequest = body::parsed(&body, "the body is no signature")?;
     let signature = signature_of(&request.key_id, &request.signature)?;
-    decide::sign(&app, id, signature, asking.name()).await?;
-    Ok(Json(find(&app, id).await?))
+    let app = horizon.app();
+    decide::sign(app, id, signature, asking.name()).await?;
+    Ok(Json(find(app, id).await?))
 }
 
 /// A signature from its two texts; both are told at once when both are wrong.
@@ -288,21 +311,25 @@ pub(super) fn signature_of(key_id: &str, signature: &str) -> Result<Signature, A
 }
 
 async fn say(
-    app: &App,
+    horizon: &Horizon,
     asking: &Asking,
     (action, word): (&str, Word),
     (params, headers, body): Request,
 ) -> Answer<Json<ActionDetail>> {
     params.only(&[])?;
-    let id = id_of(action)?;
+    let (app, id) = (horizon.app(), seen(horizon, action).await?.order.id);
     let what = "the body must be {\"text\": \"...\"}";
     let request: ActionWord = body::json_or_default(&headers, &body, what)?;
     decide::decide(app, id, (word, asking.name()), &request.text).await?;
     Ok(Json(find(app, id).await?))
 }
 
-fn id_of(text: &str) -> Result<ActionId, ActionError> {
-    text.parse().map_err(|_| ActionError::Unknown)
+/// The action of that id, when the caller sees its host; an action never moves to another one.
+async fn seen(horizon: &Horizon, id: &str) -> Answer<Action> {
+    let id: ActionId = id.parse().map_err(|_| ActionError::Unknown)?;
+    let found = horizon.app().store.read().await?.action_find(id).await?;
+    let found = found.filter(|action| horizon.sees(action.order.host));
+    Ok(found.ok_or(ActionError::Unknown)?)
 }
 
 /// Everything about one action.

@@ -4,21 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView, Page, Problem};
-use tidemark_model::{ErrorCode, Role, Timestamp};
-use tidemark_store::ApiToken;
+use tidemark_model::{ErrorCode, HostScope, Role, Timestamp};
+use tidemark_store::{ApiToken, StoreError};
 
 use super::body::{self, Invalid, Request};
 use super::fleet;
+use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
-use crate::access::{TTL_LIMITS, holder_problem};
+use crate::access::{Holder, TTL_LIMITS, holder_problem};
 use crate::app::App;
 
 /// Makes an API token; its secret is shown this once.
@@ -35,36 +36,44 @@ use crate::app::App;
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
     (params, headers, body): Request,
 ) -> Answer<(StatusCode, Json<ApiTokenCreated>)> {
     params.only(&[])?;
     let request: ApiTokenRequest = body::json(&headers, &body, "the body is no API token request")?;
-    Ok((StatusCode::CREATED, Json(make(&app, &request).await?)))
+    let made = make(&app, &asking.scope(), &request).await?;
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
-/// Makes an API token.
+/// Makes an API token for somebody whose own scope is `own`.
 ///
 /// # Errors
 /// When a value is out of limits, or the database fails.
-pub async fn make(app: &App, request: &ApiTokenRequest) -> Answer<ApiTokenCreated> {
-    let (role, expires_at) = checked(request, app.clock.now())?;
-    let key = app.make_api_key(&request.name, role, expires_at).await?;
+pub async fn make(
+    app: &App,
+    own: &HostScope,
+    request: &ApiTokenRequest,
+) -> Answer<ApiTokenCreated> {
+    let (holder, expires_at) = checked(request, own, app.clock.now())?;
+    let key = app.make_api_key(holder.clone(), expires_at).await?;
     app.note(
         None,
         NoticeKind::TokenCreated,
         format!(
-            "API token {} was made for {} as {}",
+            "API token {} was made for {} as {}, for {}",
             key.id,
-            request.name,
-            role.as_str()
+            holder.name,
+            holder.role.as_str(),
+            holder.scope
         ),
     );
     Ok(ApiTokenCreated {
         id: key.id.to_string(),
         token: key.expose_text(),
-        name: request.name.clone(),
-        role: role.as_str().to_owned(),
+        name: holder.name.to_owned(),
+        role: holder.role.as_str().to_owned(),
         expires_ms: expires_at.map(Timestamp::unix_ms),
+        scope: holder.scope.to_text(),
     })
 }
 
@@ -74,11 +83,25 @@ pub fn role_problem(name: &str) -> String {
     format!("role is {name:?}; it must be one of {names}")
 }
 
-fn checked(
-    request: &ApiTokenRequest,
+/// Whose it is to be and until when. Whoever sees a part of the fleet gives away no more than that.
+fn checked<'a>(
+    request: &'a ApiTokenRequest,
+    own: &HostScope,
     now: Timestamp,
-) -> Result<(Role, Option<Timestamp>), Invalid> {
+) -> Result<(Holder<'a>, Option<Timestamp>), Invalid> {
     let mut problems = Vec::new();
+    let scope = match &request.scope {
+        None => own.clone(),
+        Some(text) => HostScope::from_text(Some(text)).unwrap_or_else(|error| {
+            problems.push(format!("scope: {error}"));
+            own.clone()
+        }),
+    };
+    if !scope.is_within(own) {
+        problems.push(format!(
+            "scope must have every matcher of yours, {own}, and may have more; wider ones are made by somebody whose scope is wider"
+        ));
+    }
     problems.extend(holder_problem(&request.name));
     let role = Role::from_name(&request.role);
     if role.is_none() {
@@ -97,11 +120,14 @@ fn checked(
         .ttl_s
         .map(|ttl_s| now.saturating_add(Duration::from_secs(ttl_s)));
     role.filter(|_| problems.is_empty())
-        .map(|role| (role, expires_at))
+        .map(|role| {
+            let name = &*request.name;
+            (Holder { name, role, scope }, expires_at)
+        })
         .ok_or(Invalid(problems))
 }
 
-/// API tokens by id, without their secrets.
+/// API tokens by id, without their secrets: those of the caller's scope.
 #[utoipa::path(
     get,
     path = "/api/v1/api-tokens",
@@ -115,18 +141,42 @@ fn checked(
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<ApiTokenView>>> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Answer<Json<Page<ApiTokenView>>> {
     let params = params.only(&["limit", "cursor"])?;
     let limit = params.limit()?;
     let after: Option<TokenId> =
         params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
-    let rows = u32::try_from(limit).unwrap_or(u32::MAX);
-    let tokens = app.store.read().await?.api_tokens_page(after, rows).await?;
+    let tokens = tokens_within(&app, &asking.scope(), (after, limit)).await?;
     let next_cursor = fleet::cursor_after(&tokens, limit, |token| token.id.to_string());
     Ok(Json(Page {
         items: tokens.into_iter().map(view).collect(),
         next_cursor,
     }))
+}
+
+/// Those by id after `after` whose scope is within `own`, at most `limit`.
+async fn tokens_within(
+    app: &App,
+    own: &HostScope,
+    (mut after, limit): (Option<TokenId>, usize),
+) -> Result<Vec<ApiToken>, StoreError> {
+    let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut tx = app.store.read().await?;
+    let mut within = Vec::new();
+    loop {
+        let page = tx.api_tokens_page(after, rows).await?;
+        let is_last = page.len() < limit;
+        after = page.last().map(|token| token.id);
+        within.extend(page.into_iter().filter(|token| token.scope.is_within(own)));
+        if is_last || within.len() >= limit {
+            within.truncate(limit);
+            return Ok(within);
+        }
+    }
 }
 
 /// Revokes an API token; it is out with its next request.
@@ -143,26 +193,32 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
 )]
 pub async fn revoke(
     State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
     Path(token): Path<String>,
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    revoke_one(&app, &token).await?;
+    revoke_one(&app, &asking.scope(), &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Revokes an API token.
+/// Revokes an API token within the scope `own`.
 ///
 /// # Errors
 /// When there is none, or the database fails.
-pub async fn revoke_one(app: &App, token: &str) -> Answer<()> {
-    let id: TokenId = token.parse().map_err(|_| {
+pub async fn revoke_one(app: &App, own: &HostScope, token: &str) -> Answer<()> {
+    let unknown = || {
         ApiProblem::new(
             ErrorCode::NotFound,
             "there is no such API token; the list of API tokens has their ids",
         )
-    })?;
+    };
+    let id: TokenId = token.parse().map_err(|_| unknown())?;
     let mut tx = app.store.begin().await?;
+    let found = tx.api_token_find(id).await?.ok_or_else(unknown)?;
+    if !found.scope.is_within(own) {
+        return Err(unknown());
+    }
     tx.api_token_revoke(id, app.clock.now()).await?;
     let record = app.record(Deed::ApiTokenRevoke, "api-tokens", id);
     record.keep(&mut tx).await?;
@@ -177,6 +233,7 @@ pub fn view(token: ApiToken) -> ApiTokenView {
         secret_hash: _,
         name,
         role,
+        scope,
         created_at,
         expires_at,
         revoked_at,
@@ -190,6 +247,7 @@ pub fn view(token: ApiToken) -> ApiTokenView {
         created_ms: created_at.unix_ms(),
         expires_ms: expires_at.map(Timestamp::unix_ms),
         revoked_ms: revoked_at.map(Timestamp::unix_ms),
+        scope: scope.to_text(),
         is_sign_in: owner.is_some(),
     }
 }

@@ -70,7 +70,7 @@ pub fn query_of(app: &App, params: &Params, limit: usize) -> Answer<AuditQuery> 
         outcome: params.parsed("outcome", outcomes, Outcome::from_name)?,
         host: params
             .one("host")?
-            .map(|name| fleet::find_host(app, name))
+            .map(|name| fleet::find_in_fleet(app, name))
             .transpose()?,
         since: params
             .number("since_ms", i64::MIN..=i64::MAX)?

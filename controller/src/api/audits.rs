@@ -1,9 +1,7 @@
 //! `/api/v1/hosts/{host}/audit` and `/drift`: how a host is configured, and what changed.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use tidemark_model::audit::view::{DriftView, HostAuditView};
 use tidemark_model::view::{Page, Problem};
 use tidemark_model::{HostId, Timestamp};
@@ -12,6 +10,8 @@ use tidemark_store::{DriftQuery, StoreError, StoredDrift};
 use super::fleet;
 use super::params::Params;
 use super::problem::Answer;
+use super::seen::SeenPage;
+use crate::access::Horizon;
 use crate::app::App;
 
 /// How a host is configured: each fact, since when it holds, and what could not be read.
@@ -27,13 +27,13 @@ use crate::app::App;
     )
 )]
 pub async fn audit(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<HostAuditView>> {
     params.only(&[])?;
-    let id = fleet::find_host(&app, &host)?;
-    Ok(Json(view_of(&app, id).await?))
+    let id = fleet::find_host(&horizon, &host)?;
+    Ok(Json(view_of(horizon.app(), id).await?))
 }
 
 /// What changed of a host's configuration, newest first.
@@ -54,12 +54,12 @@ pub async fn audit(
     )
 )]
 pub async fn drift_of_host(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<Page<DriftView>>> {
-    let id = fleet::find_host(&app, &host)?;
-    page(&app, Some(id), params).await
+    let id = fleet::find_host(&horizon, &host)?;
+    page(&horizon, Some(id), params).await
 }
 
 /// What changed of the fleet's configuration, newest first.
@@ -77,8 +77,8 @@ pub async fn drift_of_host(
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn drift(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<DriftView>>> {
-    page(&app, None, params).await
+pub async fn drift(horizon: Horizon, params: Params) -> Answer<Json<Page<DriftView>>> {
+    page(&horizon, None, params).await
 }
 
 /// A host's configuration as the API shows it.
@@ -95,24 +95,38 @@ pub async fn view_of(app: &App, id: HostId) -> Result<HostAuditView, StoreError>
     ))
 }
 
-async fn page(app: &App, host: Option<HostId>, params: Params) -> Answer<Json<Page<DriftView>>> {
+async fn page(
+    horizon: &Horizon,
+    host: Option<HostId>,
+    params: Params,
+) -> Answer<Json<Page<DriftView>>> {
+    let app = horizon.app();
     let params = params.only(&["since_ms", "limit", "cursor"])?;
     let limit = params.limit()?;
-    let query = DriftQuery {
-        host,
-        before: params.parsed("cursor", fleet::cursor_limit, fleet::place_of_cursor)?,
-        since: params
-            .number("since_ms", i64::MIN..=i64::MAX)?
-            .map(Timestamp::from_unix_ms),
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-    };
+    let since = params
+        .number("since_ms", i64::MIN..=i64::MAX)?
+        .map(Timestamp::from_unix_ms);
+    let after = params.parsed("cursor", fleet::cursor_limit, fleet::place_of_cursor)?;
+    let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut found = SeenPage::new(horizon, rows, after);
     let mut tx = app.store.read().await?;
-    let drifts = tx.drift_page(&query).await?;
-    let next_cursor = fleet::cursor_after(&drifts, limit, |drift| {
-        format!("{}.{}", drift.at.unix_ms(), drift.id)
-    });
-    let items = drifts.into_iter().map(|drift| view(app, drift)).collect();
-    Ok(Json(Page { items, next_cursor }))
+    while let Some((before, limit)) = found.next_read() {
+        let query = DriftQuery {
+            host,
+            before,
+            since,
+            limit,
+        };
+        let place = |drift: &StoredDrift| (drift.at, drift.id);
+        found.take(tx.drift_page(&query).await?, place, |drift| {
+            horizon.sees(drift.host)
+        });
+    }
+    let drifts = found.rows.into_iter();
+    Ok(Json(Page {
+        items: drifts.map(|drift| view(app, drift)).collect(),
+        next_cursor: found.next.map(|(at, id)| format!("{}.{id}", at.unix_ms())),
+    }))
 }
 
 fn view(app: &App, drift: StoredDrift) -> DriftView {

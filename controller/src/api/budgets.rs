@@ -22,6 +22,7 @@ use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::Answer;
+use crate::access::Horizon;
 use crate::app::App;
 use crate::budgets::standing::{self, Board};
 use crate::budgets::written::{self, BUDGETS_MAX};
@@ -120,13 +121,14 @@ pub async fn detail(
     )
 )]
 pub async fn of_host(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<Page<BudgetStanding>>> {
     params.only(&[])?;
-    let id = fleet::find_host(&app, &host)?;
-    let (items, _) = standing::of_host(&app, id, app.clock.now(), ROWS_OF_ONE).rows();
+    let id = fleet::find_host(&horizon, &host)?;
+    let app = horizon.app();
+    let (items, _) = standing::of_host(app, id, app.clock.now(), ROWS_OF_ONE).rows();
     Ok(Json(Page {
         items,
         next_cursor: None,

@@ -13,8 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Credential;
-use crate::app::App;
+use crate::access::{Credential, Horizon};
 use crate::live::Change;
 
 /// Shortest time between two changes of one host: people do not read faster.
@@ -34,6 +33,8 @@ const STATES_BEATS: u32 = 20;
 pub enum Update {
     /// A host changed.
     Host(HostId),
+    /// A host that was there left the viewer's scope.
+    Gone(HostId),
     /// Something happened.
     Notice(Arc<Notice>),
     /// Something changed in the list of incidents.
@@ -42,9 +43,21 @@ pub enum Update {
     Resync,
 }
 
+impl Update {
+    fn is_of(&self, host: HostId) -> bool {
+        match self {
+            Self::Host(id) | Self::Gone(id) => *id == host,
+            Self::Notice(notice) => notice.host == Some(host),
+            Self::Incidents | Self::Resync => false,
+        }
+    }
+}
+
 /// Who looks, and at what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Viewer {
+    /// What they see of the fleet.
+    pub horizon: Horizon,
     /// What let them in; `None` for nobody in particular.
     pub credential: Option<Credential>,
     /// One host alone, or the whole fleet.
@@ -52,8 +65,8 @@ pub struct Viewer {
 }
 
 /// The changes from here on. Ends at the stop, and when the viewer is not let in any more.
-pub fn updates(app: Arc<App>, viewer: Viewer) -> impl Stream<Item = Update> + Send {
-    let watch = Watch::new(app, viewer);
+pub fn updates(viewer: Viewer) -> impl Stream<Item = Update> + Send {
+    let watch = Watch::new(viewer);
     futures::stream::unfold(watch, |mut watch| async {
         let update = watch.next().await?;
         Some((update, watch))
@@ -63,7 +76,6 @@ pub fn updates(app: Arc<App>, viewer: Viewer) -> impl Stream<Item = Update> + Se
 struct Watch {
     changes: Receiver<Change>,
     stop: CancellationToken,
-    app: Arc<App>,
     viewer: Viewer,
     sent: HashMap<HostId, Instant>,
     waiting: BTreeSet<HostId>,
@@ -74,13 +86,13 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(app: Arc<App>, viewer: Viewer) -> Self {
+    fn new(viewer: Viewer) -> Self {
+        let app = viewer.horizon.app();
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Self {
             changes: app.live.subscribe(),
             stop: app.life.stop_token(),
-            app,
             viewer,
             sent: HashMap::new(),
             waiting: BTreeSet::new(),
@@ -118,6 +130,7 @@ impl Watch {
                 self.waiting.insert(id);
                 self.send_due(id);
             }
+            Ok(Change::Host(id)) => self.take_away(id),
             Ok(Change::Notice(notice)) if self.shows(notice.host) => {
                 self.ready.push_back(Update::Notice(notice));
             }
@@ -125,9 +138,9 @@ impl Watch {
             Ok(Change::Incidents) if !self.has_incidents() => {
                 self.ready.push_back(Update::Incidents)
             }
-            Ok(Change::Host(_) | Change::Notice(_) | Change::Incidents) => {}
+            Ok(Change::Notice(_) | Change::Incidents) => {}
             Err(RecvError::Lagged(_)) => {
-                self.app.metrics.live_views_lagged.add(1);
+                self.viewer.horizon.app().metrics.live_views_lagged.add(1);
                 self.waiting.clear();
                 self.ready.clear();
                 self.ready.push_back(Update::Resync);
@@ -150,10 +163,25 @@ impl Watch {
         if self.beats.is_multiple_of(STANDING_BEATS)
             && let Some(credential) = self.viewer.credential
         {
-            // While the database is away nobody can be revoked either, so the view goes on.
-            return !matches!(self.app.standing_of(credential).await, Ok(None));
+            return match self.viewer.horizon.app().standing_of(credential).await {
+                Ok(None) => false,
+                // With another scope it begins anew: what was shown may not be theirs any more.
+                Ok(Some(caller)) => caller.scope == *self.viewer.horizon.scope(),
+                // While the database is away nobody can be revoked either, so the view goes on.
+                Err(_) => true,
+            };
         }
         true
+    }
+
+    /// What is waiting about a host that the viewer does not see is not sent, and who was shown it is told that it is gone.
+    fn take_away(&mut self, id: HostId) {
+        self.waiting.remove(&id);
+        self.ready.retain(|update| !update.is_of(id));
+        let was_there = self.states.remove(&id).is_some();
+        if was_there || self.sent.remove(&id).is_some() {
+            self.ready.push_back(Update::Gone(id));
+        }
     }
 
     fn send_due(&mut self, id: HostId) {
@@ -169,13 +197,15 @@ impl Watch {
     }
 
     fn look_at_states(&mut self) {
-        let now = self.app.clock.now();
+        let app = self.viewer.horizon.app();
+        let now = app.clock.now();
         let ids = match self.viewer.only {
-            Some(id) => vec![id],
-            None => self.app.live.ids(),
+            Some(id) if self.viewer.horizon.sees(id) => vec![id],
+            Some(_) => vec![],
+            None => self.viewer.horizon.hosts(),
         };
         for id in ids {
-            let Some(state) = self.app.live.read(id, |host| host.state(now)) else {
+            let Some(state) = app.live.read(id, |host| host.state(now)) else {
                 continue;
             };
             if self.states.insert(id, state) != Some(state) {
@@ -190,6 +220,7 @@ impl Watch {
     }
 
     fn shows(&self, host: Option<HostId>) -> bool {
-        self.viewer.only.is_none() || self.viewer.only == host
+        let is_asked_for = self.viewer.only.is_none() || self.viewer.only == host;
+        is_asked_for && self.viewer.horizon.sees_what_is_of(host)
     }
 }

@@ -1,9 +1,6 @@
 //! `/api/v1/events`: what happened, newest first.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use tidemark_model::Timestamp;
 use tidemark_model::notice::{Notice, NoticeKind};
 use tidemark_model::view::{EventView, Page, Problem};
@@ -12,6 +9,8 @@ use tidemark_store::{NoticeQuery, NoticeStart, StoreError};
 use super::fleet;
 use super::params::{ParamError, Params};
 use super::problem::Answer;
+use super::seen::SeenPage;
+use crate::access::Horizon;
 use crate::app::App;
 
 /// Events, newest first.
@@ -31,7 +30,7 @@ use crate::app::App;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<EventView>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<EventView>>> {
     let params = params.only(&["host", "kind", "since_ms", "limit", "cursor"])?;
     let limit = params.limit()?;
     let query = NoticeQuery {
@@ -40,7 +39,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
             .map_or(NoticeStart::Newest, NoticeStart::Before),
         host: params
             .one("host")?
-            .map(|name| fleet::find_host(&app, name))
+            .map(|name| fleet::find_host(&horizon, name))
             .transpose()?,
         kind: kind_of(&params)?,
         since: params
@@ -48,19 +47,38 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
             .map(Timestamp::from_unix_ms),
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
-    let items = page(&app, &query).await?;
-    let next_cursor = fleet::cursor_after(&items, limit, |event| event.id.to_string());
+    let (items, next) = page(&horizon, &query).await?;
+    let next_cursor = next.map(|id| id.to_string());
     Ok(Json(Page { items, next_cursor }))
 }
 
-/// A page of events as the API shows them.
+/// A page of events as the API shows them, of those that the caller sees, and the number that the next page begins before. What is
+/// about no host is about the whole fleet.
 ///
 /// # Errors
 /// What the database says.
-pub async fn page(app: &App, query: &NoticeQuery) -> Result<Vec<EventView>, StoreError> {
+pub async fn page(
+    horizon: &Horizon,
+    query: &NoticeQuery,
+) -> Result<(Vec<EventView>, Option<i64>), StoreError> {
+    let app = horizon.app();
+    let after = match query.start {
+        NoticeStart::Before(id) => Some(id),
+        NoticeStart::Newest | NoticeStart::After(_) => None,
+    };
+    let mut found = SeenPage::new(horizon, query.limit, after);
     let mut tx = app.store.read().await?;
-    let notices = tx.notices_page(query).await?;
-    Ok(notices.iter().map(|notice| view(app, notice)).collect())
+    while let Some((before, limit)) = found.next_read() {
+        let query = NoticeQuery {
+            start: before.map_or(NoticeStart::Newest, NoticeStart::Before),
+            limit,
+            ..*query
+        };
+        let sees = |notice: &Notice| horizon.sees_what_is_of(notice.host);
+        found.take(tx.notices_page(&query).await?, |notice| notice.id, sees);
+    }
+    let items = found.rows.iter().map(|notice| view(app, notice)).collect();
+    Ok((items, found.next))
 }
 
 /// An event as the API shows it.

@@ -1,16 +1,14 @@
 //! `/api/v1/findings`: what the rules find on the hosts at this moment.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use tidemark_model::HostId;
 use tidemark_model::view::{HostFindings, Page, Problem};
 
 use super::fleet::{self, HostLookupError, NamePlace};
 use super::params::Params;
 use super::problem::Answer;
-use crate::app::App;
+use crate::access::Horizon;
 use crate::diagnosis;
 
 /// Hosts on which something is found, by name.
@@ -29,13 +27,14 @@ use crate::diagnosis;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<HostFindings>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<HostFindings>>> {
     let params = params.only(&["host", "limit", "cursor"])?;
     let limit = params.limit()?;
     let after = params.parsed("cursor", fleet::cursor_limit, NamePlace::of_cursor)?;
-    let wanted = fleet::named_hosts(&app, &params)?;
-    let mut places: Vec<NamePlace> = diagnosis::suspects(&app)
+    let wanted = fleet::named_hosts(&horizon, &params)?;
+    let mut places: Vec<NamePlace> = diagnosis::suspects(horizon.app())
         .into_iter()
+        .filter(|(_, id)| horizon.sees(*id))
         .filter(|(_, id)| wanted.as_ref().is_none_or(|ids| ids.contains(id)))
         .map(|(name, id)| NamePlace { name, id })
         .filter(|place| after.as_ref().is_none_or(|after| place > after))
@@ -44,7 +43,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     places.truncate(limit);
     let next_cursor = places.last().filter(|_| has_more).map(NamePlace::cursor);
     let ids: Vec<HostId> = places.iter().map(|place| place.id).collect();
-    let mut items = diagnosis::findings(&app, &ids).await?;
+    let mut items = diagnosis::findings(horizon.app(), &ids, |peer| horizon.sees(peer)).await?;
     items.retain(|host| !host.findings.is_empty());
     Ok(Json(Page { items, next_cursor }))
 }
@@ -62,13 +61,13 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     )
 )]
 pub async fn of_host(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<HostFindings>> {
     params.only(&[])?;
-    let id = fleet::find_host(&app, &host)?;
-    let found = diagnosis::findings(&app, &[id]).await?;
+    let id = fleet::find_host(&horizon, &host)?;
+    let found = diagnosis::findings(horizon.app(), &[id], |peer| horizon.sees(peer)).await?;
     let found = found.into_iter().next();
     Ok(Json(found.ok_or_else(|| HostLookupError::Unknown {
         name: host.chars().take(64).collect(),

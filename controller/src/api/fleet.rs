@@ -6,6 +6,7 @@ use tidemark_model::view::HostView;
 use tidemark_model::{ErrorCode, HostId, Timestamp};
 
 use super::params::{ParamError, Params, invalid};
+use crate::access::Horizon;
 use crate::app::App;
 use crate::live::HostLive;
 
@@ -45,18 +46,36 @@ impl ApiError for HostLookupError {
     }
 }
 
-/// The host that an id or a name stands for.
+/// The host that an id or a name stands for. One that the caller does not see is unknown.
 ///
 /// # Errors
 /// [`HostLookupError`] when there is none, or more than one.
-pub fn find_host(app: &App, id_or_name: &str) -> Result<HostId, HostLookupError> {
+pub fn find_host(horizon: &Horizon, id_or_name: &str) -> Result<HostId, HostLookupError> {
+    look_up(horizon.app(), id_or_name, |host| horizon.sees(host))
+}
+
+/// The same of the whole fleet, for whom sees all of it.
+///
+/// # Errors
+/// [`HostLookupError`] when there is none, or more than one.
+pub fn find_in_fleet(app: &App, id_or_name: &str) -> Result<HostId, HostLookupError> {
+    look_up(app, id_or_name, |_| true)
+}
+
+fn look_up(
+    app: &App,
+    id_or_name: &str,
+    sees: impl Fn(HostId) -> bool,
+) -> Result<HostId, HostLookupError> {
     if let Ok(id) = id_or_name.parse::<HostId>()
         && app.live.read(id, |_| ()).is_some()
+        && sees(id)
     {
         return Ok(id);
     }
     let name = || id_or_name.chars().take(64).collect();
-    let ids = app.live.named(id_or_name);
+    let mut ids = app.live.named(id_or_name);
+    ids.retain(|id| sees(*id));
     match ids.as_slice() {
         [] => Err(HostLookupError::Unknown { name: name() }),
         [id] => Ok(*id),
@@ -76,10 +95,13 @@ pub fn find_host(app: &App, id_or_name: &str) -> Result<HostId, HostLookupError>
 ///
 /// # Errors
 /// [`HostLookupError`] for the first name that stands for no one host.
-pub fn named_hosts(app: &App, params: &Params) -> Result<Option<Vec<HostId>>, HostLookupError> {
+pub fn named_hosts(
+    horizon: &Horizon,
+    params: &Params,
+) -> Result<Option<Vec<HostId>>, HostLookupError> {
     let mut ids = params
         .many("host")
-        .map(|name| find_host(app, name))
+        .map(|name| find_host(horizon, name))
         .collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();
@@ -168,11 +190,16 @@ fn mentions(host: &HostLive, text: &str) -> bool {
             .any(|culprit| has(culprit))
 }
 
-/// Whether a host passes and where it stands in a list, by whatever `key` says.
-pub fn select<K>(app: &App, filter: &HostFilter, key: impl Fn(&HostLive) -> K) -> Vec<(K, HostId)> {
+/// The hosts that a caller sees and a filter lets pass, each with its place in a list, by whatever `key` says.
+pub fn select<K>(
+    horizon: &Horizon,
+    filter: &HostFilter,
+    key: impl Fn(&HostLive) -> K,
+) -> Vec<(K, HostId)> {
+    let app = horizon.app();
     let now = app.clock.now();
-    app.live
-        .ids()
+    horizon
+        .hosts()
         .into_iter()
         .filter_map(|id| {
             let look = |host: &HostLive| filter.takes(host, now).then(|| key(host));
@@ -181,11 +208,13 @@ pub fn select<K>(app: &App, filter: &HostFilter, key: impl Fn(&HostLive) -> K) -
         .collect()
 }
 
-/// The views of hosts, in that order; one that went away meanwhile is left out.
+/// The views of hosts, in that order; one that went away meanwhile, or that the caller does not see, is left out.
 #[must_use]
-pub fn views(app: &App, ids: impl IntoIterator<Item = HostId>) -> Vec<HostView> {
+pub fn views(horizon: &Horizon, ids: impl IntoIterator<Item = HostId>) -> Vec<HostView> {
+    let app = horizon.app();
     let now = app.clock.now();
     ids.into_iter()
+        .filter(|id| horizon.sees(*id))
         .filter_map(|id| app.live.read(id, |host| host.view(now)))
         .collect()
 }

@@ -1,15 +1,12 @@
 //! `/api/v1/forecast`: hosts by when their ports run out.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use tidemark_model::view::{HostView, Page, Problem};
 
 use super::fleet::{self, HostFilter};
 use super::params::Params;
 use super::problem::Answer;
-use crate::app::App;
+use crate::access::Horizon;
 use crate::live::HostLive;
 
 /// Hosts, those first whose ports run out soonest; then by how full they are.
@@ -29,15 +26,15 @@ use crate::live::HostLive;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<HostView>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<HostView>>> {
     let params = params.only(&["host", "limit", "cursor"])?;
     let limit = params.limit()?;
     // Places move with every sample, so a page goes on by count; a host may then show twice or not, never wrongly.
     let skip: usize = params
         .parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?
         .unwrap_or(0);
-    let wanted = fleet::named_hosts(&app, &params)?;
-    let mut hosts = fleet::select(&app, &HostFilter::default(), urgency);
+    let wanted = fleet::named_hosts(&horizon, &params)?;
+    let mut hosts = fleet::select(&horizon, &HostFilter::default(), urgency);
     if let Some(wanted) = wanted {
         hosts.retain(|(_, id)| wanted.binary_search(id).is_ok());
     }
@@ -45,7 +42,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     let has_more = hosts.len() > skip.saturating_add(limit);
     let page = hosts.into_iter().skip(skip).take(limit);
     Ok(Json(Page {
-        items: fleet::views(&app, page.map(|(_, id)| id)),
+        items: fleet::views(&horizon, page.map(|(_, id)| id)),
         next_cursor: has_more.then(|| skip.saturating_add(limit).to_string()),
     }))
 }

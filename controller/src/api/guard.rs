@@ -12,10 +12,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tidemark_model::{ErrorCode, Role};
+use tidemark_model::{ErrorCode, HostScope, Role};
 
 use super::connection::Peer;
 use super::problem::ApiProblem;
+use super::reach::check_reach;
 use super::routes::{self, Access, Reader};
 use crate::access::{ApiKey, Caller, Credential, SessionCookie, Vouched};
 use crate::app::App;
@@ -75,6 +76,14 @@ impl Asking {
         self.caller
             .as_ref()
             .map_or("unknown", |caller| &caller.name)
+    }
+
+    /// The hosts that who asks may see and act on; where nobody needs to say who they are, nothing is about hosts or they
+    /// are on this machine.
+    #[must_use]
+    pub fn scope(&self) -> HostScope {
+        let caller = self.caller.as_ref();
+        caller.map_or(HostScope::All, |caller| caller.scope.clone())
     }
 
     /// Whether who asks has that role, or one above it.
@@ -140,7 +149,8 @@ impl Guard {
             credential: Some(credential),
         });
         pass(&self.callers, &credential)?;
-        check_role(&caller, needs)
+        check_role(&caller, needs)?;
+        check_reach(&caller, (&route.method, route.path))
     }
 
     async fn identify(

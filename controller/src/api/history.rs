@@ -1,10 +1,8 @@
 //! `/api/v1/history` and `/api/v1/compare`: a metric over time, as JSON or CSV.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tidemark_history::Window;
@@ -16,7 +14,7 @@ use tidemark_model::{HostId, Metric, Protocol, Timestamp};
 use super::fleet::{self, HostFilter};
 use super::params::{ParamError, Params, invalid};
 use super::problem::Answer;
-use crate::app::App;
+use crate::access::Horizon;
 
 mod csv;
 
@@ -78,14 +76,10 @@ pub const DURATION_MS_MAX: u64 = 3_660 * 86_400 * 1_000;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn history(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer<Response> {
+pub async fn history(horizon: Horizon, headers: HeaderMap, params: Params) -> Answer<Response> {
     let [known @ .., _offset] = &PARAMS;
     let params = params.only(known)?;
-    answer(&app, &headers, &params, None).await
+    answer(&horizon, &headers, &params, None).await
 }
 
 /// A metric beside the same time before.
@@ -104,11 +98,7 @@ pub async fn history(
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn compare(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    params: Params,
-) -> Answer<Response> {
+pub async fn compare(horizon: Horizon, headers: HeaderMap, params: Params) -> Answer<Response> {
     let params = params.only(&PARAMS)?;
     let offset_ms = params
         .number("offset_ms", 1..=DURATION_MS_MAX)?
@@ -117,17 +107,17 @@ pub async fn compare(
             limit: format!("a whole number from 1 to {DURATION_MS_MAX}, as 604800000 for a week"),
         })?;
     let offset = Duration::from_millis(offset_ms);
-    answer(&app, &headers, &params, Some(offset)).await
+    answer(&horizon, &headers, &params, Some(offset)).await
 }
 
 async fn answer(
-    app: &App,
+    horizon: &Horizon,
     headers: &HeaderMap,
     params: &Params,
     offset: Option<Duration>,
 ) -> Answer<Response> {
     let format = params.parsed("format", || "json or csv".to_owned(), Format::from_name)?;
-    let view = answer_of(app, params, offset).await?;
+    let view = answer_of(horizon, params, offset).await?;
     Ok(match format.unwrap_or_else(|| Format::accepted(headers)) {
         Format::Csv => csv_response(&view),
         Format::Json => Json(view).into_response(),
@@ -139,12 +129,13 @@ async fn answer(
 /// # Errors
 /// A parameter that cannot be, a host that is not there, or a query that would cost too much.
 pub async fn answer_of(
-    app: &App,
+    horizon: &Horizon,
     params: &Params,
     offset: Option<Duration>,
 ) -> Answer<HistoryView> {
+    let app = horizon.app();
     let query = query_of(params, app.clock.now(), offset)?;
-    let hosts = hosts_of(app, params)?;
+    let hosts = hosts_of(horizon, params)?;
     Ok(app.query(query, &hosts).await?.into_view())
 }
 
@@ -185,13 +176,14 @@ fn csv_response(view: &HistoryView) -> Response {
     (headers, csv::text_of(view)).into_response()
 }
 
-/// The hosts that are named, or all; of them those that pass the filter.
+/// The hosts that are named, or all that the caller sees; of them those that pass the filter.
 ///
 /// # Errors
 /// A filter that cannot be, or a name that stands for no one host.
-pub fn hosts_of(app: &App, params: &Params) -> Answer<Vec<HostId>> {
+pub fn hosts_of(horizon: &Horizon, params: &Params) -> Answer<Vec<HostId>> {
     let filter = HostFilter::of(params)?;
-    let mut ids = fleet::named_hosts(app, params)?.unwrap_or_else(|| app.live.ids());
+    let app = horizon.app();
+    let mut ids = fleet::named_hosts(horizon, params)?.unwrap_or_else(|| horizon.hosts());
     if !filter.is_empty() {
         let now = app.clock.now();
         let takes = |id: &HostId| app.live.read(*id, |host| filter.takes(host, now));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use tidemark_model::Timestamp;
 use tidemark_model::event::LogRecord;
 use tidemark_model::sample::EventHit;
@@ -13,7 +13,7 @@ use tidemark_store::{EventQuery, RecordXml, StoredEvent};
 use super::fleet;
 use super::params::Params;
 use super::problem::Answer;
-use crate::app::App;
+use crate::access::Horizon;
 
 /// Events of a host's log, newest first.
 #[utoipa::path(
@@ -36,7 +36,7 @@ use crate::app::App;
     )
 )]
 pub async fn list(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<Page<HostEventView>>> {
@@ -45,7 +45,7 @@ pub async fn list(
     let is_xml = |text: &str| (text == "xml").then_some(RecordXml::With);
     let xml = params.parsed("with", || "xml".to_owned(), is_xml)?;
     let query = EventQuery {
-        host: fleet::find_host(&app, &host)?,
+        host: fleet::find_host(&horizon, &host)?,
         before: params.parsed("cursor", fleet::cursor_limit, fleet::place_of_cursor)?,
         since: params
             .number("since_ms", i64::MIN..=i64::MAX)?
@@ -55,7 +55,7 @@ pub async fn list(
         xml: xml.unwrap_or(RecordXml::Without),
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
-    let mut tx = app.store.read().await?;
+    let mut tx = horizon.app().store.read().await?;
     let events = tx.events_page(&query).await?;
     let next_cursor = fleet::cursor_after(&events, limit, |event| {
         format!("{}.{}", event.at.unix_ms(), event.id)

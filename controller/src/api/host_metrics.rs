@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use tidemark_model::view::Problem;
@@ -13,6 +11,7 @@ use tidemark_model::{HostId, PortSpaceKey, Timestamp};
 use super::fleet::{self, HostFilter, NamePlace};
 use super::params::Params;
 use super::problem::Answer;
+use crate::access::Horizon;
 use crate::app::App;
 use crate::incidents::text::clean;
 use crate::live::{HostLive, SpaceLive};
@@ -48,17 +47,14 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn host_metrics(
-    State(app): State<Arc<App>>,
-    params: Params,
-) -> Answer<impl IntoResponse> {
+pub async fn host_metrics(horizon: Horizon, params: Params) -> Answer<impl IntoResponse> {
     let params = params.only(&["text", "state", "label", "hosts", "processes"])?;
     let filter = HostFilter::of(&params)?;
     let hosts_max = params.number("hosts", 1..=HOSTS.1)?.unwrap_or(HOSTS.0);
     let processes = params
         .number("processes", 0..=PROCESSES.1)?
         .unwrap_or(PROCESSES.0);
-    let mut hosts = fleet::select(&app, &filter, |host| NamePlace {
+    let mut hosts = fleet::select(&horizon, &filter, |host| NamePlace {
         name: host.profile.name.to_lowercase(),
         id: host.profile.id,
     });
@@ -66,7 +62,7 @@ pub async fn host_metrics(
     let left_out = hosts.len().saturating_sub(hosts_max);
     hosts.truncate(hosts_max);
     let ids = hosts.into_iter().map(|(_, id)| id);
-    let text = exposition(&app, ids, (processes, left_out));
+    let text = exposition(horizon.app(), ids, (processes, left_out));
     Ok(([(header::CONTENT_TYPE, TEXT)], text))
 }
 

@@ -1,15 +1,13 @@
 //! `/api/v1/hosts`: the fleet and each of its hosts.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use tidemark_model::view::{HostDetail, HostView, Page, Problem};
 
 use super::fleet::{self, HostFilter, NamePlace};
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
-use crate::app::App;
+use crate::access::Horizon;
 use crate::live::HostLive;
 
 /// Hosts by name.
@@ -29,13 +27,13 @@ use crate::live::HostLive;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<HostView>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<HostView>>> {
     let params = params.only(&["text", "state", "label", "limit", "cursor"])?;
     let filter = HostFilter::of(&params)?;
     let limit = params.limit()?;
     let after = params.parsed("cursor", fleet::cursor_limit, NamePlace::of_cursor)?;
     let name = |host: &HostLive| host.profile.name.to_lowercase();
-    let mut places: Vec<NamePlace> = fleet::select(&app, &filter, name)
+    let mut places: Vec<NamePlace> = fleet::select(&horizon, &filter, name)
         .into_iter()
         .map(|(name, id)| NamePlace { name, id })
         .filter(|place| after.as_ref().is_none_or(|after| place > after))
@@ -44,7 +42,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     let has_more = places.len() > limit;
     places.truncate(limit);
     let next_cursor = places.last().filter(|_| has_more).map(NamePlace::cursor);
-    let items = fleet::views(&app, places.iter().map(|place| place.id));
+    let items = fleet::views(&horizon, places.iter().map(|place| place.id));
     Ok(Json(Page { items, next_cursor }))
 }
 
@@ -62,12 +60,13 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     )
 )]
 pub async fn detail(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<HostDetail>> {
     params.only(&[])?;
-    let id = fleet::find_host(&app, &host)?;
+    let id = fleet::find_host(&horizon, &host)?;
+    let app = horizon.app();
     let now = app.clock.now();
     let detail = app.live.read(id, |host| host.detail(now));
     Ok(Json(detail.ok_or_else(|| gone(&host))?))
@@ -87,14 +86,14 @@ pub async fn detail(
     )
 )]
 pub async fn revoke(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<HostView>> {
     params.only(&[])?;
-    let id = fleet::find_host(&app, &host)?;
-    app.revoke(id).await?;
-    let view = fleet::views(&app, [id]).into_iter().next();
+    let id = fleet::find_host(&horizon, &host)?;
+    horizon.app().revoke(id).await?;
+    let view = fleet::views(&horizon, [id]).into_iter().next();
     Ok(Json(view.ok_or_else(|| gone(&host))?))
 }
 

@@ -1,8 +1,6 @@
 //! `/api/v1/incidents`: what operators are told about, and what they do with it.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::{Extension, Json};
 use tidemark_model::incident::{Entry, Incident, IncidentState};
 use tidemark_model::notice::NoticeKind;
@@ -23,7 +21,10 @@ use super::guard::Asking;
 use super::host_events::event_sentence;
 use super::params::{Params, invalid};
 use super::problem::{Answer, ApiProblem};
+use super::seen::SeenPage;
 use super::windows;
+use crate::access::Horizon;
+use crate::access::horizon::Split;
 use crate::app::App;
 use crate::incidents::operate::{Deed, operate};
 use crate::incidents::{labels, text};
@@ -62,7 +63,7 @@ const SILENCES_MAX: u32 = 1_000;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<IncidentView>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<IncidentView>>> {
     let params = params.only(&["state", "severity", "host", "since_ms", "limit", "cursor"])?;
     let limit = params.limit()?;
     let (state, standing) = state_of(&params)?;
@@ -77,15 +78,15 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
         )?,
         host: params
             .one("host")?
-            .map(|name| fleet::find_host(&app, name))
+            .map(|name| fleet::find_host(&horizon, name))
             .transpose()?,
         since: params
             .number("since_ms", i64::MIN..=i64::MAX)?
             .map(Timestamp::from_unix_ms),
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
-    let items = page(&app, &query).await?;
-    let next_cursor = fleet::cursor_after(&items, limit, |incident| incident.id.to_string());
+    let (items, next) = page(&horizon, &query).await?;
+    let next_cursor = next.map(|id| id.to_string());
     Ok(Json(Page { items, next_cursor }))
 }
 
@@ -121,12 +122,12 @@ pub fn state_of(
     )
 )]
 pub async fn detail(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(incident): Path<String>,
     params: Params,
 ) -> Answer<Json<IncidentDetail>> {
     params.only(&[])?;
-    Ok(Json(find(&app, &incident).await?))
+    Ok(Json(find(&horizon, &incident).await?))
 }
 
 /// Does something to an incident: takes care of it (it is not repeated to receivers), says that it is over (while its
@@ -149,7 +150,7 @@ pub async fn detail(
     )
 )]
 pub async fn act(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path((incident, deed)): Path<(String, String)>,
     (params, headers, body): Request,
@@ -163,10 +164,11 @@ pub async fn act(
     })?;
     let request: NoteRequest = body::json_or_default(&headers, &body, "the body is no note")?;
     let id = number(&incident)?;
-    let changed = operate(&app, id, (deed, asking.name()), Some(&request.text)).await?;
+    let changed = operate(&horizon, id, (deed, asking.name()), Some(&request.text)).await?;
+    let app = horizon.app();
     let mut tx = app.store.read().await?;
     let silences = silences(&mut tx, app.clock.now()).await?;
-    Ok(Json(view(&app, &changed, &silences)))
+    Ok(Json(view(&horizon, &changed, &silences)))
 }
 
 /// The number of an incident, as an address has it.
@@ -182,41 +184,64 @@ pub fn number(text: &str) -> Result<i64, ApiProblem> {
     })
 }
 
-/// A page of incidents as the API shows them.
+/// A page of incidents as the API shows them, of those with a host that the caller sees, and the number that the next page begins
+/// before.
 ///
 /// # Errors
 /// What the database says.
-pub async fn page(app: &App, query: &IncidentQuery<'_>) -> Result<Vec<IncidentView>, StoreError> {
+pub async fn page(
+    horizon: &Horizon,
+    query: &IncidentQuery<'_>,
+) -> Result<(Vec<IncidentView>, Option<i64>), StoreError> {
+    let app = horizon.app();
+    let mut found = SeenPage::new(horizon, query.limit, query.before);
     let mut tx = app.store.read().await?;
-    let incidents = tx.incidents_page(query).await?;
+    while let Some((before, limit)) = found.next_read() {
+        let query = IncidentQuery {
+            before,
+            limit,
+            ..*query
+        };
+        let sees = |incident: &Incident| is_seen(horizon, incident);
+        found.take(tx.incidents_page(&query).await?, |one| one.id, sees);
+    }
     let silences = silences(&mut tx, app.clock.now()).await?;
-    Ok(incidents
-        .iter()
-        .map(|incident| view(app, incident, &silences))
-        .collect())
+    let view = |incident| view(horizon, incident, &silences);
+    Ok((found.rows.iter().map(view).collect(), found.next))
+}
+
+/// Whether an incident is for a caller: it has a host that they see, or they see all.
+fn is_seen(horizon: &Horizon, incident: &Incident) -> bool {
+    let mut hosts = incident.problem.hosts.iter();
+    horizon.scope().is_all() || hosts.any(|host| horizon.sees(*host))
 }
 
 /// Everything about one incident.
 ///
 /// # Errors
-/// When there is none, or the database fails.
-pub async fn find(app: &App, incident: &str) -> Answer<IncidentDetail> {
-    let id = number(incident)?;
+/// When there is none that the caller sees, or the database fails.
+pub async fn find(horizon: &Horizon, incident: &str) -> Answer<IncidentDetail> {
+    let (app, id) = (horizon.app(), number(incident)?);
     let mut tx = app.store.read().await?;
     let found = tx.incident_find(id).await?;
+    let found = found.filter(|found| is_seen(horizon, found));
     let found = found.ok_or(crate::incidents::operate::OperateError::Unknown(id))?;
     let silences = silences(&mut tx, app.clock.now()).await?;
     let entries = tx.incident_entries_newest(id, ENTRIES_MAX).await?;
-    let mut timeline: Vec<TimelineView> = entries.into_iter().map(of_entry).collect();
-    for host in found.problem.hosts.iter().take(TIMELINE_HOSTS_MAX) {
+    let Split { seen, hidden } = horizon.split(&found.problem.hosts);
+    let mut timeline: Vec<TimelineView> = entries
+        .into_iter()
+        .map(|entry| of_entry(entry, hidden))
+        .collect();
+    for host in seen.iter().take(TIMELINE_HOSTS_MAX) {
         timeline.extend(around(app, &mut tx, &found, *host).await?);
     }
     timeline.sort_by_key(|line| line.at_ms);
     drop(tx);
     Ok(IncidentDetail {
-        incident: view(app, &found, &silences),
+        incident: view(horizon, &found, &silences),
         timeline,
-        proposals: proposals(app, &found).await?,
+        proposals: proposals(horizon, &found).await?,
     })
 }
 
@@ -224,13 +249,18 @@ async fn silences(tx: &mut Tx, now: Timestamp) -> Result<Vec<Silence>, StoreErro
     tx.silences_unexpired(now, SILENCES_MAX).await
 }
 
-fn of_entry(entry: Entry) -> TimelineView {
+/// An entry, with its text where no host of the incident is hidden: people write names of hosts into it.
+fn of_entry(entry: Entry, hidden: usize) -> TimelineView {
+    let text = match hidden {
+        0 => entry.text,
+        _ => "not shown: the incident has hosts outside of your scope".to_owned(),
+    };
     TimelineView {
         at_ms: entry.at.unix_ms(),
         kind: entry.kind.as_str().to_owned(),
         by: entry.by,
         host: None,
-        text: entry.text,
+        text,
     }
 }
 
@@ -357,13 +387,23 @@ const fn belongs(kind: NoticeKind) -> bool {
     }
 }
 
-/// An incident as the API shows it.
+/// An incident as the API shows it, with those of its hosts that the caller sees.
 #[must_use]
-pub fn view(app: &App, incident: &Incident, silences: &[Silence]) -> IncidentView {
+pub fn view(horizon: &Horizon, whole: &Incident, silences: &[Silence]) -> IncidentView {
+    let app = horizon.app();
     let now = app.clock.now();
+    let Split { seen, hidden } = horizon.split(&whole.problem.hosts);
+    let mut incident = whole.clone();
+    incident.problem.hosts = seen;
+    let incident = &incident;
     let problem = &incident.problem;
     let hosts = text::hosts(app, problem);
-    let on_hosts: Vec<Labels> = labels::labels_of(app, incident);
+    // Whether nobody is told of it depends on all of its hosts.
+    let silence = {
+        let on_all: Vec<Labels> = labels::labels_of(app, whole);
+        let mut covering = silences.iter();
+        covering.find(|silence| silence.covers(&on_all, now))
+    };
     let eta = problem.eta;
     let (acknowledged_by, acknowledged_ms) = match &incident.state {
         IncidentState::Acknowledged { by, at, .. } => (Some(by.clone()), Some(at.unix_ms())),
@@ -391,7 +431,8 @@ pub fn view(app: &App, incident: &Incident, silences: &[Silence]) -> IncidentVie
             })
             .collect(),
         host_count: problem.hosts.len() as u64,
-        labels: labels::common(&on_hosts),
+        hosts_hidden: hidden as u64,
+        labels: labels::common(&labels::labels_of(app, incident)),
         culprit: problem.culprit.clone(),
         evidence: problem.evidence.clone(),
         advice: problem.advice.clone(),
@@ -411,11 +452,8 @@ pub fn view(app: &App, incident: &Incident, silences: &[Silence]) -> IncidentVie
         resolved_ms: incident.state.resolved_at().map(Timestamp::unix_ms),
         resolution,
         reopened: incident.reopened,
-        silenced_by: silences
-            .iter()
-            .find(|silence| silence.covers(&on_hosts, now))
-            .map(|silence| silence.id),
-        silenced_by_window: windows::silence_view(app, incident, now),
+        silenced_by: silence.map(|silence| silence.id),
+        silenced_by_window: windows::silence_view(app, whole, now),
         window: windows::standing_view(app, incident, now),
     }
 }

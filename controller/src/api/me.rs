@@ -89,6 +89,7 @@ pub async fn sign_in(
     let attempt = attempt(&request.name, &request.password, peer);
     let (key, user, expires_at) = sign_in::for_token(&app, attempt).await?;
     let created = ApiTokenCreated {
+        scope: None,
         id: key.id.to_string(),
         token: key.expose_text(),
         name: user.name,

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
-use tidemark_model::ErrorCode;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::view::Problem;
+use tidemark_model::{ErrorCode, HostScope};
 use tidemark_runtime::Entropy;
 
 use crate::gateway::outcome::chain;
@@ -89,6 +89,17 @@ impl ApiProblem {
             correlation_id: Some(id),
             ..Self::new(ErrorCode::Internal, title)
         }
+    }
+
+    /// Something about more hosts than the caller's scope.
+    #[must_use]
+    pub fn beyond_scope(scope: &HostScope) -> Self {
+        Self::new(
+            ErrorCode::Forbidden,
+            format!(
+                "this is about the whole fleet and your scope is {scope}; ask somebody whose scope is all hosts"
+            ),
+        )
     }
 
     /// Its HTTP status.

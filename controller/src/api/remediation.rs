@@ -19,6 +19,7 @@ use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::Answer;
+use crate::access::Horizon;
 use crate::app::App;
 use crate::remediate::lockdown::{self, Turn};
 use crate::remediate::recovery;
@@ -61,12 +62,13 @@ pub async fn recoveries(
     )
 )]
 pub async fn policy(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
 ) -> Answer<Json<HostPolicyAnswer>> {
     params.only(&[])?;
-    let id = fleet::find_host(&app, &host)?;
+    let id = fleet::find_host(&horizon, &host)?;
+    let app = horizon.app();
     let told = app.store.read().await?.host_policy(id).await?;
     Ok(Json(HostPolicyAnswer {
         host: id.to_string(),
@@ -87,9 +89,15 @@ pub async fn policy(
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn lockdown(State(app): State<Arc<App>>, params: Params) -> Answer<Json<LockdownView>> {
+pub async fn lockdown(horizon: Horizon, params: Params) -> Answer<Json<LockdownView>> {
     params.only(&[])?;
-    Ok(Json(stands(&app).await?))
+    let mut stands = stands(horizon.app()).await?;
+    if !horizon.scope().is_all() {
+        // People write names of hosts into reasons.
+        stands.reason = None;
+        stands.turns.clear();
+    }
+    Ok(Json(stands))
 }
 
 /// Stops every action everywhere, at once and through restarts, until it is lifted.
@@ -148,18 +156,18 @@ pub async fn lift(
     )
 )]
 pub async fn unlock(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(host): Path<String>,
     (params, headers, body): Request,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
     body::check_json(&headers)?;
-    let id = fleet::find_host(&app, &host)?;
+    let id = fleet::find_host(&horizon, &host)?;
     let request: UnlockRequest = body::parsed(&body, "the body is no end of a lockdown")?;
     let signature = signature_of(&request.key_id, &request.signature)?;
     let issued_at = Timestamp::from_unix_ms(request.issued_at_ms);
-    lockdown::unlock(&app, id, (issued_at, signature), asking.name()).await?;
+    lockdown::unlock(horizon.app(), id, (issued_at, signature), asking.name()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

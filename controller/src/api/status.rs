@@ -13,6 +13,7 @@ use tidemark_model::view::{Problem, StatusView};
 
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
+use crate::access::Horizon;
 use crate::app::App;
 use crate::live::Delivery;
 
@@ -29,23 +30,26 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn status(State(app): State<Arc<App>>, params: Params) -> Answer<Json<StatusView>> {
+pub async fn status(horizon: Horizon, params: Params) -> Answer<Json<StatusView>> {
     params.only(&[])?;
-    let database_ready = database_answers(&app).await;
-    Ok(Json(view(&app, database_ready)))
+    let database_ready = database_answers(horizon.app()).await;
+    Ok(Json(view(&horizon, database_ready)))
 }
 
-/// The same for those who know whether the database answers.
+/// The same for those who know whether the database answers. Hosts, sessions and delivery are those that the caller sees.
 #[must_use]
-pub fn view(app: &App, database_ready: bool) -> StatusView {
+pub fn view(horizon: &Horizon, database_ready: bool) -> StatusView {
+    let app = horizon.app();
     let now = app.clock.now();
     let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
     let mut delivery = Delivery::default();
-    for id in app.live.ids() {
+    let mut sessions: u64 = 0;
+    for id in horizon.hosts() {
         app.live.read(id, |host| {
             let count = hosts.entry(host.state(now).to_owned()).or_default();
             *count = count.saturating_add(1);
             delivery.add(&host.delivery);
+            sessions = sessions.saturating_add(u64::from(host.session.is_some()));
         });
     }
     let metrics = &app.metrics;
@@ -56,7 +60,12 @@ pub fn view(app: &App, database_ready: bool) -> StatusView {
         database: app.store.backend().as_str().to_owned(),
         database_ready,
         hosts,
-        sessions: app.sessions_open.count(),
+        scope: horizon.scope().to_text(),
+        sessions: if horizon.scope().is_all() {
+            app.sessions_open.count()
+        } else {
+            sessions
+        },
         delivery: delivery.view(),
         points_stored: metrics.points_stored.get(),
         commits: metrics.commits.get(),

@@ -26,6 +26,7 @@ use super::expected::etag;
 use super::fleet;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
+use crate::access::Horizon;
 use crate::app::App;
 use crate::maintain::{self, Held, Survey};
 
@@ -115,12 +116,13 @@ pub async fn detail(
     )
 )]
 pub async fn next(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(window): Path<String>,
     params: Params,
 ) -> Answer<Json<WindowTimes>> {
     let params = params.only(&["host", "count"])?;
     let count = params.number("count", 1..=TIMES_MAX)?.unwrap_or(TIMES);
+    let app = horizon.app();
     let book = app.windows.load_full();
     let held = book
         .find(&window)
@@ -128,13 +130,13 @@ pub async fn next(
     let now = app.clock.now();
     let times = match params.one("host")? {
         None => {
-            let surveys = maintain::survey(&app, &[&held.window], now);
+            let surveys = maintain::survey(app, &[&held.window], now);
             let survey = surveys.into_iter().next().unwrap_or_default();
             times_of(&held.window, &survey, (count, now))
         }
         Some(host) => {
-            let id = fleet::find_host(&app, host)?;
-            times_on(&app, &held.window, id, (count, now))?
+            let id = fleet::find_host(&horizon, host)?;
+            times_on(app, &held.window, id, (count, now))?
         }
     };
     Ok(Json(times))

@@ -299,6 +299,7 @@ pub fn profile_of(host: &Host) -> HostProfile {
         time_zone: host.facts.time_zone.clone(),
         capabilities: host.facts.capabilities.clone(),
         labels,
+        controller_labels: host.token_labels.clone(),
         standing: host.state,
         enrolled_at: host.enrolled_at,
         certificate_expires_at: Some(host.certificate.not_after),

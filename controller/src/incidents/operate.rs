@@ -7,7 +7,8 @@ use tidemark_model::incident::{Entry, EntryKind, Incident, InvalidStep};
 use tidemark_store::StoreError;
 
 use super::text::clean;
-use crate::app::App;
+use crate::access::Horizon;
+use crate::access::horizon::BeyondScope;
 
 /// Longest note, in characters.
 pub const NOTE_CHARS_MAX: usize = 4_000;
@@ -53,6 +54,9 @@ pub enum OperateError {
     /// The note is empty or too long.
     #[error("text must be 1 to {NOTE_CHARS_MAX} characters; it has {0}")]
     Note(usize),
+    /// It has hosts that are not the caller's.
+    #[error(transparent)]
+    Beyond(#[from] BeyondScope),
     /// What the database says.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,17 +68,19 @@ impl ApiError for OperateError {
             Self::Unknown(_) => ErrorCode::NotFound,
             Self::Step { .. } => ErrorCode::Precondition,
             Self::Note(_) => ErrorCode::InvalidArgument,
+            Self::Beyond(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
 }
 
-/// Does it in the name of `by`, with a text that a note must have; answers the incident as it is then.
+/// Does it in the name of `by`, with a text that a note must have; answers the incident as it is then. It is done only by
+/// whoever sees all hosts of the incident, and whoever sees none of them is told that there is none.
 ///
 /// # Errors
 /// [`OperateError`]; nothing is changed then.
 pub async fn operate(
-    app: &App,
+    horizon: &Horizon,
     id: i64,
     (deed, by): (Deed, &str),
     text: Option<&str>,
@@ -84,10 +90,16 @@ pub async fn operate(
     if length > NOTE_CHARS_MAX || (length == 0 && deed == Deed::Note) {
         return Err(OperateError::Note(length));
     }
+    let app = horizon.app();
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     let found = tx.incident_find(id).await?;
     let incident = found.ok_or(OperateError::Unknown(id))?;
+    let hosts = &incident.problem.hosts;
+    if horizon.split(hosts).seen.is_empty() && !horizon.scope().is_all() {
+        return Err(OperateError::Unknown(id));
+    }
+    horizon.allow(hosts)?;
     let (state, kind) = match deed {
         Deed::Acknowledge => (
             incident.state.clone().acknowledge(by, now),

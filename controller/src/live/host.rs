@@ -48,6 +48,8 @@ pub struct HostProfile {
     pub capabilities: Vec<CapabilityReport>,
     /// Labels from its configuration and its join token.
     pub labels: BTreeMap<String, String>,
+    /// Those of its join token alone: what the host cannot choose. Scopes look at these.
+    pub controller_labels: BTreeMap<String, String>,
     /// Standing of its identity.
     pub standing: HostState,
     /// When it enrolled.

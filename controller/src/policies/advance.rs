@@ -319,6 +319,7 @@ impl Turn<'_> {
             self.app,
             Asked {
                 requester: &self.requester(case),
+                horizon: None,
                 host: self.host,
                 request: &pending.request,
                 key: Some(&key_of(case, pending)),

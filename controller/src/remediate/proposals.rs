@@ -12,7 +12,7 @@ use tidemark_model::{HostId, Protocol};
 use tidemark_store::StoreError;
 
 use super::recovery::{rank, recoveries};
-use crate::app::App;
+use crate::access::Horizon;
 use crate::diagnosis::findings;
 use crate::incidents::text::clean;
 
@@ -27,12 +27,16 @@ const WIDE_RANGE: (u16, u16) = (10_000, 65_535);
 const CONFIRM_WITHIN: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What can be ordered, the most effective first; then what was never tried, as the playbook has it; what was tried in
+/// What can be ordered on the hosts that the caller sees, the most effective first; then what was never tried, as the playbook has it; what was tried in
 /// vain comes last.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn proposals(app: &App, incident: &Incident) -> Result<Vec<ProposalView>, StoreError> {
+pub async fn proposals(
+    horizon: &Horizon,
+    incident: &Incident,
+) -> Result<Vec<ProposalView>, StoreError> {
+    let app = horizon.app();
     if incident.state.resolved_at().is_some() {
         return Ok(Vec::new());
     }
@@ -41,10 +45,11 @@ pub async fn proposals(app: &App, incident: &Incident) -> Result<Vec<ProposalVie
         .hosts
         .iter()
         .copied()
+        .filter(|host| horizon.sees(*host))
         .take(HOSTS_MAX)
         .collect();
     // The rules look over the whole fleet for each question: one question for all hosts.
-    let found = findings(app, &hosts).await?;
+    let found = findings(app, &hosts, |peer| horizon.sees(peer)).await?;
     let mut steps = Vec::new();
     for id in hosts {
         let seen = app.live.read(id, |host| {

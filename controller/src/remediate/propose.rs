@@ -11,6 +11,7 @@ use tidemark_model::{HostId, HostState, Timestamp};
 use tidemark_store::{ActionQuery, Host, StoreError, Tx};
 
 use super::{ActionError, OwnHost, step, tell, undo};
+use crate::access::Horizon;
 use crate::app::App;
 use crate::audit_log;
 use crate::incidents::text::clean;
@@ -27,6 +28,8 @@ const KEY_CHARS_MAX: usize = 64;
 pub struct Asked<'a> {
     /// In whose name.
     pub requester: &'a str,
+    /// What they see; `None` for the controller itself.
+    pub horizon: Option<&'a Horizon>,
     /// For which host.
     pub host: HostId,
     /// What.
@@ -35,21 +38,19 @@ pub struct Asked<'a> {
     pub key: Option<&'a str>,
 }
 
+impl Asked<'_> {
+    fn sees(&self, host: HostId) -> bool {
+        self.horizon.is_none_or(|horizon| horizon.sees(host))
+    }
+}
+
 /// Makes the action, approved already where nobody needs to approve it. Answers it, and whether it was made before.
 ///
 /// # Errors
 /// [`ActionError`]; nothing is made then.
 pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), ActionError> {
     let (order, mut problems) = order_of(app, &asked);
-    if let Some(key) = asked.key
-        && (key.is_empty()
-            || key.len() > KEY_CHARS_MAX
-            || key.bytes().any(|c| !c.is_ascii_graphic()))
-    {
-        problems.push(format!(
-            "Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters"
-        ));
-    }
+    problems.extend(asked.key.and_then(key_problem));
     let request_hash = hash_of(asked.request);
     let request_key = asked
         .key
@@ -58,14 +59,19 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
     if let Some(key) = &request_key
         && let Some(before) = tx.action_of_request(key).await?
     {
-        return if before.body.request_hash == request_hash {
+        let is_theirs = asked.sees(before.order.host);
+        return if before.body.request_hash == request_hash && is_theirs {
             Ok((before, Made::Before))
         } else {
             Err(ActionError::RequestDiffers)
         };
     }
     if let Some(incident) = asked.request.incident
-        && tx.incident_find(incident).await?.is_none()
+        && !tx.incident_find(incident).await?.is_some_and(|found| {
+            let mut hosts = found.problem.hosts.iter();
+            asked.horizon.is_none_or(|horizon| horizon.scope().is_all())
+                || hosts.any(|host| asked.sees(*host))
+        })
     {
         problems.push(format!(
             "incident is {incident}; there is no such incident, leave it out or take a number of the list"
@@ -105,6 +111,14 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
     }
     app.remediation.changed.notify_one();
     Ok((action, Made::Now))
+}
+
+/// What is wrong with a requester's own name for a request; `None` when nothing is.
+fn key_problem(key: &str) -> Option<String> {
+    let is_fine =
+        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    (!is_fine)
+        .then(|| format!("Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters"))
 }
 
 /// Whether asking made the action.

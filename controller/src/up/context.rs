@@ -5,7 +5,7 @@ use tidemark_model::Secret;
 use tidemark_model::role::Role;
 use tidemark_runtime::contexts::{self, Context, Contexts, Selection};
 
-use crate::access::{ApiKey, Credential};
+use crate::access::{ApiKey, Credential, Holder};
 use crate::app::App;
 
 /// Name of the context.
@@ -26,7 +26,10 @@ pub(super) async fn write(app: &App, server: &str) -> anyhow::Result<String> {
     let key = match key {
         Some(key) => key,
         None => app
-            .make_api_key("quick start on this machine", Role::Admin, None)
+            .make_api_key(
+                Holder::of_all_hosts("quick start on this machine", Role::Admin),
+                None,
+            )
             .await
             .context("no API token could be made")?,
     };

@@ -6,8 +6,8 @@ use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{ActionQuery, StoreError};
 
 use super::words;
-use crate::api::actions::view;
-use crate::app::App;
+use crate::access::Horizon;
+use crate::api::actions::{page, view};
 use crate::remediate::last_word;
 
 /// Actions that a page lists, the newest.
@@ -52,33 +52,38 @@ impl ActionRow {
 ///
 /// # Errors
 /// What the database says.
-pub(crate) async fn of_incident(app: &App, incident: i64) -> Result<Vec<ActionRow>, StoreError> {
+pub(crate) async fn of_incident(
+    horizon: &Horizon,
+    incident: i64,
+) -> Result<Vec<ActionRow>, StoreError> {
     let query = ActionQuery {
         incident: Some(incident),
         limit: LISTED_MAX,
         ..ActionQuery::default()
     };
-    rows(app, &query).await
+    rows(horizon, &query).await
 }
 
 /// The actions of a host, newest first.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) async fn of_host(app: &App, host: HostId) -> Result<Vec<ActionRow>, StoreError> {
+pub(crate) async fn of_host(horizon: &Horizon, host: HostId) -> Result<Vec<ActionRow>, StoreError> {
     let query = ActionQuery {
         host: Some(host),
         limit: LISTED_MAX,
         ..ActionQuery::default()
     };
-    rows(app, &query).await
+    rows(horizon, &query).await
 }
 
-async fn rows(app: &App, query: &ActionQuery) -> Result<Vec<ActionRow>, StoreError> {
+async fn rows(horizon: &Horizon, query: &ActionQuery) -> Result<Vec<ActionRow>, StoreError> {
+    let app = horizon.app();
     let now = app.clock.now();
+    let found = page(horizon, query).await?;
     let mut tx = app.store.read().await?;
     let mut rows = Vec::new();
-    for action in tx.actions_page(query).await? {
+    for action in found.rows {
         let why = if is_in_vain(action.state) {
             last_word(&mut tx, action.id()).await?.1
         } else {

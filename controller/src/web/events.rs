@@ -1,10 +1,7 @@
 //! `/events`: what happened, newest first, as a page.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::view::EventView;
@@ -12,27 +9,27 @@ use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{EventQuery, NoticeQuery, NoticeStart, RecordXml, StoredEvent};
 
 use super::{Frame, for_person, page as respond, words};
+use crate::access::Horizon;
 use crate::api::events as api;
 use crate::api::fleet;
 use crate::api::guard::Asking;
 use crate::api::host_events::event_sentence;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
-use crate::app::App;
 
 /// Lines of a page.
 const ROWS: u32 = 100;
 
 /// `GET /events`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
-    for_person(events_page(&app, &asking, params).await)
+    for_person(events_page(&horizon, &asking, params).await)
 }
 
-async fn events_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
+async fn events_page(horizon: &Horizon, asking: &Asking, params: Params) -> Answer<Response> {
     let params = params.only(&["kind", "cursor"])?;
     let kind = params.one("kind")?.and_then(NoticeKind::from_name);
     let before = params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
@@ -43,11 +40,7 @@ async fn events_page(app: &App, asking: &Asking, params: Params) -> Answer<Respo
         since: None,
         limit: ROWS,
     };
-    let rows = rows_of(app, &query).await?;
-    let older = rows
-        .last()
-        .filter(|_| rows.len() >= ROWS as usize)
-        .map(|row| row.event.id);
+    let (rows, older) = rows_of(horizon, &query).await?;
     Ok(respond(&EventsPage {
         frame: Frame::new("events", asking),
         kinds: NoticeKind::ALL.iter().map(|kind| kind.as_str()).collect(),
@@ -58,14 +51,12 @@ async fn events_page(app: &App, asking: &Asking, params: Params) -> Answer<Respo
     }))
 }
 
-/// A page of events as lines.
-pub(super) async fn rows_of(app: &App, query: &NoticeQuery) -> Answer<Vec<EventRow>> {
-    let now = app.clock.now();
-    let events = api::page(app, query).await?;
-    Ok(events
-        .into_iter()
-        .map(|event| EventRow::new(event, now))
-        .collect())
+/// A page of events as lines, and the number that the next page begins before.
+async fn rows_of(horizon: &Horizon, query: &NoticeQuery) -> Answer<(Vec<EventRow>, Option<i64>)> {
+    let now = horizon.app().clock.now();
+    let (events, older) = api::page(horizon, query).await?;
+    let rows = events.into_iter().map(|event| EventRow::new(event, now));
+    Ok((rows.collect(), older))
 }
 
 /// One event as a line.
@@ -158,7 +149,12 @@ impl EventRow {
 }
 
 /// What happened to a host, newest first: what the controller noticed, and what the host's log and agent reported.
-pub(super) async fn rows_of_host(app: &App, host: HostId, rows: usize) -> Answer<Vec<EventRow>> {
+pub(super) async fn rows_of_host(
+    horizon: &Horizon,
+    host: HostId,
+    rows: usize,
+) -> Answer<Vec<EventRow>> {
+    let app = horizon.app();
     let now = app.clock.now();
     let limit = u32::try_from(rows).unwrap_or(u32::MAX);
     let notices = NoticeQuery {
@@ -169,7 +165,7 @@ pub(super) async fn rows_of_host(app: &App, host: HostId, rows: usize) -> Answer
         // Those of events are left out below.
         limit: limit.saturating_mul(8),
     };
-    let mut found = api::page(app, &notices).await?;
+    let (mut found, _) = api::page(horizon, &notices).await?;
     found.retain(|event| event.kind != NoticeKind::HostEvent.as_str());
     let mut lines: Vec<EventRow> = found
         .into_iter()

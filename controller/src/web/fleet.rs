@@ -1,10 +1,7 @@
 //! `/`: the fleet, what needs attention first.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use tidemark_model::view::StatusView;
 use tidemark_model::{HostId, Timestamp};
@@ -12,12 +9,12 @@ use tidemark_model::{HostId, Timestamp};
 use super::row::Row;
 use super::standing::{self, EtaWords, Urgency};
 use super::{Frame, for_person, page as respond, words};
+use crate::access::Horizon;
 use crate::api::fleet::{HostFilter, STATES, select};
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
 use crate::api::status;
-use crate::app::App;
 use crate::live::HostLive;
 
 /// Lines that a page holds at once; those of a larger fleet follow the scroll. A browser lays out this many at once.
@@ -28,19 +25,20 @@ const PARAMS: [&str; 4] = ["text", "state", "label", "from"];
 
 /// `GET /`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
-    for_person(fleet_page(&app, &asking, params).await)
+    for_person(fleet_page(&horizon, &asking, params).await)
 }
 
-async fn fleet_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
-    let list = List::of(app, params)?;
+async fn fleet_page(horizon: &Horizon, asking: &Asking, params: Params) -> Answer<Response> {
+    let app = horizon.app();
+    let list = List::of(horizon, params)?;
     let is_ready = status::database_answers(app).await;
     Ok(respond(&FleetPage {
         frame: Frame::new("fleet", asking),
-        tiles: Tiles::of(app, is_ready),
+        tiles: Tiles::of(horizon, is_ready),
         agents_address: &app.agents_address,
         states: &STATES,
         list,
@@ -48,8 +46,8 @@ async fn fleet_page(app: &App, asking: &Asking, params: Params) -> Answer<Respon
 }
 
 /// `GET /fleet/rows`: the lines alone, for the filter.
-pub async fn rows(State(app): State<Arc<App>>, params: Params) -> Response {
-    for_person(List::of(&app, params).map(|list| respond(&list)))
+pub async fn rows(horizon: Horizon, params: Params) -> Response {
+    for_person(List::of(&horizon, params).map(|list| respond(&list)))
 }
 
 #[derive(Template)]
@@ -75,12 +73,13 @@ struct List {
     query: String,
     /// Hosts that pass the filter.
     found: usize,
-    /// Hosts of the fleet.
+    /// Hosts of the fleet, or of the caller's scope.
     total: usize,
 }
 
 impl List {
-    fn of(app: &App, params: Params) -> Answer<Self> {
+    fn of(horizon: &Horizon, params: Params) -> Answer<Self> {
+        let app = horizon.app();
         let params = params.only(&PARAMS)?;
         let from = params.number("from", 0..=u32::MAX as usize)?.unwrap_or(0);
         let filter = HostFilter::of(&params)?;
@@ -89,7 +88,7 @@ impl List {
             let view = host.view(now);
             (standing::rank(&view, now), view.name.to_lowercase())
         };
-        let mut hosts: Vec<((i64, String), HostId)> = select(app, &filter, place);
+        let mut hosts: Vec<((i64, String), HostId)> = select(horizon, &filter, place);
         hosts.sort_unstable();
         let found = hosts.len();
         let from = from.min(found.saturating_sub(1));
@@ -99,12 +98,12 @@ impl List {
             query: filter_query(&params),
             text: params.one("text")?.unwrap_or_default().to_owned(),
             state: params.many("state").next().unwrap_or_default().to_owned(),
-            rows: shown.filter_map(|(_, id)| Row::of(app, *id)).collect(),
+            rows: shown.filter_map(|(_, id)| Row::of(horizon, *id)).collect(),
             found,
             total: if filter.is_empty() {
                 found
             } else {
-                app.live.ids().len()
+                horizon.hosts().len()
             },
         })
     }
@@ -154,11 +153,11 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// Of the whole fleet.
+    /// Of the hosts that the caller sees.
     #[must_use]
-    pub fn of(app: &App, is_ready: bool) -> Self {
-        let now = app.clock.now();
-        let status = status::view(app, is_ready);
+    pub fn of(horizon: &Horizon, is_ready: bool) -> Self {
+        let now = horizon.app().clock.now();
+        let status = status::view(horizon, is_ready);
         let of_state = |state: &str| status.hosts.get(state).copied().unwrap_or(0);
         let dropped = status
             .delivery
@@ -177,15 +176,15 @@ impl Tiles {
             is_losing: dropped > 0,
             status,
         };
-        tiles.look_at_hosts(app, now);
+        tiles.look_at_hosts(horizon, now);
         tiles
     }
 
-    fn look_at_hosts(&mut self, app: &App, now: Timestamp) {
+    fn look_at_hosts(&mut self, horizon: &Horizon, now: Timestamp) {
         let mut soonest_ms = i64::MAX;
         let mut fullest = (0_u64, 1_u64);
-        for id in app.live.ids() {
-            app.live.read(id, |host| {
+        for id in horizon.hosts() {
+            horizon.app().live.read(id, |host| {
                 if host.state(now) == "revoked" {
                     return;
                 }

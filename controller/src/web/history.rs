@@ -5,11 +5,9 @@ mod answer;
 mod asked;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use tidemark_history::query::Agg;
 use tidemark_model::entity::EntityKind;
@@ -18,11 +16,11 @@ use tidemark_model::{Metric, Timestamp};
 use self::answer::Panel;
 use self::asked::{Asked, COMPARES, METRICS_MAX, RANGES, STEPS, TOPS};
 use super::{Frame, page as respond, words};
+use crate::access::Horizon;
 use crate::api::guard::Asking;
 use crate::api::history::hosts_of;
 use crate::api::params::Params;
 use crate::api::problem::{Answer, ApiProblem};
-use crate::app::App;
 
 /// Hosts of which charts are drawn without a choice; a larger fleet is asked which ones, so that the page opens at once.
 const HOSTS_UNASKED_MAX: usize = 1_000;
@@ -35,22 +33,22 @@ const LABELS_MAX: usize = 20;
 
 /// `GET /history`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
-    let now = app.clock.now();
+    let now = horizon.app().clock.now();
     let (asked, refused) = match Asked::of(params, now) {
         Ok(asked) => (asked, None),
         Err(problem) => (Asked::usual(now), Some(problem)),
     };
     let found = match refused {
         Some(problem) => Err(problem),
-        None => Found::of(&app, &asked).await,
+        None => Found::of(&horizon, &asked).await,
     };
     let status = found.as_ref().err().map(ApiProblem::status);
     let frame = Frame::new("history", &asking);
-    let mut response = respond(&HistoryPage::new(&app, frame, asked, found));
+    let mut response = respond(&HistoryPage::new(&horizon, frame, asked, found));
     if let Some(status) = status {
         *response.status_mut() = status;
     }
@@ -69,19 +67,19 @@ struct Found {
 }
 
 impl Found {
-    async fn of(app: &App, asked: &Asked) -> Answer<Self> {
-        let hosts = hosts_of(app, &asked.of_hosts())?;
+    async fn of(horizon: &Horizon, asked: &Asked) -> Answer<Self> {
+        let hosts = hosts_of(horizon, &asked.of_hosts())?;
         let is_for_choice = asked.is_unasked() && hosts.len() > HOSTS_UNASKED_MAX;
         let mut panels = Vec::new();
         if !is_for_choice && !hosts.is_empty() {
             for metric in &asked.metrics {
-                panels.push(Panel::of(app, asked, *metric).await);
+                panels.push(Panel::of(horizon, asked, *metric).await);
             }
         }
         let mut names: Vec<String> = hosts
             .iter()
             .take(NAMES_MAX)
-            .filter_map(|id| app.live.name_of(*id))
+            .filter_map(|id| horizon.app().live.name_of(*id))
             .collect();
         names.sort_unstable();
         Ok(Self {
@@ -133,7 +131,7 @@ struct HistoryPage {
 }
 
 impl HistoryPage {
-    fn new(app: &App, frame: Frame, asked: Asked, found: Answer<Found>) -> Self {
+    fn new(horizon: &Horizon, frame: Frame, asked: Asked, found: Answer<Found>) -> Self {
         let (found, problem) = match found {
             Ok(found) => (Some(found), None),
             Err(problem) => (None, Some(problem.title().to_owned())),
@@ -144,7 +142,8 @@ impl HistoryPage {
         };
         let wanted = |index: usize| asked.metrics.get(index).copied();
         let (from, to) = asked.window();
-        let instant = |at_ms| words::instant(Timestamp::from_unix_ms(at_ms), app.clock.now());
+        let now = horizon.app().clock.now();
+        let instant = |at_ms| words::instant(Timestamp::from_unix_ms(at_ms), now);
         let lists = (asked.metrics.len() + 1).min(METRICS_MAX);
         Self {
             frame,
@@ -155,7 +154,7 @@ impl HistoryPage {
                 Agg::ALL.map(|agg| (agg.as_str(), agg_words(agg))),
                 asked.agg(),
             ),
-            groups: group_choices(app, &asked),
+            groups: group_choices(horizon, &asked),
             steps: choices(STEPS, asked.value("step_ms")),
             compares: choices(COMPARES, asked.value("offset_ms")),
             tops: choices(TOPS, asked.top()),
@@ -179,7 +178,7 @@ impl HistoryPage {
             from_words: instant(from),
             to_words: instant(to),
             names,
-            total: app.live.ids().len(),
+            total: horizon.hosts().len(),
             panels,
             is_for_choice,
             asked,
@@ -240,7 +239,7 @@ fn kind_choices(asked: &Asked) -> Vec<Choice> {
     std::iter::once(usual).chain(kinds).collect()
 }
 
-fn group_choices(app: &App, asked: &Asked) -> Vec<Choice> {
+fn group_choices(horizon: &Horizon, asked: &Asked) -> Vec<Choice> {
     const FIXED: [(&str, &str); 4] = [
         ("host", "one line a host"),
         ("none", "all in one line"),
@@ -249,8 +248,8 @@ fn group_choices(app: &App, asked: &Asked) -> Vec<Choice> {
     ];
     let chosen = asked.group_by();
     let mut keys = BTreeSet::new();
-    for id in app.live.ids() {
-        app.live.read(id, |host| {
+    for id in horizon.hosts() {
+        horizon.app().live.read(id, |host| {
             for key in host.profile.labels.keys() {
                 if keys.len() < LABELS_MAX && !keys.contains(key) {
                     keys.insert(key.clone());

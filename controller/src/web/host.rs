@@ -6,11 +6,9 @@ mod note;
 mod now;
 mod then;
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use tidemark_model::view::{HostDetail, PortSpaceView};
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
@@ -23,6 +21,7 @@ use super::actions::{self, ActionRow};
 use super::events::{EventRow, rows_of_host};
 use super::standing;
 use super::{Frame, for_person, page as respond};
+use crate::access::Horizon;
 use crate::api::audits;
 use crate::api::fleet;
 use crate::api::guard::Asking;
@@ -56,17 +55,23 @@ const REWIND_MS: i64 = 60_000;
 
 /// `GET /hosts/{host}`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(host): Path<String>,
     params: Params,
 ) -> Response {
-    for_person(host_page(&app, &asking, &host, params).await)
+    for_person(host_page(&horizon, &asking, &host, params).await)
 }
 
-async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> Answer<Response> {
+async fn host_page(
+    horizon: &Horizon,
+    asking: &Asking,
+    host: &str,
+    params: Params,
+) -> Answer<Response> {
+    let app = horizon.app();
     let params = params.only(&["space", "range", "from", "to", "at"])?;
-    let id = fleet::find_host(app, host)?;
+    let id = fleet::find_host(horizon, host)?;
     let present_ms = app.clock.now().unix_ms();
     let at = params.number("at", 0..=present_ms)?;
     let detail = detail_of(app, id, host)?;
@@ -98,7 +103,7 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
         }
         None => None,
     };
-    let found = diagnosis::findings(app, &[id]).await?;
+    let found = diagnosis::findings(app, &[id], |peer| horizon.sees(peer)).await?;
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
         rewind: format!(
@@ -114,8 +119,8 @@ async fn host_page(app: &App, asking: &Asking, host: &str, params: Params) -> An
             .flat_map(|host| &host.findings)
             .map(Note::of)
             .collect(),
-        events: rows_of_host(app, id, EVENTS).await?,
-        actions: actions::of_host(app, id).await?,
+        events: rows_of_host(horizon, id, EVENTS).await?,
+        actions: actions::of_host(horizon, id).await?,
         ranges: &RANGES,
         range: range.0,
         range_ms: range.2,
@@ -144,17 +149,14 @@ fn usual_range(detail: &HostDetail, space: Option<&PortSpaceView>, now: Timestam
 }
 
 /// `GET /hosts/{host}/now`: what changes with each sample.
-pub async fn now(
-    State(app): State<Arc<App>>,
-    Path(host): Path<String>,
-    params: Params,
-) -> Response {
-    for_person(now_part(&app, &host, params))
+pub async fn now(horizon: Horizon, Path(host): Path<String>, params: Params) -> Response {
+    for_person(now_part(&horizon, &host, params))
 }
 
-fn now_part(app: &App, host: &str, params: Params) -> Answer<Response> {
+fn now_part(horizon: &Horizon, host: &str, params: Params) -> Answer<Response> {
+    let app = horizon.app();
     let params = params.only(&["space"])?;
-    let id = fleet::find_host(app, host)?;
+    let id = fleet::find_host(horizon, host)?;
     let detail = detail_of(app, id, host)?;
     let space = chosen(&detail, params.one("space")?);
     Ok(respond(&Now::of(app, &detail, space)))

@@ -1,9 +1,7 @@
 //! `/incidents/{incident}`: one incident, its time line, and what an operator can do.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Extension, Form};
 use tidemark_model::view::{IncidentDetail, TimelineView};
@@ -13,11 +11,11 @@ use super::actions::{self, ActionRow, OfferRow};
 use super::incidents::{silenced, until, urgency};
 use super::window::WindowWords;
 use super::{Frame, for_person, page as respond, words};
+use crate::access::Horizon;
 use crate::api::guard::Asking;
 use crate::api::incidents as api;
 use crate::api::params::Params;
 use crate::api::problem::{Answer, ApiProblem};
-use crate::app::App;
 use crate::incidents::operate::{Deed, operate};
 
 /// Fields of a form, as browsers send them.
@@ -25,21 +23,21 @@ pub type Fields = Form<Vec<(String, String)>>;
 
 /// `GET /incidents/{incident}`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(incident): Path<String>,
     params: Params,
 ) -> Response {
     let shown = async {
         params.only(&[])?;
-        incident_page(&app, &asking, &incident).await
+        incident_page(&horizon, &asking, &incident).await
     };
     for_person(shown.await)
 }
 
 /// `POST /incidents/{incident}`: what the buttons do.
 pub async fn act(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(incident): Path<String>,
     Form(fields): Fields,
@@ -53,7 +51,7 @@ pub async fn act(
             )
         })?;
         let text = Some(field(&fields, "text"));
-        operate(&app, id, (deed, asking.name()), text).await?;
+        operate(&horizon, id, (deed, asking.name()), text).await?;
         Ok(Redirect::to(&format!("/incidents/{id}")).into_response())
     };
     for_person(done.await)
@@ -68,9 +66,9 @@ pub fn field<'f>(fields: &'f [(String, String)], name: &str) -> &'f str {
         .map_or("", |(_, value)| value)
 }
 
-async fn incident_page(app: &App, asking: &Asking, incident: &str) -> Answer<Response> {
-    let detail = api::find(app, incident).await?;
-    let now = app.clock.now();
+async fn incident_page(horizon: &Horizon, asking: &Asking, incident: &str) -> Answer<Response> {
+    let detail = api::find(horizon, incident).await?;
+    let now = horizon.app().clock.now();
     let view = &detail.incident;
     let is_over = view.state == "resolved";
     Ok(respond(&IncidentPage {
@@ -88,9 +86,9 @@ async fn incident_page(app: &App, asking: &Asking, incident: &str) -> Answer<Res
             .rev()
             .map(|line| Line::new(line, now))
             .collect(),
-        actions: actions::of_incident(app, view.id).await?,
+        actions: actions::of_incident(horizon, view.id).await?,
         offers: detail.proposals.iter().map(OfferRow::new).collect(),
-        can_act: asking.may(Role::Operator),
+        can_act: asking.may(Role::Operator) && view.hosts_hidden == 0,
         can_acknowledge: view.state == "open",
         is_over,
         detail,

@@ -1,22 +1,19 @@
 //! `/incidents`: what operators are told about, newest first, as a page.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use tidemark_model::Timestamp;
 use tidemark_model::view::IncidentView;
 use tidemark_store::{IncidentQuery, Standing};
 
 use super::{Frame, for_person, page as respond, words};
+use crate::access::Horizon;
 use crate::api::fleet;
 use crate::api::guard::Asking;
 use crate::api::incidents as api;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
-use crate::app::App;
 
 /// Lines of a page.
 const ROWS: u32 = 100;
@@ -32,14 +29,14 @@ const STATES: [(&str, &str); 5] = [
 
 /// `GET /incidents`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
-    for_person(incidents_page(&app, &asking, params).await)
+    for_person(incidents_page(&horizon, &asking, params).await)
 }
 
-async fn incidents_page(app: &App, asking: &Asking, params: Params) -> Answer<Response> {
+async fn incidents_page(horizon: &Horizon, asking: &Asking, params: Params) -> Answer<Response> {
     let params = params.only(&["state", "cursor"])?;
     let asked = params.one("state")?.unwrap_or("active").to_owned();
     let (state, standing) = match asked.as_str() {
@@ -57,16 +54,9 @@ async fn incidents_page(app: &App, asking: &Asking, params: Params) -> Answer<Re
         since: None,
         limit: ROWS,
     };
-    let now = app.clock.now();
-    let mut rows: Vec<Row> = api::page(app, &query)
-        .await?
-        .into_iter()
-        .map(|view| Row::new(view, now))
-        .collect();
-    let older = rows
-        .last()
-        .filter(|_| rows.len() >= ROWS as usize)
-        .map(|row| row.view.id);
+    let now = horizon.app().clock.now();
+    let (found, older) = api::page(horizon, &query).await?;
+    let mut rows: Vec<Row> = found.into_iter().map(|view| Row::new(view, now)).collect();
     // What needs somebody first; the newest of those that are alike.
     rows.sort_by_key(|row| row.rank);
     let suppressed = rows.iter().filter(|row| !row.silenced.is_empty()).count();

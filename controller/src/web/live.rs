@@ -1,12 +1,10 @@
 //! `/live`: changes as rendered lines, so that what a page shows later is what it was first rendered with.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::Event;
 use futures::{Stream, StreamExt as _};
@@ -17,6 +15,7 @@ use tokio::time::Instant;
 use super::events::EventRow;
 use super::fleet::{ROWS_MAX, Tiles};
 use super::row::Row;
+use crate::access::Horizon;
 use crate::api::changes::{self, Update, Viewer};
 use crate::api::events;
 use crate::api::fleet::{self, HostFilter};
@@ -24,7 +23,6 @@ use crate::api::guard::Asking;
 use crate::api::live::sse;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
-use crate::app::App;
 
 /// Shortest time between two renderings of the tiles, which look at every host.
 const TILES_EVERY: Duration = Duration::from_secs(2);
@@ -32,18 +30,18 @@ const TILES_EVERY: Duration = Duration::from_secs(2);
 /// Fleets of more hosts than a page holds lines are told apart by this: shortest time between two looks at the lines shown.
 const ROWS_EVERY: Duration = Duration::from_secs(2);
 
-/// `GET /live`: events `row` (a line), `rows` (of a fleet with more hosts than a page holds: the lines shown are to be read again), `gone` (the id of a host that the filter does not let pass), `tiles`, `event`
+/// `GET /live`: events `row` (a line), `rows` (of a fleet with more hosts than a page holds: the lines shown are to be read again), `gone` (the id of a host that the filter does not let pass, or that left the scope), `tiles`, `event`
 /// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` and `of=keys` the last two
 /// alone; for the latter `incidents` stands for keys, what was signed about them, and grants as well.
 pub async fn stream(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let params = params.only(&["of", "host", "text", "state", "label"])?;
     let only = params
         .one("host")?
-        .map(|name| fleet::find_host(&app, name))
+        .map(|name| fleet::find_host(&horizon, name))
         .transpose()?;
     let page = params
         .parsed("of", || "incidents, keys".to_owned(), Shown::from_name)?
@@ -51,15 +49,16 @@ pub async fn stream(
     let view = PageView {
         filter: HostFilter::of(&params)?,
         tiles_at: (only.is_none() && page == Shown::Hosts).then(Instant::now),
-        rows_at: (only.is_none() && app.live.ids().len() > ROWS_MAX).then(Instant::now),
+        rows_at: (only.is_none() && horizon.hosts().len() > ROWS_MAX).then(Instant::now),
         page,
-        app: Arc::clone(&app),
+        horizon: horizon.clone(),
     };
     let viewer = Viewer {
+        horizon,
         credential: asking.credential,
         only,
     };
-    let events = changes::updates(app, viewer).scan(view, |view, update| {
+    let events = changes::updates(viewer).scan(view, |view, update| {
         let events = view.events_of(&update);
         std::future::ready(Some(futures::stream::iter(events)))
     });
@@ -98,7 +97,7 @@ fn is_about_keys(notice: &Notice) -> bool {
 
 /// What one page shows.
 struct PageView {
-    app: Arc<App>,
+    horizon: Horizon,
     page: Shown,
     filter: HostFilter,
     /// When the tiles were last rendered; `None` where there are none.
@@ -115,14 +114,16 @@ impl PageView {
             Update::Notice(notice) if self.page == Shown::Keys && is_about_keys(notice) => {
                 events.push(Event::default().event("incidents").data("-"));
             }
-            Update::Host(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
+            Update::Host(_) | Update::Gone(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
             Update::Host(id) => events.extend(match self.rows_at {
                 None => self.row(*id),
                 Some(last) => self.rows(last),
             }),
+            Update::Gone(id) => events.push(gone(*id)),
             Update::Notice(notice) => {
-                let event = events::view(&self.app, notice);
-                let row = EventRow::new(event, self.app.clock.now());
+                let app = self.horizon.app();
+                let event = events::view(app, notice);
+                let row = EventRow::new(event, app.clock.now());
                 events.extend(html("event", &row));
             }
             Update::Resync => events.push(Event::default().event("resync").data("-")),
@@ -132,8 +133,8 @@ impl PageView {
             .is_some_and(|last| last.elapsed() >= TILES_EVERY);
         if is_due {
             self.tiles_at = Some(Instant::now());
-            let is_ready = self.app.metrics.database_ready.get() == 1;
-            events.extend(html("tiles", &Tiles::of(&self.app, is_ready)));
+            let is_ready = self.horizon.app().metrics.database_ready.get() == 1;
+            events.extend(html("tiles", &Tiles::of(&self.horizon, is_ready)));
         }
         events
     }
@@ -147,16 +148,18 @@ impl PageView {
     }
 
     fn row(&self, id: HostId) -> Option<Event> {
-        let now = self.app.clock.now();
-        let passes = self
-            .app
-            .live
-            .read(id, |host| self.filter.takes(host, now))?;
+        let app = self.horizon.app();
+        let now = app.clock.now();
+        let passes = app.live.read(id, |host| self.filter.takes(host, now))?;
         if !passes {
-            return Some(Event::default().event("gone").data(id.to_string()));
+            return Some(gone(id));
         }
-        html("row", &Row::of(&self.app, id)?)
+        html("row", &Row::of(&self.horizon, id)?)
     }
+}
+
+fn gone(id: HostId) -> Event {
+    Event::default().event("gone").data(id.to_string())
 }
 
 fn html(name: &str, template: &impl Template) -> Option<Event> {

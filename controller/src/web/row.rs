@@ -8,7 +8,7 @@ use super::picture::{Bar, spark};
 use super::standing::{self, EtaWords};
 use super::window::WindowWords;
 use super::words;
-use crate::app::App;
+use crate::access::Horizon;
 
 /// One line of the fleet.
 #[derive(Clone, Debug, Template)]
@@ -75,9 +75,13 @@ impl SpaceCell {
 }
 
 impl Row {
-    /// The line of a host; `None` when it is unknown.
+    /// The line of a host; `None` when it is unknown, or not seen.
     #[must_use]
-    pub fn of(app: &App, id: HostId) -> Option<Self> {
+    pub fn of(horizon: &Horizon, id: HostId) -> Option<Self> {
+        if !horizon.sees(id) {
+            return None;
+        }
+        let app = horizon.app();
         let now = app.clock.now();
         app.live.read(id, |host| {
             let view = host.view(now);

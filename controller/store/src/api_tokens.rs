@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 use tidemark_model::token::TokenId;
-use tidemark_model::{Role, Timestamp};
+use tidemark_model::{HostScope, Role, Timestamp};
 
 use crate::columns::{self, Table};
 use crate::error::one_row;
@@ -20,6 +20,8 @@ pub struct ApiToken {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// When it was made.
     pub created_at: Timestamp,
     /// The first instant at which it is not taken any more; `None` when it does not expire.
@@ -43,6 +45,8 @@ pub struct NewApiToken {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// When it is made.
     pub created_at: Timestamp,
     /// The first instant at which it is not taken any more; `None` when it does not expire.
@@ -56,15 +60,15 @@ const TABLE: Table = Table("api_tokens");
 macro_rules! select_tokens {
     ($rest:literal) => {
         concat!(
-            "SELECT id, secret_hash, name, role, created_at, expires_at, revoked_at, last_used_at, owner FROM api_tokens ",
+            "SELECT id, secret_hash, name, role, scope, created_at, expires_at, revoked_at, last_used_at, owner FROM api_tokens ",
             $rest
         )
     };
 }
 
 statements! {
-    TOKEN_INSERT = "INSERT INTO api_tokens (id, secret_hash, name, role, created_at, expires_at, owner) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    TOKEN_INSERT = "INSERT INTO api_tokens (id, secret_hash, name, role, scope, created_at, expires_at, owner) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     TOKEN_FIND = select_tokens!("WHERE id = $1");
     TOKENS_PAGE = select_tokens!("WHERE id > $1 ORDER BY id LIMIT $2");
     TOKEN_REVOKE = "UPDATE api_tokens SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
@@ -81,6 +85,7 @@ struct TokenRow {
     secret_hash: Vec<u8>,
     name: String,
     role: String,
+    scope: Option<String>,
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
@@ -97,17 +102,22 @@ impl TryFrom<TokenRow> for ApiToken {
             secret_hash,
             name,
             role,
+            scope,
             created_at,
             expires_at,
             revoked_at,
             last_used_at,
             owner,
         } = row;
+        // What cannot be read is an error: it must not stand for all hosts.
+        let scope = HostScope::from_text(scope.as_deref())
+            .map_err(|_| TABLE.unreadable("scope", scope.unwrap_or_default()))?;
         Ok(Self {
             id: id.parse().map_err(|_| TABLE.unreadable("id", id))?,
             secret_hash: TABLE.hash("secret_hash", secret_hash)?,
             name,
             role: Role::from_name(&role).ok_or_else(|| TABLE.unreadable("role", role))?,
+            scope,
             created_at: Timestamp::from_unix_ms(created_at),
             expires_at: columns::optional_at(expires_at),
             revoked_at: columns::optional_at(revoked_at),
@@ -129,6 +139,7 @@ impl Tx {
             .bind(token.secret_hash.as_slice())
             .bind(name)
             .bind(token.role.as_str())
+            .bind(token.scope.to_text())
             .bind(token.created_at.unix_ms())
             .bind(columns::optional_ms(token.expires_at))
             .bind(token.owner.as_deref())

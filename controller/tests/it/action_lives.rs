@@ -95,6 +95,7 @@ impl Still {
             expires_ms: None,
         };
         let asked = Asked {
+            horizon: None,
             requester: "ann",
             host: host(number),
             request: &request,

@@ -1,6 +1,7 @@
 //! Signing a browser in and out.
 
 use reqwest::{Response, StatusCode};
+use tidemark_controller::access::Holder;
 use tidemark_model::Role;
 
 use crate::api::client;
@@ -71,7 +72,7 @@ async fn a_pasted_token_signs_in_with_its_role_and_ends_with_its_revocation() {
     let fleet = MadeUp::start().await;
     let app = &fleet.started.app;
     let key = app
-        .make_api_key("night shift", Role::Viewer, None)
+        .make_api_key(Holder::of_all_hosts("night shift", Role::Viewer), None)
         .await
         .unwrap();
     let request = client()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tidemark_controller::access::Holder;
 use tidemark_controller::access::oidc::OidcSettings;
 use tidemark_controller::app::identities::profile_of;
 use tidemark_controller::audit_log::AuditLogRules;
@@ -25,8 +26,8 @@ use tidemark_model::sample::{
 };
 use tidemark_model::tcp::{StateCounts, TcpState};
 use tidemark_model::{
-    Epoch, HostFacts, HostId, PortRange, PortSpaceKey, Protocol, Role, Sample, Seq, SessionId,
-    Timestamp,
+    Epoch, HostFacts, HostId, HostScope, PortRange, PortSpaceKey, Protocol, Role, Sample, Seq,
+    SessionId, Timestamp,
 };
 use tidemark_proto::convert::record::{DecodedBatch, Record};
 use tidemark_runtime::Lifecycle;
@@ -171,13 +172,32 @@ impl MadeUp {
 
     /// An API token of that role.
     pub async fn token(&self, role: Role) -> String {
-        let key = self.started.app.make_api_key("test", role, None).await;
+        let key = self
+            .started
+            .app
+            .make_api_key(Holder::of_all_hosts("test", role), None)
+            .await;
         key.unwrap().expose_text()
     }
 
     /// An API token of somebody with that name.
     pub async fn token_of(&self, name: &str, role: Role) -> String {
-        let key = self.started.app.make_api_key(name, role, None).await;
+        let key = self
+            .started
+            .app
+            .make_api_key(Holder::of_all_hosts(name, role), None)
+            .await;
+        key.unwrap().expose_text()
+    }
+
+    /// An API token of that role over the hosts of a scope.
+    pub async fn scoped_token(&self, role: Role, scope: &str) -> String {
+        let holder = Holder {
+            name: "team",
+            role,
+            scope: HostScope::from_text(Some(scope)).unwrap(),
+        };
+        let key = self.started.app.make_api_key(holder, None).await;
         key.unwrap().expose_text()
     }
 
@@ -225,6 +245,13 @@ impl MadeUp {
         tx.commit().await.unwrap();
         app.live.put(profile_of(&stored));
         id
+    }
+
+    /// Puts the labels on a host that a join token with them would have put on it.
+    pub fn label(&self, id: HostId, key: &str, value: &str) {
+        let labels = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let live = &self.started.app.live;
+        live.update(id, |host| host.profile.controller_labels = labels);
     }
 
     /// A host's agent says what it sees there.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use reqwest::{Response, StatusCode};
+use tidemark_controller::access::Holder;
 use tidemark_model::Role;
 use tidemark_model::view::HostView;
 
@@ -110,7 +111,10 @@ async fn a_notice_is_seen_by_those_who_watch_its_host() {
 async fn a_live_view_ends_when_its_token_is_revoked() {
     let fleet = MadeUp::start().await;
     let app = &fleet.started.app;
-    let key = app.make_api_key("x", Role::Viewer, None).await.unwrap();
+    let key = app
+        .make_api_key(Holder::of_all_hosts("x", Role::Viewer), None)
+        .await
+        .unwrap();
     let live = open(&fleet, "/api/v1/live", &key.expose_text()).await;
     let mut tx = app.store.begin().await.unwrap();
     tx.api_token_revoke(key.id, app.clock.now()).await.unwrap();

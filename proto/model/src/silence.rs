@@ -32,6 +32,12 @@ pub struct InvalidMatcher {
 }
 
 impl Matcher {
+    /// The label that it looks at.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Whether these labels pass.
     #[must_use]
     pub fn takes(&self, labels: &Labels) -> bool {
@@ -54,7 +60,12 @@ impl FromStr for Matcher {
         };
         let is_short = text.chars().count() <= MATCHER_CHARS_MAX;
         let label = label.trim();
-        if label.is_empty() || !is_short || text.chars().any(char::is_control) {
+        // `a ! = b` would be written as another matcher than it was read as.
+        if label.is_empty()
+            || label.ends_with('!')
+            || !is_short
+            || text.chars().any(char::is_control)
+        {
             return Err(invalid());
         }
         Ok(Self {
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_no_matcher_is_refused() {
-        for text in ["", "host", "=x", "!=x", "host=a\nb"] {
+        for text in ["", "host", "=x", "!=x", "! =x", "a! =x", "host=a\nb"] {
             assert!(text.parse::<Matcher>().is_err(), "{text:?}");
         }
         let long = format!("host={}", "x".repeat(MATCHER_CHARS_MAX));

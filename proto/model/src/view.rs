@@ -443,6 +443,9 @@ pub struct StatusView {
     pub database: String,
     /// Whether the database answers.
     pub database_ready: bool,
+    /// The hosts that the caller sees; `null` for all. What follows is about those.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// Hosts by state.
     pub hosts: BTreeMap<String, u64>,
     /// Open sessions.

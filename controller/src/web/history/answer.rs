@@ -5,9 +5,9 @@ use tidemark_model::Metric;
 use tidemark_model::view::{HistoryView, SeriesView};
 
 use super::asked::Asked;
+use crate::access::Horizon;
 use crate::api::history::answer_of;
 use crate::api::params::Params;
-use crate::app::App;
 use crate::web::measure::Measure;
 use crate::web::words;
 
@@ -66,9 +66,9 @@ struct SeriesPoints<'a> {
 
 impl Panel {
     /// Asks for the points of `metric`; what goes wrong stands where the chart would.
-    pub(super) async fn of(app: &App, asked: &Asked, metric: Metric) -> Self {
+    pub(super) async fn of(horizon: &Horizon, asked: &Asked, metric: Metric) -> Self {
         let params = Params::of_pairs(asked.of_api(metric));
-        let answered = answer_of(app, &params, asked.offset()).await;
+        let answered = answer_of(horizon, &params, asked.offset()).await;
         let mut panel = Self {
             name: metric.as_str().replace('_', " "),
             what: String::new(),

@@ -181,8 +181,9 @@ pub async fn create_api_token(
             name: field(&fields, "name").trim().to_owned(),
             role: field(&fields, "role").to_owned(),
             ttl_s: ttl("ttl", field(&fields, "ttl"))?.map(|ttl| ttl.as_secs()),
+            scope: None,
         };
-        let made = api_tokens::make(&app, &request).await?;
+        let made = api_tokens::make(&app, &asking.scope(), &request).await?;
         let told = Told {
             text: format!(
                 "API token {} of {}, as {}. It is shown only this once:",
@@ -213,7 +214,7 @@ pub async fn end_api_token(
                 yes: "Revoke",
             }));
         }
-        api_tokens::revoke_one(&app, &token).await?;
+        api_tokens::revoke_one(&app, &asking.scope(), &token).await?;
         Ok(back())
     };
     for_person(done.await)

@@ -1,6 +1,6 @@
 //! Join tokens and API tokens.
 
-use tidemark_model::Role;
+use tidemark_model::{HostScope, Role};
 
 use super::*;
 use crate::{BurnOutcome, JoinTokenUse, NewApiToken, StoreError};
@@ -12,6 +12,7 @@ contract!(
     one_use_is_not_given_to_two_who_ask_at_once,
     expired_join_tokens_are_forgotten_with_their_uses,
     an_api_token_is_read_as_it_was_written,
+    an_api_token_without_a_scope_is_for_all_hosts,
 );
 
 fn wish(token: u8, identity: u8, now: i64) -> JoinTokenUse {
@@ -139,22 +140,38 @@ async fn expired_join_tokens_are_forgotten_with_their_uses(store: Store) {
     );
 }
 
-async fn an_api_token_is_read_as_it_was_written(store: Store) {
-    let given = NewApiToken {
+fn new_api_token(scope: Option<&str>) -> NewApiToken {
+    NewApiToken {
         id: token_id(1),
         secret_hash: [3; 32],
         name: "alice's laptop".to_owned(),
         role: Role::Approver,
+        scope: HostScope::from_text(scope).unwrap(),
         created_at: at(5),
         expires_at: None,
         owner: None,
-    };
+    }
+}
+
+async fn an_api_token_without_a_scope_is_for_all_hosts(store: Store) {
+    let given = new_api_token(None);
+    let mut tx = store.begin().await.unwrap();
+    tx.api_token_insert(&given).await.unwrap();
+    let found = tx.api_token_find(given.id).await.unwrap().unwrap();
+    assert_eq!(found.scope, HostScope::All);
+}
+
+async fn an_api_token_is_read_as_it_was_written(store: Store) {
+    let given = new_api_token(Some("team=payments,env=prod"));
     let mut tx = store.begin().await.unwrap();
     tx.api_token_insert(&given).await.unwrap();
     tx.api_token_touch(given.id, at(6)).await.unwrap();
     tx.api_token_revoke(given.id, at(7)).await.unwrap();
     let found = tx.api_token_find(given.id).await.unwrap().unwrap();
-    assert_eq!((found.name, found.role), (given.name, given.role));
+    assert_eq!(
+        (found.name, found.role, found.scope),
+        (given.name, given.role, given.scope)
+    );
     assert_eq!(
         (found.created_at, found.expires_at),
         (given.created_at, None)

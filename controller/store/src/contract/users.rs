@@ -1,6 +1,6 @@
 //! Users, their browsers, and sign-ins that are under way elsewhere.
 
-use tidemark_model::{Role, Secret};
+use tidemark_model::{HostScope, Role, Secret};
 
 use super::*;
 use crate::{BrowserSession, NewApiToken, NewUser, OidcSubject, SessionOwner, StoreError};
@@ -47,6 +47,7 @@ fn token_of(number: u8, owner: Option<&str>) -> NewApiToken {
         secret_hash: [number; 32],
         name: "ann".to_owned(),
         role: Role::Viewer,
+        scope: HostScope::All,
         created_at: at(5),
         expires_at: Some(at(500)),
         owner: owner.map(str::to_owned),

@@ -27,8 +27,11 @@ pub struct IncidentView {
     pub sentence: String,
     /// Its hosts; the first hundred.
     pub hosts: Vec<IncidentHost>,
-    /// How many hosts it has.
+    /// How many hosts it has that the caller sees.
     pub host_count: u64,
+    /// How many more it has outside of the caller's scope.
+    #[serde(default)]
+    pub hosts_hidden: u64,
     /// What its hosts' labels have in common, and `host`, `severity`, `kind`, `culprit`, ... over them: what routes and
     /// silences match.
     pub labels: BTreeMap<String, String>,

@@ -46,6 +46,10 @@ pub struct ApiTokenRequest {
     /// How long it may be used, 60 to 31,536,000 seconds (a year); `null` for one that does not expire.
     #[serde(default)]
     pub ttl_s: Option<u64>,
+    /// The hosts that they may see and act on, as matchers over labels of join tokens that must all take a host:
+    /// `team=payments,env=prod`, 1 to 8 of them, 512 characters at most. `null` for as many as whoever asks.
+    #[serde(default)]
+    pub scope: Option<String>,
 }
 
 /// An API token as made: the only time that its secret is shown.
@@ -62,6 +66,9 @@ pub struct ApiTokenCreated {
     pub role: String,
     /// When it ends; `null` when it does not.
     pub expires_ms: Option<i64>,
+    /// The hosts that they may see and act on; `null` for all.
+    #[serde(default)]
+    pub scope: Option<String>,
 }
 
 /// An API token as listed, without its secret.
@@ -83,6 +90,9 @@ pub struct ApiTokenView {
     /// Whether a user's sign-in made it: it ends with the user, and has their role when that is lower.
     #[serde(default)]
     pub is_sign_in: bool,
+    /// The hosts that they may see and act on; `null` for all.
+    #[serde(default)]
+    pub scope: Option<String>,
 }
 
 /// A join token as listed, without its secret.

@@ -21,6 +21,7 @@ fn host(in_use: u32) -> HostLive {
         agent_version: "0.1.0".into(),
         capabilities: vec![],
         labels: BTreeMap::new(),
+        controller_labels: BTreeMap::new(),
         time_zone: None,
         standing: HostState::Enrolled,
         enrolled_at: AT,

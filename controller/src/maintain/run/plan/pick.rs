@@ -116,7 +116,7 @@ fn candidates(app: &App, spec: &RunSpec, rules: &RunRules) -> (Vec<HostId>, Vec<
     }
     let (mut seen, mut ids) = (HashSet::new(), Vec::new());
     for name in &spec.list {
-        match fleet::find_host(app, name) {
+        match fleet::find_in_fleet(app, name) {
             Ok(id) if seen.insert(id) => ids.push(id),
             Ok(_) => {}
             Err(error) => problems.push(format!("list: {error}")),
