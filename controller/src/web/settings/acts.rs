@@ -44,6 +44,18 @@ fn is_sure(fields: &[(String, String)]) -> bool {
     field(fields, "sure") == "yes"
 }
 
+/// Ends something once somebody is sure, and asks them until then.
+async fn ended(
+    fields: &[(String, String)],
+    sure: &Sure<'_>,
+    end: impl Future<Output = Answer<()>>,
+) -> Response {
+    if !is_sure(fields) {
+        return respond(sure);
+    }
+    for_person(end.await.map(|()| back()))
+}
+
 /// `POST /settings/password`: the own one.
 pub async fn password(
     (State(app), Extension(asking)): Read,
@@ -76,21 +88,16 @@ pub async fn end_session(
     Path(session): Path<String>,
     Form(fields): Fields,
 ) -> Response {
-    let done = async {
-        if !is_sure(&fields) {
-            return Ok(respond(&Sure {
-                frame: Frame::new("settings", &asking),
-                question: "Sign this browser out?",
-                effect: "Whoever uses it has to sign in again; a page that they have open stops within 5 s.",
-                action: &format!("/settings/sessions/{session}"),
-                deed: "end",
-                yes: "Sign it out",
-            }));
-        }
-        sessions::end_one(&app, &asking, &session).await?;
-        Ok(back())
+    let action = format!("/settings/sessions/{session}");
+    let sure = Sure {
+        frame: Frame::new("settings", &asking),
+        question: "Sign this browser out?",
+        effect: "Whoever uses it has to sign in again; a page that they have open stops within 5 s.",
+        action: &action,
+        deed: "end",
+        yes: "Sign it out",
     };
-    for_person(done.await)
+    ended(&fields, &sure, sessions::end_one(&app, &asking, &session)).await
 }
 
 /// `POST /settings/users`: makes a user.
@@ -203,21 +210,22 @@ pub async fn end_api_token(
     Path(token): Path<String>,
     Form(fields): Fields,
 ) -> Response {
-    let done = async {
-        if !is_sure(&fields) {
-            return Ok(respond(&Sure {
-                frame: Frame::new("settings", &asking),
-                question: &format!("Revoke API token {token}?"),
-                effect: "Its next request is refused, browsers that it signed in are out, and open pages stop within 5 s.",
-                action: &format!("/settings/api-tokens/{token}"),
-                deed: "end",
-                yes: "Revoke",
-            }));
-        }
-        api_tokens::revoke_one(&app, &asking.scope(), &token).await?;
-        Ok(back())
+    let action = format!("/settings/api-tokens/{token}");
+    let question = format!("Revoke API token {token}?");
+    let sure = Sure {
+        frame: Frame::new("settings", &asking),
+        question: &question,
+        effect: "Its next request is refused, browsers that it signed in are out, and open pages stop within 5 s.",
+        action: &action,
+        deed: "end",
+        yes: "Revoke",
     };
-    for_person(done.await)
+    ended(
+        &fields,
+        &sure,
+        api_tokens::revoke_one(&app, &asking.scope(), &token),
+    )
+    .await
 }
 
 /// `POST /settings/tokens`: makes a join token and shows it this once.
@@ -266,21 +274,17 @@ pub async fn end_token(
     Path(token): Path<String>,
     Form(fields): Fields,
 ) -> Response {
-    let done = async {
-        if !is_sure(&fields) {
-            return Ok(respond(&Sure {
-                frame: Frame::new("settings", &asking),
-                question: &format!("End join token {token}?"),
-                effect: "No other host can enrol with it. Hosts that did stay.",
-                action: &format!("/settings/tokens/{token}"),
-                deed: "end",
-                yes: "End",
-            }));
-        }
-        tokens::revoke_one(&app, &token).await?;
-        Ok(back())
+    let action = format!("/settings/tokens/{token}");
+    let question = format!("End join token {token}?");
+    let sure = Sure {
+        frame: Frame::new("settings", &asking),
+        question: &question,
+        effect: "No other host can enrol with it. Hosts that did stay.",
+        action: &action,
+        deed: "end",
+        yes: "End",
     };
-    for_person(done.await)
+    ended(&fields, &sure, tokens::revoke_one(&app, &token)).await
 }
 
 fn ttl(name: &str, text: &str) -> Answer<Option<Duration>> {
