@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use tokio::process::Command;
 
 use super::browser::target_folder;
-use super::{Machine, Process, STARTING, until};
+use super::{Machine, Process};
 
 /// Its port.
 const PORT: u16 = 9_444;
@@ -43,21 +43,8 @@ impl OpenId {
             .kill_on_drop(true);
         let mut process = Process::start("openid", command, machine.folder())
             .context("node is needed: apt-get install nodejs npm, as tests/run does")?;
-        tidemark_runtime::tls::install_crypto_provider();
-        let client = reqwest::Client::builder()
-            .timeout(std::time::Duration::from_secs(10))
-            .build()?;
         let discovery = format!("{}/.well-known/openid-configuration", Self::issuer());
-        until("the provider", STARTING, async || {
-            if let Some(status) = process.ended()? {
-                anyhow::bail!("the provider ended: {status}: {}", process.said());
-            }
-            let answer = client.get(&discovery).send().await;
-            Ok(answer
-                .is_ok_and(|answer| answer.status().is_success())
-                .then_some(()))
-        })
-        .await?;
+        process.answers_at("the provider", &discovery).await?;
         Ok(Self { _process: process })
     }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tidemark_runtime::config;
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::wait::until;
+use super::wait::{STARTING, until};
 
 /// Programs that end by themselves get as long as a slow machine may need.
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -212,6 +212,28 @@ impl Process {
         })
         .await;
         said.with_context(|| format!("it said: {}", self.said()))
+    }
+
+    /// Waits until it answers at that address with success; fails at once when it ends before. Answers a client for it.
+    ///
+    /// # Errors
+    /// When it does not in time, or ends, with what it said.
+    pub async fn answers_at(&mut self, name: &str, url: &str) -> anyhow::Result<reqwest::Client> {
+        tidemark_runtime::tls::install_crypto_provider();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        until(name, STARTING, async || {
+            if let Some(status) = self.ended()? {
+                anyhow::bail!("{name} ended: {status}: {}", self.said());
+            }
+            let answer = client.get(url).send().await;
+            Ok(answer
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(()))
+        })
+        .await?;
+        Ok(client)
     }
 
     /// Asks it to end, as Ctrl-C does.

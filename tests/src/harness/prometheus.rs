@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{Machine, Process, STARTING, until};
+use super::{Machine, Process};
 
 const ADDRESS: &str = "127.0.0.1:9090";
 
@@ -32,20 +32,8 @@ impl Prometheus {
             .arg(format!("--web.listen-address={ADDRESS}"))
             .kill_on_drop(true);
         let mut process = Process::start("prometheus", command, machine.folder())?;
-        tidemark_runtime::tls::install_crypto_provider();
-        let client = reqwest::Client::builder()
-            .timeout(std::time::Duration::from_secs(10))
-            .build()?;
-        until("Prometheus", STARTING, async || {
-            if let Some(status) = process.ended()? {
-                anyhow::bail!("Prometheus ended: {status}: {}", process.said());
-            }
-            let ready = client.get(format!("http://{ADDRESS}/-/ready")).send().await;
-            Ok(ready
-                .is_ok_and(|answer| answer.status().is_success())
-                .then_some(()))
-        })
-        .await?;
+        let ready = format!("http://{ADDRESS}/-/ready");
+        let client = process.answers_at("Prometheus", &ready).await?;
         Ok(Self {
             client,
             _process: process,

@@ -11,6 +11,8 @@ use tidemark_tests::harness::browser::Browser;
 use tidemark_tests::harness::peer::sample;
 use tidemark_tests::harness::{Controller, Machine, Peer, SOON, Up, on_own_network, until};
 
+use crate::keys::page::NIGHT;
+
 /// Which axe-core; `tests/run` installs it under `target/`.
 const AXE: &str = "axe-core-4.11.0";
 
@@ -44,7 +46,7 @@ async fn furnish(machine: &Machine, controller: &Controller) -> anyhow::Result<P
         .await
     })
     .await?;
-    for (name, text) in [("windows", WINDOWS), ("policies", POLICIES)] {
+    for (name, text) in [("windows", WINDOWS), ("policies", NIGHT)] {
         let file = machine.folder().join(format!("{name}.toml"));
         std::fs::write(&file, text)?;
         let file = file.display().to_string();
@@ -65,18 +67,6 @@ start = "2026-11-28T02:00"
 duration = "4h"
 time_zone = "UTC"
 hosts = ["host=*"]
-"#;
-
-const POLICIES: &str = r#"
-[[policy]]
-name = "night"
-hosts = ["host=*"]
-condition = { level = 99 }
-approval = "by_policy"
-
-[[policy.ladder]]
-action = "restart_service"
-with = ["service=leaky"]
 "#;
 
 /// Every page that is served, with something in its place for what it is about. Incident and run 1 may not be there: then

@@ -15,7 +15,7 @@ use tidemark_tests::harness::{
     action_ended, on_own_network, program, until,
 };
 
-mod page;
+pub mod page;
 
 const POLICY: &str = r#"
 profile = "observe"

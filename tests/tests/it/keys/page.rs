@@ -6,7 +6,7 @@ use super::*;
 use crate::page::show_everywhere;
 
 /// Never fires: what is looked at is the grant for it.
-const NIGHT: &str = r#"
+pub const NIGHT: &str = r#"
 [[policy]]
 name = "night"
 hosts = ["host=*"]
