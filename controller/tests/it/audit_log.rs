@@ -4,28 +4,26 @@
 mod people;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tidemark_controller::api::routes::ROUTES;
 use tidemark_controller::audit_log::{By, Keeper, deed_of};
 use tidemark_controller::remediate::report::take_policy;
-use tidemark_model::action::{
-    ActionKind, ActionSpec, HostKey, HostPolicyView, KeyStanding, Profile, Tier,
-};
+use tidemark_model::action::{ActionKind, ActionSpec, HostPolicyView, Profile, Tier};
 use tidemark_model::audit_log::{Chain, Deed, DoerKind, Entry, Outcome};
-use tidemark_model::grant::{ActionTemplate, Grant, GrantEnd, GrantId, Scope, Trigger, rule_hash};
+use tidemark_model::grant::{GrantEnd, rule_hash};
 use tidemark_model::incident::Incident;
 use tidemark_model::key_statement::{KeyRotation, KeyStatement};
 use tidemark_model::problem::{Problem, ProblemKey, Severity, Sureness};
-use tidemark_model::signing::{PrivateKey, Purpose, Signature};
+use tidemark_model::signing::{Purpose, Signature};
 use tidemark_model::view::{ActionView, PolicyDetail, RunDetail, RunOrderView};
 use tidemark_model::{HostId, PortSpaceKey, Protocol, Role, Timestamp};
 use tidemark_store::testing::execute;
 
 use crate::actions::{Person, lane};
 use crate::api::client;
+use crate::grants::{grant, key, told};
 use crate::incidents::nobody;
 use crate::made_up::MadeUp;
 
@@ -138,10 +136,6 @@ impl Doing<'_> {
     }
 }
 
-fn key(seed: u8) -> PrivateKey {
-    PrivateKey::from_seed([seed; 32])
-}
-
 fn brought(signature: &Signature) -> Value {
     json!({"key_id": signature.key.to_string(), "signature": signature.to_base64()})
 }
@@ -149,14 +143,6 @@ fn brought(signature: &Signature) -> Value {
 /// A host whose policy lists keys 1 and 2.
 async fn listed_host(fleet: &MadeUp, name: &str) -> HostId {
     let host = fleet.host(name).await;
-    let told = |seed: u8| HostKey {
-        name: format!("k{seed}"),
-        public: key(seed).public(),
-        tier_max: Tier::Reboot,
-        standing: KeyStanding::Holds,
-        rotated_from: None,
-        why: String::new(),
-    };
     let policy = HostPolicyView {
         profile: Some(Profile::Safe),
         allowed: vec![ActionKind::RestartService],
@@ -327,43 +313,15 @@ async fn policies(doing: &mut Doing<'_>, who: Who<'_>, host: HostId) {
     doing.does(who, (route, path), Body::Nothing).await;
 }
 
-/// A grant for the policy's first rung.
-fn grant(number: u128, (rule, host): (&str, HostId), now: Timestamp) -> Grant {
+async fn grants(doing: &mut Doing<'_>, who: Who<'_>, host: HostId) {
     let spec = json!({"action": "restart_service", "service": "W3SVC"});
     let spec: ActionSpec = serde_json::from_value(spec).unwrap();
-    Grant {
-        id: GrantId::from_random(number),
-        policy: "full".to_owned(),
-        rule: rule.to_owned(),
-        action: ActionTemplate::of(&spec),
-        hosts: Scope {
-            ids: vec![host],
-            names: Vec::new(),
-        },
-        trigger: Trigger::Level {
-            percent: 90,
-            protocol: Protocol::Tcp,
-            namespace: "default".to_owned(),
-            held_s: 300,
-            culprit: None,
-        },
-        per_hour: 1,
-        per_day: 3,
-        issued_at_ms: now,
-        not_before_ms: now,
-        expires_at_ms: now.saturating_add(Duration::from_secs(86_400)),
-        issuer: "ann".to_owned(),
-        reason: "it leaks".to_owned(),
-    }
-}
-
-async fn grants(doing: &mut Doing<'_>, who: Who<'_>, host: HostId) {
     let detail: PolicyDetail = who.1.get("/api/v1/policies/full").await;
     let rule = rule_hash(&detail.policy.unwrap().spec, 0).unwrap();
     let now = doing.fleet.started.app.clock.now();
     let mut ids = Vec::new();
     for number in [1, 2] {
-        let grant = grant(number, (&rule, host), now);
+        let grant = grant(number, &spec, (&rule, host), now);
         let bytes = grant.to_bytes();
         let signatures = [brought(&key(1).sign(Purpose::Grant, &bytes))];
         let body = json!({"document": String::from_utf8(bytes).unwrap(), "signatures": signatures});

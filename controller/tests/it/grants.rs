@@ -6,33 +6,38 @@ use tidemark_controller::grants::withdraw;
 use tidemark_controller::remediate::lanes::Taking;
 use tidemark_controller::remediate::report::take_policy;
 use tidemark_controller::remediate::{ActionError, RemediationRules};
-use tidemark_model::Protocol;
 use tidemark_model::action::spec::OnHang;
 use tidemark_model::action::{ActionKind, ActionSpec, HostKey, HostPolicyView, KeyStanding, Tier};
 use tidemark_model::grant::{
     ActionTemplate, Grant, GrantEnd, GrantId, Scope, SignedGrantEnd, Trigger,
 };
 use tidemark_model::signing::{PrivateKey, Purpose};
+use tidemark_model::{HostId, Protocol, Timestamp};
 use tidemark_proto::v1::controller_frame::Kind;
 use tidemark_store::GrantRecord;
 
 use crate::action_lives::{Still, host, policy};
 
-fn key(seed: u8) -> PrivateKey {
+/// A key of a small number.
+pub fn key(seed: u8) -> PrivateKey {
     PrivateKey::from_seed([seed; 32])
 }
 
-/// A controller with a host that lists keys 1 and 2.
-async fn started() -> Still {
-    let still = Still::with(RemediationRules::default()).await;
-    let told = |seed: u8| HostKey {
+/// A key as its host lists it.
+pub fn told(seed: u8) -> HostKey {
+    HostKey {
         name: format!("k{seed}"),
         public: key(seed).public(),
         tier_max: Tier::Reboot,
         standing: KeyStanding::Holds,
         rotated_from: None,
         why: String::new(),
-    };
+    }
+}
+
+/// A controller with a host that lists keys 1 and 2.
+async fn started() -> Still {
+    let still = Still::with(RemediationRules::default()).await;
     let lists = HostPolicyView {
         keys: vec![key(1).public().id(), key(2).public().id()],
         all_keys: vec![told(1), told(2)],
@@ -42,21 +47,20 @@ async fn started() -> Still {
     still
 }
 
-/// Keeps a grant as if it had been brought.
-async fn kept(still: &Still, number: u128) -> GrantId {
-    let now = still.clock.now();
-    let spec = ActionSpec::RestartService {
-        service: "leaky".to_owned(),
-        stop_timeout_s: 30,
-        on_hang: OnHang::Fail,
-    };
-    let grant = Grant {
+/// A grant of that action for the first rung of the policy `full`.
+pub fn grant(
+    number: u128,
+    spec: &ActionSpec,
+    (rule, host): (&str, HostId),
+    now: Timestamp,
+) -> Grant {
+    Grant {
         id: GrantId::from_random(number),
         policy: "full".to_owned(),
-        rule: "ab".repeat(32),
-        action: ActionTemplate::of(&spec),
+        rule: rule.to_owned(),
+        action: ActionTemplate::of(spec),
         hosts: Scope {
-            ids: vec![host(1)],
+            ids: vec![host],
             names: Vec::new(),
         },
         trigger: Trigger::Level {
@@ -73,7 +77,19 @@ async fn kept(still: &Still, number: u128) -> GrantId {
         expires_at_ms: now.saturating_add(Duration::from_secs(86_400)),
         issuer: "ann".to_owned(),
         reason: "it leaks".to_owned(),
+    }
+}
+
+/// Keeps a grant as if it had been brought.
+async fn kept(still: &Still, number: u128) -> GrantId {
+    let now = still.clock.now();
+    let spec = ActionSpec::RestartService {
+        service: "leaky".to_owned(),
+        stop_timeout_s: 30,
+        on_hang: OnHang::Fail,
     };
+    let rule = "ab".repeat(32);
+    let grant = grant(number, &spec, (&rule, host(1)), now);
     let bytes = grant.to_bytes();
     let record = GrantRecord {
         id: grant.id,
