@@ -103,7 +103,9 @@ impl Request {
         } else {
             Ok(())
         };
-        if !status.is_client_error() {
+        // Nobody needs to hear that somebody looks at a form.
+        let is_look = recorded == 0 && by == By::Refusal && !status.is_server_error();
+        if !is_look && !status.is_client_error() {
             // The page listens to the word that lists of incidents are read again.
             app.live.announce_incidents();
         }

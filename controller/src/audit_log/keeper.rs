@@ -33,6 +33,8 @@ pub struct Keeper {
     awaited: VecDeque<Checkpoint>,
     newest: Option<Arc<Signed>>,
     begun_at: Option<Instant>,
+    /// The log is followed from its first entry on.
+    is_anew: bool,
     is_broken: bool,
 }
 
@@ -48,6 +50,7 @@ impl Keeper {
             awaited: VecDeque::new(),
             newest: None,
             begun_at: None,
+            is_anew: true,
             is_broken: false,
         }
     }
@@ -91,6 +94,8 @@ impl Keeper {
         if !self.is_broken {
             self.follow().await?;
         }
+        let is_broken = u64::from(self.is_broken);
+        self.app.metrics.audit_log_broken.set(is_broken);
         if !self.is_broken {
             self.sign().await?;
         }
@@ -133,6 +138,7 @@ impl Keeper {
         self.chain = Chain::default();
         self.tree = Arc::default();
         self.awaited.clear();
+        self.is_anew = true;
         self.is_broken = false;
         self.app.audit_log.stand(|standing| standing.fault = None);
         if let Some(key) = self.app.audit_log.key().cloned() {
@@ -187,11 +193,11 @@ impl Keeper {
             return Ok(());
         }
         self.app.audit_log.tree.store(Arc::clone(&self.tree));
-        let now = self.app.clock.now();
-        self.app.audit_log.stand(|standing| {
-            standing.followed_at.get_or_insert(now);
-            standing.size = self.chain.size();
-        });
+        if std::mem::take(&mut self.is_anew) {
+            let now = self.app.clock.now();
+            let stand = |standing: &mut super::Standing| standing.followed_at = Some(now);
+            self.app.audit_log.stand(stand);
+        }
         Ok(())
     }
 
@@ -220,7 +226,6 @@ impl Keeper {
         let (app, fault) = (&self.app, (seq, why.to_owned()));
         app.audit_log
             .stand(|standing| standing.fault = Some(fault.clone()));
-        app.metrics.audit_log_broken.set(1);
         tracing::error!(seq, why, "the audit log is not as it was written");
         let text = format!("the audit log is not as it was written: {why}");
         app.note(None, NoticeKind::AuditLogContradicted, text);
@@ -260,7 +265,6 @@ impl Keeper {
             shown.clone_from(&self.newest);
             is_other
         });
-        app.metrics.audit_log_broken.set(0);
         Ok(())
     }
 

@@ -33,6 +33,17 @@ pub enum Held {
     Foreign,
 }
 
+impl Held {
+    /// How many entries it counts; 0 without a checkpoint of this log.
+    #[must_use]
+    pub const fn size(self) -> u64 {
+        match self {
+            Self::Size(size) | Self::Contradicted(size) => size,
+            Self::Nothing | Self::Foreign => 0,
+        }
+    }
+}
+
 /// Hosts whose contradiction was raised.
 #[derive(Debug, Default)]
 pub(super) struct Raised(Mutex<HashSet<HostId>>);
@@ -103,10 +114,7 @@ impl App {
             let witness = Witness {
                 host,
                 at: self.clock.now(),
-                size: match held {
-                    Held::Size(size) | Held::Contradicted(size) => size,
-                    Held::Nothing | Held::Foreign => 0,
-                },
+                size: held.size(),
                 note: told.note.chars().filter(|c| *c != '\0').collect(),
                 fault: fault.clone(),
             };

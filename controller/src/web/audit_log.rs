@@ -96,7 +96,8 @@ struct Shown {
 impl Shown {
     /// The address of the page of older entries with these filters.
     fn with_cursor(&self, seq: u64) -> String {
-        let mut address = format!("/audit-log?cursor={seq}");
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("cursor", &seq.to_string());
         for (name, value) in [
             ("who", &self.who),
             ("what", &self.what),
@@ -104,23 +105,11 @@ impl Shown {
             ("host", &self.host),
         ] {
             if !value.is_empty() {
-                address.push_str(&format!("&{name}={}", percent_encoded(value)));
+                query.append_pair(name, value);
             }
         }
-        address
+        format!("/audit-log?{}", query.finish())
     }
-}
-
-/// A text as the value of a query's parameter.
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 /// A host that contradicts the log.

@@ -48,7 +48,6 @@ statements! {
     HEAD = "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1";
     APPEND = "INSERT INTO audit_log (seq, at, who_kind, who_name, role, credential, address, what, on_kind, on_id, on_host, \
         outcome, detail, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    FIND = select_entries!("seq = $1");
     FORTH = select_entries!("seq > $1 ORDER BY seq LIMIT $2");
     PAGE = select_entries!("seq < $1 AND at >= $2 AND (CAST($3 AS TEXT) IS NULL OR who_name = $3) \
         AND (CAST($4 AS TEXT) IS NULL OR what = $4) AND (CAST($5 AS TEXT) IS NULL OR outcome = $5) \
@@ -179,19 +178,6 @@ impl Tx {
         }
     }
 
-    /// The entry of that place.
-    ///
-    /// # Errors
-    /// When the database fails, or it was altered so that it cannot be read.
-    pub async fn audit_find(&mut self, seq: u64) -> Result<Option<Entry>, StoreError> {
-        let Ok(seq) = i64::try_from(seq) else {
-            return Ok(None);
-        };
-        let row: Option<EntryRow> = on_conn!(self, conn => sqlx::query_as(FIND)
-            .bind(seq).fetch_optional(conn).await?);
-        row.map(Entry::try_from).transpose()
-    }
-
     /// Entries after that place, in their order.
     ///
     /// # Errors
@@ -199,7 +185,6 @@ impl Tx {
     pub async fn audit_after(&mut self, seq: u64, limit: u32) -> Result<Vec<Kept>, StoreError> {
         let rows: Vec<EntryRow> = on_conn!(self, conn => sqlx::query_as(FORTH)
             .bind(columns::signed("seq", seq)?).bind(i64::from(limit)).fetch_all(conn).await?);
-        let kept = |row: EntryRow| Ok((TABLE.unsigned("seq", row.seq)?, Entry::try_from(row)));
         rows.into_iter().map(kept).collect()
     }
 
@@ -218,7 +203,6 @@ impl Tx {
             .bind(query.host.map(|host| host.to_string()))
             .bind(i64::from(query.limit))
             .fetch_all(conn).await?);
-        let kept = |row: EntryRow| Ok((TABLE.unsigned("seq", row.seq)?, Entry::try_from(row)));
         rows.into_iter().map(kept).collect()
     }
 
@@ -235,6 +219,10 @@ impl Tx {
             .bind(columns::signed("seq", after)?).bind(i64::from(limit)).fetch_all(conn).await?);
         rows.into_iter().map(read_hash).collect()
     }
+}
+
+fn kept(row: EntryRow) -> Result<Kept, StoreError> {
+    Ok((TABLE.unsigned("seq", row.seq)?, Entry::try_from(row)))
 }
 
 fn read_hash((seq, hash): (i64, Vec<u8>)) -> Result<(u64, Digest), StoreError> {

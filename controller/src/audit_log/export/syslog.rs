@@ -167,8 +167,7 @@ async fn connect(target: &SyslogTarget) -> io::Result<Stream> {
             .add(certificate.map_err(io::Error::other)?)
             .map_err(io::Error::other)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(tidemark_runtime::tls::crypto_provider())
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .with_root_certificates(roots)

@@ -73,14 +73,8 @@ impl Checkpoints {
             return Ok(());
         };
         let size = newest.checkpoint.size;
-        let from = match held {
-            Held::Nothing => 0,
-            Held::Size(held) if held == size => return Ok(()),
-            Held::Size(held) => held,
-            Held::Contradicted(held) => held,
-            Held::Foreign => 0,
-        };
-        if self.refused == Some(size) {
+        let from = held.size();
+        if held == Held::Size(size) || self.refused == Some(size) {
             return Ok(());
         }
         let contradicts = matches!(held, Held::Contradicted(_) | Held::Foreign);
