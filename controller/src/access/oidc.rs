@@ -17,6 +17,7 @@ use openidconnect::{
 };
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::{ErrorCode, Role, Secret, Timestamp};
 use tidemark_store::{NewUser, OidcSubject, SessionOwner, StoreError, Tx, User};
@@ -402,8 +403,8 @@ pub async fn finish(
     let person = verify::exchange(app, oidc, &handle, code).await?;
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let user = match admit(app, oidc, &mut tx, person).await {
-        Ok(user) => user,
+    let (user, change) = match admit(app, oidc, &mut tx, person).await {
+        Ok(admitted) => admitted,
         Err(error @ (OidcError::NoRole(_) | OidcError::Disabled)) => {
             // What was signed in before ends as well: the provider says that they have no place here.
             tx.commit().await?;
@@ -412,12 +413,20 @@ pub async fn finish(
         Err(error) => return Err(error),
     };
     tx.user_signed_in(&user.name, now).await?;
+    // Their row is held from here on; somebody may have shut them out after the first look.
+    let found = tx.user_find(&user.name).await?;
+    if found.is_none_or(|found| found.disabled_at.is_some()) {
+        return Err(OidcError::Disabled);
+    }
     let owner = SessionOwner::User(user.name.clone());
     let cookie = open_session(&mut tx, &app.entropy, owner, arrival, now).await?;
     app.record_sign_in((&user.name, user.role), "openid", arrival.address)
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
+    if let Some(change) = change {
+        users::told(app, change);
+    }
     tracing::info!(caller = user.name, role = user.role.as_str(), address = %arrival.address, "a browser signed in by the provider");
     Ok(cookie)
 }
@@ -457,7 +466,13 @@ pub(super) struct Person {
 }
 
 /// The user who that is: one who was here before, with the role that the provider gives them at this moment, or a new one.
-async fn admit(app: &App, oidc: &Oidc, tx: &mut Tx, person: Person) -> Result<User, OidcError> {
+/// With what changed, to be told once it is committed.
+async fn admit(
+    app: &App,
+    oidc: &Oidc,
+    tx: &mut Tx,
+    person: Person,
+) -> Result<(User, Option<String>), OidcError> {
     let who = OidcSubject {
         issuer: oidc.settings.issuer.clone(),
         subject: person.subject,
@@ -472,19 +487,23 @@ async fn admit(app: &App, oidc: &Oidc, tx: &mut Tx, person: Person) -> Result<Us
             users::end_sign_ins(app, tx, &user.name, None).await?;
             return Err(no_role());
         };
-        if role != user.role {
-            tx.user_set_role(&user.name, role).await?;
-            users::told(
-                app,
-                format!(
-                    "the provider gave user {} the role {} instead of {}",
-                    user.name,
-                    role.as_str(),
-                    user.role.as_str()
-                ),
-            );
+        if role == user.role {
+            return Ok((user, None));
         }
-        return Ok(User { role, ..user });
+        tx.user_set_role(&user.name, role).await?;
+        app.record(Deed::UserSetRole, "users", &user.name)
+            .in_own_name()
+            .with("role", role.as_str())
+            .with("before", user.role.as_str())
+            .keep(tx)
+            .await?;
+        let change = format!(
+            "the provider gave user {} the role {} instead of {}",
+            user.name,
+            role.as_str(),
+            user.role.as_str()
+        );
+        return Ok((User { role, ..user }, Some(change)));
     }
     let role = person.role.ok_or_else(no_role)?;
     let name = person.name.unwrap_or_default().to_lowercase();
@@ -506,9 +525,11 @@ async fn admit(app: &App, oidc: &Oidc, tx: &mut Tx, person: Person) -> Result<Us
     };
     users::insert(tx, &new).await?;
     let made = users::find(tx, &name).await?;
-    users::told(
-        app,
-        format!("the provider made user {name} as {}", role.as_str()),
-    );
-    Ok(made)
+    app.record(Deed::UserCreate, "users", &name)
+        .in_own_name()
+        .with("role", role.as_str())
+        .keep(tx)
+        .await?;
+    let change = format!("the provider made user {name} as {}", role.as_str());
+    Ok((made, Some(change)))
 }

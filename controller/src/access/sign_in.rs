@@ -236,16 +236,27 @@ fn may_enter(user: &User, now: Timestamp) -> bool {
 
 /// Lets a user in whose password was right, unless they were disabled, locked or given another one meanwhile.
 async fn admit(tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), SignInError> {
-    let found = tx.user_find(&user.name).await?;
-    let stays = found.is_some_and(|found| {
-        may_enter(&found, now)
-            && found.password_hash == user.password_hash
-            && found.role == user.role
-    });
-    if !stays {
+    let stays = |found: Option<User>| {
+        let is_theirs = |found: User| {
+            may_enter(&found, now)
+                && found.password_hash == user.password_hash
+                && found.role == user.role
+        };
+        found.is_some_and(is_theirs)
+    };
+    if !stays(tx.user_find(&user.name).await?) {
         return Err(SignInError::Refused);
     }
-    Ok(tx.user_signed_in(&user.name, now).await?)
+    match tx.user_signed_in(&user.name, now).await {
+        Ok(()) => {}
+        Err(StoreError::NotFound { .. }) => return Err(SignInError::Refused),
+        Err(error) => return Err(error.into()),
+    }
+    // Their row is held from here on: what somebody else changed after the first look is committed, and seen by this one.
+    if !stays(tx.user_find(&user.name).await?) {
+        return Err(SignInError::Refused);
+    }
+    Ok(())
 }
 
 async fn count_failure(app: Arc<App>, name: String, address: IpAddr) {

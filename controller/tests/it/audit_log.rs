@@ -28,7 +28,7 @@ use crate::incidents::nobody;
 use crate::made_up::MadeUp;
 
 /// Every entry, each following the one before.
-async fn entries(fleet: &MadeUp) -> Vec<Entry> {
+pub async fn entries(fleet: &MadeUp) -> Vec<Entry> {
     let mut tx = fleet.started.app.store.read().await.unwrap();
     let kept = tx.audit_after(0, 100_000).await.unwrap();
     let mut chain = Chain::default();

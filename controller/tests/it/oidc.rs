@@ -6,10 +6,12 @@ mod provider;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tidemark_controller::access::oidc::OidcSettings;
+use tidemark_model::audit_log::{Deed, DoerKind};
 use tidemark_model::{Role, Secret};
 
 use self::provider::{Forge, Provider, Signing};
 use crate::api::client;
+use crate::audit_log::entries;
 use crate::made_up::MadeUp;
 
 const CLIENT: &str = "tidemark";
@@ -149,6 +151,16 @@ async fn a_provider_signs_people_in_with_the_role_that_it_gives_them_this_time()
         (&json!("ann"), &json!("admin"))
     );
     assert_eq!(me(&fleet, &ann).await["role"], "admin");
+    // What the provider did to the user is on record beside the sign-ins.
+    let recorded = entries(&fleet).await;
+    let changes: Vec<_> = recorded
+        .iter()
+        .filter(|entry| entry.on.kind == "users" && entry.on.id == "ann")
+        .map(|entry| (entry.what, entry.who.kind, &*entry.detail["role"]))
+        .collect();
+    let by = DoerKind::Controller;
+    let made = (Deed::UserCreate, by, "operator");
+    assert_eq!(changes, [made, (Deed::UserSetRole, by, "admin")]);
     // Whoever has no role any more is out everywhere.
     let none: Forge = |token| token.claims["groups"] = json!(["staff"]);
     let answer = sign_in(&fleet, &provider, none).await;
