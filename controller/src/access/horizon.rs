@@ -83,6 +83,12 @@ impl Horizon {
         host.map_or(self.scope.is_all(), |host| self.sees(host))
     }
 
+    /// Whether what is about these hosts is for this caller: it has one that they see, or they see all.
+    #[must_use]
+    pub fn sees_any(&self, hosts: &[HostId]) -> bool {
+        self.scope.is_all() || hosts.iter().any(|host| self.sees(*host))
+    }
+
     /// The hosts in the scope, in the order of their ids.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostId> {
@@ -130,8 +136,10 @@ impl FromRequestParts<Arc<App>> for Horizon {
         parts: &mut Parts,
         app: &Arc<App>,
     ) -> Result<Self, Self::Rejection> {
+        // Nobody who has not said who they are sees a host.
         let asking = parts.extensions.get::<Asking>();
-        let asking = asking.ok_or_else(|| ApiProblem::internal("a request came past the guard"))?;
-        Ok(Self::new(Arc::clone(app), asking.scope()))
+        let caller = asking.and_then(|asking| asking.caller.as_ref());
+        let caller = caller.ok_or_else(|| ApiProblem::internal("a request came past the guard"))?;
+        Ok(Self::new(Arc::clone(app), caller.scope.clone()))
     }
 }

@@ -86,7 +86,7 @@ pub async fn page(
     horizon: &Horizon,
     query: &ActionQuery,
 ) -> Result<SeenPage<Action, i64>, StoreError> {
-    let mut found = SeenPage::new(horizon, query.limit, query.before);
+    let mut found = SeenPage::new(horizon.scope(), query.limit, query.before);
     let mut tx = horizon.app().store.read().await?;
     while let Some((before, limit)) = found.next_read() {
         let query = ActionQuery {

@@ -12,13 +12,14 @@ use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{ApiTokenCreated, ApiTokenRequest, ApiTokenView, Page, Problem};
 use tidemark_model::{ErrorCode, HostScope, Role, Timestamp};
-use tidemark_store::{ApiToken, StoreError};
+use tidemark_store::ApiToken;
 
 use super::body::{self, Invalid, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
+use super::seen::SeenPage;
 use crate::access::{Holder, TTL_LIMITS, holder_problem};
 use crate::app::App;
 
@@ -150,33 +151,18 @@ pub async fn list(
     let limit = params.limit()?;
     let after: Option<TokenId> =
         params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
-    let tokens = tokens_within(&app, &asking.scope(), (after, limit)).await?;
-    let next_cursor = fleet::cursor_after(&tokens, limit, |token| token.id.to_string());
-    Ok(Json(Page {
-        items: tokens.into_iter().map(view).collect(),
-        next_cursor,
-    }))
-}
-
-/// Those by id after `after` whose scope is within `own`, at most `limit`.
-async fn tokens_within(
-    app: &App,
-    own: &HostScope,
-    (mut after, limit): (Option<TokenId>, usize),
-) -> Result<Vec<ApiToken>, StoreError> {
+    let own = asking.scope();
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut found = SeenPage::new(&own, rows, after);
     let mut tx = app.store.read().await?;
-    let mut within = Vec::new();
-    loop {
+    while let Some((after, rows)) = found.next_read() {
         let page = tx.api_tokens_page(after, rows).await?;
-        let is_last = page.len() < limit;
-        after = page.last().map(|token| token.id);
-        within.extend(page.into_iter().filter(|token| token.scope.is_within(own)));
-        if is_last || within.len() >= limit {
-            within.truncate(limit);
-            return Ok(within);
-        }
+        found.take(page, |token| token.id, |token| token.scope.is_within(&own));
     }
+    Ok(Json(Page {
+        items: found.rows.into_iter().map(view).collect(),
+        next_cursor: found.next.map(|id| id.to_string()),
+    }))
 }
 
 /// Revokes an API token; it is out with its next request.

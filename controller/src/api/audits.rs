@@ -108,7 +108,7 @@ async fn page(
         .map(Timestamp::from_unix_ms);
     let after = params.parsed("cursor", fleet::cursor_limit, fleet::place_of_cursor)?;
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
-    let mut found = SeenPage::new(horizon, rows, after);
+    let mut found = SeenPage::new(horizon.scope(), rows, after);
     let mut tx = app.store.read().await?;
     while let Some((before, limit)) = found.next_read() {
         let query = DriftQuery {

@@ -66,7 +66,7 @@ pub async fn page(
         NoticeStart::Before(id) => Some(id),
         NoticeStart::Newest | NoticeStart::After(_) => None,
     };
-    let mut found = SeenPage::new(horizon, query.limit, after);
+    let mut found = SeenPage::new(horizon.scope(), query.limit, after);
     let mut tx = app.store.read().await?;
     while let Some((before, limit)) = found.next_read() {
         let query = NoticeQuery {

@@ -1,5 +1,7 @@
 //! `/api/v1/incidents`: what operators are told about, and what they do with it.
 
+use std::borrow::Cow;
+
 use axum::extract::Path;
 use axum::{Extension, Json};
 use tidemark_model::incident::{Entry, Incident, IncidentState};
@@ -194,7 +196,7 @@ pub async fn page(
     query: &IncidentQuery<'_>,
 ) -> Result<(Vec<IncidentView>, Option<i64>), StoreError> {
     let app = horizon.app();
-    let mut found = SeenPage::new(horizon, query.limit, query.before);
+    let mut found = SeenPage::new(horizon.scope(), query.limit, query.before);
     let mut tx = app.store.read().await?;
     while let Some((before, limit)) = found.next_read() {
         let query = IncidentQuery {
@@ -202,18 +204,12 @@ pub async fn page(
             limit,
             ..*query
         };
-        let sees = |incident: &Incident| is_seen(horizon, incident);
+        let sees = |incident: &Incident| horizon.sees_any(&incident.problem.hosts);
         found.take(tx.incidents_page(&query).await?, |one| one.id, sees);
     }
     let silences = silences(&mut tx, app.clock.now()).await?;
     let view = |incident| view(horizon, incident, &silences);
     Ok((found.rows.iter().map(view).collect(), found.next))
-}
-
-/// Whether an incident is for a caller: it has a host that they see, or they see all.
-fn is_seen(horizon: &Horizon, incident: &Incident) -> bool {
-    let mut hosts = incident.problem.hosts.iter();
-    horizon.scope().is_all() || hosts.any(|host| horizon.sees(*host))
 }
 
 /// Everything about one incident.
@@ -224,7 +220,7 @@ pub async fn find(horizon: &Horizon, incident: &str) -> Answer<IncidentDetail> {
     let (app, id) = (horizon.app(), number(incident)?);
     let mut tx = app.store.read().await?;
     let found = tx.incident_find(id).await?;
-    let found = found.filter(|found| is_seen(horizon, found));
+    let found = found.filter(|found| horizon.sees_any(&found.problem.hosts));
     let found = found.ok_or(crate::incidents::operate::OperateError::Unknown(id))?;
     let silences = silences(&mut tx, app.clock.now()).await?;
     let entries = tx.incident_entries_newest(id, ENTRIES_MAX).await?;
@@ -393,17 +389,16 @@ pub fn view(horizon: &Horizon, whole: &Incident, silences: &[Silence]) -> Incide
     let app = horizon.app();
     let now = app.clock.now();
     let Split { seen, hidden } = horizon.split(&whole.problem.hosts);
-    let mut incident = whole.clone();
-    incident.problem.hosts = seen;
-    let incident = &incident;
+    let mut incident = Cow::Borrowed(whole);
+    if hidden > 0 {
+        incident.to_mut().problem.hosts = seen;
+    }
+    let incident = &*incident;
     let problem = &incident.problem;
     let hosts = text::hosts(app, problem);
     // Whether nobody is told of it depends on all of its hosts.
-    let silence = {
-        let on_all: Vec<Labels> = labels::labels_of(app, whole);
-        let mut covering = silences.iter();
-        covering.find(|silence| silence.covers(&on_all, now))
-    };
+    let on_all: Vec<Labels> = labels::labels_of(app, whole);
+    let silence = silences.iter().find(|silence| silence.covers(&on_all, now));
     let eta = problem.eta;
     let (acknowledged_by, acknowledged_ms) = match &incident.state {
         IncidentState::Acknowledged { by, at, .. } => (Some(by.clone()), Some(at.unix_ms())),
@@ -432,7 +427,11 @@ pub fn view(horizon: &Horizon, whole: &Incident, silences: &[Silence]) -> Incide
             .collect(),
         host_count: problem.hosts.len() as u64,
         hosts_hidden: hidden as u64,
-        labels: labels::common(&labels::labels_of(app, incident)),
+        labels: if hidden == 0 {
+            labels::common(&on_all)
+        } else {
+            labels::common(&labels::labels_of(app, incident))
+        },
         culprit: problem.culprit.clone(),
         evidence: problem.evidence.clone(),
         advice: problem.advice.clone(),

@@ -1,6 +1,6 @@
 //! Pages of rows of which a caller may see only some: read on until there are enough of those, within a bound.
 
-use crate::access::Horizon;
+use tidemark_model::HostScope;
 
 /// Rows of one read for a caller who sees a part of the fleet.
 const ROWS: u32 = 500;
@@ -20,10 +20,10 @@ pub struct SeenPage<R, K> {
 }
 
 impl<R, K: Copy> SeenPage<R, K> {
-    /// A page of at most `limit` rows after that place of the list, for this caller.
+    /// A page of at most `limit` rows after that place of the list, for a caller of that scope.
     #[must_use]
-    pub fn new(horizon: &Horizon, limit: u32, after: Option<K>) -> Self {
-        let is_all = horizon.scope().is_all();
+    pub fn new(scope: &HostScope, limit: u32, after: Option<K>) -> Self {
+        let is_all = scope.is_all();
         Self {
             rows: Vec::new(),
             next: after,

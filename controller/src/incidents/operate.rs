@@ -96,7 +96,7 @@ pub async fn operate(
     let found = tx.incident_find(id).await?;
     let incident = found.ok_or(OperateError::Unknown(id))?;
     let hosts = &incident.problem.hosts;
-    if horizon.split(hosts).seen.is_empty() && !horizon.scope().is_all() {
+    if !horizon.sees_any(hosts) {
         return Err(OperateError::Unknown(id));
     }
     horizon.allow(hosts)?;

@@ -68,9 +68,8 @@ pub async fn propose(app: &App, asked: Asked<'_>) -> Result<(Action, Made), Acti
     }
     if let Some(incident) = asked.request.incident
         && !tx.incident_find(incident).await?.is_some_and(|found| {
-            let mut hosts = found.problem.hosts.iter();
-            asked.horizon.is_none_or(|horizon| horizon.scope().is_all())
-                || hosts.any(|host| asked.sees(*host))
+            let hosts = &found.problem.hosts;
+            asked.horizon.is_none_or(|horizon| horizon.sees_any(hosts))
         })
     {
         problems.push(format!(
