@@ -167,7 +167,10 @@ fn ranges() -> Parameters {
         (
             "/api/v1",
             "If-Match",
-            json!({ "type": "string", "pattern": "^(\"[0-9]{1,18}\"|[*])$" }),
+            json!({
+                "type": "string",
+                "anyOf": [{ "pattern": "^\"[0-9]{1,18}\"$" }, { "enum": ["*"] }],
+            }),
         ),
         (
             "/api/v1",
