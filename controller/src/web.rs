@@ -1,6 +1,7 @@
 //! The pages: rendered here, brought to life by `assets/app.js`, which shows nothing that was not rendered here first.
 
 mod actions;
+pub mod api;
 pub mod assets;
 pub mod audit_log;
 pub mod events;

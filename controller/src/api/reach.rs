@@ -7,7 +7,7 @@ use super::problem::ApiProblem;
 use crate::access::Caller;
 
 /// What those who see a part of the fleet may ask for: each of these cuts its answer to their scope.
-const WITHIN_SCOPE: [(Method, &str); 46] = [
+const WITHIN_SCOPE: [(Method, &str); 47] = [
     (Method::GET, "/api/v1/hosts"),
     (Method::GET, "/api/v1/hosts/{host}"),
     (Method::POST, "/api/v1/hosts/{host}/revoke"),
@@ -53,6 +53,7 @@ const WITHIN_SCOPE: [(Method, &str); 46] = [
     (Method::GET, "/incidents"),
     (Method::GET, "/incidents/{incident}"),
     (Method::POST, "/incidents/{incident}"),
+    (Method::GET, "/api"),
     (Method::GET, "/live"),
 ];
 

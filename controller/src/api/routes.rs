@@ -116,7 +116,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 137] = [
+pub static ROUTES: [Route; 138] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -519,6 +519,7 @@ pub static ROUTES: [Route; 137] = [
     form_of("/settings/tokens/{token}", Role::Admin, || {
         routing::post(web::settings::acts::end_token)
     }),
+    page("/api", || routing::get(web::api::page)),
     page("/live", || routing::get(web::live::stream)),
     open("/assets/{name}", || routing::get(web::assets::asset)),
 ];

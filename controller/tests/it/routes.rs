@@ -112,6 +112,37 @@ async fn the_description_lists_every_route_of_the_api() {
 }
 
 #[tokio::test]
+async fn the_description_is_a_page_too_with_who_may_ask() {
+    let fleet = MadeUp::start().await;
+    let viewer = fleet.token(Role::Viewer).await;
+    let request = client().get(fleet.url("/api")).bearer_auth(viewer);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let page = answer.text().await.unwrap();
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with("/api/v1"))
+    {
+        let shown = format!(">{}</code> <code>{}</code>", route.method, route.path);
+        assert!(page.contains(&shown), "{shown}");
+    }
+    // Who may ask, what a body is and its limits, each name leading to where it is told.
+    let row = |of: &str| {
+        let from = page.find(of).unwrap();
+        let end = page[from..].find("</details>").unwrap();
+        &page[from..from + end]
+    };
+    let create = row(">POST</code> <code>/api/v1/api-tokens</code>");
+    assert!(create.contains("<small>admin</small>"), "{create}");
+    assert!(
+        create.contains("href=\"#schema-ApiTokenRequest\""),
+        "{create}"
+    );
+    let request = row("id=\"schema-ApiTokenRequest\"");
+    assert!(request.contains("60 to 31536000"), "{request}");
+}
+
+#[tokio::test]
 async fn a_wrong_token_is_refused_and_never_repeated() {
     let fleet = MadeUp::start().await;
     let right = fleet.token(Role::Viewer).await;
