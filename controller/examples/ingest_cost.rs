@@ -92,6 +92,7 @@ async fn main() -> anyhow::Result<()> {
         notify: NotifySettings::default(),
         remediation: RemediationRules::default(),
         oidc: None,
+        metrics: Arc::default(),
     })
     .await?;
     let mut figures = measure(&args, &app, &clock).await?;

@@ -40,6 +40,7 @@ pub mod sessions;
 pub mod silences;
 pub mod status;
 pub mod tokens;
+mod traced;
 pub mod users;
 pub mod windows;
 
@@ -58,6 +59,7 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use guard::{Guard, HostNames, guard};
 use problem::ApiProblem;
+use traced::traced;
 
 /// Largest body of a request.
 const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -91,6 +93,7 @@ fn router(app: Arc<App>, names: HostNames) -> Router {
         .layer(middleware::from_fn_with_state(state, guard))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(traced))
         .with_state(app)
 }
 

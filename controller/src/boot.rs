@@ -76,6 +76,7 @@ pub async fn start(
     settings: &Settings,
     life: &Lifecycle,
     folder: DataFolder,
+    metrics: Arc<Metrics>,
 ) -> anyhow::Result<Started> {
     let (clock, entropy) = (Clock::System, Entropy::System);
     let store = Store::open(&settings.database).await?;
@@ -97,6 +98,7 @@ pub async fn start(
         notify: settings.notify.clone(),
         remediation: settings.remediation.clone(),
         oidc: settings.oidc.clone(),
+        metrics,
     };
     let app = assemble(foundation).await?;
     open_audit_log(&app, &settings.data_dir.join("pki")).await?;
@@ -161,6 +163,8 @@ pub struct Foundation {
     pub remediation: RemediationRules,
     /// Where people sign in who have no password here.
     pub oidc: Option<OidcSettings>,
+    /// Its figures about itself.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.
@@ -179,6 +183,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         notify,
         remediation,
         oidc,
+        metrics,
     } = foundation;
     let (ingest_handle, queue) = ingest::queue();
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
@@ -191,7 +196,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         causes_wanted: Notify::new(),
         findings: ArcSwap::default(),
         started_at: clock.now(),
-        metrics: Arc::new(Metrics::default()),
+        metrics,
         login_codes: LoginCodes::new(entropy.clone()),
         remembered_standings: RememberedStandings::default(),
         passwords: PasswordHasher::default(),

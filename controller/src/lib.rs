@@ -19,6 +19,7 @@ pub mod live;
 pub mod maintain;
 pub mod metrics;
 pub mod notify;
+pub mod otlp;
 pub mod pki;
 pub mod policies;
 pub mod query;

@@ -3,16 +3,19 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tidemark_controller::admin_token::{self, AdminTokenArgs};
 use tidemark_controller::backtest::{self, BacktestArgs};
 use tidemark_controller::boot::{self, DataFolder};
+use tidemark_controller::metrics::Metrics;
+use tidemark_controller::otlp::Otlp;
 use tidemark_controller::settings::{Config, KEYS, Settings};
 use tidemark_controller::up::{self, UpArgs};
+use tidemark_runtime::Lifecycle;
 use tidemark_runtime::config::{self, Sources};
 use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
-use tidemark_runtime::{Lifecycle, telemetry};
 
 /// Takes in what agents sample, keeps it, forecasts exhaustion, and answers operators.
 #[derive(Debug, Parser)]
@@ -143,13 +146,15 @@ fn load(args: &ConfigArgs) -> anyhow::Result<Settings> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<Outcome> {
-    telemetry::start(&settings.telemetry)?;
+    let metrics = Arc::new(Metrics::default());
+    let otlp = Otlp::start(&settings, &metrics)?;
     let folder = DataFolder::claim(&settings.data_dir)?;
     let life = Lifecycle::new(settings.drain_timeout);
-    let started = boot::start(&settings, &life, folder).await?;
+    let started = boot::start(&settings, &life, folder, metrics).await?;
     tracing::info!(http = %started.http, grpc = %started.grpc, "serving");
     let outcome = life.run_until(shutdown_signal(), shutdown_signal()).await;
     started.app.store.close().await;
+    otlp.close().await;
     Ok(outcome)
 }
 

@@ -1,8 +1,10 @@
 //! The controller's figures about itself, as `/metrics` shows them.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use opentelemetry::metrics::{AsyncInstrumentBuilder, Meter, ObservableCounter, ObservableGauge};
 use tidemark_model::view::BudgetCounts;
 
 /// A number that only grows.
@@ -53,16 +55,41 @@ macro_rules! metrics {
                 $(write_metric(&mut text, $name, concat!($($help),*).trim(), $kind::TYPE, self.$field.get());)*
                 text
             }
+
+            /// Shows every figure to OpenTelemetry, under the same name, whenever it asks.
+            pub fn observe(self: &Arc<Self>, meter: &Meter) {
+                $({
+                    let metrics = Arc::clone(self);
+                    $kind::instrument(meter, $name)
+                        .with_description(concat!($($help),*).trim())
+                        .with_callback(move |observer| observer.observe(metrics.$field.get(), &[]))
+                        .build();
+                })*
+            }
         }
     };
 }
 
 impl Counter {
     const TYPE: &'static str = "counter";
+
+    fn instrument<'a>(
+        meter: &'a Meter,
+        name: &'static str,
+    ) -> AsyncInstrumentBuilder<'a, ObservableCounter<u64>, u64> {
+        meter.u64_observable_counter(name)
+    }
 }
 
 impl Gauge {
     const TYPE: &'static str = "gauge";
+
+    fn instrument<'a>(
+        meter: &'a Meter,
+        name: &'static str,
+    ) -> AsyncInstrumentBuilder<'a, ObservableGauge<u64>, u64> {
+        meter.u64_observable_gauge(name)
+    }
 }
 
 fn write_metric(text: &mut String, name: &str, help: &str, kind: &str, value: u64) {
@@ -195,6 +222,14 @@ metrics! {
     Gauge lockdown = "tidemark_lockdown";
     /// Whether news of other controllers are heard (1) or only the tables are looked at (0).
     Gauge news_heard = "tidemark_news_heard";
+    /// Requests that an OpenTelemetry collector took.
+    Counter otlp_exports = "tidemark_otlp_exports_total";
+    /// Requests that did not reach an OpenTelemetry collector or that it refused.
+    Counter otlp_exports_failed = "tidemark_otlp_export_failures_total";
+    /// Spans that an OpenTelemetry collector took.
+    Counter otlp_spans_sent = "tidemark_otlp_spans_sent_total";
+    /// Spans dropped because too many waited for an OpenTelemetry collector, or it did not take them.
+    Counter otlp_spans_dropped = "tidemark_otlp_spans_dropped_total";
     /// Live views that were too slow and had to start over.
     Counter live_views_lagged = "tidemark_live_views_lagged_total";
 }

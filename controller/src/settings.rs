@@ -4,6 +4,7 @@ mod audit_log;
 mod incidents;
 mod notify;
 mod oidc;
+mod otlp;
 mod remediation;
 
 use std::net::SocketAddr;
@@ -21,10 +22,11 @@ use tidemark_store::DatabaseUrl;
 use crate::access::oidc::OidcSettings;
 use crate::audit_log::AuditLogRules;
 use crate::notify::NotifySettings;
+use crate::otlp::OtlpSettings;
 use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 44] = [
+pub const KEYS: [&str; 50] = [
     "data_dir",
     "database",
     "http",
@@ -67,6 +69,12 @@ pub const KEYS: [&str; 44] = [
     "oidc.role_claim",
     "oidc.roles",
     "oidc.clock_skew",
+    "otlp.endpoint",
+    "otlp.ca_file",
+    "otlp.headers_file",
+    "otlp.signals",
+    "otlp.every",
+    "otlp.traces_ratio",
     "log",
     "log_format",
 ];
@@ -88,6 +96,7 @@ pub struct Config {
     remediation: remediation::RemediationConfig,
     audit_log: audit_log::AuditLogConfig,
     oidc: oidc::OidcConfig,
+    otlp: otlp::OtlpConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -119,6 +128,7 @@ impl Default for Config {
             remediation: remediation::RemediationConfig::default(),
             audit_log: audit_log::AuditLogConfig::default(),
             oidc: oidc::OidcConfig::default(),
+            otlp: otlp::OtlpConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -167,6 +177,8 @@ pub struct Settings {
     pub audit_log: AuditLogRules,
     /// Where people sign in who have no password here.
     pub oidc: Option<OidcSettings>,
+    /// Where metrics and traces are sent.
+    pub otlp: Option<OtlpSettings>,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -198,10 +210,12 @@ impl Config {
         let remediation = self.remediation.check(&mut problems);
         let audit_log = self.audit_log.check(&mut problems);
         let oidc = self.oidc.check(&mut problems);
+        let otlp = self.otlp.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
-            && let (Some(incidents), Some(notify), Some(remediation), Some(audit_log), Some(oidc)) =
-                (incidents, notify, remediation, audit_log, oidc)
+            && let (Some(incidents), Some(notify), Some(remediation)) =
+                (incidents, notify, remediation)
+            && let (Some(audit_log), Some(oidc), Some(otlp)) = (audit_log, oidc, otlp)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -218,6 +232,7 @@ impl Config {
                 remediation,
                 audit_log,
                 oidc,
+                otlp,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

@@ -8,6 +8,7 @@ mod report;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,6 +18,8 @@ use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
 use tidemark_runtime::{Lifecycle, durable};
 
 use crate::boot::{self, DataFolder, Started, reachable};
+use crate::metrics::Metrics;
+use crate::otlp::Otlp;
 use crate::settings::{Config, KEYS, Settings};
 
 /// How the quick start is told what to do.
@@ -131,7 +134,8 @@ impl UpArgs {
 /// What could not be started, and what to do about it.
 pub async fn run(args: &UpArgs) -> anyhow::Result<Outcome> {
     let settings = args.settings()?;
-    tidemark_runtime::telemetry::start(&settings.telemetry)?;
+    let metrics = Arc::new(Metrics::default());
+    let otlp = Otlp::start(&settings, &metrics)?;
     let report = report::Report::default();
     report.begin(&settings);
     // The file of a controller that was killed is only ours to remove when no other one runs.
@@ -143,7 +147,7 @@ pub async fn run(args: &UpArgs) -> anyhow::Result<Outcome> {
         Some(agent::find_program(&report).await?)
     };
     let life = Lifecycle::new(settings.drain_timeout);
-    let started = boot::start(&settings, &life, folder).await?;
+    let started = boot::start(&settings, &life, folder, metrics).await?;
     let stopped = serve(args, &settings, &started, &report, program).await;
     report.line(
         "stopping",
@@ -155,6 +159,7 @@ pub async fn run(args: &UpArgs) -> anyhow::Result<Outcome> {
         .await;
     ready::remove(&settings.data_dir)?;
     started.app.store.close().await;
+    otlp.close().await;
     report.line(
         "stopped",
         &format!("everything is kept in {}", settings.data_dir.display()),

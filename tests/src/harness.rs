@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod alertmanager;
 pub mod browser;
+pub mod collector;
 pub mod commander;
 pub mod controller;
 pub mod death;

@@ -10,6 +10,7 @@ use tidemark_model::incident::{EntryKind, Incident, IncidentRules};
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::problem::{Fingerprint, Severity};
 use tidemark_model::{HostId, Timestamp};
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_store::{StoreError, Tx};
 use tokio::time::Instant;
 
@@ -97,6 +98,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// What the database says; what was stored stays stored.
+    #[tracing::instrument(target = SPANS, name = "incidents", skip_all, err)]
     pub async fn activate(&self) -> Result<ReconcileStatus, StoreError> {
         let now = self.app.clock.now();
         let watched = self.watched().await?;

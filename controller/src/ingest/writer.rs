@@ -8,6 +8,7 @@ use tidemark_history::{EntityInterner, EntityNumber};
 use tidemark_model::delivery::GapReason;
 use tidemark_model::notice::{Notice, NoticeKind};
 use tidemark_model::{Entity, HostId, Timestamp};
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_runtime::{Clock, Lifecycle};
 use tidemark_store::{EntityRow, NewRecent, Store, StoreError};
 use tokio::sync::mpsc;
@@ -261,6 +262,7 @@ impl Writer {
         }
     }
 
+    #[tracing::instrument(target = SPANS, name = "group_commit", skip_all, err, fields(hosts = batch.hosts.len()))]
     async fn try_commit(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         let writes: Vec<HostWrite<'_>> = batch
             .hosts

@@ -352,6 +352,7 @@ mod tests {
             notify: NotifySettings::default(),
             remediation: RemediationRules::default(),
             oidc: None,
+            metrics: Arc::default(),
         })
         .await
         .unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidemark_model::incident::{Entry, EntryKind, Incident};
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::silence::Labels;
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_store::{Notification, StoreError};
 use tokio::time::Instant;
 
@@ -116,6 +117,13 @@ impl Courier {
     }
 
     /// Tries once; says whether the message has ended.
+    #[tracing::instrument(
+        target = SPANS,
+        name = "delivery",
+        skip_all,
+        err,
+        fields(otel.kind = "client", receiver = self.sender.receiver().name)
+    )]
     async fn deliver(&self, notification: &Notification) -> Result<bool, StoreError> {
         let attempts = notification.attempts.saturating_add(1);
         let claimed = (notification.id, attempts);

@@ -15,6 +15,7 @@ use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::action::order_to_wire;
 use tidemark_proto::convert::grant::list_to_wire;
 use tidemark_proto::v1::{ActionConfirm, Lockdown, controller_frame::Kind};
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_store::{StoreError, Tx};
 use tokio::sync::mpsc::OwnedPermit;
 
@@ -106,6 +107,7 @@ impl ActionDispatcher {
     ///
     /// # Errors
     /// What the database says; what was done stays done.
+    #[tracing::instrument(target = SPANS, name = "actions", skip_all, err)]
     pub async fn activate(&mut self) -> Result<DispatchStatus, StoreError> {
         let mut status = DispatchStatus::default();
         let is_stopped = self.tell_lockdown(&mut status).await?;

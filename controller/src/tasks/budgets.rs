@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_model::view::BudgetCounts;
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_store::StoreError;
 
 use crate::app::App;
@@ -54,6 +55,7 @@ impl BudgetWatch {
     ///
     /// # Errors
     /// What the database says.
+    #[tracing::instrument(target = SPANS, name = "budgets", skip_all, err)]
     pub async fn activate(&mut self) -> Result<(), StoreError> {
         let asks = self.activations.is_multiple_of(REFRESH_EVERY);
         self.activations = self.activations.wrapping_add(1);

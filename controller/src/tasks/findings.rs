@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_model::{HostId, Timestamp};
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_store::StoreError;
 
 use crate::app::App;
@@ -65,6 +66,7 @@ impl FindingsWatch {
     ///
     /// # Errors
     /// What the database says; what was found before stands.
+    #[tracing::instrument(target = SPANS, name = "findings", skip_all, err)]
     pub async fn activate(&self) -> Result<FindingsStatus, StoreError> {
         let app = &self.app;
         let before = app.findings.load_full();

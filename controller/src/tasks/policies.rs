@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidemark_model::policy::{Case, CaseState};
 use tidemark_model::{HostId, Timestamp};
+use tidemark_runtime::telemetry::SPANS;
 use tidemark_store::StoreError;
 
 use crate::app::App;
@@ -85,6 +86,7 @@ impl PolicyWatch {
     ///
     /// # Errors
     /// What the database says; what was stored stays stored.
+    #[tracing::instrument(target = SPANS, name = "policies", skip_all, err)]
     pub async fn activate(&self) -> Result<PolicyStatus, StoreError> {
         let app = &*self.app;
         let now = app.clock.now();

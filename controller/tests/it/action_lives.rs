@@ -63,6 +63,7 @@ impl Still {
             notify: NotifySettings::default(),
             remediation: rules,
             oidc: None,
+            metrics: Arc::default(),
         })
         .await
         .unwrap();

@@ -149,6 +149,7 @@ impl MadeUp {
             remediation,
             audit_log: AuditLogRules::default(),
             oidc: None,
+            otlp: None,
             telemetry: TelemetrySettings::default(),
         }
     }
@@ -156,7 +157,9 @@ impl MadeUp {
     async fn start_from(folder: TempDir, settings: Settings) -> Self {
         let life = Lifecycle::new(Duration::from_secs(5));
         let claimed = DataFolder::claim(&settings.data_dir).unwrap();
-        let started = boot::start(&settings, &life, claimed).await.unwrap();
+        let started = boot::start(&settings, &life, claimed, Arc::default())
+            .await
+            .unwrap();
         Self {
             started,
             life,

@@ -71,6 +71,7 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
         notify: NotifySettings::default(),
         remediation: RemediationRules::default(),
         oidc: None,
+        metrics: Arc::default(),
     })
     .await
     .unwrap()

@@ -4,11 +4,19 @@ use std::io::IsTerminal as _;
 use std::sync::Mutex;
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::log_file::LogFile;
+
+/// Target of spans that are there for traces alone; log lines do not show them.
+pub const SPANS: &str = "tidemark_trace";
+
+/// What takes the spans of [`SPANS`].
+pub type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// How to log.
 #[derive(Clone, Debug, Deserialize)]
@@ -63,13 +71,24 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`] when the filter is wrong or logging runs already.
 pub fn start(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
+    start_traced(settings, None)
+}
+
+/// As [`start`], and gives the spans to `spans`.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_traced(
+    settings: &TelemetrySettings,
+    spans: Option<SpanLayer>,
+) -> Result<(), TelemetryError> {
     let is_for_people = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let colours = if is_for_people {
         Colours::On
     } else {
         Colours::Off
     };
-    start_with(settings, std::io::stderr, colours)
+    start_with(settings, spans, std::io::stderr, colours)
 }
 
 /// Starts logging for the whole process, to a file: for one without a standard error.
@@ -77,7 +96,7 @@ pub fn start(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
 /// # Errors
 /// As [`start`].
 pub fn start_in_file(settings: &TelemetrySettings, file: LogFile) -> Result<(), TelemetryError> {
-    start_with(settings, Mutex::new(file), Colours::Off)
+    start_with(settings, None, Mutex::new(file), Colours::Off)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,6 +107,7 @@ enum Colours {
 
 fn start_with<W>(
     settings: &TelemetrySettings,
+    spans: Option<SpanLayer>,
     writer: W,
     colours: Colours,
 ) -> Result<(), TelemetryError>
@@ -98,13 +118,21 @@ where
         filter: settings.log.clone(),
         source,
     })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let spans =
+        spans.map(|layer| layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO)));
+    let no_spans = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target(SPANS, LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(colours == Colours::On);
-    match settings.log_format {
-        LogFormat::Text => builder.with_target(false).finish().try_init(),
-        LogFormat::Json => builder.json().finish().try_init(),
-    }
-    .map_err(TelemetryError::Started)
+    let lines = match settings.log_format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(lines.with_filter(filter.and(no_spans)))
+        .try_init()
+        .map_err(TelemetryError::Started)
 }

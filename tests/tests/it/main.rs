@@ -25,6 +25,7 @@ mod incidents;
 mod keys;
 mod large_fleet;
 mod neighbours;
+mod otlp;
 mod page;
 mod port_range;
 mod postgres;
