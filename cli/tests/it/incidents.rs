@@ -96,6 +96,7 @@ fn incident(id: i64, severity: &str) -> IncidentView {
         culprit: Some("w3wp.exe".to_owned()),
         evidence: vec!["14,310 of 16,384 ports are in use".to_owned()],
         advice: vec!["Restart w3wp.exe before the ports run out".to_owned()],
+        runbook: "/docs/runbooks/leak.html".to_owned(),
         since_ms: NOW - 25 * MINUTE,
         opened_ms: NOW - 20 * MINUTE,
         seen_ms: NOW,
