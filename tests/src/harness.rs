@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod alertmanager;
+pub mod book;
 pub mod browser;
 pub mod commander;
 pub mod controller;
@@ -22,6 +23,7 @@ pub mod process;
 pub mod prometheus;
 pub mod sink;
 pub mod site;
+pub mod stage;
 pub mod wait;
 pub mod wine;
 
@@ -36,5 +38,6 @@ pub use neighbour::Neighbour;
 pub use operators::{Operators, action_ended, action_in};
 pub use peer::Peer;
 pub use process::{Finished, Process, program};
+pub use stage::Stage;
 pub use wait::{SOON, STARTING, until};
 pub use wine::Wine;
