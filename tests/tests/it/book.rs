@@ -140,10 +140,10 @@ fn command_lines(page: &Page) -> Vec<String> {
         rest = after;
     }
     lines.retain(|line| {
-        begins(line)
-            && !["[", "...", "$(", "…", "|"]
-                .iter()
-                .any(|part| line.contains(part))
+        // A pattern of several, what a shell would fill in, and the first half of a line.
+        let parts = ["[", "...", "$(", "…", "|"];
+        let is_pattern = parts.iter().any(|part| line.contains(part)) || line.ends_with('\\');
+        begins(line) && !is_pattern
     });
     lines
 }

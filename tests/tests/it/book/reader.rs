@@ -192,7 +192,10 @@ impl<'m> Reader<'m> {
 
 /// A command line with numbers where a reader puts what is numbered.
 pub fn with_numbers(line: &str) -> String {
-    let words =
-        ["ID", "ACTION_ID", "NUMBER", "RUN", "SEQ"].map(|word| (word.to_owned(), "7".to_owned()));
-    replaced(line, &Words::from(words))
+    let numbers = ["ID", "ACTION_ID", "NUMBER", "RUN", "SEQ"].map(|word| (word, "7"));
+    let words = numbers.into_iter().chain([("ADDRESS", "127.0.0.1")]);
+    let words: Words = words
+        .map(|(word, value)| (word.to_owned(), value.to_owned()))
+        .collect();
+    replaced(line, &words)
 }
