@@ -227,7 +227,9 @@ fn incidents_as_json_have_the_names_of_the_api() {
 
 #[test]
 fn an_incident_is_described_with_its_time_line() {
-    assert_snapshot!(Controller::start().stdout(&["describe", "incident", "8"]));
+    let controller = Controller::start();
+    let text = controller.stdout(&["describe", "incident", "8"]);
+    assert_snapshot!(text.replace(&controller.url(), "http://ADDRESS"));
 }
 
 #[test]

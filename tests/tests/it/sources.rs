@@ -66,7 +66,7 @@ fn reserved_ports_that_run_short_are_one_incident_until_they_are_given_back() ->
         // Whether the first samples saw the ports being taken decides which of the two is the surer at that moment.
         let kind = &*opened.kind;
         ensure!(matches!(kind, "self_loop" | "retry_loop"), "{opened:#?}");
-        let runbook = format!("Runbook: /docs/runbooks/{kind}.html");
+        let runbook = format!("/docs/runbooks/{kind}.html");
         for part in [" % sure.", "Do: ", &runbook] {
             ensure!(opened.sentence.contains(part), "{part}: {opened:#?}");
         }
