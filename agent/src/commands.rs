@@ -78,6 +78,11 @@ enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// Write manual pages, one for each command.
+    Man {
+        /// Into this folder.
+        folder: PathBuf,
+    },
 }
 
 /// Where the settings come from.
@@ -141,6 +146,9 @@ pub fn execute(arguments: Arguments) -> ExitCode {
             clap_complete::generate(shell, &mut command, "tidemark-agent", &mut io::stdout());
             Ok(Outcome::Clean)
         }
+        Command::Man { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .with_context(|| format!("cannot write manual pages into {}", folder.display()))
+            .map(|()| Outcome::Clean),
     };
     match done {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,

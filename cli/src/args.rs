@@ -197,6 +197,11 @@ pub enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Write manual pages, one for each command
+    Man {
+        /// Into this folder
+        folder: PathBuf,
+    },
     /// Print the version, and the controller's when it answers
     Version,
 }

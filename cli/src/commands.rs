@@ -37,6 +37,8 @@ mod users;
 mod version;
 mod windows;
 
+use std::path::Path;
+
 use clap::CommandFactory as _;
 use tidemark_model::Timestamp;
 use tidemark_runtime::Clock;
@@ -120,6 +122,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Login(wanted) => login::login(&ctx, &wanted).await,
         Command::Context(wanted) => context::context(&ctx, &wanted),
         Command::Completion { shell } => completion(&ctx, shell),
+        Command::Man { folder } => man(&folder),
         Command::Version => version::version(&ctx).await,
     };
     done.map(|()| 0)
@@ -163,6 +166,13 @@ async fn describe_one(ctx: &Ctx<'_>, wanted: Describe) -> Result<(), Failure> {
         Describe::Policy { name } => policies::describe(ctx, &name).await,
         Describe::Window { name } => windows::describe(ctx, &name).await,
     }
+}
+
+fn man(folder: &Path) -> Result<(), Failure> {
+    clap_mangen::generate_to(Args::command(), folder).map_err(|source| Failure::Io {
+        action: "write the manual pages",
+        source,
+    })
 }
 
 fn completion(ctx: &Ctx<'_>, shell: clap_complete::Shell) -> Result<(), Failure> {

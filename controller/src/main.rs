@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tidemark_controller::admin_token::{self, AdminTokenArgs};
 use tidemark_controller::backtest::{self, BacktestArgs};
@@ -48,6 +49,11 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Write manual pages, one for each command
+    Man {
+        /// Into this folder
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -81,6 +87,9 @@ fn main() -> ExitCode {
             );
             return ExitCode::SUCCESS;
         }
+        Command::Man { folder } => clap_mangen::generate_to(Args::command(), &folder)
+            .with_context(|| format!("cannot write manual pages into {}", folder.display()))
+            .map(|()| Outcome::Clean),
         Command::Backtest(args) => backtest(args),
         Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
         Command::AdminToken { config, token } => load(&config).and_then(|settings| {

@@ -4,6 +4,7 @@ mod actions;
 pub mod api;
 pub mod assets;
 pub mod audit_log;
+pub mod docs;
 pub mod events;
 pub mod fleet;
 mod grants;

@@ -69,6 +69,13 @@ complete_in_bash() {
   put 644 "$folder/completion.bash" "/usr/share/bash-completion/completions/$1"
 }
 
+# Manual pages, one for each command; compressed without a time, so that the same programs make the same package.
+put_manual() {
+  local pages=$folder/man-$1 page
+  mkdir "$pages" && "$programs/$1" man "$pages" && gzip -9n "$pages"/*.1
+  for page in "$pages"/*.1.gz; do put 644 "$page" "/usr/share/man/man1/${page##*/}"; done
+}
+
 # Puts into $root what every package has, and packs it.
 pack() {
   local name=$1 program=$2 depends
@@ -103,6 +110,7 @@ put 644 "$here/tidemark-agent.service" /usr/lib/systemd/system/tidemark-agent.se
 put 644 "$here/agent.toml" /usr/share/doc/tidemark-agent/examples/agent.toml
 put 644 "$here/actions.conf" /usr/share/doc/tidemark-agent/examples/actions.conf
 complete_in_bash tidemark-agent
+put_manual tidemark-agent
 install -d -m 755 "$root/etc/tidemark"
 pack tidemark-agent tidemark-agent
 
@@ -112,12 +120,14 @@ put 644 "$here/tidemark-controller.service" /usr/lib/systemd/system/tidemark-con
 put 644 "$here/sysusers.conf" /usr/lib/sysusers.d/tidemark-controller.conf
 put 644 "$here/controller.toml" /etc/tidemark/controller.toml
 complete_in_bash tidemark-controller
+put_manual tidemark-controller
 pack tidemark-controller tidemark-controller
 
 root=$folder/cli
 put_program tidemark
 for shell in zsh fish; do "$programs/tidemark" completion "$shell" >"$folder/completion.$shell"; done
 complete_in_bash tidemark
+put_manual tidemark
 put 644 "$folder/completion.zsh" /usr/share/zsh/vendor-completions/_tidemark
 put 644 "$folder/completion.fish" /usr/share/fish/vendor_completions.d/tidemark.fish
 pack tidemark tidemark

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod alertmanager;
+pub mod book;
 pub mod browser;
 pub mod collector;
 pub mod commander;
@@ -23,6 +24,7 @@ pub mod process;
 pub mod prometheus;
 pub mod sink;
 pub mod site;
+pub mod stage;
 pub mod wait;
 pub mod wine;
 
@@ -37,5 +39,6 @@ pub use neighbour::Neighbour;
 pub use operators::{Operators, action_ended, action_in};
 pub use peer::Peer;
 pub use process::{Finished, Process, program};
+pub use stage::Stage;
 pub use wait::{SOON, STARTING, until};
 pub use wine::Wine;

@@ -1,9 +1,11 @@
 //! `get findings`: what is wrong on which host, why, and what to do first.
 
+use std::collections::BTreeSet;
+
 use serde::{Serialize, Serializer};
-use tidemark_model::Finding;
-use tidemark_model::finding::Severity;
+use tidemark_model::finding::{Rule, Severity};
 use tidemark_model::view::HostFindings;
+use tidemark_model::{Finding, runbook};
 
 use super::Ctx;
 use super::show::show;
@@ -11,6 +13,7 @@ use crate::failure::Failure;
 use crate::render::paint::Tone;
 use crate::render::sheet::{Sheet, Value};
 use crate::render::table::{Align, Cell, Table};
+use crate::render::text::visible;
 use crate::render::{Report, Screen};
 
 /// Lists what is found on `hosts`; no names means all hosts.
@@ -19,6 +22,7 @@ pub async fn list(ctx: &Ctx<'_>, hosts: &[String]) -> Result<(), Failure> {
     show(ctx, async || {
         Ok(FindingList {
             hosts: api.findings(hosts).await?,
+            server: api.server().trim_end_matches('/').to_owned(),
         })
     })
     .await
@@ -28,6 +32,8 @@ pub async fn list(ctx: &Ctx<'_>, hosts: &[String]) -> Result<(), Failure> {
 #[derive(Debug)]
 struct FindingList {
     hosts: Vec<HostFindings>,
+    /// Where the runbooks are.
+    server: String,
 }
 
 /// A plain array of hosts with their findings, which scripts rely on.
@@ -74,7 +80,14 @@ impl Report for FindingList {
                 Cell::from(first),
             ]);
         }
-        table.draw(screen)
+        let mut text = table.draw(screen);
+        text.push_str("\nWhat to do, rule by rule:\n");
+        let rules: BTreeSet<Rule> = self.rows().map(|(_, finding)| finding.rule).collect();
+        for rule in rules {
+            let page = runbook::path(rule.as_str());
+            text.push_str(&format!("  {}{page}\n", visible(&self.server)));
+        }
+        text
     }
 
     fn sheet(&self, _screen: &Screen) -> Sheet {

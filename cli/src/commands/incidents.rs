@@ -45,7 +45,15 @@ pub async fn list(ctx: &Ctx<'_>, wanted: &IncidentsArgs) -> Result<(), Failure> 
 /// Describes one incident with its time line.
 pub async fn describe(ctx: &Ctx<'_>, id: i64) -> Result<(), Failure> {
     let api = ctx.api()?;
-    show(ctx, async || api.incident(id).await.map(Description)).await
+    show(ctx, async || {
+        let mut detail = api.incident(id).await?;
+        let runbook = &mut detail.incident.runbook;
+        if runbook.starts_with('/') {
+            runbook.insert_str(0, api.server().trim_end_matches('/'));
+        }
+        Ok(Description(detail))
+    })
+    .await
 }
 
 /// Acknowledges, resolves, or writes a note.
@@ -232,6 +240,9 @@ impl Report for Description {
         if let Some(window) = &incident.window {
             let words = words::window(window, screen.now);
             writeln!(text, "window       {}", visible(&words)).ok();
+        }
+        if !incident.runbook.is_empty() {
+            writeln!(text, "runbook      {}", visible(&incident.runbook)).ok();
         }
         for (heading, lines) in [
             ("FIGURES", &incident.evidence),

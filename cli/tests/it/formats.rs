@@ -434,6 +434,7 @@ fn findings_are_a_line_each_and_whole_as_json() {
         "95 %",
         "bound_leak",
         "Restart the service AppSvc",
+        "/docs/runbooks/bound_leak.html",
     ] {
         assert!(table.contains(words), "{words}: {table}");
     }

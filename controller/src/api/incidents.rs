@@ -415,7 +415,7 @@ pub fn view(horizon: &Horizon, whole: &Incident, silences: &[Silence]) -> Incide
         severity: incident.severity.as_str().to_owned(),
         kind: problem.kind.clone(),
         title: text::title(&hosts, incident),
-        sentence: text::sentence(&hosts, incident, now),
+        sentence: text::sentence(&hosts, incident, now, app.notify.public_url.as_deref()),
         hosts: problem
             .hosts
             .iter()
@@ -435,6 +435,7 @@ pub fn view(horizon: &Horizon, whole: &Incident, silences: &[Silence]) -> Incide
         culprit: problem.culprit.clone(),
         evidence: problem.evidence.clone(),
         advice: problem.advice.clone(),
+        runbook: text::runbook_of(problem),
         since_ms: problem.since.unix_ms(),
         opened_ms: incident.opened_at.unix_ms(),
         seen_ms: incident.seen_at.unix_ms(),

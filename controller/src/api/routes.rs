@@ -110,13 +110,18 @@ const fn sign_in(method: Method, path: &'static str, handler: Handler) -> Route 
     }
 }
 
+/// A page for anybody.
+const fn open_page(path: &'static str, handler: Handler) -> Route {
+    sign_in(Method::GET, path, handler)
+}
+
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 138] = [
+pub static ROUTES: [Route; 141] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -522,6 +527,9 @@ pub static ROUTES: [Route; 138] = [
     page("/api", || routing::get(web::api::page)),
     page("/live", || routing::get(web::live::stream)),
     open("/assets/{name}", || routing::get(web::assets::asset)),
+    open_page("/docs", || routing::get(web::docs::root)),
+    open_page("/docs/", || routing::get(web::docs::first)),
+    open_page("/docs/{*page}", || routing::get(web::docs::page)),
 ];
 
 /// The route of a matched path and method; asking for the head alone is asking.

@@ -4,7 +4,7 @@
 use tidemark_model::forecast::Eta;
 use tidemark_model::incident::{Incident, IncidentState, Resolution};
 use tidemark_model::problem::{Problem, ProblemKey, Sureness};
-use tidemark_model::{HostId, Timestamp};
+use tidemark_model::{HostId, Timestamp, runbook};
 
 use crate::app::App;
 use crate::web::words;
@@ -85,9 +85,9 @@ pub fn title(hosts: &str, incident: &Incident) -> String {
     format!("{hosts}: {what}{culprit}")
 }
 
-/// An incident as a colleague tells it.
+/// An incident as a colleague tells it. `base` is where the controller's pages are, as far as it is known.
 #[must_use]
-pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp) -> String {
+pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp, base: Option<&str>) -> String {
     let problem = &incident.problem;
     let mut parts = vec![
         format!("{hosts}: {}.", problem.cause),
@@ -122,23 +122,16 @@ pub fn sentence(hosts: &str, incident: &Incident, now: Timestamp) -> String {
             .first()
             .map(|advice| format!("Do: {}.", advice.trim_end_matches('.'))),
     );
-    parts.extend(runbook_of(problem).map(|page| format!("Runbook: {page}.")));
+    let base = base.unwrap_or_default();
+    parts.push(format!("Runbook: {base}{}", runbook_of(problem)));
     parts.join(" ")
 }
 
-/// Where a rule is described with what to do.
+/// The page with what to do: of the diagnosis, where there is one.
 #[must_use]
-pub fn runbook(rule: &str) -> String {
-    format!("docs/DIAGNOSIS.md#{rule}")
-}
-
-fn runbook_of(problem: &Problem) -> Option<String> {
-    match &problem.key {
-        ProblemKey::Finding { .. } => Some(runbook(&problem.kind)),
-        ProblemKey::Ports { .. } => Some(runbook(&problem.reason.as_ref()?.rule)),
-        ProblemKey::Cause { .. } => Some("docs/DETECTION.md#common-causes".to_owned()),
-        ProblemKey::Budget { .. } => Some("docs/BUDGETS.md".to_owned()),
-    }
+pub fn runbook_of(problem: &Problem) -> String {
+    let diagnosed = problem.reason.as_ref().map(|reason| &*reason.rule);
+    runbook::path(diagnosed.unwrap_or(&problem.kind))
 }
 
 /// How an incident came to its end.
@@ -239,12 +232,13 @@ mod tests {
     #[test]
     fn a_sentence_says_host_cause_since_until_how_sure_and_what_to_do() {
         assert_eq!(
-            sentence("web-1", &incident(), NOW),
+            sentence("web-1", &incident(), NOW, None),
             "web-1: w3wp.exe takes TCP ports and does not give them back. \
              Since Mon 23 Nov 2026 00:40 UTC (25 min ago). \
              Ports run out Mon 23 Nov 2026 03:15 UTC (in 2 h 10 min); \
              80 % sure that it is not before Mon 23 Nov 2026 02:55 UTC, and perhaps never. \
-             Do: Restart w3wp.exe before the ports run out."
+             Do: Restart w3wp.exe before the ports run out. \
+             Runbook: /docs/runbooks/leak.html"
         );
         assert_eq!(
             title("web-1", &incident()),
@@ -252,8 +246,8 @@ mod tests {
         );
         let mut told = incident();
         told.problem.advice = vec!["Ask the owners.".to_owned()];
-        let text = sentence("web-1", &told, NOW);
-        assert!(text.ends_with(" Do: Ask the owners."), "{text}");
+        let text = sentence("web-1", &told, NOW, None);
+        assert!(text.contains(" Do: Ask the owners. "), "{text}");
     }
 
     #[test]
@@ -264,10 +258,10 @@ mod tests {
             title: "w3wp.exe leaks sockets that it bound".to_owned(),
             percent: 77,
         });
-        let text = sentence("web-1", &open, NOW);
+        let text = sentence("web-1", &open, NOW, Some("https://tide.example"));
         let end = "Diagnosis, 77 % sure: w3wp.exe leaks sockets that it bound. \
              Do: Restart w3wp.exe before the ports run out. \
-             Runbook: docs/DIAGNOSIS.md#bound_leak.";
+             Runbook: https://tide.example/docs/runbooks/bound_leak.html";
         assert!(text.ends_with(end), "{text}");
         let how = Resolution::Grouped { into: 7 };
         let over = Incident {
@@ -287,7 +281,7 @@ mod tests {
             state: open.state.clone().resolve("ann", later(-5)).unwrap(),
             ..open
         };
-        let text = sentence("web-1", &over, NOW);
+        let text = sentence("web-1", &over, NOW, None);
         let end = "Over since Mon 23 Nov 2026 01:00 UTC (5 min ago): ann said so, though the problem is still there.";
         assert!(text.ends_with(end), "{text}");
     }

@@ -118,6 +118,9 @@ pub struct Told {
     pub resolved_ms: Option<i64>,
     /// Its page.
     pub url: Option<String>,
+    /// The page with what to do about it.
+    #[serde(default)]
+    pub runbook_url: Option<String>,
 }
 
 impl Told {
@@ -134,7 +137,7 @@ impl Told {
             severity: incident.severity,
             kind: problem.kind.clone(),
             title: text::title(&hosts, incident),
-            sentence: text::sentence(&hosts, incident, now),
+            sentence: text::sentence(&hosts, incident, now, app.notify.public_url.as_deref()),
             hosts: names.map(|id| text::host_name(app, *id)).collect(),
             host_count: problem.hosts.len(),
             culprit: problem.culprit.clone(),
@@ -150,6 +153,7 @@ impl Told {
             },
             resolved_ms: incident.state.resolved_at().map(Timestamp::unix_ms),
             url: url(app, &format!("/incidents/{}", incident.id)),
+            runbook_url: url(app, &text::runbook_of(problem)),
         }
     }
 }
@@ -187,6 +191,7 @@ impl Message {
             acknowledged_by: None,
             resolved_ms: None,
             url: url(app, "/notifications"),
+            runbook_url: None,
         };
         Self {
             key,

@@ -14,6 +14,7 @@ mod audits;
 mod backtest;
 mod budgets;
 mod causes;
+mod docs;
 mod etags;
 mod findings;
 mod grants;

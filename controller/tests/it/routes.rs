@@ -24,6 +24,7 @@ fn filled(path: &str) -> String {
         .replace("{grant}", "nothing")
         .replace("{receiver}", "nobody")
         .replace("{name}", "app.css")
+        .replace("{*page}", "runbooks/leak.html")
 }
 
 #[tokio::test]

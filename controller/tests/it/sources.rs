@@ -100,7 +100,7 @@ fn assert_says_all(cause: &IncidentView) {
         "Ports run out ",
         "This is 99 % sure.",
         "Do: Restart w3wp.exe where ports run out first",
-        "Runbook: docs/DETECTION.md#common-causes.",
+        "Runbook: https://t.example/docs/runbooks/common_cause.html",
     ] {
         assert!(cause.sentence.contains(part), "{part}: {}", cause.sentence);
     }
@@ -237,7 +237,7 @@ async fn a_finding_that_stands_is_one_incident_until_the_ports_run_out_and_tell_
         "It lasts until somebody acts",
         "This is 90 % sure.",
         "Do: See what is reserved and why: sysctl net.ipv4.ip_local_reserved_ports;",
-        "Runbook: docs/DIAGNOSIS.md#excluded_range_shrink.",
+        "Runbook: https://t.example/docs/runbooks/excluded_range_shrink.html",
     ] {
         assert!(found.sentence.contains(part), "{part}: {}", found.sentence);
     }

@@ -28,6 +28,7 @@ pub mod port;
 pub mod problem;
 pub mod role;
 pub mod run;
+pub mod runbook;
 pub mod sample;
 pub mod scope;
 pub mod secret;

@@ -169,7 +169,11 @@ async fn request(stream: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Req
     anyhow::ensure!(length <= BODY_BYTES_MAX, "a request of {length} bytes");
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    Ok(Some((path, headers, String::from_utf8_lossy(&body).into_owned())))
+    Ok(Some((
+        path,
+        headers,
+        String::from_utf8_lossy(&body).into_owned(),
+    )))
 }
 
 /// A mail server that refuses so many connections first, and then takes every mail.

@@ -82,6 +82,7 @@ fn pages(host: &str) -> BTreeSet<String> {
             path.replace("{host}", host)
                 .replace("{incident}", "1")
                 .replace("{run}", "1")
+                .replace("{*page}", "runbooks/leak.html")
         })
         .map(|path| path.replace(['{', '}'], ""))
         .collect()

@@ -139,6 +139,11 @@ fn a_machine_is_set_up_from_packages_alone() -> anyhow::Result<()> {
         })
         .await?;
         is_well(&host).await?;
+        for page in ["tidemark-get-hosts", "tidemark-controller-serve"] {
+            let path = format!("/usr/share/man/man1/{page}.1.gz");
+            let manual = host.shell(&format!("gzip -dc {path}")).await?;
+            assert!(manual.contains(".SH SYNOPSIS"), "{page}: {manual}");
+        }
         let owner = host
             .shell("ps -o user= -p $(systemctl show tidemark-controller --value -p MainPID)")
             .await?;

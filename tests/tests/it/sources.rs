@@ -66,7 +66,7 @@ fn reserved_ports_that_run_short_are_one_incident_until_they_are_given_back() ->
         // Whether the first samples saw the ports being taken decides which of the two is the surer at that moment.
         let kind = &*opened.kind;
         ensure!(matches!(kind, "self_loop" | "retry_loop"), "{opened:#?}");
-        let runbook = format!("Runbook: docs/DIAGNOSIS.md#{kind}.");
+        let runbook = format!("/docs/runbooks/{kind}.html");
         for part in [" % sure.", "Do: ", &runbook] {
             ensure!(opened.sentence.contains(part), "{part}: {opened:#?}");
         }
@@ -166,7 +166,7 @@ fn hosts_that_leak_and_have_something_in_common_are_one_incident() -> anyhow::Re
             "orders-api takes ports and does not give them back where label:fleetsim is leak",
             "Ports run out ",
             "Do: Restart orders-api where ports run out first",
-            "Runbook: docs/DETECTION.md#common-causes",
+            "/docs/runbooks/common_cause.html",
         ] {
             ensure!(cause.sentence.contains(part), "{part}: {}", cause.sentence);
         }

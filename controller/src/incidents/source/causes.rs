@@ -178,7 +178,6 @@ fn problem(
                 "Restart {culprit} where ports run out first, and take {attribute} {value} back or replace it on all hosts that have it"
             ),
             "See the counts and the hosts: tidemark get causes".to_owned(),
-            "Runbook: docs/DETECTION.md#common-causes".to_owned(),
         ],
         since: Timestamp::from_unix_ms(view.since_ms),
         is_exhausted: exhausted > 0,

@@ -22,7 +22,7 @@ use super::Sight;
 use crate::app::App;
 use crate::diagnosis;
 use crate::diagnosis::seen::{Look, Standing};
-use crate::incidents::text::{clean, runbook};
+use crate::incidents::text::clean;
 use crate::live::HostLive;
 
 /// How sure a finding must be to become a problem. A rule starts at 0.75 to 0.97 and a condition that could not be measured
@@ -225,7 +225,7 @@ fn severity(found: &Standing, raised_since: Timestamp) -> Severity {
     }
 }
 
-/// What to do, the least disruptive first, and where more is written.
+/// What to do, the least disruptive first.
 fn steps(finding: &Finding) -> Vec<String> {
     let step = |step: &PlaybookStep| {
         format!(
@@ -235,8 +235,7 @@ fn steps(finding: &Finding) -> Vec<String> {
             clean(&step.verify)
         )
     };
-    let runbook = format!("Runbook: {}", runbook(finding.rule.as_str()));
-    finding.playbook.iter().map(step).chain([runbook]).collect()
+    finding.playbook.iter().map(step).collect()
 }
 
 fn percent(finding: &Finding) -> u8 {

@@ -37,6 +37,7 @@ fn told(name: &str) -> Told {
         acknowledged_by: None,
         resolved_ms: None,
         url: Some("https://t.example/incidents/7".to_owned()),
+        runbook_url: Some("https://t.example/docs/runbooks/leak.html".to_owned()),
     }
 }
 

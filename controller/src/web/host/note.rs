@@ -1,7 +1,7 @@
 //! A finding as a colleague's note: what is wrong, the figures, what to do.
 
-use tidemark_model::Finding;
 use tidemark_model::finding::{PlaybookStep, Severity};
+use tidemark_model::{Finding, runbook};
 
 /// One finding.
 pub(super) struct Note {
@@ -13,6 +13,8 @@ pub(super) struct Note {
     pub(super) evidence: Vec<String>,
     pub(super) missing: String,
     pub(super) steps: Vec<Step>,
+    /// Address of the page with more.
+    pub(super) runbook: String,
 }
 
 /// What to do, and what it disturbs.
@@ -42,6 +44,7 @@ impl Note {
             evidence,
             missing: finding.missing.join("; "),
             steps: finding.playbook.iter().map(Step::of).collect(),
+            runbook: runbook::path(finding.rule.as_str()),
         }
     }
 }

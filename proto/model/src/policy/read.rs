@@ -10,8 +10,8 @@ use crate::action::{ActionKind, ActionSpec, Tier};
 use crate::budget::is_name;
 use crate::duration::{format_duration, parse_duration};
 use crate::finding::Rule;
-use crate::forecast::Road;
 use crate::port::OWN_NAMESPACE;
+use crate::runbook;
 use crate::silence::Matcher;
 
 /// Rungs of a ladder.
@@ -28,8 +28,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// An order is valid for 14 d at most; the rest is for the time that passes until it is asked for.
 const APPROVE_MAX: Duration = Duration::from_secs(13 * 86_400);
 const CONFIDENCE_DEFAULT: u32 = 60;
-/// Kinds of incidents that are neither a road nor a rule.
-const OTHER_KINDS: [&str; 3] = ["high", "budget", "common_cause"];
 
 /// One rung of which every value was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -329,18 +327,11 @@ impl Problems {
     }
 
     fn incident(&mut self, kind: &str) -> Option<Condition> {
-        let roads = Road::ALL.iter().map(|road| road.as_str());
-        let rules = Rule::ALL.iter().map(|rule| rule.as_str());
-        if !OTHER_KINDS
-            .into_iter()
-            .chain(roads)
-            .chain(rules)
-            .any(|known| known == kind)
-        {
+        if !runbook::codes().any(|known| known == kind) {
             self.tell(format!(
                 "condition.incident is {}, which is no kind of incident; there are leak, churn, load, saturated, {}, and every rule of docs/DIAGNOSIS.md",
                 shown(kind),
-                OTHER_KINDS.join(", ")
+                runbook::OTHER_KINDS.join(", ")
             ));
             return None;
         }

@@ -41,6 +41,9 @@ pub struct IncidentView {
     pub evidence: Vec<String>,
     /// What to do, the least disruptive first.
     pub advice: Vec<String>,
+    /// Where more is written: the address of its runbook, from the controller's own on; empty from a controller before 0.2.
+    #[serde(default)]
+    pub runbook: String,
     /// Since when the problem is there.
     pub since_ms: i64,
     /// When it was first opened.
