@@ -22,6 +22,7 @@ pub mod notify;
 pub mod pki;
 pub mod policies;
 pub mod query;
+pub mod ready;
 pub mod remediate;
 mod replay;
 pub mod settings;
