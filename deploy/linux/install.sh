@@ -10,6 +10,8 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 program=/usr/local/bin/tidemark-agent
 unit=/etc/systemd/system/tidemark-agent.service
 completion=/usr/local/share/bash-completion/completions/tidemark-agent
+# Which tarball it came from, for those who install many.
+version=/usr/local/share/tidemark-agent/version
 config=/etc/tidemark/agent.toml
 token=/etc/tidemark/join-token
 
@@ -35,7 +37,8 @@ fi
 
 uninstall() {
   systemctl disable --now tidemark-agent.service >/dev/null 2>&1 || true
-  rm -f "$program" "$unit" "$completion"
+  rm -f "$program" "$unit" "$completion" "$version"
+  rmdir "$(dirname "$version")" 2>/dev/null || true
   systemctl daemon-reload
   if [ -z "$purge" ]; then
     echo "removed; /etc/tidemark and /var/lib/tidemark stay, and a later installation is the same host"
@@ -80,6 +83,7 @@ install_files() {
   sed "s|^ExecStart=/usr/bin/|ExecStart=/usr/local/bin/|" "$here/tidemark-agent.service" >"$unit"
   chmod 644 "$unit"
   install -D -m 644 "$here/completions/tidemark-agent" "$completion"
+  install -D -m 644 "$here/VERSION" "$version"
 }
 
 start() {
@@ -87,10 +91,10 @@ start() {
   if [ "$was" = there ]; then
     # As the administrator left it: what runs runs anew, what was stopped stays so.
     systemctl try-restart tidemark-agent.service
-    echo "upgraded to $("$program" --version)"
+    echo "upgraded to $(cat "$version")"
   elif [ -e "$config" ]; then
     systemctl enable --now tidemark-agent.service 2>/dev/null
-    echo "installed and started: $("$program" --version)"
+    echo "installed and started: $(cat "$version")"
   else
     systemctl enable tidemark-agent.service 2>/dev/null
     echo "installed; write $config (agent.toml here is an example), then: systemctl start tidemark-agent"

@@ -35,6 +35,7 @@ pack() {
 root=$folder/tidemark-agent-$version-linux-$machine
 put_program tidemark-agent ''
 put 755 "$here/install.sh" /install.sh
+echo "$version" >"$root/VERSION"
 put 644 "$here/tidemark-agent.service" /tidemark-agent.service
 put 644 "$here/agent.toml" /agent.toml
 put 644 "$here/actions.conf" /actions.conf

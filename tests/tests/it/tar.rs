@@ -78,7 +78,7 @@ fn a_tarball_installs_the_agent_upgrades_it_and_removes_it_without_a_trace() -> 
         is_well(&host).await?;
         // As from the package: the hardened unit, and a token that root alone reads.
         let hardened = "systemctl show tidemark-agent --value -p ProtectSystem -p NoNewPrivileges; stat -c %a /etc/tidemark/join-token";
-        assert_eq!(host.shell(hardened).await?, "yes\nstrict\n600\n");
+        assert_eq!(host.shell(hardened).await?, "strict\nyes\n600\n");
 
         let before = main_pid(&host, AGENT).await?;
         let again = installer(&host, "1.2.3", &format!("{joining} - < /root/token")).await?;
