@@ -9,6 +9,7 @@ mod check;
 mod grants;
 mod history;
 mod incidents;
+mod install;
 mod keys;
 mod lockdown;
 mod policies;
@@ -33,6 +34,7 @@ pub use check::{CheckArgs, Part, asks_for_check};
 pub use grants::{Grant, NewGrantArgs};
 pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
+pub use install::InstallArgs;
 pub use keys::{Key, PassphraseArgs, RevokeKeyArgs, RotateArgs, TokenArgs};
 pub use lockdown::Lockdown;
 pub use policies::Policy;
@@ -179,6 +181,8 @@ pub enum Command {
     /// Make, list and revoke API tokens: who may use this controller
     #[command(subcommand)]
     ApiToken(ApiToken),
+    /// Make a join token and print the exact lines that install agents with it
+    Install(InstallArgs),
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),

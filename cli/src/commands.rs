@@ -18,6 +18,7 @@ mod grants;
 mod history;
 mod hosts;
 mod incidents;
+mod install;
 mod keys;
 mod lockdown;
 mod login;
@@ -108,6 +109,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::ApiToken(wanted) => api_tokens::run(&ctx, &wanted).await,
         Command::Incident(wanted) => incidents::act(&ctx, &wanted).await,
         Command::Notify(Notify::Test { receiver }) => notify::test(&ctx, &receiver).await,
+        Command::Install(wanted) => install::install(&ctx, &wanted).await,
         Command::Token(Token::List) => tokens::list(&ctx).await,
         Command::Token(Token::Create(wanted)) => tokens::create(&ctx, &wanted).await,
         Command::Token(Token::Revoke { ids }) => revoke::tokens(&ctx, &ids).await,

@@ -166,6 +166,7 @@ impl Console {
             | Failure::Contexts(_)
             | Failure::Key(_)
             | Failure::File { .. }
+            | Failure::NoLines { .. }
             | Failure::Tampered(_)
             | Failure::Io { .. }
             | Failure::Unreachable { .. }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidemark_model::duration::format_duration;
+use tidemark_model::install::NoLines;
 use tidemark_model::view::Problem;
 use tidemark_runtime::contexts::ContextsError;
 
@@ -51,6 +52,15 @@ pub enum Failure {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// What the controller answered cannot stand in lines that somebody pastes.
+    #[error("there are no lines for the join token {}", visible(token))]
+    NoLines {
+        /// Its public id.
+        token: String,
+        /// Why not.
+        #[source]
+        source: NoLines,
     },
     /// An audit log is not as it was written.
     #[error("the audit log is not as it was written: {0}")]
@@ -224,6 +234,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::NoLines { .. }
             | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Unreachable { .. }
@@ -250,6 +261,7 @@ impl Failure {
             | Self::Contexts(_)
             | Self::Key(_)
             | Self::File { .. }
+            | Self::NoLines { .. }
             | Self::Tampered(_)
             | Self::Io { .. }
             | Self::Unusable { .. }
@@ -302,6 +314,9 @@ impl Failure {
                     "the controller is busy or starting (HTTP {}); try again soon",
                     problem.status
                 )]
+            }
+            Self::NoLines { token, .. } => {
+                vec![format!("end the token: tidemark token revoke {}", visible(token))]
             }
             Self::Unusable { .. } => vec![
                 "say whom to trust with --ca-file, or install the system's authorities (on Debian: ca-certificates)"

@@ -375,6 +375,21 @@
     action();
   });
 
+  /* Lines to paste elsewhere. Where the browser lets no page copy (plain http), they are marked for its own key. */
+  const copy = async (button) => {
+    const lines = document.getElementById(button.dataset.copy);
+    const done = await navigator.clipboard?.writeText(lines.textContent).then(() => true, () => false);
+    if (!done) {
+      document.getSelection().selectAllChildren(lines);
+      lines.focus();
+    }
+    button.textContent = done ? "Copied" : "Marked: press Ctrl+C";
+  };
+  for (const button of all("button[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(button));
+  }
+
   // What has to be scrolled sideways can be reached by the keyboard.
   const reachScrolled = () => {
     for (const part of all(".part, .figures-of")) {

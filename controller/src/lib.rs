@@ -23,6 +23,7 @@ pub mod otlp;
 pub mod pki;
 pub mod policies;
 pub mod query;
+pub mod ready;
 pub mod remediate;
 mod replay;
 pub mod settings;

@@ -12,6 +12,7 @@ use tidemark_controller::backtest::{self, BacktestArgs};
 use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::metrics::Metrics;
 use tidemark_controller::otlp::Otlp;
+use tidemark_controller::ready;
 use tidemark_controller::settings::{Config, KEYS, Settings};
 use tidemark_controller::up::{self, UpArgs};
 use tidemark_runtime::Lifecycle;
@@ -34,6 +35,8 @@ enum Command {
     Serve(ConfigArgs),
     /// Check a configuration file and say what is wrong with it
     ConfigCheck(ConfigArgs),
+    /// Ask the controller of this machine whether it is ready, for containers: ends with 0 when it is
+    Ready(ConfigArgs),
     /// Make an API token with the role admin on the controller's machine: for the first administrator, or when every token is
     /// lost
     AdminToken {
@@ -92,6 +95,12 @@ fn main() -> ExitCode {
             .map(|()| Outcome::Clean),
         Command::Backtest(args) => backtest(args),
         Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
+        Command::Ready(args) => load(&args).and_then(|settings| {
+            block_on(async {
+                ready::ask(settings.http).await?;
+                Ok(Outcome::Clean)
+            })
+        }),
         Command::AdminToken { config, token } => load(&config).and_then(|settings| {
             block_on(async {
                 admin_token::run(&settings, &token).await?;

@@ -26,9 +26,10 @@ use crate::otlp::OtlpSettings;
 use crate::remediate::RemediationRules;
 
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 50] = [
+pub const KEYS: [&str; 51] = [
     "data_dir",
     "database",
+    "database_file",
     "http",
     "grpc",
     "agents_address",
@@ -85,6 +86,7 @@ pub const KEYS: [&str; 50] = [
 pub struct Config {
     data_dir: PathBuf,
     database: Option<String>,
+    database_file: Option<PathBuf>,
     http: SocketAddr,
     grpc: SocketAddr,
     agents_address: Option<String>,
@@ -117,6 +119,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("/var/lib/tidemark"),
             database: None,
+            database_file: None,
             http: SocketAddr::from(([127, 0, 0, 1], 7080)),
             grpc: SocketAddr::from(([0, 0, 0, 0], 7443)),
             agents_address: None,
@@ -190,13 +193,7 @@ impl Config {
     /// [`ConfigError::Rules`] with a sentence for each value that is wrong.
     pub fn check(self) -> Result<Settings, ConfigError> {
         let mut problems = Vec::new();
-        let database = match self.database {
-            None => Some(DatabaseUrl::sqlite(self.data_dir.join("tidemark.db"))),
-            Some(url) => noted(
-                url.parse().map_err(|error| format!("database: {error}")),
-                &mut problems,
-            ),
-        };
+        let database = noted(self.database_url(), &mut problems);
         let drain_timeout = noted(
             duration("drain_timeout", &self.drain_timeout),
             &mut problems,
@@ -240,6 +237,24 @@ impl Config {
             });
         }
         Err(ConfigError::Rules(problems))
+    }
+
+    /// The database's address is a secret when it holds a password, and then stands in a file of its own.
+    fn database_url(&self) -> Result<DatabaseUrl, String> {
+        let (key, url) = match (&self.database, &self.database_file) {
+            (None, None) => return Ok(DatabaseUrl::sqlite(self.data_dir.join("tidemark.db"))),
+            (Some(_), Some(_)) => {
+                return Err("database and database_file are both set: keep one".to_owned());
+            }
+            (Some(url), None) => ("database", url.clone()),
+            (None, Some(path)) => {
+                let read = std::fs::read_to_string(path);
+                let told = |error| format!("database_file: {}: {error}", path.display());
+                ("database_file", read.map_err(told)?)
+            }
+        };
+        let parsed = url.trim().parse();
+        parsed.map_err(|error| format!("{key}: {error}"))
     }
 }
 
@@ -285,6 +300,24 @@ mod tests {
         let settings = Config::default().check().unwrap();
         assert_eq!(settings.retention, Retention::default());
         assert_eq!(settings.grpc.port(), 7443);
+    }
+
+    #[test]
+    fn a_database_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        let config = |database: Option<&str>| Config {
+            database: database.map(str::to_owned),
+            database_file: Some(file.clone()),
+            ..Config::default()
+        };
+        let text = config(None).check().unwrap_err().to_string();
+        assert!(text.contains("database_file: "), "{text}");
+        std::fs::write(&file, "postgres://tide:secret@db/tide\n").unwrap();
+        let database = config(None).check().unwrap().database;
+        assert!(database.to_string().starts_with("postgres://"));
+        let text = config(Some("sqlite://x")).check().unwrap_err().to_string();
+        assert!(text.contains("keep one"), "{text}");
     }
 
     #[test]

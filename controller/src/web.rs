@@ -12,6 +12,7 @@ pub mod history;
 pub mod host;
 pub mod incident;
 pub mod incidents;
+pub mod install;
 pub mod keys;
 pub mod live;
 pub mod login;

@@ -16,8 +16,13 @@ use crate::render::table::{Align, Cell, Table};
 use crate::render::text::visible;
 use crate::render::{Report, Screen, words};
 
-/// Makes a join token.
+/// Makes a join token and shows it.
 pub async fn create(ctx: &Ctx<'_>, wanted: &TokenCreateArgs) -> Result<(), Failure> {
+    show_once(ctx, &Created(make(ctx, wanted).await?))
+}
+
+/// Makes a join token.
+pub async fn make(ctx: &Ctx<'_>, wanted: &TokenCreateArgs) -> Result<JoinTokenCreated, Failure> {
     let request = JoinTokenRequest {
         ttl_s: wanted.ttl.as_secs(),
         uses: wanted.uses,
@@ -30,8 +35,7 @@ pub async fn create(ctx: &Ctx<'_>, wanted: &TokenCreateArgs) -> Result<(), Failu
     if !(60..=2_592_000).contains(&request.ttl_s) {
         return Err(Failure::usage("--ttl must be 1m to 30d"));
     }
-    let created = ctx.api()?.create_token(&request).await?;
-    show_once(ctx, &Created(created))
+    ctx.api()?.create_token(&request).await
 }
 
 /// Lists the join tokens.
@@ -40,29 +44,40 @@ pub async fn list(ctx: &Ctx<'_>) -> Result<(), Failure> {
     show(ctx, async || api.tokens().await.map(TokenList)).await
 }
 
+/// What is said after the lines that hold a token.
+pub const FAREWELL: &str = "The token holds the fingerprint of the authority: the agent trusts this controller and no other.\n\
+                            Watch it arrive: tidemark get events --watch --kind host_enrolled\n";
+
+/// The token, whom it is for and until when.
+pub fn headline(token: &JoinTokenCreated, screen: &Screen) -> String {
+    let uses = if token.uses == 1 {
+        "one host".to_owned()
+    } else {
+        format!("{} hosts", token.uses)
+    };
+    format!(
+        "Join token {id}, for {uses}, until {until} ({relative}). It is shown only this once:\n\n  {secret}\n",
+        id = visible(&token.id),
+        until = words::date_time(token.expires_ms, &screen.zone, screen.now),
+        relative = words::relative(token.expires_ms, screen.now),
+        secret = visible(&token.token),
+    )
+}
+
 #[derive(Debug, Serialize)]
 struct Created(JoinTokenCreated);
 
 impl Report for Created {
     fn table(&self, screen: &Screen) -> String {
         let Self(token) = self;
-        let uses = if token.uses == 1 {
-            "one host".to_owned()
-        } else {
-            format!("{} hosts", token.uses)
-        };
         let (secret, controller) = (visible(&token.token), visible(&token.controller));
         format!(
-            "Join token {id}, for {uses}, until {until} ({relative}). It is shown only this once:\n\n  {secret}\n\n\
-             On the other host, with the program tidemark-agent beside you:\n\n\
+            "{headline}\n\
+             On the other host, with the program tidemark-agent beside you; for packages: tidemark install\n\n\
              \x20 (umask 077; printf %s '{secret}' > join-token)\n\
              \x20 sudo ./tidemark-agent run --controller {controller} --token-file join-token\n\n\
-             {loopback}\
-             The token holds the fingerprint of the authority: the agent trusts this controller and no other.\n\
-             Watch it arrive: tidemark get events --watch --kind host_enrolled\n",
-            id = visible(&token.id),
-            until = words::date_time(token.expires_ms, &screen.zone, screen.now),
-            relative = words::relative(token.expires_ms, screen.now),
+             {loopback}{FAREWELL}",
+            headline = headline(token, screen),
             loopback = loopback_warning(&token.controller),
         )
     }
@@ -83,7 +98,7 @@ impl Report for Created {
 }
 
 /// An address of this machine alone leads no other host here.
-fn loopback_warning(controller: &str) -> &'static str {
+pub fn loopback_warning(controller: &str) -> &'static str {
     let is_loopback = controller
         .parse()
         .is_ok_and(|address: SocketAddr| address.ip().is_loopback());

@@ -407,7 +407,11 @@ async fn live() -> Response {
 }
 
 async fn create_token(Json(wanted): Json<JoinTokenRequest>) -> Response {
-    Json(fixtures::token_created(wanted.ttl_s, wanted.uses)).into_response()
+    let mut made = fixtures::token_created(wanted.ttl_s, wanted.uses);
+    if let Some(address) = wanted.labels.get("hostile") {
+        made.controller.clone_from(address);
+    }
+    Json(made).into_response()
 }
 
 async fn revoke_token(Path(id): Path<String>) -> Response {

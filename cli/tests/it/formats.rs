@@ -348,6 +348,50 @@ fn a_join_token_comes_with_the_commands_for_the_other_host() {
 }
 
 #[test]
+fn a_host_is_installed_by_lines_that_hold_a_fresh_token() {
+    let controller = Controller::start();
+    let words = [
+        "install",
+        "--os",
+        "linux",
+        "--ttl",
+        "2h",
+        "--label",
+        "site=berlin",
+    ];
+    assert_snapshot!("install_linux", controller.stdout(&words));
+    let text = controller.stdout(&["install", "--os", "windows", "--uses", "40", "-o", "json"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["token"], "tm1.k7.secret.pin");
+    let ways = json["ways"].as_array().unwrap();
+    let names: Vec<_> = ways
+        .iter()
+        .map(|how| how["way"].as_str().unwrap())
+        .collect();
+    let windows = [
+        "power_shell",
+        "cmd",
+        "group_policy",
+        "config_mgr",
+        "ansible",
+    ];
+    assert_eq!(names, windows);
+    let all: Value = serde_json::from_str(&controller.stdout(&["install", "-o", "json"])).unwrap();
+    assert_eq!(all["ways"].as_array().unwrap().len(), 7);
+}
+
+#[test]
+fn a_controller_puts_no_commands_into_what_is_pasted() {
+    let controller = Controller::start();
+    let done = controller.run(&["install", "--label", "hostile=x:1'; reboot #"]);
+    assert_eq!((done.code, &*done.stdout), (Some(1), ""));
+    for part in ["the address for agents is not", "tidemark token revoke k7"] {
+        assert!(done.stderr.contains(part), "{}", done.stderr);
+    }
+    assert!(!done.stderr.contains("reboot"), "{}", done.stderr);
+}
+
+#[test]
 fn the_status_says_how_the_controller_is() {
     let controller = Controller::start();
     assert_snapshot!(

@@ -75,10 +75,15 @@ const fn open(path: &'static str, handler: Handler) -> Route {
 }
 
 const fn page(path: &'static str, handler: Handler) -> Route {
+    page_of(path, Role::Viewer, handler)
+}
+
+/// A page that takes another role.
+const fn page_of(path: &'static str, role: Role, handler: Handler) -> Route {
     Route {
         method: Method::GET,
         path,
-        access: Access::Role(Role::Viewer),
+        access: Access::Role(role),
         reader: Reader::Person,
         handler,
     }
@@ -121,7 +126,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 141] = [
+pub static ROUTES: [Route; 143] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -525,6 +530,10 @@ pub static ROUTES: [Route; 141] = [
         routing::post(web::settings::acts::end_token)
     }),
     page("/api", || routing::get(web::api::page)),
+    page_of("/install", Role::Admin, || routing::get(web::install::page)),
+    form_of("/install", Role::Admin, || {
+        routing::post(web::install::create)
+    }),
     page("/live", || routing::get(web::live::stream)),
     open("/assets/{name}", || routing::get(web::assets::asset)),
     open_page("/docs", || routing::get(web::docs::root)),

@@ -249,6 +249,7 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
         By::Refusal,
     ),
     (POST, "/settings/tokens", Deed::JoinTokenCreate, By::Change),
+    (POST, "/install", Deed::JoinTokenCreate, By::Change),
     (
         POST,
         "/settings/tokens/{token}",

@@ -173,6 +173,54 @@ async fn forms_make_users_and_tokens_and_change_roles_and_passwords() {
 }
 
 #[tokio::test]
+async fn admins_get_the_lines_that_install_an_agent_and_nobody_else_does() {
+    let fleet = MadeUp::start().await;
+    let root = admin(&fleet).await;
+    let page = get(&fleet, &root, "/install").await;
+    assert!(
+        page.contains("name=\"uses\"") && !page.contains("tm1."),
+        "{page}"
+    );
+    let fields = [("ttl", "2h"), ("uses", "3"), ("labels", "site=vie")];
+    let made = send(&fleet, &root, "/install", &fields).await;
+    let made = made.text().await.unwrap();
+    let address = fleet.started.grpc.to_string();
+    for part in [
+        "for 3 hosts, for 2h",
+        "apt-get install -y",
+        "install.sh",
+        "msiexec",
+        "Set-GPPrefRegistryValue",
+        "ansible-playbook",
+        &address,
+    ] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+    let listed = get(&fleet, &root, "/settings").await;
+    assert!(
+        listed.contains("site=vie") && listed.contains("0 of 3"),
+        "{listed}"
+    );
+    assert!(
+        !get(&fleet, &root, "/install").await.contains("tm1."),
+        "a secret is shown once"
+    );
+
+    let wrong = send(&fleet, &root, "/install", &[("ttl", "1s"), ("uses", "1")]).await;
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    assert!(wrong.text().await.unwrap().contains("ttl_s is 1"));
+    user(&fleet, "ann", Role::Approver).await;
+    let ann = browser_of(&fleet, "ann").await;
+    let request = client().get(fleet.url("/install")).header("cookie", &ann);
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        StatusCode::FORBIDDEN
+    );
+    let refused = send(&fleet, &ann, "/install", &fields).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn hostile_texts_are_texts() {
     let fleet = MadeUp::start().await;
     let root = admin(&fleet).await;

@@ -18,6 +18,7 @@ pub mod grant;
 pub mod host;
 pub mod ids;
 pub mod incident;
+pub mod install;
 pub mod key_statement;
 mod kinds;
 pub mod metric;

@@ -84,12 +84,20 @@ impl Debian {
     pub async fn run(&self, program: &str, args: &[&str]) -> anyhow::Result<Finished> {
         let mut command = Command::new(program);
         command.args(args);
-        let mut wrapper = Command::new("nsenter");
-        let init = self.init.as_raw_pid().to_string();
-        wrapper
-            .args(["--target", &init, "--mount", "--uts", "--ipc", "--pid"])
-            .args(["--net", "--cgroup", "--"]);
+        let [program, arguments @ ..] = self.entry();
+        let mut wrapper = Command::new(program);
+        wrapper.args(arguments);
         Finished::of(wrapping(wrapper, &command)).await
+    }
+
+    /// What stands before a command that is to run in it, each word one argument.
+    #[must_use]
+    pub fn entry(&self) -> [String; 8] {
+        let target = format!("--target={}", self.init.as_raw_pid());
+        [
+            "nsenter", &target, "--mount", "--uts", "--ipc", "--pid", "--net", "--cgroup",
+        ]
+        .map(str::to_owned)
     }
 
     /// Runs a line of shell in it; what it printed.

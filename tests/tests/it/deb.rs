@@ -16,40 +16,56 @@ const CONFIG: &str = "/etc/tidemark/agent.toml";
 const STATE: &str = "/var/lib/tidemark";
 
 /// Packages the built programs, as the script does with those that are shipped.
-async fn package(output: &Path, version: &str) -> anyhow::Result<()> {
+pub(crate) async fn package(output: &Path, version: &str) -> anyhow::Result<()> {
+    packed(
+        "deploy/linux/deb.sh",
+        output,
+        version,
+        &["--compression", "gzip"],
+    )
+    .await
+}
+
+/// Has a script pack the built programs.
+pub(crate) async fn packed(
+    script: &str,
+    output: &Path,
+    version: &str,
+    more: &[&str],
+) -> anyhow::Result<()> {
     let programs = built("tidemark-agent")?;
     let programs = programs.parent().context("a folder of programs")?;
-    let mut script = Command::new(workspace().join("deploy/linux/deb.sh"));
+    let mut script = Command::new(workspace().join(script));
     script.arg("--programs").arg(programs);
-    script.args(["--version", version, "--compression", "gzip"]);
+    script.args(["--version", version]).args(more);
     script.arg("--output").arg(output);
     Finished::of(script).await?.succeeded().map(drop)
 }
 
 /// What systemd says of a unit, whatever its exit code.
-async fn unit_is(host: &Debian, verb: &str, unit: &str) -> anyhow::Result<String> {
+pub(crate) async fn unit_is(host: &Debian, verb: &str, unit: &str) -> anyhow::Result<String> {
     let said = host.run("systemctl", &[verb, unit]).await?;
     Ok(said.stdout.trim().to_owned())
 }
 
-async fn main_pid(host: &Debian, unit: &str) -> anyhow::Result<String> {
+pub(crate) async fn main_pid(host: &Debian, unit: &str) -> anyhow::Result<String> {
     let show = format!("systemctl show {unit} --value -p MainPID");
     Ok(host.shell(&show).await?.trim().to_owned())
 }
 
 /// That nothing on the host has failed.
-async fn is_well(host: &Debian) -> anyhow::Result<()> {
+pub(crate) async fn is_well(host: &Debian) -> anyhow::Result<()> {
     let state = host.run("systemctl", &["is-system-running"]).await?.stdout;
     let failed = host.shell("systemctl --failed --no-legend").await?;
     anyhow::ensure!(state.trim() == "running", "{state}: {failed}");
     Ok(())
 }
 
-async fn is_there(host: &Debian, path: &str) -> anyhow::Result<bool> {
+pub(crate) async fn is_there(host: &Debian, path: &str) -> anyhow::Result<bool> {
     Ok(host.run("test", &["-e", path]).await?.code == Some(0))
 }
 
-async fn install(host: &Debian, package: &str) -> anyhow::Result<String> {
+pub(crate) async fn install(host: &Debian, package: &str) -> anyhow::Result<String> {
     let install = format!("DEBIAN_FRONTEND=noninteractive dpkg --install /packages/{package} 2>&1");
     host.shell(&install).await
 }

@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod actions;
+mod ansible;
 mod api_fuzz;
 mod audit;
 mod audit_log;
@@ -23,9 +24,11 @@ mod history_page;
 mod hostile_controller;
 mod hostile_strings;
 mod incidents;
+mod install;
 mod keys;
 mod large_fleet;
 mod man;
+mod manifests;
 mod neighbours;
 mod otlp;
 mod page;
@@ -40,6 +43,7 @@ mod runs;
 mod second_host;
 mod sources;
 mod systemd;
+mod tar;
 mod users;
 mod windows;
 mod wine;

@@ -20,13 +20,19 @@ fn error_in(node: Node<'_>) -> Option<Node<'_>> {
     children.into_iter().find_map(error_in)
 }
 
-#[test]
-fn the_script_for_a_real_server_is_powershell() -> anyhow::Result<()> {
+/// That a text is PowerShell.
+pub(crate) fn ensure_powershell(text: &str) -> anyhow::Result<()> {
     let mut parser = Parser::new();
     parser.set_language(&tree_sitter_powershell::LANGUAGE.into())?;
-    let tree = parser.parse(SCRIPT, None).context("it is parsed")?;
+    let tree = parser.parse(text, None).context("it is parsed")?;
     let error = error_in(tree.root_node());
-    ensure!(error.is_none(), "{error:?}");
+    ensure!(error.is_none(), "{error:?} in {text}");
+    Ok(())
+}
+
+#[test]
+fn the_script_for_a_real_server_is_powershell() -> anyhow::Result<()> {
+    ensure_powershell(SCRIPT)?;
     // Without a mark Windows PowerShell reads a file in the server's own code page.
     ensure!(SCRIPT.is_ascii());
     ensure!(SCRIPT.contains(&format!("$ServiceName = '{SERVICE_NAME}'")));

@@ -231,24 +231,8 @@ pub async fn end_api_token(
 /// `POST /settings/tokens`: makes a join token and shows it this once.
 pub async fn create_token((State(app), Extension(asking)): Read, Form(fields): Fields) -> Response {
     let done = async {
-        let ttl = ttl("ttl", field(&fields, "ttl"))?;
-        let ttl = ttl.ok_or_else(|| invalid("ttl is missing; give 1m to 30d, as in 1h"))?;
-        let uses = field(&fields, "uses")
-            .parse()
-            .map_err(|_| invalid("uses must be a number of hosts, 1 to 100000"))?;
-        let labels = field(&fields, "labels")
-            .split_whitespace()
-            .map(|label| {
-                let pair = label.split_once('=').filter(|(key, _)| !key.is_empty());
-                pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .ok_or_else(|| invalid("labels are written KEY=VALUE, with spaces between"))
-            })
-            .collect::<Answer<_>>()?;
-        let request = JoinTokenRequest {
-            ttl_s: ttl.as_secs(),
-            uses,
-            labels,
-        };
+        let request = join_token_of(&fields)?;
+        let ttl = Duration::from_secs(request.ttl_s);
         let made = tokens::make(&app, request).await?;
         let told = Told {
             text: format!(
@@ -266,6 +250,28 @@ pub async fn create_token((State(app), Extension(asking)): Read, Form(fields): F
         settings_page(&app, &asking, told).await
     };
     for_person(done.await)
+}
+
+/// What the fields of a form say of a join token that is to be made.
+pub(in crate::web) fn join_token_of(fields: &[(String, String)]) -> Answer<JoinTokenRequest> {
+    let ttl = ttl("ttl", field(fields, "ttl"))?;
+    let ttl = ttl.ok_or_else(|| invalid("ttl is missing; give 1m to 30d, as in 1h"))?;
+    let uses = field(fields, "uses")
+        .parse()
+        .map_err(|_| invalid("uses must be a number of hosts, 1 to 100000"))?;
+    let labels = field(fields, "labels")
+        .split_whitespace()
+        .map(|label| {
+            let pair = label.split_once('=').filter(|(key, _)| !key.is_empty());
+            pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .ok_or_else(|| invalid("labels are written KEY=VALUE, with spaces between"))
+        })
+        .collect::<Answer<_>>()?;
+    Ok(JoinTokenRequest {
+        ttl_s: ttl.as_secs(),
+        uses,
+        labels,
+    })
 }
 
 /// `POST /settings/tokens/{token}`: ends a join token.

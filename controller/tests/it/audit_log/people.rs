@@ -72,11 +72,13 @@ pub async fn tokens(doing: &mut Doing<'_>, admin: Who<'_>) {
     let route = "POST /settings/api-tokens/{token}";
     let sure = || form_of(&[("do", "end"), ("sure", "yes")]);
     doing.does(admin, (route, &path), sure()).await;
-    let form = form_of(&[("ttl", "1h"), ("uses", "1"), ("labels", "")]);
-    let path = "/settings/tokens";
-    doing
-        .does(admin, ("POST /settings/tokens", path), form)
-        .await;
+    let form = || form_of(&[("ttl", "1h"), ("uses", "1"), ("labels", "")]);
+    for (route, path) in [
+        ("POST /settings/tokens", "/settings/tokens"),
+        ("POST /install", "/install"),
+    ] {
+        doing.does(admin, (route, path), form()).await;
+    }
     let listed: Page<JoinTokenView> = admin.1.get("/api/v1/tokens").await;
     let path = format!("/settings/tokens/{}", listed.items[0].id);
     let route = "POST /settings/tokens/{token}";
