@@ -21,6 +21,8 @@ pub const PRODUCT: &str = "tidemark-agent";
 pub const MANIFEST_BYTES_MAX: usize = 16 * 1024;
 /// Largest file of a release, in bytes.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Largest piece of a file that is sent at once, in bytes. It fits into a frame of the session with room for the rest.
+pub const PIECE_BYTES_MAX: u32 = 32 * 1024;
 /// Most files of a release.
 pub const TARGETS_MAX: usize = 16;
 /// Longest time between the making of a manifest and its expiry.
@@ -59,6 +61,14 @@ pub struct FileDigest([u8; 32]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a file's digest is 64 lower-case hexadecimal digits of its SHA-256")]
 pub struct InvalidFileDigest;
+
+impl FileDigest {
+    /// That of a whole file.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(digest_prefix(bytes))
+    }
+}
 
 hex_id!(FileDigest, 32, InvalidFileDigest);
 

@@ -43,7 +43,7 @@ pub enum HostStage {
     Refused,
     /// It said nothing for longer than its stage may last.
     Overdue,
-    /// It was not connected while its ring was open.
+    /// It was away while its ring was open, or takes no releases at all: nothing is known against this one.
     Missed,
     /// The roll-out was stopped before its turn.
     Left,
