@@ -7,6 +7,6 @@ pub mod fetch;
 pub mod judge;
 pub mod switch;
 
-pub use fetch::{Fetch, FetchRefusal};
+pub use fetch::{Fetch, FetchRefusal, Fetched, Piece};
 pub use judge::{Approved, Judged, Refusal, SeenRelease, judge};
 pub use switch::{FailedTrial, Launch, Staged, Switch};

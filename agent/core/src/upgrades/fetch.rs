@@ -2,10 +2,7 @@
 //! whole of it hashed before anybody may use it.
 
 use sha2::{Digest as _, Sha256};
-use tidemark_model::release::{FileDigest, ReleaseFile};
-
-/// Largest piece, in bytes. It fits into a frame of the session with room for the rest.
-pub const PIECE_BYTES_MAX: u32 = 32 * 1024;
+use tidemark_model::release::{FileDigest, PIECE_BYTES_MAX, ReleaseFile};
 
 /// A file on its way.
 #[derive(Clone)]
@@ -143,7 +140,7 @@ mod tests {
             arch: TargetArch::X86_64,
             file: "tidemark-agent".to_owned(),
             length: bytes.len() as u64,
-            sha256: FileDigest::from_bytes(Sha256::digest(bytes).into()),
+            sha256: FileDigest::of_bytes(bytes),
         }
     }
 

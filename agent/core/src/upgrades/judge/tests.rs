@@ -170,6 +170,7 @@ fn ann_is_revoked() -> HostPolicy {
     policy().with_changes(&changes)
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of attacks")]
 fn attacks() -> Vec<(&'static str, Scene, &'static str)> {
     let empty = |mut scene: Scene| {
         scene.signed.signatures.clear();
