@@ -40,6 +40,7 @@ pub mod sessions;
 pub mod silences;
 pub mod status;
 pub mod tokens;
+pub mod upgrades;
 pub mod users;
 pub mod windows;
 
