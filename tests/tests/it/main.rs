@@ -37,6 +37,7 @@ mod runs;
 mod second_host;
 mod sources;
 mod systemd;
+mod upgrades;
 mod users;
 mod windows;
 mod wine;
