@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_an_unknown_kind_is_passed_over() {
-        let unknown = v1::ControllerFrame::decode([0xfa, 0x01, 0x00].as_slice()).unwrap();
+        let unknown = v1::ControllerFrame::decode([0xfa, 0x02, 0x00].as_slice()).unwrap();
         assert_eq!(heard(unknown), Ok(None));
     }
 }
