@@ -14,6 +14,7 @@ mod run;
 mod service;
 mod snapshot;
 mod status;
+mod supervise;
 mod supervisor;
 mod support_bundle;
 mod table;
@@ -47,6 +48,8 @@ pub struct Arguments {
 enum Command {
     /// Sample this host and deliver the samples, until stopped.
     Run(run::RunArgs),
+    /// Run the agent, switch to releases of it that the host's policy takes, and go back when one does not get well.
+    Supervise(SettingsArgs),
     /// Enrol this host with a join token, without running.
     Enroll(SettingsArgs),
     /// Make, start, stop or remove the Windows service that runs the agent.
@@ -129,6 +132,7 @@ impl OutputArgs {
 pub fn execute(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Run(args) => run::run(&args),
+        Command::Supervise(args) => supervise::run(&args),
         Command::Enroll(args) => enroll::run(&args),
         Command::Service(args) => service::run(args),
         Command::Status(args) => status::run(&args),

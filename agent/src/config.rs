@@ -46,6 +46,7 @@ pub const KEYS: &[&str] = &[
     "probe_interval",
     "drain_timeout",
     "audit.interval",
+    "upgrades.grace",
     "spool.bytes_max",
     "spool.age_max",
     "spool.disk_percent_max",
@@ -72,6 +73,8 @@ pub struct AgentConfig {
     pub light_interval: Option<Duration>,
     /// Time between two readings of the host's configuration, 1 s to 24 h; `None` when it is not read.
     pub audit_interval: Option<Duration>,
+    /// How long a new version of the agent may take to be healthy, 1 s to 1 h.
+    pub upgrade_grace: Duration,
     /// Labels of this host.
     pub labels: BTreeMap<String, String>,
     /// Limits of the disk spool.

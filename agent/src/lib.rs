@@ -21,6 +21,7 @@ pub mod sampler;
 pub mod session;
 pub mod state_file;
 pub mod status;
+pub mod upgrades;
 
 #[cfg(test)]
 mod test_controller;

@@ -24,6 +24,7 @@ use crate::checkpoints::{CheckpointBook, HeldStatus};
 use crate::identity::Vault;
 use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
+use crate::upgrades::UpgradeFeed;
 pub(crate) use failures::chain;
 use shell::Shell;
 
@@ -43,6 +44,8 @@ pub struct SessionParts {
     pub actions: ActionFeed,
     /// What the host holds of the controller's audit log; [`CheckpointBook::none`] where nothing is kept.
     pub checkpoints: CheckpointBook,
+    /// Releases go there; [`UpgradeFeed::none`] on a host that says nothing of its program.
+    pub upgrades: UpgradeFeed,
     /// Wall-clock time, for certificates and the skew against the controller.
     pub clock: Clock,
     /// Randomness, for jitter and epochs.

@@ -498,6 +498,8 @@ impl Conversation {
             agent_frame::Kind::Policy(policy) => {
                 self.world.send_modify(|world| world.policies.push(policy));
             }
+            // This controller sends no releases.
+            agent_frame::Kind::Upgrade(_) | agent_frame::Kind::UpgradePieceWanted(_) => {}
             agent_frame::Kind::Checkpoint(report) => {
                 self.world
                     .send_modify(|world| world.checkpoints.push(report));
@@ -529,6 +531,7 @@ impl Conversation {
             takes_audits: knobs.takes_audits,
             sends_actions: knobs.sends_actions,
             takes_checkpoints: knobs.takes_checkpoints,
+            sends_releases: false,
         }))
         .await;
         for kind in &knobs.after_welcome {

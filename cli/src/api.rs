@@ -12,6 +12,7 @@ mod remediation;
 mod runs;
 mod sse;
 mod target;
+mod upgrades;
 mod users;
 mod windows;
 

@@ -13,6 +13,7 @@ mod install;
 mod keys;
 mod lockdown;
 mod policies;
+mod releases;
 mod runs;
 mod users;
 mod windows;
@@ -38,6 +39,7 @@ pub use install::InstallArgs;
 pub use keys::{Key, PassphraseArgs, RevokeKeyArgs, RotateArgs, TokenArgs};
 pub use lockdown::Lockdown;
 pub use policies::Policy;
+pub use releases::{MakeReleaseArgs, Release, StartUpgradeArgs, Upgrade};
 pub use runs::{PlanArgs, Run, RunWordArgs, RunsArgs};
 pub use users::{PasswordArgs, Session, User};
 pub use windows::Window;
@@ -150,6 +152,12 @@ pub enum Command {
     /// Sign beforehand what standing policies may do on hosts that list keys, and withdraw it
     #[command(subcommand)]
     Grant(Grant),
+    /// Make, sign, bring and delete releases of the agent
+    #[command(subcommand)]
+    Release(Release),
+    /// Roll a release of the agent out over hosts, ring after ring
+    #[command(subcommand)]
+    Upgrade(Upgrade),
     /// Show when maintenance windows come, and delete them
     #[command(subcommand)]
     Window(Window),
@@ -250,6 +258,12 @@ pub enum Get {
     /// What hosts may do without a signature of its own, for which policy, until when
     #[command(visible_alias = "grant")]
     Grants,
+    /// Releases of the agent, the highest number first
+    #[command(visible_alias = "release")]
+    Releases,
+    /// Roll-outs of releases, newest first
+    #[command(visible_alias = "upgrade")]
+    Upgrades,
     /// What may be held of hosts' ports, and how hosts stand to it
     #[command(visible_alias = "budget")]
     Budgets(BudgetsArgs),
@@ -425,6 +439,12 @@ pub enum Describe {
         /// Its id, as listed
         #[arg(value_name = "ID")]
         id: String,
+    },
+    /// A roll-out of a release: how far each host is, and why
+    Upgrade {
+        /// Its number, as listed
+        #[arg(value_name = "NUMBER")]
+        number: i64,
     },
     /// A maintenance window: when it comes, for whom, who applied what
     Window {

@@ -27,6 +27,7 @@ mod one_by_one;
 mod orders;
 mod passwords;
 mod policies;
+mod releases;
 mod revoke;
 mod runs;
 mod sessions;
@@ -34,6 +35,7 @@ mod show;
 mod status;
 mod tokens;
 mod top;
+mod upgrades;
 mod users;
 mod version;
 mod windows;
@@ -90,6 +92,8 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::Apply(wanted) => apply::apply(&ctx, &wanted).await,
         Command::Budget(Budget::Remove { names }) => budgets::remove(&ctx, &names).await,
         Command::Grant(wanted) => grants::run(&ctx, &wanted).await,
+        Command::Release(wanted) => releases::run(&ctx, &wanted).await,
+        Command::Upgrade(wanted) => upgrades::run(&ctx, &wanted).await,
         Command::Policy(wanted) => policies::run(&ctx, &wanted).await,
         Command::Window(Window::Next { name, host, count }) => {
             windows::next(&ctx, &name, host.as_deref(), count).await
@@ -145,6 +149,8 @@ async fn get(ctx: &Ctx<'_>, wanted: Get) -> Result<(), Failure> {
         Get::Keys => keys::list_fleet(ctx).await,
         Get::KeyStatements => keys::list_statements(ctx).await,
         Get::Grants => grants::list(ctx).await,
+        Get::Releases => releases::list(ctx).await,
+        Get::Upgrades => upgrades::list(ctx).await,
         Get::Policies => policies::list(ctx).await,
         Get::Windows => windows::list(ctx).await,
         Get::Silences => notify::list_silences(ctx).await,
@@ -165,6 +171,7 @@ async fn describe_one(ctx: &Ctx<'_>, wanted: Describe) -> Result<(), Failure> {
         Describe::Run { number } => runs::describe(ctx, number).await,
         Describe::Budget { name } => budgets::describe(ctx, &name).await,
         Describe::Grant { id } => grants::describe(ctx, &id).await,
+        Describe::Upgrade { number } => upgrades::describe(ctx, number).await,
         Describe::Policy { name } => policies::describe(ctx, &name).await,
         Describe::Window { name } => windows::describe(ctx, &name).await,
     }

@@ -41,6 +41,7 @@ pub mod silences;
 pub mod status;
 pub mod tokens;
 mod traced;
+pub mod upgrades;
 pub mod users;
 pub mod windows;
 

@@ -31,6 +31,7 @@ use crate::notify::NotifySettings;
 use crate::pki::Authority;
 use crate::remediate::Remediation;
 use crate::tasks::causes::CausesSeen;
+use crate::upgrades::Upgrades;
 
 /// The controller's shared parts.
 pub struct App {
@@ -90,6 +91,8 @@ pub struct App {
     pub remediation: Remediation,
     /// Operators' keys: what wakes whatever carries statements about them.
     pub keys: Keys,
+    /// Upgrades of agents: what hosts said, and what wakes their roll-out.
+    pub upgrades: Upgrades,
     /// Wakes what works on maintenance runs.
     pub runs_changed: Notify,
     /// Wakes what tells of incidents.

@@ -33,6 +33,7 @@ use crate::notify::NotifySettings;
 use crate::pki::Authority;
 use crate::remediate::{Remediation, RemediationRules};
 use crate::settings::Settings;
+use crate::upgrades::Upgrades;
 use crate::{api, maintain, query, tasks};
 
 /// Notices on their way to a commit; more at once than a database outage of some minutes makes.
@@ -216,6 +217,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         notify,
         remediation: Remediation::new(remediation),
         keys: Keys::default(),
+        upgrades: Upgrades::default(),
         runs_changed: Notify::new(),
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),

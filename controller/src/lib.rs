@@ -30,4 +30,5 @@ pub mod settings;
 pub mod tasks;
 pub mod tokens;
 pub mod up;
+pub mod upgrades;
 pub mod web;

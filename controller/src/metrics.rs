@@ -218,6 +218,12 @@ metrics! {
     Gauge runs_open = "tidemark_runs_open";
     /// Actions that maintenance runs asked for.
     Counter run_actions = "tidemark_run_actions_total";
+    /// Roll-outs of releases that are not over.
+    Gauge upgrades_open = "tidemark_upgrades_open";
+    /// Roll-outs that halted because hosts failed.
+    Counter upgrades_halted = "tidemark_upgrades_halted_total";
+    /// Pieces of releases that hosts were sent.
+    Counter release_pieces_sent = "tidemark_release_pieces_sent_total";
     /// Whether every action is stopped (1) or not (0).
     Gauge lockdown = "tidemark_lockdown";
     /// Whether news of other controllers are heard (1) or only the tables are looked at (0).

@@ -15,6 +15,7 @@ use crate::notify::dispatch::Dispatcher;
 use crate::remediate::dispatch::ActionDispatcher;
 use crate::remediate::effect::EffectMeter;
 use crate::settings::Settings;
+use crate::upgrades::drive::UpgradeDriver;
 
 pub mod budgets;
 pub mod causes;
@@ -58,6 +59,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
     life.spawn("actions", ActionDispatcher::new(Arc::clone(app)).run());
     life.spawn("keys", KeyCarrier::new(Arc::clone(app)).run());
     life.spawn("runs", RunDriver::new(Arc::clone(app)).run());
+    life.spawn("upgrades", UpgradeDriver::new(Arc::clone(app)).run());
     life.spawn("effects", EffectMeter::new(Arc::clone(app)).run());
     life.spawn(
         "policies",

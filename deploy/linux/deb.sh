@@ -63,6 +63,7 @@ put_program tidemark-agent /usr/bin
 put 644 "$here/tidemark-agent.service" /usr/lib/systemd/system/tidemark-agent.service
 put 644 "$here/agent.toml" /usr/share/doc/tidemark-agent/examples/agent.toml
 put 644 "$here/actions.conf" /usr/share/doc/tidemark-agent/examples/actions.conf
+put 644 "$here/upgrades.conf" /usr/share/doc/tidemark-agent/examples/upgrades.conf
 complete_in_bash tidemark-agent
 put_manual tidemark-agent
 install -d -m 755 "$root/etc/tidemark"

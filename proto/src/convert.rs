@@ -14,6 +14,7 @@ pub mod key_statement;
 pub mod names;
 pub mod record;
 pub mod sample;
+pub mod upgrade;
 
 /// Why a wire message is not a legal model value. The text names the field and the limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

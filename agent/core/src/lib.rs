@@ -1,13 +1,14 @@
 //! What an agent decides, as state machines: messages and time in, actions out; no IO, no runtime, no OS.
 //!
-//! Its session with the controller, when to reconnect and to renew its certificate, how often to sample, and what it lets be
-//! done to its host.
+//! Its session with the controller, when to reconnect and to renew its certificate, how often to sample, what it lets be
+//! done to its host, and which release of itself it takes.
 
 pub mod actions;
 pub mod backoff;
 pub mod certificate;
 pub mod interval;
 pub mod session;
+pub mod upgrades;
 
 pub use backoff::{Backoff, BackoffConfig};
 pub use certificate::{CertificatePlan, CertificateStep};

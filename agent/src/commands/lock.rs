@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use tidemark_platform::private;
 
 const FILE_NAME: &str = "agent.lock";
+const SUPERVISOR_FILE_NAME: &str = "supervisor.lock";
 
 /// The lock on a data folder, for as long as it lives.
 #[derive(Debug)]
@@ -17,9 +18,18 @@ pub(super) struct DataLock {
 impl DataLock {
     /// Takes the folder, which is made if it is not there.
     pub(super) fn take(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::take_file(data_dir, FILE_NAME)
+    }
+
+    /// Takes the folder for the one that starts agents in it.
+    pub(super) fn take_as_supervisor(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::take_file(data_dir, SUPERVISOR_FILE_NAME)
+    }
+
+    fn take_file(data_dir: &Path, name: &str) -> anyhow::Result<Self> {
         private::make_folder(data_dir)
             .with_context(|| format!("the data folder {} cannot be made", data_dir.display()))?;
-        let path = data_dir.join(FILE_NAME);
+        let path = data_dir.join(name);
         let file = OpenOptions::new()
             .create(true)
             // Windows locks no file that is open for appending alone.

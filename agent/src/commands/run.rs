@@ -1,5 +1,7 @@
 //! `tidemark-agent run`: wires the parts together and runs them until a signal, in reading order.
 
+mod supervised;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +33,11 @@ use crate::identity::Vault;
 use crate::link::{ControllerAddress, Dialer, SourcePorts};
 use crate::outbox::OutboxHandle;
 use crate::sampler::{Sampler, SamplerControl, SamplerError, SamplerSettings, watchdog};
-use crate::session::{self, SessionEvent, SessionParts, SessionSettings, chain};
+use crate::session::{SessionEvent, SessionParts, SessionSettings, chain};
 use crate::status::{StatusBoard, StatusWriter, local};
+use crate::upgrades::said::Pulse;
+use crate::upgrades::{self, UpgradeFeed};
+use supervised::{Supervised, open_upgrades, run_session, tell_supervisor};
 
 /// What the last steps of a stop may take beyond the drain: the half-closed stream and the sampler's thread.
 const STOP_GRACE: Duration = Duration::from_secs(4);
@@ -46,11 +51,20 @@ pub(super) struct RunArgs {
     /// Stop when standard input ends: for a parent that must not leave an agent behind.
     #[arg(long, hide = true)]
     stop_on_stdin_eof: bool,
+    /// As which release it runs, 0 being the installed program: for a supervisor, which hears from standard output what to do
+    /// and asks by standard input.
+    #[arg(long, hide = true, value_name = "RELEASE")]
+    supervised: Option<u32>,
 }
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let config = args.settings.load()?;
     telemetry::start(&config.telemetry)?;
+    if let Some(release) = args.supervised {
+        let committed = CancellationToken::new();
+        let supervisor = Supervisor::at_stdin_with(committed.clone())?;
+        return run_as(config, supervisor, Some(Supervised { release, committed }));
+    }
     let supervisor = if args.stop_on_stdin_eof {
         Supervisor::at_stdin()?
     } else {
@@ -64,6 +78,14 @@ pub(super) fn run_supervised(
     config: AgentConfig,
     supervisor: Supervisor,
 ) -> anyhow::Result<Outcome> {
+    run_as(config, supervisor, None)
+}
+
+fn run_as(
+    config: AgentConfig,
+    supervisor: Supervisor,
+    supervised: Option<Supervised>,
+) -> anyhow::Result<Outcome> {
     let controller = config.require_controller()?.clone();
     if let Err(error) = own::yield_to_others() {
         tracing::debug!(%error, "the agent runs at ordinary priority");
@@ -73,13 +95,13 @@ pub(super) fn run_supervised(
     if !enrolled && config.token.is_none() {
         return Err(token_missing().into());
     }
-    block_on(serve(config, controller, supervisor))
+    block_on(serve(config, controller, (supervisor, supervised)))
 }
 
 async fn serve(
     config: AgentConfig,
     controller: ControllerAddress,
-    supervisor: Supervisor,
+    (supervisor, supervised): (Supervisor, Option<Supervised>),
 ) -> anyhow::Result<Outcome> {
     let life = Lifecycle::new(config.drain_timeout + STOP_GRACE);
     let (clock, entropy) = (Clock::System, Entropy::System);
@@ -124,6 +146,7 @@ async fn serve(
         clock: clock.clone(),
         entropy,
         supervisor: supervisor.clone(),
+        supervised,
         witness,
     };
     let stop = life.stop_token();
@@ -305,6 +328,7 @@ struct Delivery {
     clock: Clock,
     entropy: Entropy,
     supervisor: Supervisor,
+    supervised: Option<Supervised>,
     witness: Witness,
 }
 
@@ -318,8 +342,16 @@ impl Delivery {
         tracing::info!(host.id = %vault.identity().host_id(), "identity ready");
         AgentConfig::forget_installed_token();
         let names = (vault.identity().host_id(), self.facts.name.to_string());
+        let upgrades = open_upgrades(&self.config, self.supervised.as_ref(), &self.clock);
         let desk = open_desk(&self.config, names, (&self.clock, self.witness)).await;
         let actions = desk.as_ref().map_or_else(ActionFeed::none, Desk::feed);
+        let feed = upgrades
+            .as_ref()
+            .map_or_else(UpgradeFeed::none, upgrades::Desk::feed);
+        let pulse = self
+            .supervised
+            .as_ref()
+            .map(|_| Pulse::after(self.outbox.lock().bounds().newest));
         let mut settings = SessionSettings::shipped(self.facts);
         settings.drain_timeout = self.config.drain_timeout;
         let (board, control, event_acks) = (self.board, self.control, self.event_acks);
@@ -330,6 +362,7 @@ impl Delivery {
             outbox: self.outbox,
             audits: self.audits,
             actions,
+            upgrades: feed.clone(),
             checkpoints: CheckpointBook::open(&self.config.identity_dir(), self.clock.clone()),
             clock: self.clock,
             entropy: self.entropy,
@@ -340,10 +373,16 @@ impl Delivery {
                 if let SessionEvent::Acked { through } = &event {
                     event_acks.iter().for_each(|acks| acks.acked(*through));
                 }
+                if let Some(pulse) = &pulse {
+                    tell_supervisor(pulse, &event);
+                }
                 board.note(&event);
             }),
         };
-        let end = session::run(parts, stop).await;
+        let end = run_session(parts, stop, (self.supervised, feed)).await;
+        if let Some(upgrades) = upgrades {
+            upgrades.stop().await;
+        }
         if let Some(desk) = desk
             && let Err(error) = desk.stop().await
         {

@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tokio_util::sync::CancellationToken;
 
+use crate::upgrades::said;
+
 /// How often it is said that the agent still ends; a system that hosts it takes it for hung after 10 s of silence.
 const STOPPING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -53,8 +55,13 @@ impl Supervisor {
 
     /// A parent process that asks by closing the agent's standard input, or by going away.
     pub(super) fn at_stdin() -> anyhow::Result<Self> {
+        Self::at_stdin_with(CancellationToken::new())
+    }
+
+    /// The same, which says by `committed` that the version of the agent that runs is the current one.
+    pub(super) fn at_stdin_with(committed: CancellationToken) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
-        watch_stdin(stop.clone())?;
+        watch_stdin(stop.clone(), committed)?;
         Ok(Self::quiet(stop))
     }
 
@@ -90,14 +97,19 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-/// Tells when standard input ends. The thread blocks in a read that nothing can interrupt, so it ends with the process.
-fn watch_stdin(ended: CancellationToken) -> anyhow::Result<()> {
+/// Tells when standard input ends, and what is said there before. The thread blocks in a read that nothing can interrupt, so it ends with the process.
+fn watch_stdin(ended: CancellationToken, committed: CancellationToken) -> anyhow::Result<()> {
     std::thread::Builder::new()
         .name("stdin".to_owned())
         .spawn(move || {
             let mut input = std::io::stdin().lock();
-            let mut ignored = [0; 64];
-            while input.read(&mut ignored).is_ok_and(|bytes| bytes > 0) {}
+            let mut bytes = [0; 64];
+            while let Ok(count @ 1..) = input.read(&mut bytes) {
+                let said = bytes.get(..count).unwrap_or_default();
+                if said.contains(&said::COMMITTED) {
+                    committed.cancel();
+                }
+            }
             ended.cancel();
         })
         .context("the system gives no thread to watch standard input")?;

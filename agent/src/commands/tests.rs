@@ -12,6 +12,8 @@ fn the_documented_commands_are_understood() {
     for line in [
         "run --config /etc/tidemark/agent.toml",
         "run --config x --stop-on-stdin-eof --interval 1s",
+        "run --config x --supervised 7",
+        "supervise --config /etc/tidemark/agent.toml --upgrades-grace 11m",
         "enroll --controller c:7443 --token-file t",
         "status -o json",
         "snapshot --json",

@@ -60,6 +60,9 @@ pub struct ConfigFlags {
     /// Time between two readings of the host's configuration, 1s to 24h, or 0 for none [default: 15m].
     #[arg(long, value_name = "DURATION")]
     audit_interval: Option<String>,
+    /// How long a new version of the agent may take to be healthy, 1s to 1h [default: 11m].
+    #[arg(long, value_name = "DURATION")]
+    upgrades_grace: Option<String>,
     /// Most bytes of the spool [default: 268435456].
     #[arg(long, value_name = "BYTES")]
     spool_bytes_max: Option<i64>,
@@ -119,6 +122,13 @@ impl ConfigFlags {
         let mut audit = Table::new();
         insert(&mut audit, "interval", self.audit_interval.clone());
         insert(&mut table, "audit", some_unless(audit.is_empty(), audit));
+        let mut upgrades = Table::new();
+        insert(&mut upgrades, "grace", self.upgrades_grace.clone());
+        insert(
+            &mut table,
+            "upgrades",
+            some_unless(upgrades.is_empty(), upgrades),
+        );
         let mut spool = Table::new();
         insert(&mut spool, "bytes_max", self.spool_bytes_max);
         insert(&mut spool, "age_max", self.spool_age_max.clone());

@@ -46,6 +46,7 @@ pub(super) struct Raw {
     probe_interval: Option<String>,
     drain_timeout: Option<String>,
     audit: RawAudit,
+    upgrades: RawUpgrades,
     spool: RawSpool,
     log: Option<String>,
     log_format: Option<LogFormat>,
@@ -55,6 +56,12 @@ pub(super) struct Raw {
 #[serde(default, deny_unknown_fields)]
 struct RawAudit {
     interval: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawUpgrades {
+    grace: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -133,6 +140,11 @@ impl Raw {
                 .as_deref()
                 .map(|text| problems.duration("light_interval", Some(text), seconds([1, 5, 5]))),
             audit_interval: self.audit_interval(&mut problems),
+            upgrade_grace: problems.duration(
+                "upgrades.grace",
+                self.upgrades.grace.as_deref(),
+                seconds([1, 660, 3_600]),
+            ),
             spool: self.spool_settings(&mut problems),
             drain_timeout: problems.duration(
                 "drain_timeout",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidemark_agent_core::{Incoming, OutboxView, SessionConfig, Settings, Welcome};
 use tidemark_model::action::HostPolicyView;
 use tidemark_model::audit_log::{Offered, Reported};
+use tidemark_model::upgrade::UpgradeReport;
 use tidemark_model::{
     ActionReport, HostAudit, HostFacts, RecordGap, Seq, SessionId, SpoolCounts, Timestamp,
 };
@@ -20,10 +21,12 @@ use tidemark_proto::convert::delivery::{SEQ_MAX, counts_to_wire, gap_to_wire, se
 use tidemark_proto::convert::facts::facts_to_wire;
 use tidemark_proto::convert::grant;
 use tidemark_proto::convert::key_statement::statement_from_wire;
+use tidemark_proto::convert::upgrade;
 use tidemark_proto::v1::{self, agent_frame, controller_frame};
 
 use crate::actions::Message;
 use crate::link::failure::shown;
+use crate::upgrades::UpgradeMessage;
 
 /// Largest signed end of a lockdown: a host id and a time.
 const UNLOCK_BYTES_MAX: usize = 1024;
@@ -77,6 +80,16 @@ pub(super) fn checkpoint(report: &Reported) -> v1::AgentFrame {
     frame(agent_frame::Kind::Checkpoint(reported_to_wire(report)))
 }
 
+pub(super) fn upgrade(report: &UpgradeReport) -> v1::AgentFrame {
+    frame(agent_frame::Kind::Upgrade(upgrade::report_to_wire(report)))
+}
+
+pub(super) fn piece_wanted(wanted: &upgrade::PieceWanted) -> v1::AgentFrame {
+    frame(agent_frame::Kind::UpgradePieceWanted(
+        upgrade::wanted_to_wire(wanted),
+    ))
+}
+
 /// `None` for a report in a state that is not a host's to tell.
 pub(super) fn report(report: &ActionReport) -> Option<v1::AgentFrame> {
     report_to_wire(report).map(|update| frame(agent_frame::Kind::Action(update)))
@@ -106,6 +119,8 @@ pub(super) enum Heard {
     Desk(Message),
     /// How the controller's audit log stands.
     Checkpoint(Offered),
+    /// To the desk of upgrades.
+    Upgrade(UpgradeMessage),
 }
 
 /// What a frame says; `None` for a kind that this build does not know, which newer controllers may send.
@@ -172,6 +187,12 @@ pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, Convert
         controller_frame::Kind::Checkpoint(offered) => {
             Heard::Checkpoint(offered_from_wire(offered)?)
         }
+        controller_frame::Kind::UpgradeOffer(offer) => {
+            Heard::Upgrade(UpgradeMessage::Offered(upgrade::offer_from_wire(offer)?))
+        }
+        controller_frame::Kind::UpgradePiece(piece) => {
+            Heard::Upgrade(UpgradeMessage::Piece(upgrade::piece_from_wire(piece)?))
+        }
         controller_frame::Kind::KeyStatement(statement) => {
             Heard::Desk(Message::KeyStatement(statement_from_wire(statement)?))
         }
@@ -213,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_an_unknown_kind_is_passed_over() {
-        let unknown = v1::ControllerFrame::decode([0xfa, 0x01, 0x00].as_slice()).unwrap();
+        let unknown = v1::ControllerFrame::decode([0xfa, 0x02, 0x00].as_slice()).unwrap();
         assert_eq!(heard(unknown), Ok(None));
     }
 }

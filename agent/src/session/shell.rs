@@ -3,6 +3,7 @@
 
 mod actions;
 mod checkpoints;
+mod upgrades;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::identity::{Credentials, Vault};
 use crate::link::{Dialer, Link, LinkFailure};
 use crate::outbox::{Bounds, OutboxHandle, ReadLimits, Reading};
 use crate::renew::{RenewError, renew};
+use crate::upgrades::UpgradeMessage;
 
 /// Most bytes of records that are read for one batch, so that a generous controller does not cost this host memory.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -60,6 +62,8 @@ pub(super) struct Shell {
     sends_actions: bool,
     /// The controller of this connection takes what is told of its audit log.
     takes_checkpoints: bool,
+    /// The controller of this connection sends releases and takes what is told about them.
+    sends_releases: bool,
 }
 
 /// What the loop woke up for.
@@ -69,6 +73,7 @@ enum Wake {
     Appended,
     Audited,
     Acted,
+    Upgrading,
     Wire(WireEvent),
     Renewed(Result<Arc<Credentials>, RenewError>),
 }
@@ -99,6 +104,7 @@ impl Shell {
             takes_audits: false,
             sends_actions: false,
             takes_checkpoints: false,
+            sends_releases: false,
             parts,
         }
     }
@@ -123,6 +129,7 @@ impl Shell {
                 }
                 Wake::Audited => self.send_audit(),
                 Wake::Acted => self.send_actions(),
+                Wake::Upgrading => self.send_upgrades(),
                 Wake::Wire(event) => self.handle_wire(event),
                 Wake::Renewed(renewed) => self.handle_renewed(renewed),
             }
@@ -146,6 +153,7 @@ impl Shell {
             () = self.parts.outbox.appended() => Wake::Appended,
             () = self.parts.audits.changed() => Wake::Audited,
             () = self.parts.actions.changed() => Wake::Acted,
+            () = self.parts.upgrades.changed() => Wake::Upgrading,
             event = self.wire.next() => Wake::Wire(event),
             renewed = self.renewal.next() => Wake::Renewed(renewed),
         }
@@ -233,6 +241,7 @@ impl Shell {
         self.takes_audits = false;
         self.sends_actions = false;
         self.takes_checkpoints = false;
+        self.sends_releases = false;
         let hello = frames::hello(
             view,
             &Greeting {
@@ -397,7 +406,10 @@ impl Shell {
             WireEvent::Connected => self.core.handle_connected(now),
             WireEvent::Sent(Some(sent)) => self.core.handle_sent(now, sent),
             // What waited for room may have it.
-            WireEvent::Sent(None) => self.send_actions(),
+            WireEvent::Sent(None) => {
+                self.send_actions();
+                self.send_upgrades();
+            }
             WireEvent::Frame(frame) => self.handle_frame(frame),
             WireEvent::Ended(failure) => self.handle_ended(&failure),
             WireEvent::Closed => {
@@ -427,6 +439,7 @@ impl Shell {
                 self.sends_actions = welcome.sends_actions && self.parts.actions.is_there();
                 self.takes_checkpoints =
                     welcome.takes_checkpoints && self.parts.checkpoints.is_kept();
+                self.sends_releases = welcome.sends_releases && self.parts.upgrades.is_there();
                 Some(welcome.clock_ms)
             }
             Some(_) | None => None,
@@ -434,6 +447,7 @@ impl Shell {
         match frames::heard(frame) {
             Ok(Some(Heard::Desk(message))) => self.handle_message(message),
             Ok(Some(Heard::Checkpoint(offered))) => self.take_checkpoint(&offered),
+            Ok(Some(Heard::Upgrade(message))) => self.hand_to_upgrades(message),
             Ok(Some(Heard::Core(incoming))) => {
                 if let Incoming::Refused { reason, .. } = &incoming {
                     tracing::warn!(%reason, "controller refuses records");
@@ -480,6 +494,7 @@ impl Shell {
         if self.sends_actions {
             self.hand_over(Message::Opened);
         }
+        self.hand_to_upgrades(UpgradeMessage::Opened);
     }
 
     /// A new certificate is put to use at once: the controller looks at the old one's end during a session, too.

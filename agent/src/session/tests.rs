@@ -18,6 +18,7 @@ use crate::checkpoints::CheckpointBook;
 use crate::enroll::enroll;
 use crate::outbox::{MemoryLimits, MemoryOutbox};
 use crate::test_controller::{TestController, World, facts};
+use crate::upgrades::UpgradeFeed;
 
 /// A host with its session running.
 struct Host {
@@ -76,6 +77,7 @@ impl Host {
                 Some(folder) => CheckpointBook::open(folder, Clock::System),
                 None => CheckpointBook::none(Clock::System),
             },
+            upgrades: UpgradeFeed::none(),
             audits: self.audits.clone(),
             actions: self.actions.clone(),
             clock: Clock::System,

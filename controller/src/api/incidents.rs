@@ -373,6 +373,7 @@ const fn belongs(kind: NoticeKind) -> bool {
         | NoticeKind::WindowDeleted
         | NoticeKind::PolicyApplied
         | NoticeKind::PolicyDeleted
+        | NoticeKind::Upgrade
         | NoticeKind::GrantMade
         | NoticeKind::GrantEnded
         | NoticeKind::RunChanged

@@ -11,7 +11,7 @@ use super::problem::{Answer, ApiProblem};
 use super::{
     actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
     history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, policies,
-    remediation, runs, sessions, silences, status, tokens, users, windows,
+    remediation, runs, sessions, silences, status, tokens, upgrades, users, windows,
 };
 
 #[derive(OpenApi)]
@@ -78,6 +78,17 @@ use super::{
         grants::create,
         grants::delete,
         grants::end,
+        upgrades::releases,
+        upgrades::bring,
+        upgrades::release,
+        upgrades::delete,
+        upgrades::bring_file,
+        upgrades::list,
+        upgrades::start,
+        upgrades::detail,
+        upgrades::pause,
+        upgrades::resume,
+        upgrades::stop,
         policies::list,
         policies::apply,
         policies::detail,

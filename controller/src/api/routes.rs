@@ -12,7 +12,7 @@ use tidemark_model::Role;
 use super::{
     actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
     history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, openapi,
-    policies, remediation, runs, sessions, silences, status, tokens, users, windows,
+    policies, remediation, runs, sessions, silences, status, tokens, upgrades, users, windows,
 };
 use crate::app::App;
 use crate::web;
@@ -126,7 +126,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 143] = [
+pub static ROUTES: [Route; 154] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -301,6 +301,54 @@ pub static ROUTES: [Route; 143] = [
     api(POST, "/api/v1/grants/{grant}/end", Role::Operator, || {
         routing::post(grants::end)
     }),
+    api(GET, "/api/v1/releases", Role::Viewer, || {
+        routing::get(upgrades::releases)
+    }),
+    api(POST, "/api/v1/releases", Role::Admin, || {
+        routing::post(upgrades::bring)
+    }),
+    api(GET, "/api/v1/releases/{release}", Role::Viewer, || {
+        routing::get(upgrades::release)
+    }),
+    api(DELETE, "/api/v1/releases/{release}", Role::Admin, || {
+        routing::delete(upgrades::delete)
+    }),
+    api(
+        PUT,
+        "/api/v1/releases/{release}/files/{sha256}",
+        Role::Admin,
+        || {
+            routing::put(upgrades::bring_file)
+                .layer(DefaultBodyLimit::max(upgrades::BODY_BYTES_MAX))
+        },
+    ),
+    api(GET, "/api/v1/upgrades", Role::Viewer, || {
+        routing::get(upgrades::list)
+    }),
+    api(POST, "/api/v1/upgrades", Role::Admin, || {
+        routing::post(upgrades::start)
+    }),
+    api(GET, "/api/v1/upgrades/{upgrade}", Role::Viewer, || {
+        routing::get(upgrades::detail)
+    }),
+    api(
+        POST,
+        "/api/v1/upgrades/{upgrade}/pause",
+        Role::Operator,
+        || routing::post(upgrades::pause),
+    ),
+    api(
+        POST,
+        "/api/v1/upgrades/{upgrade}/resume",
+        Role::Admin,
+        || routing::post(upgrades::resume),
+    ),
+    api(
+        POST,
+        "/api/v1/upgrades/{upgrade}/stop",
+        Role::Operator,
+        || routing::post(upgrades::stop),
+    ),
     api(GET, "/api/v1/policies", Role::Viewer, || {
         routing::get(policies::list)
     }),

@@ -117,6 +117,38 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
         Deed::GrantEnd,
         By::Change,
     ),
+    (POST, "/api/v1/releases", Deed::ReleaseBring, By::Change),
+    (
+        DELETE,
+        "/api/v1/releases/{release}",
+        Deed::ReleaseDelete,
+        By::Change,
+    ),
+    (
+        PUT,
+        "/api/v1/releases/{release}/files/{sha256}",
+        Deed::ReleaseFileBring,
+        By::Change,
+    ),
+    (POST, "/api/v1/upgrades", Deed::UpgradeStart, By::Change),
+    (
+        POST,
+        "/api/v1/upgrades/{upgrade}/pause",
+        Deed::UpgradePause,
+        By::Change,
+    ),
+    (
+        POST,
+        "/api/v1/upgrades/{upgrade}/resume",
+        Deed::UpgradeResume,
+        By::Change,
+    ),
+    (
+        POST,
+        "/api/v1/upgrades/{upgrade}/stop",
+        Deed::UpgradeStop,
+        By::Change,
+    ),
     (PUT, "/api/v1/policies", Deed::PoliciesApply, By::Change),
     (
         DELETE,

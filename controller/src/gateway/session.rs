@@ -5,6 +5,7 @@
 mod actions;
 mod checkpoints;
 mod inbound;
+mod upgrades;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -159,6 +160,7 @@ async fn converse(
     app.metrics.sessions.set(app.sessions_open.add());
     let result = inbound::run(session, frames, acked).await;
     app.remediation.lanes.close(host, id);
+    app.upgrades.forget(host, id);
     app.remediation.changed.notify_one();
     app.metrics.sessions.set(app.sessions_open.remove());
     if app.live.close_session(host, id) {
@@ -188,7 +190,9 @@ async fn first_frame(frames: &mut Streaming<AgentFrame>) -> Result<Hello, Status
             | agent_frame::Kind::Audit(_)
             | agent_frame::Kind::Action(_)
             | agent_frame::Kind::Policy(_)
-            | agent_frame::Kind::Checkpoint(_),
+            | agent_frame::Kind::Checkpoint(_)
+            | agent_frame::Kind::Upgrade(_)
+            | agent_frame::Kind::UpgradePieceWanted(_),
         )
         | None => Err(Status::invalid_argument("the first frame must be hello")),
     }
@@ -255,6 +259,7 @@ async fn introduce(
         takes_audits: true,
         sends_actions: true,
         takes_checkpoints: true,
+        sends_releases: true,
     };
     session
         .send(controller_frame::Kind::Welcome(welcome))

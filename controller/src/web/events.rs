@@ -112,6 +112,7 @@ impl EventRow {
                 | NoticeKind::WindowDeleted
                 | NoticeKind::PolicyApplied
                 | NoticeKind::PolicyDeleted
+                | NoticeKind::Upgrade
                 | NoticeKind::GrantMade
                 | NoticeKind::GrantEnded
                 | NoticeKind::Controller,

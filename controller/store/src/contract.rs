@@ -27,6 +27,7 @@ mod schema;
 mod silences;
 mod tokens;
 mod transactions;
+mod upgrades;
 mod users;
 
 fn at(unix_ms: i64) -> Timestamp {

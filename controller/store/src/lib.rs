@@ -37,6 +37,7 @@ mod notifications;
 mod open;
 mod policy_cases;
 mod recent;
+mod releases;
 mod run_orders;
 mod runs;
 mod segments;
@@ -45,6 +46,7 @@ mod silences;
 mod span;
 mod store;
 mod tx;
+mod upgrades;
 mod users;
 
 #[cfg(any(test, feature = "test-support"))]
@@ -85,6 +87,7 @@ pub use notifications::{
 pub use open::OpenError;
 pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
+pub use releases::ReleaseRecord;
 pub use run_orders::{RunOrder, RunOrderCount};
 pub use runs::{RunApproval, RunQuery};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
@@ -92,4 +95,5 @@ pub use settings::Setting;
 pub use span::Span;
 pub use store::{Backend, Store};
 pub use tx::Tx;
+pub use upgrades::{Upgrade, UpgradeHost};
 pub use users::{NewUser, OidcSubject, User};

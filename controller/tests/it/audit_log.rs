@@ -2,6 +2,7 @@
 //! bounded, and what is altered behind the controller's back is found.
 
 mod people;
+pub mod upgrades;
 
 use std::collections::BTreeSet;
 
@@ -67,6 +68,7 @@ enum Body {
     Nothing,
     Json(Value),
     Form(Vec<(&'static str, String)>),
+    Bytes(Vec<u8>),
 }
 
 impl Doing<'_> {
@@ -79,6 +81,7 @@ impl Doing<'_> {
         let request = match body {
             Body::Nothing => request,
             Body::Json(body) => request.json(&body),
+            Body::Bytes(body) => request.body(body),
             Body::Form(form) => {
                 let encoded = reqwest::Url::parse_with_params("http://form", form).unwrap();
                 request
@@ -512,6 +515,7 @@ async fn every_route_that_changes_something_leaves_one_record_that_says_who() {
     runs(&mut doing, (asks, judges)).await;
     lockdown(&mut doing, asks, host).await;
     browser(&mut doing, "ann", &ann).await;
+    upgrades::upgrades(&mut doing, asks, fleet.started.app.clock.now()).await;
     people::users(&mut doing, asks).await;
     people::tokens(&mut doing, asks).await;
     people::own(&mut doing, asks).await;

@@ -41,5 +41,6 @@ mod settings_page;
 mod sources;
 mod sse;
 mod standings;
+mod upgrades;
 mod users;
 mod windows;

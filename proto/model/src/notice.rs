@@ -94,6 +94,8 @@ kinds! {
     GrantMade = "grant_made",
     /// A grant was withdrawn.
     GrantEnded = "grant_ended",
+    /// A roll-out of a release began, halted, or ended.
+    Upgrade = "upgrade",
     /// The audit log is not as it was written, or not as a host witnessed it.
     AuditLogContradicted = "audit_log_contradicted",
     /// The controller started or stopped.

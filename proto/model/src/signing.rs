@@ -32,6 +32,8 @@ pub enum Purpose {
     Grant,
     /// The end of a grant before its time.
     GrantEnd,
+    /// A [`Manifest`](crate::release::Manifest).
+    Release,
 }
 
 impl Purpose {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::KeyRotation => b"tidemark.v1.key_rotation\0",
             Self::Grant => b"tidemark.v1.grant\0",
             Self::GrantEnd => b"tidemark.v1.grant_end\0",
+            Self::Release => b"tidemark.v1.release\0",
         }
     }
 }

@@ -11,6 +11,7 @@ mod keys;
 mod policies;
 mod runs;
 mod tokens;
+mod upgrades;
 mod users;
 mod windows;
 
@@ -53,6 +54,10 @@ pub use runs::{
 pub use tokens::{
     ApiTokenCreated, ApiTokenRequest, ApiTokenView, JoinTokenCreated, JoinTokenRequest,
     JoinTokenView,
+};
+pub use upgrades::{
+    ReleaseDetail, ReleaseFileView, ReleaseRequest, ReleaseView, UpgradeDetail, UpgradeHostView,
+    UpgradeRequest, UpgradeView,
 };
 pub use users::{
     MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, SessionView,

@@ -53,6 +53,24 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Puts a program that was written to `part` in its place at `path`, for its owner alone to run. After a crash it is there whole,
+/// or not at all.
+///
+/// # Errors
+/// What the file system says; nothing is at `path` then that was not there before.
+pub fn place_program(part: &Path, path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(part)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(0o700))?;
+    }
+    file.sync_all()?;
+    drop(file);
+    fs::rename(part, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
 fn write_synced(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -104,6 +122,19 @@ mod tests {
             0o600
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_program_is_placed_whole_for_its_owner_to_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, path) = (folder.path().join("1.part"), folder.path().join("agent"));
+        fs::write(&part, b"#!/bin/sh").unwrap();
+        place_program(&part, &path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(!fs::exists(&part).unwrap());
+        place_program(&part, &path).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"#!/bin/sh");
     }
 
     #[test]

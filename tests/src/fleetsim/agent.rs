@@ -12,6 +12,7 @@ use tidemark_agent::identity::Vault;
 use tidemark_agent::link::Dialer;
 use tidemark_agent::outbox::{MemoryLimits, MemoryOutbox, OutboxHandle};
 use tidemark_agent::session::{self, SessionParts, SessionSettings};
+use tidemark_agent::upgrades::UpgradeFeed;
 use tidemark_model::host::{Capability, CapabilityReport, CapabilityState};
 use tidemark_model::{Epoch, GapReason, HostFacts, HostId, SpoolCounts};
 use tidemark_proto::convert::record::{Record, encode_stored};
@@ -199,6 +200,7 @@ impl Agent {
             audits: AuditFeed::none(),
             actions,
             checkpoints: CheckpointBook::none(self.clock.clone()),
+            upgrades: UpgradeFeed::none(),
             clock: self.clock.clone(),
             entropy: Entropy::System,
             events: Box::new(move |event| ledger.take(&event)),

@@ -468,7 +468,9 @@ impl Conversation {
             agent_frame::Kind::Spool(_)
             | agent_frame::Kind::Audit(_)
             | agent_frame::Kind::Policy(_)
-            | agent_frame::Kind::Checkpoint(_) => {}
+            | agent_frame::Kind::Checkpoint(_)
+            | agent_frame::Kind::Upgrade(_)
+            | agent_frame::Kind::UpgradePieceWanted(_) => {}
         }
     }
 
@@ -497,6 +499,7 @@ impl Conversation {
             takes_audits: true,
             sends_actions: true,
             takes_checkpoints: false,
+            sends_releases: false,
         }))
         .await;
         if hello.takes_actions {

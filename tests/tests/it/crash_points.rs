@@ -24,6 +24,7 @@ mod agent;
 mod controller;
 mod range;
 mod reboot;
+mod upgrade;
 
 /// For an action whose host or controller dies on its way and comes back.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -44,6 +44,7 @@ mod second_host;
 mod sources;
 mod systemd;
 mod tar;
+mod upgrades;
 mod users;
 mod windows;
 mod wine;

@@ -147,6 +147,8 @@ fn follow(
             name: key.name,
             public: next.new,
             tier_max: key.tier_max.min(next.tier_max),
+            // Who may replace the agent itself is the administrators' word alone.
+            releases: false,
         };
     }
 }

@@ -33,6 +33,8 @@ pub struct HostPolicy {
     listed_keys: Vec<TrustedKey>,
     /// How often.
     pub limits: Limits,
+    /// How many keys must have signed a release of the agent; `None` when the host takes none.
+    pub release_threshold: Option<u8>,
 }
 
 /// Chooses actions by kind and by what they are done to.
@@ -66,6 +68,8 @@ pub struct TrustedKey {
     pub public: PublicKey,
     /// The most disruptive tier that it may order.
     pub tier_max: Tier,
+    /// Whether it counts for releases of the agent.
+    pub releases: bool,
 }
 
 /// How often actions of tier 1 and more may be begun.
@@ -104,6 +108,7 @@ impl HostPolicy {
             rotation: false,
             listed_keys: Vec::new(),
             limits: Limits::default(),
+            release_threshold: None,
         }
     }
 

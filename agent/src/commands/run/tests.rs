@@ -27,7 +27,11 @@ async fn an_agent_enrols_samples_delivers_and_stops_cleanly_when_its_parent_goes
     let config = config(folder.path(), &controller);
     let address = config.require_controller().unwrap().clone();
     let stdin_ended = CancellationToken::new();
-    let running = serve(config, address, Supervisor::quiet(stdin_ended.clone()));
+    let running = serve(
+        config,
+        address,
+        (Supervisor::quiet(stdin_ended.clone()), None),
+    );
     let watching = async {
         let world = controller
             .until("a sample", |world| !world.records.is_empty())
@@ -63,7 +67,7 @@ async fn an_agent_samples_into_its_spool_while_the_controller_is_away() {
     let running = serve(
         config.clone(),
         address.clone(),
-        Supervisor::quiet(stdin_ended.clone()),
+        (Supervisor::quiet(stdin_ended.clone()), None),
     );
     let watching = async {
         // The first sample is taken at once, the status file is written after the start and at the end.
@@ -76,7 +80,11 @@ async fn an_agent_samples_into_its_spool_while_the_controller_is_away() {
     assert_eq!(outcome.unwrap(), Outcome::Clean);
     controller.cut().await;
     let stdin_ended = CancellationToken::new();
-    let running = serve(config, address, Supervisor::quiet(stdin_ended.clone()));
+    let running = serve(
+        config,
+        address,
+        (Supervisor::quiet(stdin_ended.clone()), None),
+    );
     let watching = async {
         controller
             .until("a sample", |world| !world.records.is_empty())

@@ -10,6 +10,7 @@ use tidemark_model::entity::EntityKind;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::problem::Severity;
 use tidemark_model::run::RunState;
+use tidemark_model::upgrade::{FAILURES_MAX, SOAK_MAX};
 use tidemark_model::{Metric, Role};
 
 use super::super::fleet::STATES;
@@ -88,6 +89,13 @@ fn cursors() -> Parameters {
             "cursor",
             json!({ "pattern": HEX_ID }),
         ),
+        ("/api/v1/releases/{release}", "release", from_one(u32::MAX)),
+        (
+            "/api/v1/releases/{release}/files/{sha256}",
+            "sha256",
+            json!({ "pattern": "^[0-9a-f]{64}$" }),
+        ),
+        ("/api/v1/upgrades/{upgrade}", "upgrade", from_one(i64::MAX)),
     ]
 }
 
@@ -259,6 +267,21 @@ fn properties() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("GrantSignature", "key_id", key_id()),
         ("GrantSignature", "signature", signature()),
+        (
+            "UpgradeRequest",
+            "soak_s",
+            json!({ "maximum": SOAK_MAX.as_secs() }),
+        ),
+        (
+            "UpgradeRequest",
+            "wait_s",
+            json!({ "maximum": SOAK_MAX.as_secs() }),
+        ),
+        (
+            "UpgradeRequest",
+            "failures_max",
+            json!({ "maximum": FAILURES_MAX }),
+        ),
         ("SignatureRequest", "key_id", key_id()),
         ("SignatureRequest", "signature", signature()),
         ("UnlockRequest", "key_id", key_id()),

@@ -13,6 +13,7 @@ use tidemark_proto::convert::audit::audit_from_wire;
 use tidemark_proto::convert::checkpoint::reported_from_wire;
 use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
 use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
+use tidemark_proto::convert::upgrade;
 use tidemark_proto::v1::{
     self, Ack, AgentFrame, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
 };
@@ -169,6 +170,16 @@ impl Running {
                 let told =
                     reported_from_wire(told).map_err(|error| self.session.refused(&error))?;
                 self.checkpoints.take(&self.session, told).await
+            }
+            Some(agent_frame::Kind::Upgrade(told)) => {
+                let told = upgrade::report_from_wire(told)
+                    .map_err(|error| self.session.refused(&error))?;
+                self.session.take_upgrade(told).await
+            }
+            Some(agent_frame::Kind::UpgradePieceWanted(wanted)) => {
+                let wanted = upgrade::wanted_from_wire(&wanted)
+                    .map_err(|error| self.session.refused(&error))?;
+                self.session.send_piece(wanted).await
             }
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
                 "hello must be the first frame, and only the first",

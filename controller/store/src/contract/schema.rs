@@ -10,6 +10,7 @@ use tidemark_model::key_statement::StatementKind;
 use tidemark_model::policy::CaseState;
 use tidemark_model::problem::Severity;
 use tidemark_model::run::{RunHostState, RunState};
+use tidemark_model::upgrade::HostStage;
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
@@ -49,11 +50,13 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::notifications::STATEMENTS,
     crate::policy_cases::STATEMENTS,
     crate::recent::STATEMENTS,
+    crate::releases::STATEMENTS,
     crate::run_orders::STATEMENTS,
     crate::runs::STATEMENTS,
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
+    crate::upgrades::STATEMENTS,
     crate::users::STATEMENTS,
 ];
 
@@ -97,6 +100,7 @@ async fn check_of(tx: &mut Tx, table: &str, column: &str) -> String {
 }
 
 /// Tables and columns with the names that their CHECK allows.
+#[expect(clippy::too_many_lines, reason = "a table of columns")]
 fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
     let names = |all: &[&str]| all.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     vec![
@@ -106,6 +110,11 @@ fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
             names(&HostState::ALL.map(HostState::as_str)),
         ),
         ("api_tokens", "role", names(&Role::ALL.map(Role::as_str))),
+        (
+            "upgrade_hosts",
+            "stage",
+            names(&HostStage::ALL.map(HostStage::as_str)),
+        ),
         ("users", "role", names(&Role::ALL.map(Role::as_str))),
         (
             "actions",

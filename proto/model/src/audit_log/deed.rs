@@ -110,6 +110,22 @@ kinds! {
     KeyStatementBring = "key_statement_bring",
     /// A signature of a statement about a key was brought.
     KeyStatementSign = "key_statement_sign",
+    /// A release of the agent was brought.
+    ReleaseBring = "release_bring",
+    /// A file of a release was brought.
+    ReleaseFileBring = "release_file_bring",
+    /// A release was deleted.
+    ReleaseDelete = "release_delete",
+    /// The roll-out of a release was started.
+    UpgradeStart = "upgrade_start",
+    /// A roll-out was paused.
+    UpgradePause = "upgrade_pause",
+    /// A roll-out goes on, whatever failed until then.
+    UpgradeResume = "upgrade_resume",
+    /// A roll-out was stopped for good.
+    UpgradeStop = "upgrade_stop",
+    /// The controller halted a roll-out, or ended it.
+    UpgradeStep = "upgrade_step",
     /// More was refused than is recorded one by one; how much, says the detail.
     RefusalsCount = "refusals_count",
     /// A host holds a checkpoint that this log contradicts.

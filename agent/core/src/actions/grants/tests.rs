@@ -251,6 +251,7 @@ fn who_signed_is_looked_at_each_time() {
         name: "bob".to_owned(),
         public: key(3).public(),
         tier_max: Tier::Reboot,
+        releases: false,
     };
     host.policy.keys = HeldKeys::of(&[bob], &KeyChanges::default());
     host.refuses(Refusal::NotGranted, "is not listed");

@@ -14,6 +14,11 @@ use super::{HeldKeys, HostPolicy, Hours, KeyChanges, Limits, RULES_MAX, Rule, Tr
 /// Largest policy file, in bytes.
 pub const POLICY_BYTES_MAX: usize = 256 * 1024;
 
+/// Signatures that a release takes where the policy does not say: no one person releases alone.
+const RELEASE_THRESHOLD: u8 = 2;
+/// As many as a manifest can carry.
+const RELEASE_THRESHOLD_MAX: u8 = 8;
+
 /// Why a policy cannot be used: every mistake of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidPolicy(pub Vec<String>);
@@ -40,12 +45,19 @@ struct Raw {
     keys: RawKeys,
     #[serde(default)]
     key: Vec<RawKey>,
+    releases: Option<RawReleases>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawKeys {
     rotation: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReleases {
+    threshold: Option<u8>,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,6 +86,8 @@ struct RawKey {
     name: String,
     public: String,
     tier_max: Option<u8>,
+    #[serde(default)]
+    releases: bool,
 }
 
 /// Reads a policy file.
@@ -97,6 +111,7 @@ pub(super) fn parse(text: &str, profile: Profile) -> Result<HostPolicy, InvalidP
         deny: reader.rules("deny", raw.deny),
         keys: HeldKeys::of(&listed_keys, &KeyChanges::default()),
         rotation: raw.keys.rotation,
+        release_threshold: reader.release_threshold(raw.releases.as_ref(), &listed_keys),
         listed_keys,
         limits: reader.limits(&raw.limits),
     };
@@ -215,11 +230,42 @@ impl Reader {
                     name: key.name,
                     public,
                     tier_max,
+                    releases: key.releases,
                 }),
                 Err(error) => self.mistakes.push(format!("{at}: public: {error}")),
             }
         }
         keys
+    }
+
+    /// Fewer keys than the threshold could never sign anything; a threshold of none is no signature at all.
+    fn release_threshold(
+        &mut self,
+        raw: Option<&RawReleases>,
+        listed: &[TrustedKey],
+    ) -> Option<u8> {
+        let keys = listed.iter().filter(|key| key.releases).count();
+        let Some(raw) = raw else {
+            if keys > 0 {
+                self.mistakes.push(
+                    "releases: keys are listed for releases; add [releases] with their threshold"
+                        .to_owned(),
+                );
+            }
+            return None;
+        };
+        let threshold = raw.threshold.unwrap_or(RELEASE_THRESHOLD);
+        if !(1..=RELEASE_THRESHOLD_MAX).contains(&threshold) {
+            self.mistakes.push(format!(
+                "releases.threshold: write a number from 1 to {RELEASE_THRESHOLD_MAX}"
+            ));
+        }
+        if keys < usize::from(threshold) {
+            self.mistakes.push(format!(
+                "releases.threshold: {threshold} signatures are wanted and {keys} keys have `releases = true`; list more, or lower it"
+            ));
+        }
+        Some(threshold)
     }
 
     fn limits(&mut self, raw: &RawLimits) -> Limits {

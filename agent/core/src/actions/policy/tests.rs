@@ -149,6 +149,37 @@ fn a_key_that_is_listed_twice_is_refused() {
     assert_eq!(mistakes(&format!("{key}{key}")).len(), 1);
 }
 
+#[test]
+fn releases_take_as_many_keys_as_their_threshold_says() {
+    let key = |seed: u8| {
+        let public = PrivateKey::from_seed([seed; 32]).public();
+        format!("[[key]]\nname = \"k{seed}\"\npublic = \"{public}\"\nreleases = true\n")
+    };
+    let two = format!("{}{}", key(1), key(2));
+    let threshold = |head: &str| {
+        HostPolicy::parse(&format!("{head}{two}"), Profile::Safe)
+            .map(|policy| policy.release_threshold)
+    };
+    assert_eq!(
+        threshold("[releases]\n"),
+        Ok(Some(2)),
+        "two unless it says otherwise"
+    );
+    assert_eq!(threshold("[releases]\nthreshold = 1\n"), Ok(Some(1)));
+    for (head, part) in [
+        ("", "add [releases]"),
+        ("[releases]\nthreshold = 3\n", "2 keys have"),
+        ("[releases]\nthreshold = 0\n", "from 1 to 8"),
+    ] {
+        let found = mistakes(&format!("{head}{two}"));
+        assert!(found.iter().any(|one| one.contains(part)), "{found:?}");
+    }
+    assert_eq!(
+        HostPolicy::of_profile(Profile::Full).release_threshold,
+        None
+    );
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in ".{0,120}") {

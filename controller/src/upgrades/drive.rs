@@ -1,0 +1,315 @@
+//! Takes roll-outs further: offers the release to the hosts whose turn it is, gives up on those that say nothing, and halts when too
+//! many fail. Idempotent; several controllers do it at once, each for the hosts that are connected to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_model::audit_log::Deed;
+use tidemark_model::duration::format_duration;
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::release::SignedManifest;
+use tidemark_model::upgrade::{HostStage, HostTurn, NextStep, UpgradeState, next_step};
+use tidemark_model::{HostId, SessionId, Timestamp};
+use tidemark_proto::convert::upgrade::offer_to_wire;
+use tidemark_proto::v1::controller_frame::Kind;
+use tidemark_store::{StoreError, Upgrade, UpgradeHost};
+
+use super::releases;
+use crate::app::App;
+use crate::gateway::outcome::chain;
+use crate::remediate::lanes::Way;
+
+/// Between two looks when nothing wakes it.
+const PERIOD: Duration = Duration::from_secs(2);
+/// Hosts that download at once.
+const DOWNLOADS_MAX: usize = 8;
+
+/// Takes roll-outs further.
+pub struct UpgradeDriver {
+    app: Arc<App>,
+    /// Over which session each host was offered the release last.
+    offered: HashMap<HostId, SessionId>,
+}
+
+impl UpgradeDriver {
+    /// One that has offered nothing yet.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            offered: HashMap::new(),
+        }
+    }
+
+    /// Runs until the stop.
+    pub async fn run(mut self) {
+        let stop = self.app.life.stop_token();
+        loop {
+            match self.activate().await {
+                Ok(open) => self.app.metrics.upgrades_open.set(open),
+                // Another controller or a person was quicker; it is looked at again.
+                Err(StoreError::Stale { .. }) => {}
+                Err(error) => tracing::warn!(
+                    error = chain(&error),
+                    "roll-outs cannot be taken further; it is tried again"
+                ),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.app.upgrades.changed.notified() => {}
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    /// Takes each roll-out one step further; how many are not over.
+    ///
+    /// # Errors
+    /// What the database says; what was stored stays stored.
+    pub async fn activate(&mut self) -> Result<u64, StoreError> {
+        let app = Arc::clone(&self.app);
+        let open = app.store.read().await?.upgrades_open().await?;
+        let count = open.len() as u64;
+        for upgrade in open {
+            let mut hosts = app
+                .store
+                .read()
+                .await?
+                .upgrade_hosts(upgrade.number)
+                .await?;
+            self.give_up_silent(&upgrade, &mut hosts).await?;
+            self.step(upgrade, hosts).await?;
+        }
+        Ok(count)
+    }
+
+    /// No host stays at a stage for ever.
+    async fn give_up_silent(
+        &self,
+        upgrade: &Upgrade,
+        hosts: &mut [UpgradeHost],
+    ) -> Result<(), StoreError> {
+        let now = self.app.clock.now();
+        for host in hosts.iter_mut() {
+            let limit = host.stage.deadline();
+            let limit = limit.filter(|_| host.stage != HostStage::Waiting);
+            let Some(limit) = limit.filter(|limit| host.since.saturating_add(*limit) <= now) else {
+                continue;
+            };
+            let text = format!(
+                "{} for more than {}",
+                host.stage.as_str(),
+                format_duration(limit)
+            );
+            self.become_stage(upgrade, host, HostStage::Overdue, text)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn step(
+        &mut self,
+        upgrade: Upgrade,
+        mut hosts: Vec<UpgradeHost>,
+    ) -> Result<(), StoreError> {
+        if upgrade.state != UpgradeState::Running {
+            return Ok(());
+        }
+        let now = self.app.clock.now();
+        let turns: Vec<HostTurn> = hosts
+            .iter()
+            .map(|host| HostTurn {
+                ring: host.ring,
+                stage: host.stage,
+                since: host.since,
+            })
+            .collect();
+        match next_step(&upgrade.plan, &turns, upgrade.forgiven, now) {
+            NextStep::Ring(ring) => {
+                let note = format!("ring {} is open", ring.saturating_add(1));
+                self.offer_to_ring(&upgrade, &mut hosts, ring).await?;
+                self.say(upgrade, note).await
+            }
+            NextStep::Soak { ring, .. } => {
+                let note = format!("ring {ring} has ended and soaks");
+                self.say(upgrade, note).await
+            }
+            NextStep::Halt { failures } => {
+                let note = format!(
+                    "{failures} failed, and {} may; look at them, then resume or stop it",
+                    upgrade.plan.failures_max
+                );
+                self.app.metrics.upgrades_halted.add(1);
+                self.end(upgrade, UpgradeState::Halted, note).await
+            }
+            NextStep::Done => {
+                let healthy = turns
+                    .iter()
+                    .filter(|turn| turn.stage == HostStage::Healthy)
+                    .count();
+                let note = format!("{healthy} of {} hosts run it", turns.len());
+                self.end(upgrade, UpgradeState::Done, note).await
+            }
+        }
+    }
+
+    async fn offer_to_ring(
+        &mut self,
+        upgrade: &Upgrade,
+        hosts: &mut [UpgradeHost],
+        ring: u8,
+    ) -> Result<(), StoreError> {
+        let found = {
+            let mut tx = self.app.store.read().await?;
+            releases::find(&mut tx, upgrade.release).await
+        };
+        // It cannot be deleted while this roll-out is open.
+        let Ok(release) = found else {
+            return Ok(());
+        };
+        let opened_at = opened_at(upgrade, hosts, ring);
+        let busy = hosts.iter().filter(|host| host.stage.takes_a_place());
+        let mut places = DOWNLOADS_MAX.saturating_sub(busy.count());
+        for host in hosts.iter_mut().filter(|host| host.ring == ring) {
+            if host.stage.takes_a_place() {
+                self.offer_again(host.host, &release.record.signed);
+            } else if host.stage == HostStage::Waiting && places > 0 {
+                let has_place = self
+                    .offer_to(upgrade, host, &release.record.signed, opened_at)
+                    .await?;
+                places = places.saturating_sub(usize::from(has_place));
+            }
+        }
+        Ok(())
+    }
+
+    /// A host that came back since may have lost what it was offered.
+    fn offer_again(&mut self, host: HostId, signed: &SignedManifest) {
+        let session = self.app.remediation.lanes.session_of(host);
+        let is_new = session.is_some() && self.offered.get(&host) != session.as_ref();
+        if is_new && self.app.upgrades.told(host).is_some() {
+            self.send(host, signed);
+        }
+    }
+
+    /// Offers the release to a host that waits; whether it takes a place from now on.
+    async fn offer_to(
+        &mut self,
+        upgrade: &Upgrade,
+        host: &mut UpgradeHost,
+        signed: &SignedManifest,
+        opened_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let told = self.app.upgrades.told(host.host);
+        if let Some(why) = told.as_ref().and_then(|told| told.unable.clone()) {
+            self.become_stage(upgrade, host, HostStage::Missed, why)
+                .await?;
+            return Ok(false);
+        }
+        if told.is_some() && self.send(host.host, signed) {
+            self.become_stage(upgrade, host, HostStage::Offered, String::new())
+                .await?;
+            return Ok(true);
+        }
+        let wait = Duration::from_millis(upgrade.plan.wait_ms);
+        if opened_at.saturating_add(wait) <= self.app.clock.now() {
+            let is_here = self.app.remediation.lanes.session_of(host.host).is_some();
+            let why = if is_here {
+                "its agent knows nothing of releases; upgrade it by its package"
+            } else {
+                "it was not connected"
+            };
+            self.become_stage(upgrade, host, HostStage::Missed, why.to_owned())
+                .await?;
+        }
+        Ok(false)
+    }
+
+    fn send(&mut self, host: HostId, signed: &SignedManifest) -> bool {
+        let Way::Free(session, permit) = self.app.remediation.lanes.way_to(host) else {
+            return false;
+        };
+        permit.send(Kind::UpgradeOffer(offer_to_wire(signed)));
+        self.offered.insert(host, session);
+        true
+    }
+
+    /// Keeps that a host is at another stage, unless it went on by itself meanwhile.
+    async fn become_stage(
+        &self,
+        upgrade: &Upgrade,
+        host: &mut UpgradeHost,
+        stage: HostStage,
+        text: String,
+    ) -> Result<(), StoreError> {
+        let before = host.stage;
+        let after = UpgradeHost {
+            stage,
+            since: self.app.clock.now(),
+            text,
+            ..host.clone()
+        };
+        let mut tx = self.app.store.begin().await?;
+        if tx
+            .upgrade_host_update(upgrade.number, before, &after)
+            .await?
+        {
+            tx.commit().await?;
+            *host = after;
+        }
+        Ok(())
+    }
+
+    /// Keeps what people are told of where it stands.
+    async fn say(&self, mut upgrade: Upgrade, note: String) -> Result<(), StoreError> {
+        if upgrade.note == note {
+            return Ok(());
+        }
+        upgrade.note = note;
+        upgrade.changed_at = self.app.clock.now();
+        let mut tx = self.app.store.begin().await?;
+        tx.upgrade_update(&upgrade).await?;
+        tx.commit().await
+    }
+
+    async fn end(
+        &self,
+        mut upgrade: Upgrade,
+        state: UpgradeState,
+        note: String,
+    ) -> Result<(), StoreError> {
+        upgrade.state = state;
+        upgrade.note = note;
+        upgrade.changed_at = self.app.clock.now();
+        let mut tx = self.app.store.begin().await?;
+        tx.upgrade_update(&upgrade).await?;
+        self.app
+            .record(Deed::UpgradeStep, "upgrades", upgrade.number)
+            .with("state", state.as_str())
+            .with("note", &upgrade.note)
+            .keep(&mut tx)
+            .await?;
+        tx.commit().await?;
+        self.app.note(
+            None,
+            NoticeKind::Upgrade,
+            format!(
+                "roll-out {} of release {} is {}: {}",
+                upgrade.number,
+                upgrade.release,
+                state.as_str(),
+                upgrade.note
+            ),
+        );
+        Ok(())
+    }
+}
+
+/// When a ring could begin: the roll-out's start, or the end of the rings before it with its soak.
+fn opened_at(upgrade: &Upgrade, hosts: &[UpgradeHost], ring: u8) -> Timestamp {
+    let before = hosts.iter().filter(|host| host.ring < ring);
+    let ended = before.map(|host| host.since).max();
+    let soak = Duration::from_millis(upgrade.plan.soak_ms);
+    ended.map_or(upgrade.created_at, |ended| ended.saturating_add(soak))
+}

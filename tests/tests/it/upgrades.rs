@@ -1,0 +1,249 @@
+//! Upgrades of real agents by a real controller: signed at the command line, fetched, switched to, watched, and taken back when the
+//! new version does not get well.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tidemark_model::view::{UpgradeDetail, UpgradeHostView};
+use tidemark_tests::harness::keyring::{Keyring, listed};
+use tidemark_tests::harness::process::built;
+use tidemark_tests::harness::{
+    AgentFolder, Controller, Machine, Process, SOON, STARTING, Up, on_own_network, until,
+};
+
+/// For a roll-out: a download, a start and a trial on each host, one after the other.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A controller and hosts that take what ann and bob sign together.
+pub struct Site {
+    pub controller: Controller,
+    keyring: Keyring,
+    pub folders: Vec<AgentFolder>,
+    agents: Vec<Process>,
+    pub folder: PathBuf,
+    agent: PathBuf,
+}
+
+impl Site {
+    pub async fn start(machine: &Machine, hosts: usize) -> anyhow::Result<Self> {
+        let controller = Controller::up(machine, &Up::alone()).await?;
+        let keyring = Keyring::create(machine)?;
+        let mut policy = "[releases]\nthreshold = 2\n".to_owned();
+        for name in ["ann", "bob"] {
+            let public = keyring.make(&controller, name).await?;
+            policy.push_str(&listed(name, &public, 0));
+            policy.push_str("releases = true\n");
+        }
+        let mut folders = Vec::new();
+        for number in 1..=hosts {
+            let name = format!("web-{number}");
+            let token = ["token", "create", "--label", "tier=web"];
+            let made: serde_json::Value = controller.cli_json(&token).await?;
+            let token = made["token"].as_str().context("a join token")?;
+            let folder = AgentFolder::create(machine, &name, &controller.ready.grpc, token)?;
+            folder.allow(&policy)?;
+            folder.add_config("[upgrades]\ngrace = \"20s\"")?;
+            folders.push(folder);
+        }
+        let mut site = Self {
+            keyring,
+            folders,
+            agents: Vec::new(),
+            folder: machine.folder().to_owned(),
+            agent: built("tidemark-agent")?,
+            controller,
+        };
+        site.start_agents()?;
+        until("every host's first sample", STARTING, async || {
+            let all = site.controller.hosts().await?;
+            let sampled = all.iter().filter(|host| host.sampled_ms.is_some()).count();
+            Ok((sampled >= hosts).then_some(()))
+        })
+        .await?;
+        Ok(site)
+    }
+
+    /// Starts every host's agent under its supervisor.
+    pub fn start_agents(&mut self) -> anyhow::Result<()> {
+        for (number, folder) in (1..).zip(&self.folders) {
+            let name = format!("web-{number}");
+            let command = folder.command("supervise")?;
+            self.agents
+                .push(Process::start(&name, command, &self.folder)?);
+        }
+        Ok(())
+    }
+
+    /// Ends them in order.
+    pub async fn end_agents(&mut self) -> anyhow::Result<()> {
+        for mut agent in self.agents.drain(..) {
+            agent.interrupt()?;
+            agent.wait(SOON).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a release of a script that stands for a version, has it signed by these and brings it.
+    pub async fn release(&self, number: u32, script: &str, keys: &[&str]) -> anyhow::Result<()> {
+        let file = self.folder.join(format!("agent-{number}"));
+        fs::write(&file, format!("#!/bin/sh\n# {number}\n{script}\n"))?;
+        let manifest = self.folder.join(format!("{number}.json"));
+        let manifest = manifest.to_str().context("a path of text")?;
+        let arch = std::env::consts::ARCH;
+        let target = format!("linux/{arch}={}", file.display());
+        let (version, number) = (format!("1.0.{number}"), number.to_string());
+        let make = [
+            "release",
+            "make",
+            &version,
+            "--release",
+            &number,
+            "--file",
+            &target,
+            "--to",
+            manifest,
+        ];
+        self.controller.cli(&make).await?.succeeded()?;
+        for key in keys {
+            let words = ["release", "sign", manifest, "--key", key];
+            self.keyring.sign(&self.controller, &words).await?;
+        }
+        let file = file.display().to_string();
+        let add = ["release", "add", manifest, &file];
+        self.controller.cli(&add).await?.succeeded()?;
+        Ok(())
+    }
+
+    /// Starts the roll-out of a release, without a pause between rings; its number.
+    pub async fn start_roll_out(&self, release: u32) -> anyhow::Result<i64> {
+        let release = release.to_string();
+        let start = [
+            "upgrade",
+            "start",
+            "--release",
+            &release,
+            "--hosts",
+            "tier=web",
+            "--soak",
+            "0s",
+        ];
+        let started: UpgradeDetail = self.controller.cli_json(&start).await?;
+        Ok(started.upgrade.upgrade)
+    }
+
+    pub async fn describe(&self, upgrade: i64) -> anyhow::Result<UpgradeDetail> {
+        let words = ["upgrade", "describe", &upgrade.to_string()];
+        self.controller.cli_json(&words).await
+    }
+
+    /// Rolls a release out until that state.
+    async fn roll_out(&self, release: u32, state: &str) -> anyhow::Result<UpgradeDetail> {
+        let number = self.start_roll_out(release).await?;
+        let mut last = None;
+        let ended = until(state, PATIENCE, async || {
+            let detail = self.describe(number).await?;
+            let is_so = detail.upgrade.state == state;
+            last = Some(detail.clone());
+            Ok(is_so.then_some(detail))
+        });
+        ended.await.with_context(|| format!("{last:#?}"))
+    }
+
+    /// The one host that went back in a roll-out that halted, which is stopped then.
+    async fn failed(&self, release: u32) -> anyhow::Result<UpgradeHostView> {
+        let detail = self.roll_out(release, "halted").await?;
+        let number = detail.upgrade.upgrade.to_string();
+        let stop = ["upgrade", "stop", &number];
+        self.controller.cli(&stop).await?.succeeded()?;
+        let failed = |host: &UpgradeHostView| host.stage != "waiting";
+        let mut begun = detail.hosts.into_iter().filter(failed);
+        let host = begun.next().context("a host that failed")?;
+        anyhow::ensure!(begun.next().is_none(), "one host is tried first");
+        Ok(host)
+    }
+
+    /// What each host says to run, as its last roll-out shows.
+    fn running(detail: &UpgradeDetail) -> Vec<Option<u32>> {
+        detail.hosts.iter().map(|host| host.running).collect()
+    }
+
+    pub fn good(&self) -> String {
+        format!("exec {} \"$@\"", self.agent.display())
+    }
+}
+
+#[test]
+fn a_signed_release_reaches_every_host_ring_after_ring() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine, 3).await?;
+        site.release(1, &site.good(), &["ann", "bob"]).await?;
+        let detail = site.roll_out(1, "done").await?;
+        assert_eq!(
+            detail.upgrade.stages.get("healthy"),
+            Some(&3),
+            "{detail:#?}"
+        );
+        assert_eq!(Site::running(&detail), [Some(1); 3], "{detail:#?}");
+        // And from there to the next.
+        site.release(2, &site.good(), &["ann", "bob"]).await?;
+        let detail = site.roll_out(2, "done").await?;
+        assert_eq!(Site::running(&detail), [Some(2); 3], "{detail:#?}");
+        for folder in &site.folders {
+            let versions = folder.data_dir().join("versions");
+            assert!(versions.join("2").is_dir());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll_out()
+-> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine, 2).await?;
+        site.release(1, &site.good(), &["ann", "bob"]).await?;
+        site.roll_out(1, "done").await?;
+        let deaf = format!("{} --controller 127.0.0.1:1", site.good());
+        for (number, script, part) in [
+            (2, "exit 3".to_owned(), "ended by itself"),
+            (
+                3,
+                "exec tail -f /dev/null".to_owned(),
+                "not healthy within 20s",
+            ),
+            (4, deaf, "not healthy within 20s"),
+        ] {
+            site.release(number, &script, &["ann", "bob"]).await?;
+            let host = site.failed(number).await?;
+            assert_eq!(host.stage, "rolled_back", "{host:#?}");
+            assert!(host.text.contains(part), "{host:#?}");
+            assert_eq!(
+                host.running,
+                Some(1),
+                "the version before it runs: {host:#?}"
+            );
+        }
+        // The hosts are as able as before.
+        site.release(5, &site.good(), &["ann", "bob"]).await?;
+        let detail = site.roll_out(5, "done").await?;
+        assert_eq!(Site::running(&detail), [Some(5); 2], "{detail:#?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_release_that_too_few_signed_is_installed_nowhere() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let site = Site::start(machine, 1).await?;
+        site.release(1, &site.good(), &["ann"]).await?;
+        let host = site.failed(1).await?;
+        assert_eq!(host.stage, "refused", "{host:#?}");
+        assert!(host.text.contains("1 of the 2 signatures"), "{host:#?}");
+        let versions = site.folders[0].data_dir().join("versions");
+        assert!(!fs::exists(versions.join("1"))?, "nothing is installed");
+        assert_eq!(host.running, Some(0), "{host:#?}");
+        Ok(())
+    })
+}
