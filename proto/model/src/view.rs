@@ -55,8 +55,8 @@ pub use tokens::{
     JoinTokenView,
 };
 pub use users::{
-    MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, SessionView,
-    SignInRequest, UserRequest, UserView,
+    MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, ScopeRequest,
+    SessionView, SignInRequest, UserRequest, UserView,
 };
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,
