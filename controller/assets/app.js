@@ -351,22 +351,24 @@
     if (pressed && !prefix) return pressed.click();
     const keys = prefix + event.key;
     prefix = event.key === "g" ? "g" : "";
+    // Only where the navigation leads: other pages refuse whoever looks.
+    const to = (path) => () => one(`nav a[href="${path}"]`)?.click();
     const actions = {
       "/": () => (text ?? one("[data-find]"))?.focus(),
       "?": () => help?.showModal(),
       u: toggleZone,
       j: () => step(1),
       k: () => step(-1),
-      gh: () => location.assign("/"),
-      gi: () => location.assign("/incidents"),
-      gm: () => location.assign("/maintenance"),
-      gp: () => location.assign("/policies"),
-      gk: () => location.assign("/keys"),
-      gs: () => location.assign("/settings"),
-      gn: () => location.assign("/notifications"),
-      gx: () => location.assign("/history"),
-      ge: () => location.assign("/events"),
-      ga: () => location.assign("/audit-log"),
+      gh: to("/"),
+      gi: to("/incidents"),
+      gm: to("/maintenance"),
+      gp: to("/policies"),
+      gk: to("/keys"),
+      gs: to("/settings"),
+      gn: to("/notifications"),
+      gx: to("/history"),
+      ge: to("/events"),
+      ga: to("/audit-log"),
     };
     const action = actions[keys];
     if (!action) return;

@@ -75,6 +75,10 @@ pub struct Caller {
     pub role: Role,
     /// To which hosts.
     pub scope: HostScope,
+    /// The user that they are; `None` for a token that stands for itself, and for a code of the controller's machine.
+    pub user: Option<String>,
+    /// The first instant at which they must sign in again; `None` when never.
+    pub ends_at: Option<Timestamp>,
     /// Who says so.
     pub vouched: Vouched,
 }

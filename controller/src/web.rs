@@ -32,32 +32,98 @@ pub mod window;
 pub mod words;
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::api::guard::Asking;
 use crate::api::problem::{Answer, ApiProblem};
+use crate::api::reach;
 
 /// What every page shows around its own content.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     /// Which entry of the navigation is this page's.
     pub(crate) here: &'static str,
+    /// The navigation: pages that answer whoever is signed in.
+    pub(crate) entries: Vec<&'static Entry>,
     /// Who is signed in.
     pub(crate) caller: String,
     /// Which hosts they see; `None` for all.
-    pub(crate) scope: Option<String>,
+    pub(crate) part: Option<Part>,
     /// Version of the controller.
     pub(crate) version: &'static str,
+}
+
+/// A page of the navigation.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The page, as pages say where they are.
+    pub(crate) page: &'static str,
+    /// Its path.
+    pub(crate) path: &'static str,
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// The key that leads there after `g`.
+    pub(crate) key: &'static str,
+    /// What the list of keys calls it.
+    pub(crate) help: &'static str,
+}
+
+const fn entry([page, path]: [&'static str; 2], [name, key, help]: [&'static str; 3]) -> Entry {
+    Entry {
+        page,
+        path,
+        name,
+        key,
+        help,
+    }
+}
+
+static ENTRIES: [Entry; 10] = [
+    entry(["fleet", "/"], ["Fleet", "h", "fleet"]),
+    entry(["incidents", "/incidents"], ["Incidents", "i", "incidents"]),
+    entry(
+        ["maintenance", "/maintenance"],
+        ["Maintenance", "m", "maintenance"],
+    ),
+    entry(["policies", "/policies"], ["Policies", "p", "policies"]),
+    entry(["keys", "/keys"], ["Keys", "k", "keys and grants"]),
+    entry(
+        ["notifications", "/notifications"],
+        ["Notifications", "n", "notifications"],
+    ),
+    entry(["history", "/history"], ["History", "x", "history"]),
+    entry(["events", "/events"], ["Events", "e", "events"]),
+    entry(["audit-log", "/audit-log"], ["Audit log", "a", "audit log"]),
+    entry(["settings", "/settings"], ["Settings", "s", "settings"]),
+];
+
+/// The part of the fleet that somebody sees who does not see all of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Their scope.
+    pub(crate) scope: String,
+    /// Its hosts, counted.
+    pub(crate) hosts: String,
 }
 
 impl Frame {
     fn new(here: &'static str, asking: &Asking) -> Self {
         let caller = asking.caller.as_ref().map(|caller| caller.name.clone());
+        let scope = asking.scope();
+        let answers = |entry: &&Entry| reach::answers(&scope, (&Method::GET, entry.path));
+        let part = scope.to_text().zip(asking.horizon.as_ref());
         Self {
             here,
+            entries: ENTRIES.iter().filter(answers).collect(),
             caller: caller.unwrap_or_default(),
-            scope: asking.scope().to_text(),
+            part: part.map(|(scope, horizon)| Part {
+                scope,
+                hosts: match horizon.hosts().len() {
+                    1 => "1 host".to_owned(),
+                    count => format!("{count} hosts"),
+                },
+            }),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -95,6 +161,7 @@ pub fn refusal_by(problem: &ApiProblem, provider: Option<&str>) -> Response {
         })
     };
     *response.status_mut() = status;
+    problem.say_when_to_retry(response.headers_mut());
     response
 }
 

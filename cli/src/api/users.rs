@@ -3,7 +3,7 @@
 use reqwest::Method;
 use tidemark_model::view::{
     ApiTokenCreated, MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest,
-    SessionView, SignInRequest, UserRequest, UserView,
+    ScopeRequest, SessionView, SignInRequest, UserRequest, UserView,
 };
 
 use super::{Api, LIST_ROWS_MAX, Query, with_body};
@@ -31,6 +31,12 @@ impl Api {
         let request = self.request(Method::PUT, &["users", name, "role"])?;
         let role = role.to_owned();
         self.json(with_body(request, &RoleRequest { role })).await
+    }
+
+    /// Gives a user other hosts; all without a scope.
+    pub async fn set_scope(&self, name: &str, scope: Option<String>) -> Result<UserView, Failure> {
+        let request = self.request(Method::PUT, &["users", name, "scope"])?;
+        self.json(with_body(request, &ScopeRequest { scope })).await
     }
 
     /// Gives another user a password.

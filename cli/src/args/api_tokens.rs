@@ -38,7 +38,8 @@ pub enum ApiToken {
     },
 }
 
-fn parse_scope(text: &str) -> Result<ScopeMatchers, InvalidScope> {
+/// Reads a scope as it is typed.
+pub fn parse_scope(text: &str) -> Result<ScopeMatchers, InvalidScope> {
     text.parse()
 }
 

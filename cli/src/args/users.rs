@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use tidemark_model::scope::ScopeMatchers;
+
 use super::Role;
+use super::api_tokens::parse_scope;
 
 /// What to do with users.
 #[derive(Debug, Subcommand)]
@@ -12,6 +15,7 @@ pub enum User {
     /// Make a user with a first password
     #[command(
         after_help = "Examples: tidemark user create ann --role approver\n          \
+                                tidemark user create kim --role operator --scope team=payments,env=prod\n          \
                                 tidemark user create ann --role viewer --password-file FILE"
     )]
     Create {
@@ -20,6 +24,9 @@ pub enum User {
         /// What they may do
         #[arg(long, value_enum)]
         role: Role,
+        /// The hosts that they may see and act on, by labels that the controller holds; without it, as many as you
+        #[arg(long, value_parser = parse_scope, value_name = "KEY=VALUE,...")]
+        scope: Option<ScopeMatchers>,
         #[command(flatten)]
         password: PasswordArgs,
     },
@@ -38,6 +45,21 @@ pub enum User {
         /// What they may do
         #[arg(value_enum)]
         role: Role,
+    },
+    /// Give a user other hosts to see and act on; open pages follow within 5 s
+    #[command(
+        after_help = "Examples: tidemark user set-scope ann team=payments,env=prod\n          \
+                                tidemark user set-scope ann --all"
+    )]
+    SetScope {
+        /// Name, as listed
+        name: String,
+        /// The hosts, by labels that the controller holds
+        #[arg(value_parser = parse_scope, value_name = "KEY=VALUE,...", required_unless_present = "all")]
+        scope: Option<ScopeMatchers>,
+        /// All hosts
+        #[arg(long, conflicts_with = "scope")]
+        all: bool,
     },
     /// Shut users out; their browsers and command lines are out within 5 s
     Disable {

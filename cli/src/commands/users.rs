@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use tidemark_model::scope::ScopeMatchers;
 use tidemark_model::view::{MeView, OwnPasswordRequest, UserRequest, UserView};
 
 use super::consent::Consent;
@@ -23,8 +24,9 @@ pub async fn run(ctx: &Ctx<'_>, wanted: &User) -> Result<(), Failure> {
         User::Create {
             name,
             role,
+            scope,
             password,
-        } => create(ctx, name, *role, password).await,
+        } => create(ctx, name, (*role, scope.as_ref()), password).await,
         User::List => list(ctx).await,
         User::Show { name } => {
             let api = ctx.api()?;
@@ -33,6 +35,15 @@ pub async fn run(ctx: &Ctx<'_>, wanted: &User) -> Result<(), Failure> {
         User::SetRole { name, role } => {
             let role = tidemark_model::Role::from(*role).as_str();
             let changed = ctx.api()?.set_role(name, role).await?;
+            show_once(ctx, &OneUser(changed))
+        }
+        User::SetScope {
+            name,
+            scope,
+            all: _,
+        } => {
+            let scope = scope.as_ref().map(ToString::to_string);
+            let changed = ctx.api()?.set_scope(name, scope).await?;
             show_once(ctx, &OneUser(changed))
         }
         User::Disable { names, yes } => {
@@ -75,13 +86,19 @@ pub async fn whoami(ctx: &Ctx<'_>) -> Result<(), Failure> {
     .await
 }
 
-async fn create(ctx: &Ctx<'_>, name: &str, role: Role, from: &PasswordArgs) -> Result<(), Failure> {
+async fn create(
+    ctx: &Ctx<'_>,
+    name: &str,
+    (role, scope): (Role, Option<&ScopeMatchers>),
+    from: &PasswordArgs,
+) -> Result<(), Failure> {
     let api = ctx.api()?;
     let question = format!("First password of {}: ", visible(name));
     let wanted = UserRequest {
         name: name.to_owned(),
         role: tidemark_model::Role::from(role).as_str().to_owned(),
         password: passwords::new(ctx, from.password_file.as_deref(), &question)?,
+        scope: scope.map(ToString::to_string),
     };
     let made = api.create_user(&wanted).await?;
     show_once(ctx, &OneUser(made))?;
@@ -168,11 +185,15 @@ fn signs_in_by(user: &UserView) -> String {
     }
 }
 
+fn scope_of(scope: Option<&str>) -> String {
+    scope.map_or_else(|| "all".to_owned(), visible)
+}
+
 fn when(at: Option<i64>, screen: &Screen) -> String {
     at.map_or_else(|| "never".to_owned(), |at| words::relative(at, screen.now))
 }
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "name",
     "role",
     "state",
@@ -183,6 +204,7 @@ const HEADER: [&str; 10] = [
     "disabled_ms",
     "locked_until_ms",
     "failed_attempts",
+    "scope",
 ];
 
 fn row(user: &UserView) -> Vec<Value> {
@@ -197,6 +219,7 @@ fn row(user: &UserView) -> Vec<Value> {
         Value::maybe(user.disabled_ms),
         Value::maybe(user.locked_until_ms),
         Value::number(user.failed_attempts),
+        Value::text(user.scope.as_deref().unwrap_or_default()),
     ]
 }
 
@@ -211,6 +234,7 @@ impl Report for OneUser {
         let mut lines = vec![
             format!("user       {}", visible(&user.name)),
             format!("role       {}", visible(&user.role)),
+            format!("hosts      {}", scope_of(user.scope.as_deref())),
             format!("state      {state}"),
             format!("signs in   by {}", signs_in_by(user)),
             format!("last       {}", when(user.signed_in_ms, screen)),
@@ -248,6 +272,7 @@ impl Report for UserList {
             left("NAME"),
             left("STATE"),
             left("ROLE"),
+            left("HOSTS"),
             left("SIGNS IN BY"),
             left("LAST"),
         ]);
@@ -257,6 +282,7 @@ impl Report for UserList {
                 user.name.as_str().into(),
                 Cell::toned(word, tone),
                 user.role.as_str().into(),
+                scope_of(user.scope.as_deref()).into(),
                 signs_in_by(user).into(),
                 when(user.signed_in_ms, screen).into(),
             ]);
@@ -279,6 +305,19 @@ struct Me {
     me: MeView,
 }
 
+/// Which hosts somebody sees, and how many that are.
+fn hosts_of(me: &MeView) -> String {
+    let count = match me.hosts {
+        None => "how many is unknown".to_owned(),
+        Some(1) => "1 host".to_owned(),
+        Some(count) => format!("{count} hosts"),
+    };
+    me.scope.as_deref().map_or_else(
+        || format!("all, {count}"),
+        |scope| format!("those with {}, {count}", visible(scope)),
+    )
+}
+
 impl Report for Me {
     fn table(&self, screen: &Screen) -> String {
         let Self { server, me } = self;
@@ -292,9 +331,10 @@ impl Report for Me {
             |at| format!("until {}", words::date_time(at, &screen.zone, screen.now)),
         );
         format!(
-            "name       {}, {kind}\nrole       {}\ncame with  {} {}, {end}\ncontroller {}\n",
+            "name       {}, {kind}\nrole       {}\nhosts      {}\ncame with  {} {}, {end}\ncontroller {}\n",
             visible(&me.name),
             visible(&me.role),
+            hosts_of(me),
             visible(&me.by).replace('_', " "),
             visible(&me.id),
             visible(server),
@@ -313,6 +353,8 @@ impl Report for Me {
                 "is_user",
                 "has_password",
                 "expires_ms",
+                "scope",
+                "hosts",
             ],
             rows: vec![vec![
                 Value::text(server),
@@ -323,6 +365,8 @@ impl Report for Me {
                 Value::number(me.is_user),
                 Value::number(me.has_password),
                 Value::maybe(me.expires_ms),
+                Value::text(me.scope.as_deref().unwrap_or_default()),
+                Value::maybe(me.hosts),
             ]],
         }
     }

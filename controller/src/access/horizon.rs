@@ -132,14 +132,10 @@ impl fmt::Debug for Horizon {
 impl FromRequestParts<Arc<App>> for Horizon {
     type Rejection = ApiProblem;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        app: &Arc<App>,
-    ) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Self::Rejection> {
         // Nobody who has not said who they are sees a host.
         let asking = parts.extensions.get::<Asking>();
-        let caller = asking.and_then(|asking| asking.caller.as_ref());
-        let caller = caller.ok_or_else(|| ApiProblem::internal("a request came past the guard"))?;
-        Ok(Self::new(Arc::clone(app), caller.scope.clone()))
+        let own = asking.and_then(|asking| asking.horizon.clone());
+        own.ok_or_else(|| ApiProblem::internal("a request came past the guard"))
     }
 }

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError;
-use tidemark_model::{ErrorCode, Role, Secret, Timestamp};
+use tidemark_model::{ErrorCode, HostScope, Role, Secret, Timestamp};
 use tidemark_store::{NewUser, OidcSubject, SessionOwner, StoreError, Tx, User};
 use tokio::sync::Mutex;
 
@@ -70,10 +70,19 @@ pub struct OidcSettings {
     pub name_claim: String,
     /// Which claim says what they may do.
     pub role_claim: String,
-    /// Values of that claim with the role that each gives.
-    pub roles: Vec<(String, Role)>,
+    /// Values of that claim with what each gives.
+    pub roles: Vec<(String, Given)>,
     /// How far the provider's clock may be off.
     pub clock_skew: Duration,
+}
+
+/// What a value of the role claim gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// What they may do.
+    pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
 }
 
 /// Why nobody is signed in.
@@ -112,6 +121,17 @@ pub enum OidcError {
         "the provider's claim {0} gives you no role here; ask an admin, who finds the table in the section oidc.roles"
     )]
     NoRole(String),
+    /// They have a role here for hosts that no scope holds together.
+    #[error(
+        "the provider's claim {claim} gives you one role for several scopes ({scopes}), and a user has one; ask an admin for a \
+         scope in the section oidc.roles that holds them together, or whoever runs the provider for one of them"
+    )]
+    SeveralScopes {
+        /// The claim.
+        claim: String,
+        /// What it gives, with semicolons between.
+        scopes: String,
+    },
     /// The name is somebody else's.
     #[error(
         "there is a user of the name {0} already who is not this one at the provider; an admin can delete them"
@@ -147,6 +167,7 @@ impl ApiError for OidcError {
             | Self::Unbelievable(_)
             | Self::NoName { .. }
             | Self::NoRole(_)
+            | Self::SeveralScopes { .. }
             | Self::NameTaken(_)
             | Self::Disabled => ErrorCode::Forbidden,
             Self::TooMany => ErrorCode::Exhausted,
@@ -405,7 +426,9 @@ pub async fn finish(
     let mut tx = app.store.begin().await?;
     let (user, change) = match admit(app, oidc, &mut tx, person).await {
         Ok(admitted) => admitted,
-        Err(error @ (OidcError::NoRole(_) | OidcError::Disabled)) => {
+        Err(
+            error @ (OidcError::NoRole(_) | OidcError::SeveralScopes { .. } | OidcError::Disabled),
+        ) => {
             // What was signed in before ends as well: the provider says that they have no place here.
             tx.commit().await?;
             return Err(error);
@@ -462,7 +485,8 @@ async fn take(
 pub(super) struct Person {
     subject: String,
     name: Option<String>,
-    role: Option<Role>,
+    /// The most powerful role that they are given, with every scope that is not within another one: one, or nobody knows which.
+    given: Vec<Given>,
 }
 
 /// The user who that is: one who was here before, with the role that the provider gives them at this moment, or a new one.
@@ -478,34 +502,20 @@ async fn admit(
         subject: person.subject,
     };
     let known = tx.user_of_subject(&who).await?;
-    let no_role = || OidcError::NoRole(oidc.settings.role_claim.clone());
+    let given = one_of(person.given, &oidc.settings.role_claim);
     if let Some(user) = known {
         if user.disabled_at.is_some() {
             return Err(OidcError::Disabled);
         }
-        let Some(role) = person.role else {
-            users::end_sign_ins(app, tx, &user.name, None).await?;
-            return Err(no_role());
+        return match given {
+            Ok(given) => regrade(app, tx, user, given).await,
+            Err(error) => {
+                users::end_sign_ins(app, tx, &user.name, None).await?;
+                Err(error)
+            }
         };
-        if role == user.role {
-            return Ok((user, None));
-        }
-        tx.user_set_role(&user.name, role).await?;
-        app.record(Deed::UserSetRole, "users", &user.name)
-            .in_own_name()
-            .with("role", role.as_str())
-            .with("before", user.role.as_str())
-            .keep(tx)
-            .await?;
-        let change = format!(
-            "the provider gave user {} the role {} instead of {}",
-            user.name,
-            role.as_str(),
-            user.role.as_str()
-        );
-        return Ok((User { role, ..user }, Some(change)));
     }
-    let role = person.role.ok_or_else(no_role)?;
+    let Given { role, scope } = given?;
     let name = person.name.unwrap_or_default().to_lowercase();
     if let Some(problem) = name_problem(&name) {
         return Err(OidcError::NoName {
@@ -519,17 +529,82 @@ async fn admit(
     let new = NewUser {
         name: name.clone(),
         role,
+        scope,
         password_hash: None,
         subject: Some(who),
         created_at: app.clock.now(),
     };
     users::insert(tx, &new).await?;
-    let made = users::find(tx, &name).await?;
+    let made = users::known(tx, &name).await?;
     app.record(Deed::UserCreate, "users", &name)
         .in_own_name()
         .with("role", role.as_str())
+        .with("scope", &made.scope)
         .keep(tx)
         .await?;
-    let change = format!("the provider made user {name} as {}", role.as_str());
+    let change = format!(
+        "the provider made user {name} as {}, for {}",
+        role.as_str(),
+        made.scope
+    );
     Ok((made, Some(change)))
+}
+
+/// What somebody is given, when that is one thing.
+fn one_of(given: Vec<Given>, claim: &str) -> Result<Given, OidcError> {
+    let claim = claim.to_owned();
+    match <[Given; 1]>::try_from(given) {
+        Ok([given]) => Ok(given),
+        Err(none) if none.is_empty() => Err(OidcError::NoRole(claim)),
+        Err(several) => {
+            let scopes: Vec<String> = several.iter().map(|one| one.scope.to_string()).collect();
+            let scopes = scopes.join("; ");
+            Err(OidcError::SeveralScopes { claim, scopes })
+        }
+    }
+}
+
+/// Gives a user what the provider gives them at this moment.
+async fn regrade(
+    app: &App,
+    tx: &mut Tx,
+    user: User,
+    Given { role, scope }: Given,
+) -> Result<(User, Option<String>), OidcError> {
+    let mut changes = Vec::new();
+    if role != user.role {
+        let (after, before) = (role.as_str(), user.role.as_str());
+        tx.user_set_role(&user.name, role).await?;
+        app.record(Deed::UserSetRole, "users", &user.name)
+            .in_own_name()
+            .with("role", after)
+            .with("before", before)
+            .keep(tx)
+            .await?;
+        changes.push(format!("the role {after} instead of {before}"));
+    }
+    if scope != user.scope {
+        tx.user_set_scope(&user.name, &scope).await?;
+        app.record(Deed::UserSetScope, "users", &user.name)
+            .in_own_name()
+            .with("scope", &scope)
+            .with("before", &user.scope)
+            .keep(tx)
+            .await?;
+        changes.push(format!("{scope} instead of {}", user.scope));
+    }
+    let change = format!(
+        "the provider gave user {} {}",
+        user.name,
+        changes.join(", and ")
+    );
+    let told = (!changes.is_empty()).then_some(change);
+    Ok((
+        User {
+            role,
+            scope,
+            ..user
+        },
+        told,
+    ))
 }

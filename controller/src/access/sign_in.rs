@@ -172,7 +172,7 @@ pub async fn by_browser(
     Ok(cookie)
 }
 
-/// Makes an API token of the user's own role, which ends after [`TOKEN_LIFE`] and with the user.
+/// Makes an API token of the user's own role and scope, which ends after [`TOKEN_LIFE`] and with the user.
 ///
 /// # Errors
 /// Why not.
@@ -185,10 +185,12 @@ pub async fn for_token(
     let now = app.clock.now();
     let expires_at = now.saturating_add(TOKEN_LIFE);
     let key = ApiKey::generate(&app.entropy);
-    let mut token = key.record(
-        Holder::of_all_hosts(&user.name, user.role),
-        (now, Some(expires_at)),
-    );
+    let holder = Holder {
+        name: &user.name,
+        role: user.role,
+        scope: user.scope.clone(),
+    };
+    let mut token = key.record(holder, (now, Some(expires_at)));
     token.owner = Some(user.name.clone());
     let mut tx = app.store.begin().await?;
     admit(&mut tx, &user, now).await?;
@@ -241,6 +243,7 @@ async fn admit(tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), SignInErr
             may_enter(&found, now)
                 && found.password_hash == user.password_hash
                 && found.role == user.role
+                && found.scope == user.scope
         };
         found.is_some_and(is_theirs)
     };

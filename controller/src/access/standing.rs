@@ -41,6 +41,8 @@ impl Standing {
             name: self.name,
             role: self.role,
             scope: self.scope,
+            user: self.user,
+            ends_at: self.ends_at,
             vouched,
         }
     }
@@ -106,13 +108,26 @@ async fn of_token(tx: &mut Tx, id: TokenId) -> Result<Option<Standing>, StoreErr
     let Some(owner) = token.owner else {
         return Ok(Some(alone));
     };
-    // A role that was raised since asks for a new sign-in; one that was lowered holds at once.
     let user = of_user(tx, &owner).await?;
-    Ok(user.map(|user| Standing {
-        role: alone.role.min(user.role),
+    Ok(user.and_then(|user| signed_in(alone, user)))
+}
+
+/// A token of a sign-in, as its user stands. A role that was raised since, and a scope that was widened, ask for a new sign-in;
+/// what was lowered or narrowed holds at once. With other hosts than before nothing of it is left.
+fn signed_in(token: Standing, user: Standing) -> Option<Standing> {
+    let scope = if user.scope.is_within(&token.scope) {
+        user.scope
+    } else if token.scope.is_within(&user.scope) {
+        token.scope
+    } else {
+        return None;
+    };
+    Some(Standing {
+        role: token.role.min(user.role),
+        scope,
         user: user.user,
-        ..alone
-    }))
+        ..token
+    })
 }
 
 async fn of_user(tx: &mut Tx, name: &str) -> Result<Option<Standing>, StoreError> {
@@ -122,9 +137,44 @@ async fn of_user(tx: &mut Tx, name: &str) -> Result<Option<Standing>, StoreError
         secret_hash: [0; 32],
         name: user.name.clone(),
         role: user.role,
-        scope: HostScope::All,
+        scope: user.scope,
         user: Some(user.name),
         ends_at: None,
         used_at: None,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(scope: &str) -> Standing {
+        let text = (!scope.is_empty()).then_some(scope);
+        Standing {
+            secret_hash: [0; 32],
+            name: "ann".to_owned(),
+            role: Role::Operator,
+            scope: HostScope::from_text(text).unwrap(),
+            user: Some("ann".to_owned()),
+            ends_at: None,
+            used_at: None,
+        }
+    }
+
+    #[test]
+    fn a_sign_in_never_reaches_further_than_it_did_or_than_its_user_does() {
+        for (token, user, reaches) in [
+            ("", "team=pay", Some("team=pay")),
+            ("team=pay", "", Some("team=pay")),
+            ("team=pay", "env=prod,team=pay", Some("env=prod,team=pay")),
+            ("env=prod,team=pay", "team=pay", Some("env=prod,team=pay")),
+            ("team=pay", "team=web", None),
+            ("team=pay", "env=prod", None),
+        ] {
+            let left = signed_in(of(token), of(user));
+            let scope = left.map(|left| left.scope.to_string());
+            assert_eq!(scope.as_deref(), reaches, "{token} of {user}");
+        }
+        assert_eq!(signed_in(of(""), of("")), Some(of("")));
+    }
 }

@@ -1,103 +1,28 @@
-//! What may be done about users: made, given roles and passwords, shut out. Nobody raises their own role, and one admin stays.
+//! What may be done about users: made, given roles and passwords, shut out. Nobody raises their own role or
+//! widens their own scope or gives away more than it, and one admin of all hosts stays.
+
+mod error;
 
 use std::sync::Arc;
 
 use tidemark_model::audit_log;
-use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::TokenId;
-use tidemark_model::{ErrorCode, Role, Secret};
+use tidemark_model::{HostScope, Role, Secret};
 use tidemark_store::{NewUser, StoreError, Tx, User};
 
 use super::Credential;
-use super::password::{HashError, password_problem};
-use super::sign_in::{self, Attempt, SignInError};
+use super::password::password_problem;
+use super::sign_in::{self, Attempt};
 use crate::app::App;
+
+pub use self::error::UserError;
 
 /// Users at once.
 const USERS_MAX: u64 = 10_000;
 
 /// Characters of a user's name.
 const NAME_CHARS_MAX: usize = 64;
-
-/// Why something is not done about a user.
-#[derive(Debug, thiserror::Error)]
-pub enum UserError {
-    /// Values that are not as they must be.
-    #[error("{}", .0.join("; "))]
-    Invalid(Vec<String>),
-    /// Nobody has that name.
-    #[error("there is no such user; the list of users has their names: tidemark user list")]
-    Unknown,
-    /// Somebody has that name.
-    #[error("there is a user of that name already; choose another one")]
-    Taken,
-    /// Too many.
-    #[error("there are {USERS_MAX} users, which is the limit; delete some who are gone")]
-    TooMany,
-    /// Somebody is about to shut everybody out.
-    #[error(
-        "{name} is the last enabled admin who can sign in; make another one first: tidemark user create NAME --role admin"
-    )]
-    LastAdmin {
-        /// Who.
-        name: String,
-    },
-    /// Somebody is about to raise themselves.
-    #[error("nobody raises their own role; ask another admin")]
-    OwnRole,
-    /// Somebody sets their own password without showing the one that they have.
-    #[error(
-        "change your own password with the one that you have: tidemark user set-password, without a name"
-    )]
-    OwnPassword,
-    /// Only users have passwords.
-    #[error("only a user has a password to change; you came in with {0}")]
-    NoUser(&'static str),
-    /// Why the password that somebody has is not taken.
-    #[error(transparent)]
-    SignIn(#[from] SignInError),
-    /// No place to hash a password.
-    #[error(transparent)]
-    Hash(#[from] HashError),
-    /// What the database says.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl ApiError for UserError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Invalid(_) => ErrorCode::InvalidArgument,
-            Self::Unknown => ErrorCode::NotFound,
-            Self::Taken => ErrorCode::Conflict,
-            Self::TooMany => ErrorCode::Exhausted,
-            Self::LastAdmin { .. } | Self::NoUser(_) => ErrorCode::Precondition,
-            Self::OwnRole | Self::OwnPassword => ErrorCode::Forbidden,
-            // They are signed in; the password that they typed is what is wrong.
-            Self::SignIn(SignInError::Refused) => ErrorCode::Forbidden,
-            Self::SignIn(error) => error.code(),
-            Self::Hash(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn retry_after_s(&self) -> Option<u64> {
-        match self {
-            Self::SignIn(error) => error.retry_after_s(),
-            Self::Hash(error) => error.retry_after_s(),
-            Self::Invalid(_)
-            | Self::Unknown
-            | Self::Taken
-            | Self::TooMany
-            | Self::LastAdmin { .. }
-            | Self::OwnRole
-            | Self::OwnPassword
-            | Self::NoUser(_)
-            | Self::Store(_) => None,
-        }
-    }
-}
 
 /// What is done to a user at one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +71,52 @@ pub fn name_problem(name: &str) -> Option<String> {
     })
 }
 
+/// Who does something about users. They know those alone whose hosts are among their own.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Their name.
+    pub name: String,
+    /// Their hosts.
+    pub scope: HostScope,
+}
+
+impl By {
+    /// The hosts that a text gives somebody: as many as their own without one.
+    ///
+    /// # Errors
+    /// When it is no scope, or a wider one than their own.
+    pub fn scope_of(&self, text: Option<&str>) -> Result<HostScope, UserError> {
+        match text {
+            None => Ok(self.scope.clone()),
+            Some(_) => self.exactly(text),
+        }
+    }
+
+    /// The hosts that a text names: all without one.
+    ///
+    /// # Errors
+    /// When it is no scope, or a wider one than their own.
+    pub fn exactly(&self, text: Option<&str>) -> Result<HostScope, UserError> {
+        let invalid = |problem| UserError::Invalid(vec![problem]);
+        let scope =
+            HostScope::from_text(text).map_err(|error| invalid(format!("scope: {error}")))?;
+        match wider_problem(&scope, &self.scope) {
+            None => Ok(scope),
+            Some(problem) => Err(invalid(problem)),
+        }
+    }
+}
+
+/// Why that scope is not for somebody of the scope `own` to give away; `None` when it is.
+#[must_use]
+pub fn wider_problem(scope: &HostScope, own: &HostScope) -> Option<String> {
+    (!scope.is_within(own)).then(|| {
+        format!(
+            "scope must have every matcher of yours, {own}, and may have more; wider ones are made by somebody whose scope is wider"
+        )
+    })
+}
+
 /// What a user is to be.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -153,6 +124,8 @@ pub struct Wanted {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// Their first password.
     pub password: Secret<String>,
 }
@@ -161,7 +134,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// Why not; there is no such user then.
-pub async fn create(app: &App, by: &str, wanted: Wanted) -> Result<User, UserError> {
+pub async fn create(app: &App, by: &By, wanted: Wanted) -> Result<User, UserError> {
     let problems = name_problem(&wanted.name).into_iter();
     let problems = problems.chain(password_problem(&wanted.name, wanted.password.expose()));
     let problems: Vec<String> = problems.collect();
@@ -175,6 +148,7 @@ pub async fn create(app: &App, by: &str, wanted: Wanted) -> Result<User, UserErr
     let new = NewUser {
         name: wanted.name,
         role: wanted.role,
+        scope: wanted.scope,
         password_hash: Some(hash),
         subject: None,
         created_at: app.clock.now(),
@@ -184,12 +158,14 @@ pub async fn create(app: &App, by: &str, wanted: Wanted) -> Result<User, UserErr
     let user = tx.user_find(&new.name).await?.ok_or(UserError::Unknown)?;
     app.record(audit_log::Deed::UserCreate, "users", &user.name)
         .with("role", user.role.as_str())
+        .with("scope", &user.scope)
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
+    let (by, role) = (&by.name, user.role.as_str());
     told(
         app,
-        format!("{by} made user {} as {}", user.name, user.role.as_str()),
+        format!("{by} made user {} as {role}, for {}", user.name, user.scope),
     );
     Ok(user)
 }
@@ -215,17 +191,17 @@ pub async fn insert(tx: &mut Tx, new: &NewUser) -> Result<(), UserError> {
 ///
 /// # Errors
 /// Why not.
-pub async fn set_role(app: &App, by: &str, name: &str, role: Role) -> Result<User, UserError> {
+pub async fn set_role(app: &App, by: &By, name: &str, role: Role) -> Result<User, UserError> {
     let mut tx = app.store.begin().await?;
-    let user = find(&mut tx, name).await?;
-    if by == name && role > user.role {
+    let user = find(&mut tx, by, name).await?;
+    if by.name == name && role > user.role {
         return Err(UserError::OwnRole);
     }
     if user.role == Role::Admin && role < Role::Admin {
         keep_an_admin(&mut tx, name).await?;
     }
     tx.user_set_role(name, role).await?;
-    let changed = find(&mut tx, name).await?;
+    let changed = known(&mut tx, name).await?;
     app.record(audit_log::Deed::UserSetRole, "users", name)
         .with("role", role.as_str())
         .with("before", user.role.as_str())
@@ -235,10 +211,45 @@ pub async fn set_role(app: &App, by: &str, name: &str, role: Role) -> Result<Use
     told(
         app,
         format!(
-            "{by} gave user {name} the role {} instead of {}",
+            "{} gave user {name} the role {} instead of {}",
+            by.name,
             role.as_str(),
             user.role.as_str()
         ),
+    );
+    Ok(changed)
+}
+
+/// Gives a user other hosts; their browsers see those within 5 s, and so do the tokens of their sign-ins when they are fewer.
+///
+/// # Errors
+/// Why not.
+pub async fn set_scope(
+    app: &App,
+    by: &By,
+    name: &str,
+    scope: HostScope,
+) -> Result<User, UserError> {
+    let mut tx = app.store.begin().await?;
+    let user = find(&mut tx, by, name).await?;
+    if by.name == name && !scope.is_within(&user.scope) {
+        return Err(UserError::OwnScope);
+    }
+    if !scope.is_all() {
+        keep_an_admin(&mut tx, name).await?;
+    }
+    tx.user_set_scope(name, &scope).await?;
+    let changed = known(&mut tx, name).await?;
+    app.record(audit_log::Deed::UserSetScope, "users", name)
+        .with("scope", &scope)
+        .with("before", &user.scope)
+        .keep(&mut tx)
+        .await?;
+    tx.commit().await?;
+    let (by, before) = (&by.name, &user.scope);
+    told(
+        app,
+        format!("{by} gave user {name} {scope} instead of {before}"),
     );
     Ok(changed)
 }
@@ -247,10 +258,10 @@ pub async fn set_role(app: &App, by: &str, name: &str, role: Role) -> Result<Use
 ///
 /// # Errors
 /// Why not.
-pub async fn act(app: &App, by: &str, name: &str, deed: Deed) -> Result<User, UserError> {
+pub async fn act(app: &App, by: &By, name: &str, deed: Deed) -> Result<User, UserError> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    find(&mut tx, name).await?;
+    find(&mut tx, by, name).await?;
     match deed {
         Deed::Disable => {
             keep_an_admin(&mut tx, name).await?;
@@ -260,7 +271,7 @@ pub async fn act(app: &App, by: &str, name: &str, deed: Deed) -> Result<User, Us
         Deed::Enable => tx.user_enable(name).await?,
         Deed::Unlock => tx.user_unlock(name).await?,
     }
-    let changed = find(&mut tx, name).await?;
+    let changed = known(&mut tx, name).await?;
     app.record(audit_log::Deed::UserOperate, "users", name)
         .with("deed", deed.as_str())
         .keep(&mut tx)
@@ -271,7 +282,7 @@ pub async fn act(app: &App, by: &str, name: &str, deed: Deed) -> Result<User, Us
         Deed::Enable => "enabled",
         Deed::Unlock => "unlocked",
     };
-    told(app, format!("{by} {done} user {name}"));
+    told(app, format!("{} {done} user {name}", by.name));
     Ok(changed)
 }
 
@@ -279,16 +290,16 @@ pub async fn act(app: &App, by: &str, name: &str, deed: Deed) -> Result<User, Us
 ///
 /// # Errors
 /// Why not.
-pub async fn delete(app: &App, by: &str, name: &str) -> Result<(), UserError> {
+pub async fn delete(app: &App, by: &By, name: &str) -> Result<(), UserError> {
     let mut tx = app.store.begin().await?;
-    find(&mut tx, name).await?;
+    find(&mut tx, by, name).await?;
     keep_an_admin(&mut tx, name).await?;
     tx.user_delete(name).await?;
     app.record(audit_log::Deed::UserDelete, "users", name)
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
-    told(app, format!("{by} deleted user {name}"));
+    told(app, format!("{} deleted user {name}", by.name));
     Ok(())
 }
 
@@ -298,16 +309,19 @@ pub async fn delete(app: &App, by: &str, name: &str) -> Result<(), UserError> {
 /// Why not.
 pub async fn set_password(
     app: &App,
-    by: &str,
+    by: &By,
     name: &str,
     password: Secret<String>,
 ) -> Result<User, UserError> {
-    if by == name {
+    if by.name == name {
         return Err(UserError::OwnPassword);
     }
-    find(&mut app.store.read().await?, name).await?;
+    find(&mut app.store.read().await?, by, name).await?;
     let changed = replace_password(app, name, password, None).await?;
-    told(app, format!("{by} gave user {name} another password"));
+    told(
+        app,
+        format!("{} gave user {name} another password", by.name),
+    );
     Ok(changed)
 }
 
@@ -342,10 +356,10 @@ async fn replace_password(
         .hash((&app.life, &app.entropy), password)
         .await?;
     let mut tx = app.store.begin().await?;
-    find(&mut tx, name).await?;
+    known(&mut tx, name).await?;
     tx.user_set_password(name, &hash).await?;
     end_sign_ins(app, &mut tx, name, except).await?;
-    let changed = find(&mut tx, name).await?;
+    let changed = known(&mut tx, name).await?;
     app.record(audit_log::Deed::UserSetPassword, "users", name)
         .keep(&mut tx)
         .await?;
@@ -353,11 +367,21 @@ async fn replace_password(
     Ok(changed)
 }
 
+/// The user of that name, as `by` knows them.
+///
+/// # Errors
+/// When there is none, or their hosts are not among those of `by`: who else there is is not said.
+pub async fn find(tx: &mut Tx, by: &By, name: &str) -> Result<User, UserError> {
+    let found = known(tx, name).await?;
+    let is_theirs = found.scope.is_within(&by.scope);
+    is_theirs.then_some(found).ok_or(UserError::Unknown)
+}
+
 /// The user of that name.
 ///
 /// # Errors
 /// When there is none.
-pub async fn find(tx: &mut Tx, name: &str) -> Result<User, UserError> {
+pub async fn known(tx: &mut Tx, name: &str) -> Result<User, UserError> {
     // No user has such a name, and a database may refuse to look for one.
     if name_problem(name).is_some() {
         return Err(UserError::Unknown);
@@ -365,7 +389,7 @@ pub async fn find(tx: &mut Tx, name: &str) -> Result<User, UserError> {
     tx.user_find(name).await?.ok_or(UserError::Unknown)
 }
 
-/// Refuses when nobody else could do what only admins may.
+/// Refuses when nobody else could do what only admins of all hosts may.
 async fn keep_an_admin(tx: &mut Tx, name: &str) -> Result<(), UserError> {
     let admins = tx.admins_lock().await?;
     if admins.iter().any(|admin| admin == name) && admins.len() == 1 {

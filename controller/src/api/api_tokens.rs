@@ -20,6 +20,7 @@ use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
 use super::seen::SeenPage;
+use crate::access::users::wider_problem;
 use crate::access::{Holder, TTL_LIMITS, holder_problem};
 use crate::app::App;
 
@@ -98,11 +99,7 @@ fn checked<'a>(
             own.clone()
         }),
     };
-    if !scope.is_within(own) {
-        problems.push(format!(
-            "scope must have every matcher of yours, {own}, and may have more; wider ones are made by somebody whose scope is wider"
-        ));
-    }
+    problems.extend(wider_problem(&scope, own));
     problems.extend(holder_problem(&request.name));
     let role = Role::from_name(&request.role);
     if role.is_none() {
@@ -151,18 +148,29 @@ pub async fn list(
     let limit = params.limit()?;
     let after: Option<TokenId> =
         params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
-    let own = asking.scope();
+    let (items, next) = page(&app, &asking.scope(), (after, limit)).await?;
+    let next_cursor = next.map(|id| id.to_string());
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// A page of the tokens within the scope `own`, and after which the next one begins.
+///
+/// # Errors
+/// What the database says.
+pub async fn page(
+    app: &App,
+    own: &HostScope,
+    (after, limit): (Option<TokenId>, usize),
+) -> Answer<(Vec<ApiTokenView>, Option<TokenId>)> {
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
-    let mut found = SeenPage::new(&own, rows, after);
+    let mut found = SeenPage::new(own, rows, after);
     let mut tx = app.store.read().await?;
     while let Some((after, rows)) = found.next_read() {
         let page = tx.api_tokens_page(after, rows).await?;
-        found.take(page, |token| token.id, |token| token.scope.is_within(&own));
+        found.take(page, |token| token.id, |token| token.scope.is_within(own));
     }
-    Ok(Json(Page {
-        items: found.rows.into_iter().map(view).collect(),
-        next_cursor: found.next.map(|id| id.to_string()),
-    }))
+    let items = found.rows.into_iter().map(view).collect();
+    Ok((items, found.next))
 }
 
 /// Revokes an API token; it is out with its next request.

@@ -18,7 +18,8 @@ use super::connection::Peer;
 use super::problem::ApiProblem;
 use super::reach::check_reach;
 use super::routes::{self, Access, Reader};
-use crate::access::{ApiKey, Caller, Credential, SessionCookie, Vouched};
+use crate::access::users::By;
+use crate::access::{ApiKey, Caller, Credential, Horizon, SessionCookie, Vouched};
 use crate::app::App;
 use crate::audit_log;
 use crate::web;
@@ -67,6 +68,8 @@ pub struct Asking {
     pub caller: Option<Caller>,
     /// With what.
     pub credential: Option<Credential>,
+    /// What they see of the fleet; `None` where nobody needs to say who they are.
+    pub horizon: Option<Horizon>,
 }
 
 impl Asking {
@@ -84,6 +87,15 @@ impl Asking {
     pub fn scope(&self) -> HostScope {
         let caller = self.caller.as_ref();
         caller.map_or(HostScope::All, |caller| caller.scope.clone())
+    }
+
+    /// Who asks, for what they do about users.
+    #[must_use]
+    pub fn by(&self) -> By {
+        By {
+            name: self.name().to_owned(),
+            scope: self.scope(),
+        }
     }
 
     /// Whether who asks has that role, or one above it.
@@ -136,6 +148,7 @@ impl Guard {
             request.extensions_mut().insert(Asking {
                 caller: None,
                 credential: None,
+                horizon: None,
             });
             return Ok(());
         };
@@ -144,9 +157,11 @@ impl Guard {
             check_origin(request.headers())?;
         }
         // Who is refused is on record, too.
+        let horizon = Horizon::new(Arc::clone(&self.app), caller.scope.clone());
         request.extensions_mut().insert(Asking {
             caller: Some(caller.clone()),
             credential: Some(credential),
+            horizon: Some(horizon),
         });
         pass(&self.callers, &credential)?;
         check_role(&caller, needs)?;

@@ -17,10 +17,10 @@ use super::params::Params;
 use super::problem::{Answer, ApiProblem};
 use crate::access::sign_in::{self, Attempt};
 use crate::access::users::{self, UserError};
-use crate::access::{Credential, Standing};
+use crate::access::{Caller, Credential, Horizon};
 use crate::app::App;
 
-/// Who asks, and what they may do.
+/// Who asks, what they may do, and to which hosts.
 #[utoipa::path(
     get,
     path = "/api/v1/me",
@@ -89,7 +89,7 @@ pub async fn sign_in(
     let attempt = attempt(&request.name, &request.password, peer);
     let (key, user, expires_at) = sign_in::for_token(&app, attempt).await?;
     let created = ApiTokenCreated {
-        scope: None,
+        scope: user.scope.to_text(),
         id: key.id.to_string(),
         token: key.expose_text(),
         name: user.name,
@@ -113,8 +113,8 @@ pub fn attempt(name: &str, password: &PasswordText, peer: Peer) -> Attempt {
 /// # Errors
 /// What the database says.
 pub async fn view(app: &App, asking: &Asking) -> Answer<MeView> {
-    let (credential, standing) = standing(app, asking).await?;
-    let has_password = match &standing.user {
+    let (credential, caller, horizon) = who(asking)?;
+    let has_password = match &caller.user {
         None => false,
         Some(name) => {
             let found = app.store.read().await?.user_find(name).await?;
@@ -126,13 +126,15 @@ pub async fn view(app: &App, asking: &Asking) -> Answer<MeView> {
         Credential::Browser(id) => ("session", id),
     };
     Ok(MeView {
-        name: standing.name,
-        role: standing.role.as_str().to_owned(),
+        name: caller.name.clone(),
+        role: caller.role.as_str().to_owned(),
         by: by.to_owned(),
         id: id.to_string(),
-        is_user: standing.user.is_some(),
+        is_user: caller.user.is_some(),
         has_password,
-        expires_ms: standing.ends_at.map(Timestamp::unix_ms),
+        expires_ms: caller.ends_at.map(Timestamp::unix_ms),
+        scope: caller.scope.to_text(),
+        hosts: Some(horizon.hosts().len() as u64),
     })
 }
 
@@ -146,20 +148,24 @@ pub async fn change(
     peer: Peer,
     request: &OwnPasswordRequest,
 ) -> Answer<()> {
-    let (credential, standing) = standing(app, asking).await?;
-    let name = standing.user.ok_or(UserError::NoUser(match credential {
-        Credential::Token(_) => "an API token that stands for itself",
-        Credential::Browser(_) => "a link or an API token",
-    }))?;
+    let (credential, caller, _) = who(asking)?;
+    let name = caller
+        .user
+        .clone()
+        .ok_or(UserError::NoUser(match credential {
+            Credential::Token(_) => "an API token that stands for itself",
+            Credential::Browser(_) => "a link or an API token",
+        }))?;
     let current = attempt(&name, &request.current, peer);
     let new = request.new.secret();
     users::change_own_password(app, credential, current, new).await?;
     Ok(())
 }
 
-async fn standing(app: &App, asking: &Asking) -> Answer<(Credential, Standing)> {
-    let over = || ApiProblem::new(ErrorCode::Unauthenticated, "sign in first");
-    let credential = asking.credential.ok_or_else(over)?;
-    let (standing, _) = app.vouched_for(credential).await?.ok_or_else(over)?;
-    Ok((credential, standing))
+fn who(asking: &Asking) -> Answer<(Credential, &Caller, &Horizon)> {
+    let parts = (asking.credential, &asking.caller, &asking.horizon);
+    let (Some(credential), Some(caller), Some(horizon)) = parts else {
+        return Err(ApiProblem::new(ErrorCode::Unauthenticated, "sign in first"));
+    };
+    Ok((credential, caller, horizon))
 }

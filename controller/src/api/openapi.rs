@@ -120,6 +120,7 @@ use super::{
         users::detail,
         users::delete,
         users::set_role,
+        users::set_scope,
         users::set_password,
         users::act,
         sessions::list,

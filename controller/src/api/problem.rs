@@ -1,7 +1,7 @@
 //! From the error taxonomy to HTTP: RFC 9457 problem details. The gRPC side is `gateway::outcome`.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use tidemark_model::error_code::ApiError;
@@ -132,8 +132,23 @@ impl<E: ApiError> From<E> for ApiProblem {
     }
 }
 
+impl ApiProblem {
+    /// Says in the headers of an answer after how long it is worth asking again, where it is.
+    pub fn say_when_to_retry(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds);
+        }
+    }
+
+    fn retry_after(&self) -> Option<HeaderValue> {
+        let passes = matches!(self.code, ErrorCode::Exhausted | ErrorCode::Unavailable);
+        passes.then(|| HeaderValue::from(self.retry_after_s))
+    }
+}
+
 impl IntoResponse for ApiProblem {
     fn into_response(self) -> Response {
+        let retry_after = self.retry_after();
         let body = Problem {
             kind: name_of(self.code).to_owned(),
             status: self.status.as_u16(),
@@ -146,8 +161,8 @@ impl IntoResponse for ApiProblem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if matches!(self.code, ErrorCode::Exhausted | ErrorCode::Unavailable) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds);
         }
         if self.code == ErrorCode::Unauthenticated {
             headers.insert(

@@ -2,12 +2,13 @@
 //! shows and does nothing of other teams' hosts before somebody has thought about it.
 
 use axum::http::Method;
+use tidemark_model::HostScope;
 
 use super::problem::ApiProblem;
 use crate::access::Caller;
 
 /// What those who see a part of the fleet may ask for: each of these cuts its answer to their scope.
-const WITHIN_SCOPE: [(Method, &str); 47] = [
+static WITHIN_SCOPE: &[(Method, &str)] = &[
     (Method::GET, "/api/v1/hosts"),
     (Method::GET, "/api/v1/hosts/{host}"),
     (Method::POST, "/api/v1/hosts/{host}/revoke"),
@@ -40,6 +41,17 @@ const WITHIN_SCOPE: [(Method, &str); 47] = [
     (Method::GET, "/api/v1/api-tokens"),
     (Method::POST, "/api/v1/api-tokens"),
     (Method::DELETE, "/api/v1/api-tokens/{id}"),
+    (Method::GET, "/api/v1/users"),
+    (Method::POST, "/api/v1/users"),
+    (Method::GET, "/api/v1/users/{user}"),
+    (Method::DELETE, "/api/v1/users/{user}"),
+    (Method::PUT, "/api/v1/users/{user}/role"),
+    (Method::PUT, "/api/v1/users/{user}/scope"),
+    (Method::PUT, "/api/v1/users/{user}/password"),
+    (Method::POST, "/api/v1/users/{user}/{deed}"),
+    (Method::GET, "/api/v1/sessions"),
+    (Method::DELETE, "/api/v1/sessions/{session}"),
+    (Method::PUT, "/api/v1/me/password"),
     (Method::GET, "/api/v1/status"),
     (Method::GET, "/api/v1/me"),
     (Method::GET, "/metrics/hosts"),
@@ -55,19 +67,29 @@ const WITHIN_SCOPE: [(Method, &str); 47] = [
     (Method::POST, "/incidents/{incident}"),
     (Method::GET, "/api"),
     (Method::GET, "/live"),
+    (Method::GET, "/settings"),
+    (Method::POST, "/settings/password"),
+    (Method::POST, "/settings/sessions/{session}"),
+    (Method::POST, "/settings/users"),
+    (Method::POST, "/settings/users/{user}"),
+    (Method::POST, "/settings/api-tokens"),
+    (Method::POST, "/settings/api-tokens/{token}"),
 ];
 
 /// Refuses a caller whose scope is not the whole fleet where the answer is about the whole fleet.
 ///
 /// # Errors
 /// Forbidden, with their scope and who may ask.
-pub fn check_reach(caller: &Caller, (method, path): (&Method, &str)) -> Result<(), ApiProblem> {
-    let is_cut = || {
-        let mut cut = WITHIN_SCOPE.iter();
-        cut.any(|(one, of)| one == method && *of == path)
-    };
-    if caller.scope.is_all() || is_cut() {
+pub fn check_reach(caller: &Caller, route: (&Method, &str)) -> Result<(), ApiProblem> {
+    if answers(&caller.scope, route) {
         return Ok(());
     }
     Err(ApiProblem::beyond_scope(&caller.scope))
+}
+
+/// Whether the route answers callers of that scope; it may still refuse their role.
+#[must_use]
+pub fn answers(scope: &HostScope, (method, path): (&Method, &str)) -> bool {
+    let mut cut = WITHIN_SCOPE.iter();
+    scope.is_all() || cut.any(|(one, of)| one == method && *of == path)
 }

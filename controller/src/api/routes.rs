@@ -126,7 +126,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 154] = [
+pub static ROUTES: [Route; 155] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -471,6 +471,9 @@ pub static ROUTES: [Route; 154] = [
     }),
     api(PUT, "/api/v1/users/{user}/role", Role::Admin, || {
         routing::put(users::set_role)
+    }),
+    api(PUT, "/api/v1/users/{user}/scope", Role::Admin, || {
+        routing::put(users::set_scope)
     }),
     api(PUT, "/api/v1/users/{user}/password", Role::Admin, || {
         routing::put(users::set_password)

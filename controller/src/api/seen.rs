@@ -19,7 +19,7 @@ pub struct SeenPage<R, K> {
     reads_left: usize,
 }
 
-impl<R, K: Copy> SeenPage<R, K> {
+impl<R, K: Clone> SeenPage<R, K> {
     /// A page of at most `limit` rows after that place of the list, for a caller of that scope.
     #[must_use]
     pub fn new(scope: &HostScope, limit: u32, after: Option<K>) -> Self {
@@ -37,7 +37,7 @@ impl<R, K: Copy> SeenPage<R, K> {
     #[must_use]
     pub fn next_read(&mut self) -> Option<(Option<K>, u32)> {
         self.reads_left = self.reads_left.checked_sub(1)?;
-        Some((self.next, self.rows_of_read))
+        Some((self.next.clone(), self.rows_of_read))
     }
 
     /// Takes what was read, each with its place and whether the caller sees it.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use tidemark_model::view::{Page, PasswordRequest, Problem, RoleRequest, UserRequest, UserView};
+use tidemark_model::view::{
+    Page, PasswordRequest, Problem, RoleRequest, ScopeRequest, UserRequest, UserView,
+};
 use tidemark_model::{ErrorCode, Role, Timestamp};
 use tidemark_store::User;
 
@@ -13,11 +15,12 @@ use super::body::{self, Request};
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
+use super::seen::SeenPage;
 use super::{api_tokens, fleet};
-use crate::access::users::{self, Deed, UserError, Wanted};
+use crate::access::users::{self, By, Deed, UserError, Wanted};
 use crate::app::App;
 
-/// Users by name.
+/// Users by name: those whose hosts are among the caller's.
 #[utoipa::path(
     get,
     path = "/api/v1/users",
@@ -31,21 +34,40 @@ use crate::app::App;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<UserView>>> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Answer<Json<Page<UserView>>> {
     let params = params.only(&["limit", "cursor"])?;
     let limit = params.limit()?;
     let after: Option<String> = params.parsed("cursor", fleet::cursor_limit, |text| {
         users::name_problem(text).is_none().then(|| text.to_owned())
     })?;
+    let (items, next_cursor) = page(&app, &asking.by(), (after, limit)).await?;
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// A page of the users whom `by` knows, and the cursor to the next one.
+///
+/// # Errors
+/// What the database says.
+pub async fn page(
+    app: &App,
+    by: &By,
+    (after, limit): (Option<String>, usize),
+) -> Answer<(Vec<UserView>, Option<String>)> {
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut found = SeenPage::new(&by.scope, rows, after);
     let mut tx = app.store.read().await?;
-    let found = tx.users_page(after.as_deref(), rows).await?;
-    let next_cursor = fleet::cursor_after(&found, limit, |user| user.name.clone());
+    while let Some((after, rows)) = found.next_read() {
+        let page = tx.users_page(after.as_deref(), rows).await?;
+        let is_theirs = |user: &User| user.scope.is_within(&by.scope);
+        found.take(page, |user| user.name.clone(), is_theirs);
+    }
     let now = app.clock.now();
-    Ok(Json(Page {
-        items: found.into_iter().map(|user| view(user, now)).collect(),
-        next_cursor,
-    }))
+    let items = found.rows.into_iter().map(|user| view(user, now)).collect();
+    Ok((items, found.next))
 }
 
 /// Makes a user with a first password.
@@ -68,12 +90,14 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<UserView>)> {
     params.only(&[])?;
     let request: UserRequest = body::json(&headers, &body, "the body is no user request")?;
+    let by = asking.by();
     let wanted = Wanted {
+        scope: by.scope_of(request.scope.as_deref())?,
         role: role_of(&request.role)?,
         password: request.password.secret(),
         name: request.name,
     };
-    let user = users::create(&app, asking.name(), wanted).await?;
+    let user = users::create(&app, &by, wanted).await?;
     Ok((StatusCode::CREATED, Json(view(user, app.clock.now()))))
 }
 
@@ -91,11 +115,12 @@ pub async fn create(
 )]
 pub async fn detail(
     State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
     Path(user): Path<String>,
     params: Params,
 ) -> Answer<Json<UserView>> {
     params.only(&[])?;
-    let found = users::find(&mut app.store.read().await?, &user).await?;
+    let found = users::find(&mut app.store.read().await?, &asking.by(), &user).await?;
     Ok(Json(view(found, app.clock.now())))
 }
 
@@ -119,7 +144,7 @@ pub async fn delete(
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    users::delete(&app, asking.name(), &user).await?;
+    users::delete(&app, &asking.by(), &user).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -147,7 +172,38 @@ pub async fn set_role(
     params.only(&[])?;
     let request: RoleRequest = body::json(&headers, &body, "the body is no role")?;
     let role = role_of(&request.role)?;
-    let changed = users::set_role(&app, asking.name(), &user, role).await?;
+    let changed = users::set_role(&app, &asking.by(), &user, role).await?;
+    Ok(Json(view(changed, app.clock.now())))
+}
+
+/// Gives a user other hosts to see and act on; their browsers see those within 5 s. Nobody widens their own scope, or gives away
+/// more than it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/users/{user}/scope",
+    tag = "users",
+    params(("user" = String, Path, description = "Name of the user.")),
+    request_body = ScopeRequest,
+    responses(
+        (status = 200, description = "The user.", body = UserView),
+        (status = 400, description = "It is no scope, or not within the caller's.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It would be the caller's own, and wider.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "They are the last admin of all hosts.", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn set_scope(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(user): Path<String>,
+    (params, headers, body): Request,
+) -> Answer<Json<UserView>> {
+    params.only(&[])?;
+    let request: ScopeRequest = body::json(&headers, &body, "the body is no scope")?;
+    let by = asking.by();
+    let scope = by.exactly(request.scope.as_deref())?;
+    let changed = users::set_scope(&app, &by, &user, scope).await?;
     Ok(Json(view(changed, app.clock.now())))
 }
 
@@ -174,7 +230,7 @@ pub async fn set_password(
     params.only(&[])?;
     let request: PasswordRequest = body::json(&headers, &body, "the body is no password")?;
     let password = request.password.secret();
-    let changed = users::set_password(&app, asking.name(), &user, password).await?;
+    let changed = users::set_password(&app, &asking.by(), &user, password).await?;
     Ok(Json(view(changed, app.clock.now())))
 }
 
@@ -207,7 +263,7 @@ pub async fn act(
             "a user can be told to disable, enable or unlock",
         )
     })?;
-    let changed = users::act(&app, asking.name(), &user, deed).await?;
+    let changed = users::act(&app, &asking.by(), &user, deed).await?;
     Ok(Json(view(changed, app.clock.now())))
 }
 
@@ -225,6 +281,7 @@ pub fn view(user: User, now: Timestamp) -> UserView {
     let User {
         name,
         role,
+        scope,
         password_hash,
         subject,
         created_at,
@@ -250,5 +307,6 @@ pub fn view(user: User, now: Timestamp) -> UserView {
         disabled_ms: disabled_at.map(Timestamp::unix_ms),
         locked_until_ms: locked_until.map(Timestamp::unix_ms),
         failed_attempts,
+        scope: scope.to_text(),
     }
 }

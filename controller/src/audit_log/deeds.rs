@@ -228,6 +228,12 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
     ),
     (
         PUT,
+        "/api/v1/users/{user}/scope",
+        Deed::UserSetScope,
+        By::Change,
+    ),
+    (
+        PUT,
         "/api/v1/users/{user}/password",
         Deed::UserSetPassword,
         By::Change,

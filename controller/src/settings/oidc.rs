@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tidemark_model::{Role, Secret};
+use tidemark_model::{HostScope, Role, Secret};
 
 use super::{duration, noted};
-use crate::access::oidc::OidcSettings;
+use crate::access::oidc::{Given, OidcSettings};
 
 /// Where a provider sends browsers back to.
 const CALLBACK: &str = "/login/oidc/callback";
@@ -28,8 +28,23 @@ pub(super) struct OidcConfig {
     scopes: Option<Vec<String>>,
     name_claim: Option<String>,
     role_claim: Option<String>,
-    roles: BTreeMap<String, String>,
+    roles: BTreeMap<String, RoleConfig>,
     clock_skew: Option<String>,
+}
+
+/// What a value of the role claim gives, as it is written: `"operator"`, or `{ role = "operator", scope = "team=pay" }`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a role, or a table with role and scope")]
+enum RoleConfig {
+    OfAllHosts(String),
+    Scoped(ScopedRole),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScopedRole {
+    role: String,
+    scope: String,
 }
 
 impl OidcConfig {
@@ -98,11 +113,21 @@ impl OidcConfig {
 }
 
 /// Which value of the role claim gives which role.
-fn roles(written: BTreeMap<String, String>, problems: &mut Vec<String>) -> Vec<(String, Role)> {
+fn roles(
+    written: BTreeMap<String, RoleConfig>,
+    problems: &mut Vec<String>,
+) -> Vec<(String, Given)> {
     let mut roles = Vec::new();
-    for (value, name) in written {
+    for (value, written) in written {
+        let (name, scope) = match written {
+            RoleConfig::OfAllHosts(role) => (role, None),
+            RoleConfig::Scoped(ScopedRole { role, scope }) => (role, Some(scope)),
+        };
+        let scope = HostScope::from_text(scope.as_deref())
+            .map_err(|error| format!("oidc.roles gives {value:?} a scope: {error}"));
+        let scope = noted(scope, problems);
         match Role::from_name(&name) {
-            Some(role) => roles.push((value, role)),
+            Some(role) => roles.extend(scope.map(|scope| (value, Given { role, scope }))),
             None => problems.push(format!(
                 "oidc.roles gives {value:?} the role {name:?}; it must be one of {}",
                 Role::ALL.map(Role::as_str).join(", ")
@@ -155,11 +180,34 @@ mod tests {
         );
         assert_eq!(problems, "");
         let settings = settings.unwrap().unwrap();
-        assert_eq!(settings.roles, [("ops".to_owned(), Role::Operator)]);
+        let scope = HostScope::All;
+        let role = Role::Operator;
+        assert_eq!(settings.roles, [("ops".to_owned(), Given { role, scope })]);
         assert_eq!(
             (&*settings.name_claim, &*settings.role_claim),
             ("preferred_username", "groups")
         );
+    }
+
+    #[test]
+    fn a_value_gives_a_role_over_the_hosts_of_a_scope() {
+        const HEAD: &str = "issuer = \"https://id.example\"\nclient_id = \"tidemark\"\n\
+             redirect_url = \"https://tidemark.example/login/oidc/callback\"\n[roles]\n";
+        let given = |roles: &str| checked(&format!("{HEAD}{roles}"));
+        let (settings, problems) =
+            given("pay = { role = \"operator\", scope = \"team=pay,env=prod\" }");
+        assert_eq!(problems, "");
+        let (value, given_) = &settings.unwrap().unwrap().roles[0];
+        assert_eq!((&**value, given_.role), ("pay", Role::Operator));
+        assert_eq!(given_.scope.to_string(), "env=prod,team=pay");
+        let (settings, problems) = given("pay = { role = \"operator\", scope = \"\" }");
+        assert!(settings.is_none());
+        let part = "oidc.roles gives \"pay\" a scope: a scope must have a matcher";
+        assert!(problems.contains(part), "{problems}");
+        let misspelt = format!("{HEAD}pay = {{ role = \"operator\", scop = \"team=pay\" }}");
+        let refused = toml::from_str::<OidcConfig>(&misspelt).unwrap_err();
+        let part = "a role, or a table with role and scope";
+        assert!(refused.to_string().contains(part), "{refused}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tidemark_model::{ErrorCode, Role};
 use tidemark_store::{SessionOwner, StoreError};
 
 use super::incident::{Fields, field};
-use super::page;
+use super::{for_person, page};
 use crate::access::browser::{self, Arrival, SESSION_LIFE};
 use crate::access::sign_in;
 use crate::access::standing::MACHINE;
@@ -58,22 +58,31 @@ pub async fn with_code(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     params: Params,
+) -> Response {
+    for_person(by_code(&app, peer, &headers, params).await)
+}
+
+async fn by_code(
+    app: &Arc<App>,
+    peer: Peer,
+    headers: &HeaderMap,
+    params: Params,
 ) -> Answer<Response> {
     let params = params.only(&["code"])?;
     let Some(code) = params.one("code")? else {
-        return Ok(sign_in_page(None, provider(&app)));
+        return Ok(sign_in_page(None, provider(app)));
     };
     if !app.login_codes.is_valid(code) {
         return Ok(refused(
-            &app,
+            app,
             "This link is not valid any more: it ends when the controller does. The running controller's terminal shows the valid one.",
         ));
     }
     tracing::info!(address = %peer.address, "a browser signed in with the link of the quick start");
-    let arrival = arrival(&app, &headers, peer).await?;
+    let arrival = arrival(app, headers, peer).await?;
     let record = app.record_sign_in((MACHINE, Role::Admin), "code", arrival.address);
-    let cookie = open(&app, (SessionOwner::Machine, record), &arrival).await?;
-    Ok(signed_in(&app, peer, &cookie).await)
+    let cookie = open(app, (SessionOwner::Machine, record), &arrival).await?;
+    Ok(signed_in(app, peer, &cookie).await)
 }
 
 /// `POST /login`: signs in with the name and password of the form, or with its API token.
@@ -82,16 +91,25 @@ pub async fn with_form(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     form: Result<Fields, FormRejection>,
-) -> Answer<Response> {
+) -> Response {
     let fields = form.map(|form| form.0).unwrap_or_default();
-    if !field(&fields, "token").is_empty() {
-        return with_token(&app, peer, &headers, field(&fields, "token")).await;
+    for_person(by_form(&app, peer, &headers, &fields).await)
+}
+
+async fn by_form(
+    app: &Arc<App>,
+    peer: Peer,
+    headers: &HeaderMap,
+    fields: &[(String, String)],
+) -> Answer<Response> {
+    if !field(fields, "token").is_empty() {
+        return with_token(app, peer, headers, field(fields, "token")).await;
     }
-    let password = PasswordText::new(field(&fields, "password").to_owned());
-    let attempt = attempt(field(&fields, "name"), &password, peer);
-    let arrival = arrival(&app, &headers, peer).await?;
-    match sign_in::by_browser(&app, attempt, &arrival).await {
-        Ok(cookie) => Ok(signed_in(&app, peer, &cookie).await),
+    let password = PasswordText::new(field(fields, "password").to_owned());
+    let attempt = attempt(field(fields, "name"), &password, peer);
+    let arrival = arrival(app, headers, peer).await?;
+    match sign_in::by_browser(app, attempt, &arrival).await {
+        Ok(cookie) => Ok(signed_in(app, peer, &cookie).await),
         Err(error) if matches!(error.code(), ErrorCode::Internal | ErrorCode::Unavailable) => {
             Ok(super::refusal(&error.into()))
         }
@@ -99,7 +117,7 @@ pub async fn with_form(
             let text = error.to_string();
             let problem = ApiProblem::from(error);
             let mut response = problem.into_response();
-            *response.body_mut() = sign_in_page(Some(&capital(&text)), provider(&app)).into_body();
+            *response.body_mut() = sign_in_page(Some(&capital(&text)), provider(app)).into_body();
             let html = header::HeaderValue::from_static("text/html; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, html);
             response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -1,4 +1,5 @@
-//! `/settings`: who is signed in and where, and for admins who may sign in: users, API tokens and join tokens.
+//! `/settings`: who is signed in and where, and for admins who may sign in: users, API tokens
+//! and join tokens, those of their own scope.
 
 pub mod acts;
 
@@ -45,7 +46,7 @@ struct Told {
     hint: String,
 }
 
-async fn settings_page(app: &App, asking: &Asking, told: Told) -> Answer<Response> {
+async fn settings_page(app: &Arc<App>, asking: &Asking, told: Told) -> Answer<Response> {
     let now = app.clock.now();
     let me = me::view(app, asking).await?;
     let limit = (None, ROWS as usize);
@@ -53,7 +54,7 @@ async fn settings_page(app: &App, asking: &Asking, told: Told) -> Answer<Respons
     let is_admin = asking.may(Role::Admin);
     let mut lists = Lists::default();
     if is_admin {
-        lists = Lists::read(app, now).await?;
+        lists = Lists::read(app, asking, now).await?;
     }
     Ok(respond(&SettingsPage {
         frame: Frame::new("settings", asking),
@@ -65,6 +66,7 @@ async fn settings_page(app: &App, asking: &Asking, told: Told) -> Answer<Respons
         roles: Role::ALL.map(Role::as_str),
         me,
         is_admin,
+        sees_all: asking.scope().is_all(),
         lists,
         told,
     }))
@@ -83,6 +85,8 @@ struct SettingsPage {
     sessions: Vec<SessionRow>,
     roles: [&'static str; 4],
     is_admin: bool,
+    /// Whether what is there is about everybody, and not about those of a scope alone.
+    sees_all: bool,
     lists: Lists,
     told: Told,
 }
@@ -96,19 +100,22 @@ struct Lists {
 }
 
 impl Lists {
-    async fn read(app: &App, now: Timestamp) -> Answer<Self> {
-        let mut tx = app.store.read().await?;
-        let users = tx.users_page(None, ROWS).await?.into_iter();
-        let api_tokens = tx.api_tokens_page(None, ROWS).await?.into_iter();
-        let join_tokens = tx.join_tokens_page(None, ROWS).await?.into_iter();
+    async fn read(app: &App, asking: &Asking, now: Timestamp) -> Answer<Self> {
+        let (users, _) = users::page(app, &asking.by(), (None, ROWS as usize)).await?;
+        let own = asking.scope();
+        let (api_tokens, _) = api_tokens::page(app, &own, (None, ROWS as usize)).await?;
+        let mut join_tokens = vec![];
+        if own.is_all() {
+            let mut tx = app.store.read().await?;
+            join_tokens = tx.join_tokens_page(None, ROWS).await?;
+        }
+        let users = users.into_iter().map(|view| UserRow::new(view, now));
+        let api_tokens = api_tokens.into_iter();
         Ok(Self {
-            users: users
-                .map(|user| UserRow::new(users::view(user, now), now))
-                .collect(),
-            api_tokens: api_tokens
-                .map(|token| ApiTokenRow::new(api_tokens::view(token), now))
-                .collect(),
+            users: users.collect(),
+            api_tokens: api_tokens.map(|view| ApiTokenRow::new(view, now)).collect(),
             join_tokens: join_tokens
+                .into_iter()
                 .map(|token| JoinTokenRow::new(tokens::view(token), now))
                 .collect(),
         })
@@ -178,6 +185,10 @@ impl UserRow {
 
     fn is_locked(&self) -> bool {
         self.view.state == "locked"
+    }
+
+    fn scope(&self) -> &str {
+        self.view.scope.as_deref().unwrap_or_default()
     }
 }
 

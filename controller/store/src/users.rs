@@ -1,7 +1,7 @@
 //! People who sign in. Knows no passwords but their hashes, and no permissions.
 
 use sqlx::FromRow;
-use tidemark_model::{Role, Secret, Timestamp};
+use tidemark_model::{HostScope, Role, Secret, Timestamp};
 
 use crate::columns::{self, Table};
 use crate::error::one_row;
@@ -24,6 +24,8 @@ pub struct User {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// Hash of their password, as a PHC string; `None` when they have none.
     pub password_hash: Option<Secret<String>>,
     /// Who they are at a provider.
@@ -47,6 +49,8 @@ pub struct NewUser {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// To which hosts.
+    pub scope: HostScope,
     /// Hash of their password, as a PHC string.
     pub password_hash: Option<Secret<String>>,
     /// Who they are at a provider.
@@ -60,7 +64,7 @@ const TABLE: Table = Table("users");
 macro_rules! select_users {
     ($rest:literal) => {
         concat!(
-            "SELECT name, role, password_hash, oidc_issuer, oidc_subject, created_at, disabled_at, failed_attempts, \
+            "SELECT name, role, scope, password_hash, oidc_issuer, oidc_subject, created_at, disabled_at, failed_attempts, \
              locked_until, signed_in_at FROM users ",
             $rest
         )
@@ -70,7 +74,7 @@ macro_rules! select_users {
 macro_rules! select_admins {
     ($rest:literal) => {
         concat!(
-            "SELECT name FROM users WHERE role = 'admin' AND disabled_at IS NULL \
+            "SELECT name FROM users WHERE role = 'admin' AND scope IS NULL AND disabled_at IS NULL \
              AND (password_hash IS NOT NULL OR oidc_subject IS NOT NULL) ORDER BY name",
             $rest
         )
@@ -78,14 +82,15 @@ macro_rules! select_admins {
 }
 
 statements! {
-    INSERT = "INSERT INTO users (name, role, password_hash, oidc_issuer, oidc_subject, created_at, failed_attempts) \
-        VALUES ($1, $2, $3, $4, $5, $6, 0)";
+    INSERT = "INSERT INTO users (name, role, password_hash, oidc_issuer, oidc_subject, created_at, failed_attempts, scope) \
+        VALUES ($1, $2, $3, $4, $5, $6, 0, $7)";
     FIND = select_users!("WHERE name = $1");
     FIND_SUBJECT = select_users!("WHERE oidc_issuer = $1 AND oidc_subject = $2");
     PAGE = select_users!("WHERE name > $1 ORDER BY name LIMIT $2");
     COUNT = "SELECT COUNT(*) FROM users";
     ADMINS_LOCK = select_admins!(""), postgres select_admins!(" FOR UPDATE");
     SET_ROLE = "UPDATE users SET role = $2 WHERE name = $1";
+    SET_SCOPE = "UPDATE users SET scope = $2 WHERE name = $1";
     SET_PASSWORD = "UPDATE users SET password_hash = $2, failed_attempts = 0, locked_until = NULL WHERE name = $1";
     DISABLE = "UPDATE users SET disabled_at = COALESCE(disabled_at, $2) WHERE name = $1";
     ENABLE = "UPDATE users SET disabled_at = NULL WHERE name = $1";
@@ -100,6 +105,7 @@ statements! {
 struct UserRow {
     name: String,
     role: String,
+    scope: Option<String>,
     password_hash: Option<String>,
     oidc_issuer: Option<String>,
     oidc_subject: Option<String>,
@@ -117,6 +123,7 @@ impl TryFrom<UserRow> for User {
         let UserRow {
             name,
             role,
+            scope,
             password_hash,
             oidc_issuer,
             oidc_subject,
@@ -126,8 +133,12 @@ impl TryFrom<UserRow> for User {
             locked_until,
             signed_in_at,
         } = row;
+        // What cannot be read is an error: it must not stand for all hosts.
+        let scope = HostScope::from_text(scope.as_deref())
+            .map_err(|_| TABLE.unreadable("scope", scope.unwrap_or_default()))?;
         Ok(Self {
             name,
+            scope,
             role: Role::from_name(&role).ok_or_else(|| TABLE.unreadable("role", role))?,
             password_hash: password_hash.map(Secret::new),
             subject: oidc_issuer
@@ -169,6 +180,7 @@ impl Tx {
             .bind(issuer)
             .bind(subject)
             .bind(user.created_at.unix_ms())
+            .bind(user.scope.to_text())
             .execute(conn).await.map_err(StoreError::unless_exists("user"))?
             .rows_affected());
         one_row(inserted, StoreError::AlreadyExists { what: "user" })
@@ -221,7 +233,7 @@ impl Tx {
         TABLE.unsigned("count", count)
     }
 
-    /// Names of the admins who can sign in; nobody else changes them before this transaction ends.
+    /// Names of the admins of all hosts who can sign in; nobody else changes them before this transaction ends.
     ///
     /// # Errors
     /// When the database fails.
@@ -247,6 +259,20 @@ impl Tx {
     pub async fn user_set_role(&mut self, name: &str, role: Role) -> Result<(), StoreError> {
         let updated = on_conn!(self, conn => sqlx::query(SET_ROLE)
             .bind(name).bind(role.as_str()).execute(conn).await?.rows_affected());
+        one_row(updated, MISSING)
+    }
+
+    /// Gives a user other hosts.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such user.
+    pub async fn user_set_scope(
+        &mut self,
+        name: &str,
+        scope: &HostScope,
+    ) -> Result<(), StoreError> {
+        let updated = on_conn!(self, conn => sqlx::query(SET_SCOPE)
+            .bind(name).bind(scope.to_text()).execute(conn).await?.rows_affected());
         one_row(updated, MISSING)
     }
 

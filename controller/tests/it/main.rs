@@ -36,6 +36,7 @@ mod retention;
 mod routes;
 mod run_page;
 mod run_signing;
+mod scoped_users;
 mod scopes;
 mod settings_page;
 mod sources;

@@ -5,9 +5,9 @@ mod provider;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tidemark_controller::access::oidc::OidcSettings;
+use tidemark_controller::access::oidc::{Given, OidcSettings};
 use tidemark_model::audit_log::{Deed, DoerKind};
-use tidemark_model::{Role, Secret};
+use tidemark_model::{HostScope, Role, Secret};
 
 use self::provider::{Forge, Provider, Signing};
 use crate::api::client;
@@ -16,6 +16,11 @@ use crate::made_up::MadeUp;
 
 const CLIENT: &str = "tidemark";
 const SECRET: &str = "the client's secret";
+
+fn gives(value: &str, role: Role, scope: Option<&str>) -> (String, Given) {
+    let scope = HostScope::from_text(scope).unwrap();
+    (value.to_owned(), Given { role, scope })
+}
 
 async fn start() -> (MadeUp, Provider) {
     let provider = Provider::start().await;
@@ -29,8 +34,10 @@ async fn start() -> (MadeUp, Provider) {
         name_claim: "preferred_username".to_owned(),
         role_claim: "groups".to_owned(),
         roles: vec![
-            ("ops".to_owned(), Role::Operator),
-            ("admins".to_owned(), Role::Admin),
+            gives("ops", Role::Operator, None),
+            gives("admins", Role::Admin, None),
+            gives("pay", Role::Operator, Some("team=pay")),
+            gives("web", Role::Operator, Some("team=web")),
         ],
         clock_skew: std::time::Duration::from_secs(60),
     };
@@ -119,6 +126,39 @@ async fn is_refused(answer: Response, part: &str, what: &str) {
     assert_eq!(session_of(&answer), None, "{what}");
     let page = answer.text().await.unwrap();
     assert!(page.contains(part), "{what}: {page}");
+}
+
+#[tokio::test]
+async fn a_group_gives_a_scope_and_another_one_another_for_every_session_at_once() {
+    let (fleet, provider) = start().await;
+    let in_pay: Forge = |token| token.claims["groups"] = json!(["pay"]);
+    let answer = sign_in(&fleet, &provider, in_pay).await;
+    let ann = session_of(&answer).unwrap();
+    let who = me(&fleet, &ann).await;
+    assert_eq!(
+        (&who["role"], &who["scope"]),
+        (&json!("operator"), &json!("team=pay"))
+    );
+    let in_web: Forge = |token| token.claims["groups"] = json!(["web"]);
+    sign_in(&fleet, &provider, in_web).await;
+    assert_eq!(me(&fleet, &ann).await["scope"], "team=web");
+    let recorded = entries(&fleet).await;
+    let mut recorded = recorded.iter();
+    let change = recorded.find(|entry| entry.what == Deed::UserSetScope);
+    let change = change.unwrap();
+    assert_eq!(
+        (&*change.detail["before"], &*change.detail["scope"]),
+        ("team=pay", "team=web")
+    );
+    // No scope holds both, and nobody guesses which was meant.
+    let in_both: Forge = |token| token.claims["groups"] = json!(["web", "pay"]);
+    let answer = sign_in(&fleet, &provider, in_both).await;
+    is_refused(answer, "for several scopes (team=pay; team=web)", "both").await;
+    let request = client().get(fleet.url("/")).header("cookie", &ann);
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]

@@ -166,7 +166,8 @@ async fn nothing_of_another_teams_host_is_in_any_answer() {
     let fleet_page = ask(&fleet, &admin, Method::GET, "/", None).await;
     let fleet_page = fleet_page.text().await.unwrap();
     assert!(
-        fleet_page.contains("pay-1") && fleet_page.contains("hosts of <bdi>team=pay</bdi> alone")
+        fleet_page.contains("pay-1")
+            && fleet_page.contains("1 host of your scope <bdi>team=pay</bdi>")
     );
 }
 

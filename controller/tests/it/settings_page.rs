@@ -122,7 +122,7 @@ async fn forms_make_users_and_tokens_and_change_roles_and_passwords() {
         made.text()
             .await
             .unwrap()
-            .contains("User ann can sign in as viewer.")
+            .contains("User ann can sign in as viewer, for all hosts.")
     );
     let ann = browser_of(&fleet, "ann").await;
     let fields = [("do", "role"), ("role", "operator")];

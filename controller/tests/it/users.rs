@@ -22,7 +22,7 @@ const OUT_WITHIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Asks as the holder of a token.
-async fn ask(fleet: &MadeUp, token: &str, what: (Method, &str), body: Value) -> Response {
+pub async fn ask(fleet: &MadeUp, token: &str, what: (Method, &str), body: Value) -> Response {
     let (method, path) = what;
     let mut request = client().request(method, fleet.url(path)).bearer_auth(token);
     if !body.is_null() {
@@ -39,14 +39,14 @@ pub async fn user(fleet: &MadeUp, name: &str, role: Role) {
     assert_eq!(made.status(), StatusCode::CREATED);
 }
 
-async fn sign_in(fleet: &MadeUp, name: &str, password: &str) -> Response {
+pub async fn sign_in(fleet: &MadeUp, name: &str, password: &str) -> Response {
     let body = json!({"name": name, "password": password});
     let request = client().post(fleet.url("/api/v1/sign-in")).json(&body);
     request.send().await.unwrap()
 }
 
 /// The token of a user who signs in.
-async fn token_of(fleet: &MadeUp, name: &str) -> String {
+pub async fn token_of(fleet: &MadeUp, name: &str) -> String {
     let answer = sign_in(fleet, name, PASSWORD).await;
     assert_eq!(answer.status(), StatusCode::CREATED);
     let made: Value = answer.json().await.unwrap();
@@ -93,7 +93,7 @@ async fn status_with(fleet: &MadeUp, cookie: &str, path: &str) -> StatusCode {
 }
 
 /// A live view of a browser.
-async fn live_view(fleet: &MadeUp, cookie: &str) -> Response {
+pub async fn live_view(fleet: &MadeUp, cookie: &str) -> Response {
     let request = client()
         .get(fleet.url("/live"))
         .header("cookie", cookie)
@@ -103,7 +103,7 @@ async fn live_view(fleet: &MadeUp, cookie: &str) -> Response {
     answer
 }
 
-async fn ends_soon(live: Response) {
+pub async fn ends_soon(live: Response) {
     let mut chunks = live.bytes_stream();
     let end = async { while let Some(Ok(_)) = chunks.next().await {} };
     tokio::time::timeout(OUT_WITHIN, end)
@@ -504,7 +504,10 @@ async fn nobody_raises_themselves_and_one_admin_stays() {
         let refused = ask(&fleet, &ann, what.clone(), body).await;
         assert_eq!(refused.status(), StatusCode::CONFLICT, "{what:?}");
         let text = refused.text().await.unwrap();
-        assert!(text.contains("ann is the last enabled admin") && text.contains("user create"));
+        assert!(
+            text.contains("ann is the last enabled admin of all hosts")
+                && text.contains("user create")
+        );
     }
     // Who holds an admin's token in the name of bob is bob.
     let bob = fleet.token_of("bob", Role::Admin).await;

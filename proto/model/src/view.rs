@@ -60,8 +60,8 @@ pub use upgrades::{
     UpgradeRequest, UpgradeView,
 };
 pub use users::{
-    MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, SessionView,
-    SignInRequest, UserRequest, UserView,
+    MeView, OwnPasswordRequest, PasswordRequest, PasswordText, RoleRequest, ScopeRequest,
+    SessionView, SignInRequest, UserRequest, UserView,
 };
 pub use windows::{
     OccurrenceView, SilencedByWindow, WindowChange, WindowDetail, WindowStanding, WindowTimes,

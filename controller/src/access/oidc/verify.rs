@@ -15,10 +15,10 @@ use openidconnect::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidemark_model::{Role, Timestamp};
+use tidemark_model::Timestamp;
 
 use super::{
-    AuthorizationCode, ClientId, ClientSecret, Handle, Oidc, OidcError, Person, RedirectUrl,
+    AuthorizationCode, ClientId, ClientSecret, Given, Handle, Oidc, OidcError, Person, RedirectUrl,
     Wanted, provider,
 };
 use crate::app::App;
@@ -188,32 +188,50 @@ fn person(
     Ok(Person {
         subject: claims.subject().as_str().to_owned(),
         name: all[&oidc.settings.name_claim].as_str().map(str::to_owned),
-        role: role_of(&all[&oidc.settings.role_claim], &oidc.settings.roles),
+        given: given_by(&all[&oidc.settings.role_claim], &oidc.settings.roles),
     })
 }
 
-/// The most powerful role that a claim's values give.
-fn role_of(claim: &Value, roles: &[(String, Role)]) -> Option<Role> {
+/// The most powerful role that a claim's values give, with each of its scopes that is not within another one. A role over some
+/// hosts and another over others are never put together to more than one value gives.
+fn given_by(claim: &Value, roles: &[(String, Given)]) -> Vec<Given> {
     let values: Vec<&str> = match claim {
         Value::String(one) => vec![one],
         Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => vec![],
     };
     let given = roles.iter().filter(|(value, _)| values.contains(&&**value));
-    given.map(|(_, role)| *role).max()
+    let given: Vec<&Given> = given.map(|(_, given)| given).collect();
+    let most = given.iter().map(|given| given.role).max();
+    let mut widest: Vec<Given> = Vec::new();
+    for one in given.into_iter().filter(|one| Some(one.role) == most) {
+        if widest.iter().any(|wide| one.scope.is_within(&wide.scope)) {
+            continue;
+        }
+        widest.retain(|narrow| !narrow.scope.is_within(&one.scope));
+        widest.push(one.clone());
+    }
+    widest
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tidemark_model::{HostScope, Role};
 
     use super::*;
+
+    fn gives(value: &str, role: Role, scope: &str) -> (String, Given) {
+        let text = (!scope.is_empty()).then_some(scope);
+        let scope = HostScope::from_text(text).unwrap();
+        (value.to_owned(), Given { role, scope })
+    }
 
     #[test]
     fn the_most_powerful_role_of_a_claim_counts_and_none_is_none() {
         let roles = [
-            ("ops".to_owned(), Role::Operator),
-            ("leads".to_owned(), Role::Approver),
+            gives("ops", Role::Operator, ""),
+            gives("leads", Role::Approver, ""),
         ];
         for (claim, role) in [
             (json!(["ops", "leads", "staff"]), Some(Role::Approver)),
@@ -223,7 +241,30 @@ mod tests {
             (json!({"ops": true}), None),
             (json!(null), None),
         ] {
-            assert_eq!(role_of(&claim, &roles), role, "{claim}");
+            let given = given_by(&claim, &roles);
+            let found: Vec<Role> = given.iter().map(|given| given.role).collect();
+            assert_eq!(found, Vec::from_iter(role), "{claim}");
+        }
+    }
+
+    #[test]
+    fn scopes_of_one_role_are_not_mixed_with_those_of_another() {
+        let roles = [
+            gives("pay", Role::Operator, "team=pay"),
+            gives("pay-prod", Role::Operator, "team=pay,env=prod"),
+            gives("web", Role::Operator, "team=web"),
+            gives("all", Role::Viewer, ""),
+            gives("ops", Role::Operator, ""),
+        ];
+        for (claim, scopes) in [
+            (json!(["pay", "all"]), vec!["team=pay"]),
+            (json!(["pay-prod", "pay"]), vec!["team=pay"]),
+            (json!(["pay", "pay-prod", "ops"]), vec!["all hosts"]),
+            (json!(["web", "pay", "all"]), vec!["team=pay", "team=web"]),
+        ] {
+            let given = given_by(&claim, &roles);
+            let found: Vec<String> = given.iter().map(|one| one.scope.to_string()).collect();
+            assert_eq!(found, scopes, "{claim}");
         }
     }
 }

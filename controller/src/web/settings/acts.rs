@@ -103,13 +103,20 @@ pub async fn end_session(
 /// `POST /settings/users`: makes a user.
 pub async fn create_user((State(app), Extension(asking)): Read, Form(fields): Fields) -> Response {
     let done = async {
+        let by = asking.by();
         let wanted = Wanted {
+            scope: by.scope_of(scope_in(&fields).as_deref())?,
             name: field(&fields, "name").trim().to_owned(),
             role: users::role_of(field(&fields, "role"))?,
             password: Secret::new(field(&fields, "password").to_owned()),
         };
-        let made = access::create(&app, asking.name(), wanted).await?;
-        let text = format!("User {} can sign in as {}.", made.name, made.role.as_str());
+        let made = access::create(&app, &by, wanted).await?;
+        let text = format!(
+            "User {} can sign in as {}, for {}.",
+            made.name,
+            made.role.as_str(),
+            made.scope
+        );
         told(&app, &asking, &text).await
     };
     for_person(done.await)
@@ -125,16 +132,16 @@ pub async fn user(
 }
 
 async fn act_on_user(
-    app: &App,
+    app: &Arc<App>,
     asking: &Asking,
     user: &str,
     fields: &[(String, String)],
 ) -> Answer<Response> {
-    let by = asking.name();
+    let by = &asking.by();
     let deed = field(fields, "do");
     let ends = matches!(deed, "disable" | "delete");
     if ends && !is_sure(fields) {
-        let known = access::find(&mut app.store.read().await?, user).await?;
+        let known = access::find(&mut app.store.read().await?, by, user).await?;
         let (question, yes) = match deed {
             "delete" => (format!("Delete user {}?", known.name), "Delete"),
             _ => (format!("Disable user {}?", known.name), "Disable"),
@@ -155,6 +162,12 @@ async fn act_on_user(
             let changed = access::set_role(app, by, user, role).await?;
             format!("User {} is {} from here on.", changed.name, role.as_str())
         }
+        "scope" => {
+            let scope = by.scope_of(scope_in(fields).as_deref())?;
+            let changed = access::set_scope(app, by, user, scope).await?;
+            let (name, scope) = (&changed.name, &changed.scope);
+            format!("User {name} sees and acts on {scope} from here on.")
+        }
         "password" => {
             let password = Secret::new(field(fields, "password").to_owned());
             let changed = access::set_password(app, by, user, password).await?;
@@ -169,7 +182,7 @@ async fn act_on_user(
         }
         word => {
             let deed = Deed::from_name(word).ok_or_else(|| {
-                invalid("do must be role, password, disable, enable, unlock or delete")
+                invalid("do must be role, scope, password, disable, enable, unlock or delete")
             })?;
             let changed = access::act(app, by, user, deed).await?;
             format!("User {}: {} is done.", changed.name, deed.as_str())
@@ -188,13 +201,16 @@ pub async fn create_api_token(
             name: field(&fields, "name").trim().to_owned(),
             role: field(&fields, "role").to_owned(),
             ttl_s: ttl("ttl", field(&fields, "ttl"))?.map(|ttl| ttl.as_secs()),
-            scope: None,
+            scope: scope_in(&fields),
         };
         let made = api_tokens::make(&app, &asking.scope(), &request).await?;
         let told = Told {
             text: format!(
-                "API token {} of {}, as {}. It is shown only this once:",
-                made.id, made.name, made.role
+                "API token {} of {}, as {} for {}. It is shown only this once:",
+                made.id,
+                made.name,
+                made.role,
+                made.scope.as_deref().unwrap_or("all hosts")
             ),
             secret: made.token,
             hint: "Its holder logs in with: tidemark login --server URL".to_owned(),
@@ -293,6 +309,12 @@ pub async fn end_token(
     ended(&fields, &sure, tokens::revoke_one(&app, &token)).await
 }
 
+/// The scope in a form; left empty, it is that of whoever sends it.
+fn scope_in(fields: &[(String, String)]) -> Option<String> {
+    let text = field(fields, "scope").trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 fn ttl(name: &str, text: &str) -> Answer<Option<Duration>> {
     if text.trim().is_empty() {
         return Ok(None);
@@ -306,7 +328,7 @@ fn invalid(text: &str) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidArgument, text)
 }
 
-async fn told(app: &App, asking: &Asking, text: &str) -> Answer<Response> {
+async fn told(app: &Arc<App>, asking: &Asking, text: &str) -> Answer<Response> {
     let told = Told {
         text: text.to_owned(),
         ..Told::default()

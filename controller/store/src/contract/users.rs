@@ -22,10 +22,15 @@ fn user(name: &str, role: Role) -> NewUser {
     NewUser {
         name: name.to_owned(),
         role,
+        scope: HostScope::All,
         password_hash: Some(Secret::new("$argon2id$x".to_owned())),
         subject: None,
         created_at: at(5),
     }
+}
+
+fn pay() -> HostScope {
+    HostScope::from_text(Some("team=pay")).unwrap()
 }
 
 fn session(number: u8, owner: SessionOwner, begun: i64) -> BrowserSession {
@@ -68,20 +73,26 @@ async fn a_user_is_read_as_it_was_written(store: Store) {
     let names: Vec<&str> = page.iter().map(|user| &*user.name).collect();
     assert_eq!(names, ["bob", "eve"]);
     tx.user_set_role("ann", Role::Approver).await.unwrap();
+    let ann = tx.user_find("ann").await.unwrap().unwrap();
+    assert_eq!(ann.scope, HostScope::All);
+    tx.user_set_scope("ann", &pay()).await.unwrap();
     tx.user_disable("ann", at(7)).await.unwrap();
     tx.user_disable("ann", at(8)).await.unwrap();
     let hash = Secret::new("$argon2id$y".to_owned());
     tx.user_set_password("ann", &hash).await.unwrap();
     let ann = tx.user_find("ann").await.unwrap().unwrap();
     assert_eq!((ann.role, ann.disabled_at), (Role::Approver, Some(at(7))));
+    assert_eq!(ann.scope, pay());
+    tx.user_set_scope("ann", &HostScope::All).await.unwrap();
     assert_eq!((ann.password_hash, ann.created_at), (Some(hash), at(5)));
     tx.user_enable("ann").await.unwrap();
     tx.user_delete("bob").await.unwrap();
     let ann = tx.user_find("ann").await.unwrap().unwrap();
-    assert_eq!(ann.disabled_at, None);
+    assert_eq!((ann.disabled_at, ann.scope), (None, HostScope::All));
     assert_eq!(tx.user_find("bob").await.unwrap(), None);
     for refused in [
         tx.user_set_role("bob", Role::Admin).await,
+        tx.user_set_scope("bob", &pay()).await,
         tx.user_disable("bob", at(9)).await,
         tx.user_enable("bob").await,
         tx.user_unlock("bob").await,
@@ -144,11 +155,14 @@ async fn only_admins_who_can_sign_in_count(store: Store) {
     let mut tx = store.begin().await.unwrap();
     let mut without = user("nobody", Role::Admin);
     without.password_hash = None;
+    let mut of_a_team = user("kim", Role::Admin);
+    of_a_team.scope = pay();
     for one in [
         user("ann", Role::Admin),
         user("bob", Role::Admin),
         user("eve", Role::Approver),
         without,
+        of_a_team,
     ] {
         tx.user_insert(&one).await.unwrap();
     }

@@ -24,6 +24,11 @@ pub async fn users(doing: &mut Doing<'_>, admin: Who<'_>) {
             json!({"role": "operator"}),
         ),
         (
+            "PUT /api/v1/users/{user}/scope",
+            "/api/v1/users/eve/scope",
+            json!({"scope": "team=pay"}),
+        ),
+        (
             "PUT /api/v1/users/{user}/password",
             "/api/v1/users/eve/password",
             json!({"password": SECOND}),

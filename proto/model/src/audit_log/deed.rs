@@ -24,6 +24,8 @@ kinds! {
     UserDelete = "user_delete",
     /// A user was given another role.
     UserSetRole = "user_set_role",
+    /// A user was given other hosts to see and act on.
+    UserSetScope = "user_set_scope",
     /// A user was given another password, by an admin or by themselves.
     UserSetPassword = "user_set_password",
     /// A user was disabled, enabled or unlocked.

@@ -50,6 +50,10 @@ pub struct UserRequest {
     pub role: String,
     /// Their first password, 12 to 256 characters.
     pub password: PasswordText,
+    /// The hosts that they may see and act on, as matchers over labels that the controller holds, which must all take a host:
+    /// `team=payments,env=prod`, 1 to 8 of them, 512 characters at most. `null` for as many as whoever asks.
+    #[serde(default)]
+    pub scope: Option<String>,
 }
 
 /// Another role for a user.
@@ -59,6 +63,18 @@ pub struct UserRequest {
 pub struct RoleRequest {
     /// `viewer`, `operator`, `approver` or `admin`.
     pub role: String,
+}
+
+/// Other hosts for a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ScopeRequest {
+    /// The hosts that they may see and act on, as in `team=payments,env=prod`; `null` for all. It must be there: what somebody
+    /// forgot is not all hosts.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub scope: Option<String>,
 }
 
 /// Another password for a user.
@@ -116,6 +132,9 @@ pub struct UserView {
     pub locked_until_ms: Option<i64>,
     /// Sign-ins that failed since the last that did not.
     pub failed_attempts: u32,
+    /// The hosts that they may see and act on; `null` for all.
+    #[serde(default)]
+    pub scope: Option<String>,
 }
 
 /// A browser that is signed in.
@@ -160,11 +179,24 @@ pub struct MeView {
     pub has_password: bool,
     /// When they must sign in again; `null` when never. A session that is not used ends sooner.
     pub expires_ms: Option<i64>,
+    /// The hosts that they may see and act on; `null` for all.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// How many hosts that is at this moment; `null` where a controller does not say.
+    #[serde(default)]
+    pub hosts: Option<u64>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_that_is_left_out_is_not_all_hosts() {
+        let read = |text: &str| serde_json::from_str::<ScopeRequest>(text);
+        assert_eq!(read(r#"{"scope":null}"#).unwrap().scope, None);
+        assert!(read("{}").unwrap_err().to_string().contains("scope"));
+    }
 
     #[test]
     fn a_password_is_in_no_debug_output() {
