@@ -1,10 +1,12 @@
 //! `tidemark-controller ready`: whether the controller of this machine can do its work, asked as a probe asks. An image without a
 //! shell has nothing else to ask with.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+
+use crate::boot::reachable;
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -14,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it does not answer within 5 s, or says that it is not ready.
 pub async fn ask(http: SocketAddr) -> anyhow::Result<()> {
-    let url = format!("http://{}/readyz", within_reach(http));
+    let url = format!("http://{}/readyz", reachable(http));
     tidemark_runtime::tls::install_crypto_provider();
     let client = reqwest::Client::builder()
         .timeout(PATIENCE)
@@ -33,14 +35,4 @@ pub async fn ask(http: SocketAddr) -> anyhow::Result<()> {
         answer.text().await.unwrap_or_default().trim()
     );
     Ok(())
-}
-
-/// An address that means all of them is none to connect to.
-const fn within_reach(http: SocketAddr) -> SocketAddr {
-    let ip = match http.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, http.port())
 }

@@ -54,7 +54,7 @@ pub async fn create(
 }
 
 fn no_lines(error: NoLines) -> ApiProblem {
-    ApiProblem::new(ErrorCode::Precondition, &error.to_string())
+    ApiProblem::new(ErrorCode::Precondition, error.to_string())
 }
 
 #[derive(Template)]

@@ -75,10 +75,11 @@ impl Kind {
     }
 
     fn typed(schema: &Value, depth: u32) -> Self {
-        let names: Vec<&str> = match &schema["type"] {
-            Value::String(name) => vec![name],
-            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
+        let names: Vec<&str> = if let Some(name) = schema["type"].as_str() {
+            vec![name]
+        } else {
+            let several = schema["type"].as_array().into_iter().flatten();
+            several.filter_map(Value::as_str).collect()
         };
         let or_null = names.contains(&"null");
         let main = names.iter().find(|name| **name != "null");

@@ -44,6 +44,10 @@ fn to_html(events: Vec<Event<'_>>) -> String {
 }
 
 fn adapted<'a>(event: Event<'a>, folder: &str) -> Event<'a> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever else a library finds in a text stays as it is"
+    )]
     match event {
         // Columns that are aligned would be styled inline, which the pages' policy forbids.
         Event::Start(Tag::Table(columns)) => {
@@ -84,22 +88,29 @@ fn address(link: &str, folder: &str) -> Option<String> {
     Some(format!("{folder}{page}.html{place}"))
 }
 
+/// The words until a heading ends.
+fn heading(inner: &[Event<'_>]) -> String {
+    let mut words = String::new();
+    for event in inner {
+        if matches!(event, Event::End(TagEnd::Heading(_))) {
+            break;
+        }
+        if let Event::Text(text) | Event::Code(text) = event {
+            words.push_str(text);
+        }
+    }
+    words
+}
+
 /// Gives each heading the name that the book gives it; the text of the first.
 fn name_headings(events: &mut [Event<'_>]) -> String {
     let mut taken: BTreeMap<String, u32> = BTreeMap::new();
     let mut title = None;
     let mut at = 0;
     while at < events.len() {
-        let inner = events.get(at + 1..).unwrap_or_default();
-        let text: String = inner
-            .iter()
-            .take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))))
-            .filter_map(|event| match event {
-                Event::Text(text) | Event::Code(text) => Some(&**text),
-                _ => None,
-            })
-            .collect();
-        if let Some(Event::Start(Tag::Heading { id, .. })) = events.get_mut(at) {
+        let (before, inner) = events.split_at_mut(at + 1);
+        if let Some(Event::Start(Tag::Heading { id, .. })) = before.last_mut() {
+            let text = heading(inner);
             *id = Some(name_of(&text, &mut taken).into());
             title.get_or_insert(text);
         }
