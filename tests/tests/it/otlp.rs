@@ -48,7 +48,7 @@ fn a_collector_that_comes_late_and_goes_gets_metrics_and_traces_and_what_it_miss
             )
             .await?;
         let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        let client = reqwest::Client::new();
+        let client = reqwest::Client::builder().timeout(SOON).build()?;
         let asked = client
             .get(format!("{}/readyz", controller.ready.http))
             .header("traceparent", parent)

@@ -34,6 +34,28 @@ async fn installer(host: &Debian, version: &str, arguments: &str) -> anyhow::Res
     host.run("sh", &["-ec", &script]).await
 }
 
+/// What is wrong is said before anything is written.
+async fn refuses_what_is_wrong(host: &Debian, address: &str) -> anyhow::Result<()> {
+    let joining = format!("--controller {address} --token-file /dev/null");
+    let alone = format!("--controller {address}");
+    for (arguments, says) in [
+        (
+            "--controller 'x:1\"; y' --token-file /dev/null",
+            "no HOST:PORT",
+        ),
+        (&*joining, "no join token"),
+        (&*alone, "go together"),
+        ("--purge", "goes with --uninstall"),
+        ("--prefix /opt", "unknown argument --prefix"),
+    ] {
+        let refused = installer(host, "1.2.3", arguments).await?;
+        assert_ne!(refused.code, Some(0), "{arguments}");
+        assert!(refused.stdout.contains(says), "{}", refused.stdout);
+    }
+    assert!(!is_there(host, PROGRAM).await? && !is_there(host, CONFIG).await?);
+    Ok(())
+}
+
 #[test]
 fn a_tarball_installs_the_agent_upgrades_it_and_removes_it_without_a_trace() -> anyhow::Result<()> {
     on_own_network(async |machine| {
@@ -47,27 +69,12 @@ fn a_tarball_installs_the_agent_upgrades_it_and_removes_it_without_a_trace() -> 
         let brought: [(PathBuf, &str); 1] = [(packages, "/packages")];
         let host = Debian::boot(machine, network, &brought).await?;
 
-        // What is wrong is said before anything is written.
-        let joining = format!("--controller {address} --token-file");
-        for (arguments, says) in [
-            (
-                "--controller 'x:1\"; y' --token-file /dev/null",
-                "no HOST:PORT",
-            ),
-            (&*format!("{joining} /dev/null"), "no join token"),
-            (&*format!("--controller {address}"), "go together"),
-            ("--purge", "goes with --uninstall"),
-            ("--prefix /opt", "unknown argument --prefix"),
-        ] {
-            let refused = installer(&host, "1.2.3", arguments).await?;
-            assert_ne!(refused.code, Some(0), "{arguments}");
-            assert!(refused.stdout.contains(says), "{}", refused.stdout);
-        }
-        assert!(!is_there(&host, PROGRAM).await? && !is_there(&host, CONFIG).await?);
+        refuses_what_is_wrong(&host, &address).await?;
 
         let token = controller.join_token().await?.token;
         host.write("/root/token", &token).await?;
-        let installed = installer(&host, "1.2.3", &format!("{joining} - < /root/token")).await?;
+        let join = format!("--controller {address} --token-file - < /root/token");
+        let installed = installer(&host, "1.2.3", &join).await?;
         assert!(
             installed.succeeded()?.contains("installed and started"),
             "it says so"
@@ -81,7 +88,7 @@ fn a_tarball_installs_the_agent_upgrades_it_and_removes_it_without_a_trace() -> 
         assert_eq!(host.shell(hardened).await?, "strict\nyes\n600\n");
 
         let before = main_pid(&host, AGENT).await?;
-        let again = installer(&host, "1.2.3", &format!("{joining} - < /root/token")).await?;
+        let again = installer(&host, "1.2.3", &join).await?;
         assert!(
             again.stdout.contains("is there already"),
             "{}",

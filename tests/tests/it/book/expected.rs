@@ -70,7 +70,7 @@ fn pattern(expected: &[String], extent: Extent, words: &Words) -> String {
             }
         }
         // Writing to a String cannot fail.
-        write!(pattern, "{line}\n").ok();
+        writeln!(pattern, "{line}").ok();
     }
     if extent == Extent::Whole {
         pattern.push('$');
