@@ -1,3 +1,5 @@
+//! Releases: what is signed is read as it was written, or not at all.
+
 use proptest::prelude::*;
 
 use super::*;

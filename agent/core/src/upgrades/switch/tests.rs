@@ -1,3 +1,5 @@
+//! Switches between versions: whatever is cut off on the way, a version runs, and what is bad is left.
+
 use proptest::prelude::*;
 
 use super::*;
