@@ -20,6 +20,7 @@ pub mod maintain;
 pub mod metrics;
 pub mod notify;
 pub mod otlp;
+mod outgoing;
 pub mod pki;
 pub mod policies;
 pub mod query;

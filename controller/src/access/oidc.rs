@@ -1,6 +1,7 @@
 //! Signing in at an OpenID provider: authorization code with PKCE, state and nonce. What the provider says is taken only when
 //! its signature, issuer, audience, nonce and times are right; who is let in, and as what, the configuration says.
 
+mod admit;
 mod verify;
 
 use std::io;
@@ -17,18 +18,18 @@ use openidconnect::{
 };
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tidemark_model::audit_log::Deed;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::{ErrorCode, HostScope, Role, Secret, Timestamp};
-use tidemark_store::{NewUser, OidcSubject, SessionOwner, StoreError, Tx, User};
+use tidemark_store::{SessionOwner, StoreError};
 use tokio::sync::Mutex;
 
 use super::SessionCookie;
 use super::browser::{Arrival, SessionError, open_session};
 use super::sign_in::SignInError;
-use super::users::{self, UserError, name_problem};
+use super::users::{self, UserError};
 use crate::app::App;
 use crate::gateway::outcome::chain;
+use crate::outgoing;
 
 /// How long a sign-in may be under way at the provider.
 pub const SIGN_IN_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -269,13 +270,7 @@ impl Oidc {
     /// # Errors
     /// When no client can be made.
     pub fn new(settings: OidcSettings) -> Result<Self, reqwest::Error> {
-        tidemark_runtime::tls::install_crypto_provider();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
-            .timeout(ANSWER_WITHIN)
-            // A redirect would take the client's secret to another place than the provider named.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let client = outgoing::client(ANSWER_WITHIN).build()?;
         Ok(Self {
             settings,
             http: Http(client),
@@ -330,26 +325,10 @@ impl<'c> AsyncHttpClient<'c> for Http {
 }
 
 async fn answer(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, io::Error> {
-    let failed = |error: reqwest::Error| io::Error::other(chain(&error));
-    let (parts, body) = request.into_parts();
-    let mut answer = client
-        .request(parts.method, parts.uri.to_string())
-        .headers(parts.headers)
-        .body(body)
-        .send()
-        .await
-        .map_err(failed)?;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        if bytes.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
-            return Err(io::Error::other("the answer is larger than any real one"));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    let mut response = HttpResponse::new(bytes);
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    Ok(response)
+    let answer = outgoing::ask(&client, request, ANSWER_BYTES_MAX).await;
+    answer
+        .map(|answer| answer.map(Vec::from))
+        .map_err(io::Error::other)
 }
 
 /// How new what is known of the provider has to be.
@@ -424,7 +403,7 @@ pub async fn finish(
     let person = verify::exchange(app, oidc, &handle, code).await?;
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let (user, change) = match admit(app, oidc, &mut tx, person).await {
+    let (user, change) = match admit::admit(app, oidc, &mut tx, person).await {
         Ok(admitted) => admitted,
         Err(
             error @ (OidcError::NoRole(_) | OidcError::SeveralScopes { .. } | OidcError::Disabled),
@@ -436,11 +415,6 @@ pub async fn finish(
         Err(error) => return Err(error),
     };
     tx.user_signed_in(&user.name, now).await?;
-    // Their row is held from here on; somebody may have shut them out after the first look.
-    let found = tx.user_find(&user.name).await?;
-    if found.is_none_or(|found| found.disabled_at.is_some()) {
-        return Err(OidcError::Disabled);
-    }
     let owner = SessionOwner::User(user.name.clone());
     let cookie = open_session(&mut tx, &app.entropy, owner, arrival, now).await?;
     app.record_sign_in((&user.name, user.role), "openid", arrival.address)
@@ -487,124 +461,4 @@ pub(super) struct Person {
     name: Option<String>,
     /// The most powerful role that they are given, with every scope that is not within another one: one, or nobody knows which.
     given: Vec<Given>,
-}
-
-/// The user who that is: one who was here before, with the role that the provider gives them at this moment, or a new one.
-/// With what changed, to be told once it is committed.
-async fn admit(
-    app: &App,
-    oidc: &Oidc,
-    tx: &mut Tx,
-    person: Person,
-) -> Result<(User, Option<String>), OidcError> {
-    let who = OidcSubject {
-        issuer: oidc.settings.issuer.clone(),
-        subject: person.subject,
-    };
-    let known = tx.user_of_subject(&who).await?;
-    let given = one_of(person.given, &oidc.settings.role_claim);
-    if let Some(user) = known {
-        if user.disabled_at.is_some() {
-            return Err(OidcError::Disabled);
-        }
-        return match given {
-            Ok(given) => regrade(app, tx, user, given).await,
-            Err(error) => {
-                users::end_sign_ins(app, tx, &user.name, None).await?;
-                Err(error)
-            }
-        };
-    }
-    let Given { role, scope } = given?;
-    let name = person.name.unwrap_or_default().to_lowercase();
-    if let Some(problem) = name_problem(&name) {
-        return Err(OidcError::NoName {
-            claim: oidc.settings.name_claim.clone(),
-            problem,
-        });
-    }
-    if tx.user_find(&name).await?.is_some() {
-        return Err(OidcError::NameTaken(name));
-    }
-    let new = NewUser {
-        name: name.clone(),
-        role,
-        scope,
-        password_hash: None,
-        subject: Some(who),
-        created_at: app.clock.now(),
-    };
-    users::insert(tx, &new).await?;
-    let made = users::known(tx, &name).await?;
-    app.record(Deed::UserCreate, "users", &name)
-        .in_own_name()
-        .with("role", role.as_str())
-        .with("scope", &made.scope)
-        .keep(tx)
-        .await?;
-    let change = format!(
-        "the provider made user {name} as {}, for {}",
-        role.as_str(),
-        made.scope
-    );
-    Ok((made, Some(change)))
-}
-
-/// What somebody is given, when that is one thing.
-fn one_of(given: Vec<Given>, claim: &str) -> Result<Given, OidcError> {
-    let claim = claim.to_owned();
-    match <[Given; 1]>::try_from(given) {
-        Ok([given]) => Ok(given),
-        Err(none) if none.is_empty() => Err(OidcError::NoRole(claim)),
-        Err(several) => {
-            let scopes: Vec<String> = several.iter().map(|one| one.scope.to_string()).collect();
-            let scopes = scopes.join("; ");
-            Err(OidcError::SeveralScopes { claim, scopes })
-        }
-    }
-}
-
-/// Gives a user what the provider gives them at this moment.
-async fn regrade(
-    app: &App,
-    tx: &mut Tx,
-    user: User,
-    Given { role, scope }: Given,
-) -> Result<(User, Option<String>), OidcError> {
-    let mut changes = Vec::new();
-    if role != user.role {
-        let (after, before) = (role.as_str(), user.role.as_str());
-        tx.user_set_role(&user.name, role).await?;
-        app.record(Deed::UserSetRole, "users", &user.name)
-            .in_own_name()
-            .with("role", after)
-            .with("before", before)
-            .keep(tx)
-            .await?;
-        changes.push(format!("the role {after} instead of {before}"));
-    }
-    if scope != user.scope {
-        tx.user_set_scope(&user.name, &scope).await?;
-        app.record(Deed::UserSetScope, "users", &user.name)
-            .in_own_name()
-            .with("scope", &scope)
-            .with("before", &user.scope)
-            .keep(tx)
-            .await?;
-        changes.push(format!("{scope} instead of {}", user.scope));
-    }
-    let change = format!(
-        "the provider gave user {} {}",
-        user.name,
-        changes.join(", and ")
-    );
-    let told = (!changes.is_empty()).then_some(change);
-    Ok((
-        User {
-            role,
-            scope,
-            ..user
-        },
-        told,
-    ))
 }

@@ -238,27 +238,18 @@ fn may_enter(user: &User, now: Timestamp) -> bool {
 
 /// Lets a user in whose password was right, unless they were disabled, locked or given another one meanwhile.
 async fn admit(tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), SignInError> {
-    let stays = |found: Option<User>| {
-        let is_theirs = |found: User| {
-            may_enter(&found, now)
-                && found.password_hash == user.password_hash
-                && found.role == user.role
-                && found.scope == user.scope
-        };
-        found.is_some_and(is_theirs)
+    // Their row is held from here on: nobody shuts them out between this look and their session.
+    let found = tx.user_hold(&user.name).await?;
+    let is_theirs = |found: User| {
+        may_enter(&found, now)
+            && found.password_hash == user.password_hash
+            && found.role == user.role
+            && found.scope == user.scope
     };
-    if !stays(tx.user_find(&user.name).await?) {
+    if !found.is_some_and(is_theirs) {
         return Err(SignInError::Refused);
     }
-    match tx.user_signed_in(&user.name, now).await {
-        Ok(()) => {}
-        Err(StoreError::NotFound { .. }) => return Err(SignInError::Refused),
-        Err(error) => return Err(error.into()),
-    }
-    // Their row is held from here on: what somebody else changed after the first look is committed, and seen by this one.
-    if !stays(tx.user_find(&user.name).await?) {
-        return Err(SignInError::Refused);
-    }
+    tx.user_signed_in(&user.name, now).await?;
     Ok(())
 }
 

@@ -19,11 +19,9 @@ use tidemark_model::{Secret, Timestamp};
 use super::message::Message;
 use crate::gateway::outcome::chain;
 use crate::incidents::text::clean;
+use crate::outgoing;
 
 pub use email::{Mailbox, SmtpTls};
-
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of an answer that refuses is read and told.
 const ANSWER_CHARS_MAX: usize = 200;
@@ -348,21 +346,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn client(receiver: &Receiver) -> Result<reqwest::Client, String> {
-    tidemark_runtime::tls::install_crypto_provider();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(receiver.timeout)
-        .pool_idle_timeout(Duration::from_secs(30))
-        // A redirect would take message and secret to another place than the operator named.
-        .redirect(reqwest::redirect::Policy::none());
-    if let Some(path) = &receiver.ca_file {
-        let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(|error| chain(&error))
+    let client = outgoing::client_trusting(receiver.timeout, receiver.ca_file.as_deref())
+        .map_err(|error| format!("{error:#}"))?;
+    client.build().map_err(|error| chain(&error))
 }
 
 impl Authorization {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -12,10 +11,9 @@ use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
 
 use super::{OtlpSettings, SEND_WITHIN};
+use crate::gateway::outcome::chain;
 use crate::metrics::Metrics;
-
-/// How long a connection to the collector may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+use crate::outgoing;
 
 /// The most that is read of an answer; a collector says in it which parts it did not take.
 const ANSWER_BYTES_MAX: usize = 64 * 1_024;
@@ -45,7 +43,7 @@ impl Sender {
         let trouble = match answer {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(format!("the collector answered {}", response.status())),
-            Err(error) => Some(chain(error)),
+            Err(error) => Some(chain(error.as_ref())),
         };
         let Some(trouble) = trouble else {
             self.metrics.otlp_exports.add(1);
@@ -67,63 +65,25 @@ impl Sender {
 #[async_trait]
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let asked = self.runtime.spawn(ask(self.client.clone(), request)).await;
-        let answer = asked.unwrap_or_else(|error| Err(error.into()));
+        let client = self.client.clone();
+        let asked = async move { outgoing::ask(&client, request, ANSWER_BYTES_MAX).await };
+        let answer = match self.runtime.spawn(asked).await {
+            Ok(answer) => answer.map_err(HttpError::from),
+            Err(error) => Err(error.into()),
+        };
         self.settle(answer.as_ref());
         answer
     }
 }
 
-async fn ask(
-    client: reqwest::Client,
-    request: Request<Bytes>,
-) -> Result<Response<Bytes>, HttpError> {
-    let mut answer = client.execute(request.try_into()?).await?;
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes").into());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    Ok(response)
-}
-
 fn client(settings: &OtlpSettings) -> anyhow::Result<reqwest::Client> {
-    tidemark_runtime::tls::install_crypto_provider();
     let mut headers = HeaderMap::new();
     for (name, value) in &settings.headers {
         let mut value = HeaderValue::from_str(value.expose())?;
         value.set_sensitive(true);
         headers.insert(name.parse::<HeaderName>()?, value);
     }
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .connect_timeout(CONNECT_WITHIN)
-        .timeout(SEND_WITHIN)
-        // A redirect would take the headers' secrets to another place than the operator named.
-        .redirect(reqwest::redirect::Policy::none());
-    if let Some(path) = &settings.ca_file {
-        let named = || format!("otlp.ca_file: {}", path.display());
-        let pem = std::fs::read(path).with_context(named)?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem).with_context(named)?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    Ok(builder.build()?)
-}
-
-/// An error with all that is behind it: of a client's error the first line says little.
-fn chain(error: &HttpError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    let client = outgoing::client_trusting(SEND_WITHIN, settings.ca_file.as_deref())
+        .context("otlp.ca_file")?;
+    Ok(client.default_headers(headers).build()?)
 }

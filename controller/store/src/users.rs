@@ -85,6 +85,8 @@ statements! {
     INSERT = "INSERT INTO users (name, role, password_hash, oidc_issuer, oidc_subject, created_at, failed_attempts, scope) \
         VALUES ($1, $2, $3, $4, $5, $6, 0, $7)";
     FIND = select_users!("WHERE name = $1");
+    // SQLite's write transactions exclude one another anyway.
+    HOLD = select_users!("WHERE name = $1"), postgres select_users!("WHERE name = $1 FOR UPDATE");
     FIND_SUBJECT = select_users!("WHERE oidc_issuer = $1 AND oidc_subject = $2");
     PAGE = select_users!("WHERE name > $1 ORDER BY name LIMIT $2");
     COUNT = "SELECT COUNT(*) FROM users";
@@ -194,6 +196,24 @@ impl Tx {
         let name = columns::text("name of a user", name)?;
         let row: Option<UserRow> = on_conn!(self, conn => sqlx::query_as(FIND)
             .bind(name).fetch_optional(conn).await?);
+        row.map(User::try_from).transpose()
+    }
+
+    /// The user of that name, whom nobody else changes until this transaction ends.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_hold(&mut self, name: &str) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = match self {
+            Self::Sqlite(tx) => {
+                let query = sqlx::query_as(HOLD.sqlite).bind(name);
+                query.fetch_optional(&mut **tx).await?
+            }
+            Self::Postgres(tx) => {
+                let query = sqlx::query_as(HOLD.postgres).bind(name);
+                query.fetch_optional(&mut **tx).await?
+            }
+        };
         row.map(User::try_from).transpose()
     }
 

@@ -88,8 +88,10 @@ async fn a_user_is_read_as_it_was_written(store: Store) {
     tx.user_enable("ann").await.unwrap();
     tx.user_delete("bob").await.unwrap();
     let ann = tx.user_find("ann").await.unwrap().unwrap();
-    assert_eq!((ann.disabled_at, ann.scope), (None, HostScope::All));
+    assert_eq!((ann.disabled_at, &ann.scope), (None, &HostScope::All));
     assert_eq!(tx.user_find("bob").await.unwrap(), None);
+    assert_eq!(tx.user_hold("bob").await.unwrap(), None);
+    assert_eq!(tx.user_hold("ann").await.unwrap(), Some(ann));
     for refused in [
         tx.user_set_role("bob", Role::Admin).await,
         tx.user_set_scope("bob", &pay()).await,
