@@ -2,6 +2,8 @@
 
 mod limits;
 
+use std::sync::LazyLock;
+
 use axum::Json;
 use serde_json::Value;
 use utoipa::OpenApi;
@@ -160,17 +162,20 @@ impl utoipa::Modify for Bearer {
     security(()),
     responses((status = 200, description = "The description.", body = Object))
 )]
-pub async fn document() -> Answer<Json<Value>> {
+pub async fn document() -> Answer<Json<&'static Value>> {
     Ok(Json(described()?))
 }
 
-/// The description itself.
+/// The description itself, which is the same for as long as the program runs.
 ///
 /// # Errors
 /// When it cannot be written as JSON, which is a bug.
-pub fn described() -> Result<Value, ApiProblem> {
-    let mut document = serde_json::to_value(Api::openapi())
-        .map_err(|error| ApiProblem::internal(&format!("the description of the API: {error}")))?;
-    limits::add(&mut document);
-    Ok(document)
+pub fn described() -> Result<&'static Value, ApiProblem> {
+    static DESCRIBED: LazyLock<Result<Value, serde_json::Error>> = LazyLock::new(|| {
+        let mut document = serde_json::to_value(Api::openapi())?;
+        limits::add(&mut document);
+        Ok(document)
+    });
+    let described = DESCRIBED.as_ref();
+    described.map_err(|error| ApiProblem::internal(&format!("the description of the API: {error}")))
 }

@@ -28,8 +28,8 @@ fn api_page(asking: &Asking, params: Params) -> Answer<Response> {
     let described = openapi::described()?;
     Ok(respond(&ApiPage {
         frame: Frame::new("api", asking),
-        groups: groups(&described),
-        schemas: schemas(&described),
+        groups: groups(described),
+        schemas: schemas(described),
     }))
 }
 

@@ -4,6 +4,8 @@
 
 mod markdown;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use askama::Template;
@@ -24,6 +26,16 @@ struct Book;
 /// The list of chapters; links to pages under `/docs/`.
 static CONTENTS: LazyLock<String> =
     LazyLock::new(|| text_of("SUMMARY").map_or_else(String::new, |text| markdown::contents(&text)));
+
+/// Every page by the name of its file, made once.
+static CHAPTERS: LazyLock<BTreeMap<String, Chapter>> = LazyLock::new(|| {
+    let chapter = |file: Cow<'static, str>| {
+        let name = file.strip_suffix(".md")?.to_owned();
+        let chapter = markdown::chapter(&text_of(&name)?);
+        Some((name, chapter))
+    };
+    Book::iter().filter_map(chapter).collect()
+});
 
 /// `GET /docs`.
 pub async fn root() -> Redirect {
@@ -49,10 +61,9 @@ fn missing<T>() -> Answer<T> {
 
 /// The page that was written as `name.md`.
 fn chapter(name: &str) -> Answer<Response> {
-    let Some(text) = text_of(name) else {
+    let Some(Chapter { title, html }) = CHAPTERS.get(name) else {
         return missing();
     };
-    let Chapter { title, html } = markdown::chapter(&text);
     let address = format!("href=\"/docs/{name}.html\"");
     Ok(respond(&DocsPage {
         contents: CONTENTS.replace(&address, &format!("{address} aria-current=\"page\"")),
@@ -63,13 +74,6 @@ fn chapter(name: &str) -> Answer<Response> {
 }
 
 fn text_of(name: &str) -> Option<String> {
-    // A name that leads elsewhere is no file of the book.
-    if name
-        .split('/')
-        .any(|part| part.is_empty() || part.starts_with('.'))
-    {
-        return None;
-    }
     let file = Book::get(&format!("{name}.md"))?;
     String::from_utf8(file.data.into_owned()).ok()
 }
@@ -77,11 +81,11 @@ fn text_of(name: &str) -> Option<String> {
 #[derive(Template)]
 #[template(path = "docs.html")]
 struct DocsPage {
-    title: String,
+    title: &'static str,
     /// Ours, from Markdown.
     contents: String,
     /// Ours, from Markdown.
-    html: String,
+    html: &'static str,
     version: &'static str,
 }
 
@@ -107,8 +111,7 @@ mod tests {
             let name = path
                 .strip_prefix("/docs/")
                 .and_then(|path| path.strip_suffix(".html"));
-            let text = text_of(name.unwrap()).unwrap();
-            assert_eq!(markdown::chapter(&text).title, code);
+            assert_eq!(CHAPTERS[name.unwrap()].title, code);
         }
     }
 
@@ -132,7 +135,7 @@ mod tests {
             "runbooks//leak",
             ".",
         ] {
-            assert_eq!(text_of(name), None, "{name}");
+            assert!(chapter(name).is_err(), "{name}");
         }
     }
 }
