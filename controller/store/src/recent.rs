@@ -254,26 +254,8 @@ impl Tx {
         host: HostId,
         batches: &[RecentId],
     ) -> Result<(), StoreError> {
-        let ids = batches.iter().map(|RecentId(id)| *id);
-        let deleted = match self {
-            Self::Sqlite(tx) => {
-                let ids = serde_json::Value::from_iter(ids).to_string();
-                let query = sqlx::query(DELETE.sqlite).bind(host.to_string()).bind(ids);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-            Self::Postgres(tx) => {
-                let query = sqlx::query(DELETE.postgres)
-                    .bind(host.to_string())
-                    .bind(ids.collect::<Vec<_>>());
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-        };
-        all_rows(
-            deleted,
-            batches.len(),
-            StoreError::Stale {
-                what: "host's recent batch",
-            },
-        )
+        let ids = batches.iter().map(|RecentId(id)| *id).collect();
+        self.delete_of_host(DELETE, host, ids, "host's recent batch")
+            .await
     }
 }

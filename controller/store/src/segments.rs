@@ -6,7 +6,6 @@ use futures::TryStreamExt;
 use sqlx::FromRow;
 use tidemark_model::{HostId, Timestamp};
 
-use crate::batch::all_rows;
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
@@ -276,26 +275,8 @@ impl Tx {
         host: HostId,
         segments: &[SegmentId],
     ) -> Result<(), StoreError> {
-        let ids = segments.iter().map(|SegmentId(id)| *id);
-        let deleted = match self {
-            Self::Sqlite(tx) => {
-                let ids = serde_json::Value::from_iter(ids).to_string();
-                let query = sqlx::query(DELETE.sqlite).bind(host.to_string()).bind(ids);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-            Self::Postgres(tx) => {
-                let query = sqlx::query(DELETE.postgres)
-                    .bind(host.to_string())
-                    .bind(ids.collect::<Vec<_>>());
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-        };
-        all_rows(
-            deleted,
-            segments.len(),
-            StoreError::Stale {
-                what: "host's segment",
-            },
-        )
+        let ids = segments.iter().map(|SegmentId(id)| *id).collect();
+        self.delete_of_host(DELETE, host, ids, "host's segment")
+            .await
     }
 }
