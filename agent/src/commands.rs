@@ -36,6 +36,9 @@ use crate::doctor::Verdict;
 /// The service's log in its data folder, where it has no standard error.
 const LOG_FILE: &str = "agent.log";
 
+/// Beside it, that of the service when the agent is a child of its own.
+const SUPERVISOR_LOG_FILE: &str = "supervisor.log";
+
 /// Watches this host's TCP and UDP ports and streams what it sees to the controller.
 #[derive(Debug, Parser)]
 #[command(name = "tidemark-agent", version, propagate_version = true)]

@@ -22,6 +22,7 @@ pub mod peer;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod releases;
 pub mod sink;
 pub mod site;
 pub mod stage;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::enroll::token_missing;
 use super::lock::DataLock;
+use super::service::hosted;
 use super::supervisor::{Supervisor, Turn};
 use super::{SettingsArgs, block_on};
 use crate::actions::policy_file::PolicyFile;
@@ -55,15 +56,19 @@ pub(super) struct RunArgs {
     /// and asks by standard input.
     #[arg(long, hide = true, value_name = "RELEASE")]
     supervised: Option<u32>,
+    /// Log and tell as the service does: for the supervisor in it.
+    #[arg(long, hide = true, requires = "supervised")]
+    in_service: bool,
 }
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let config = args.settings.load()?;
+    if let Some(release) = args.supervised.filter(|_| args.in_service) {
+        return hosted::run_supervised(config, release);
+    }
     telemetry::start(&config.telemetry)?;
     if let Some(release) = args.supervised {
-        let committed = CancellationToken::new();
-        let supervisor = Supervisor::at_stdin_with(committed.clone())?;
-        return run_as(config, supervisor, Some(Supervised { release, committed }));
+        return run_as_release(config, release, |_| {});
     }
     let supervisor = if args.stop_on_stdin_eof {
         Supervisor::at_stdin()?
@@ -71,6 +76,17 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         Supervisor::quiet(CancellationToken::new())
     };
     run_supervised(config, supervisor)
+}
+
+/// The agent as a release that its supervisor started, which asks and hears by standard input and output. Logging has begun.
+pub(super) fn run_as_release(
+    config: AgentConfig,
+    release: u32,
+    told: impl Fn(Turn<'_>) + Send + Sync + 'static,
+) -> anyhow::Result<Outcome> {
+    let committed = CancellationToken::new();
+    let supervisor = Supervisor::at_stdin_with(committed.clone(), told)?;
+    run_as(config, supervisor, Some(Supervised { release, committed }))
 }
 
 /// The agent from its start to its end, whoever started it. Logging has begun.

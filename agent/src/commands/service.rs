@@ -1,6 +1,6 @@
 //! `tidemark-agent service`: the agent as a Windows service, made and asked here, hosted in `service/hosted.rs`.
 
-mod hosted;
+pub(super) mod hosted;
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

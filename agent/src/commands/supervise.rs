@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tidemark_agent_core::upgrades::{Launch, Switch};
 use tidemark_model::duration::format_duration;
+use tidemark_platform::own;
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tidemark_runtime::{Clock, Outcome, telemetry};
 use tokio::io::AsyncWriteExt as _;
@@ -19,11 +20,14 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::sync::CancellationToken;
 
 use super::lock::DataLock;
+use super::supervisor::{Supervisor as Above, Turn};
 use super::{SettingsArgs, block_on};
+use crate::actions::policy_file::PolicyFile;
 use crate::config::AgentConfig;
-use crate::upgrades::memory::{Kept, MemoryFile};
+use crate::upgrades::memory::{Kept, MemoryFile, switch_of};
 use crate::upgrades::said;
 use crate::upgrades::versions::{Versions, digest_of};
 
@@ -36,14 +40,51 @@ pub(super) fn run(args: &SettingsArgs) -> anyhow::Result<Outcome> {
     let config = args.load()?;
     telemetry::start(&config.telemetry)?;
     let _lock = DataLock::take_as_supervisor(&config.data_dir)?;
-    let supervisor = Supervisor::of(&config)?;
-    block_on(supervisor.run())
+    let supervisor = Supervisor::of(&config, Place::Terminal)?;
+    block_on(supervisor.run(shutdown_signal(), || {}))
+}
+
+/// The same within a service, whose logging has begun.
+pub(super) fn host(config: &AgentConfig, above: &Above) -> anyhow::Result<Outcome> {
+    let _lock = DataLock::take_as_supervisor(&config.data_dir)?;
+    let supervisor = Supervisor::of(config, Place::Service)?;
+    let stopping = CancellationToken::new();
+    let asked = async {
+        above.asks_to_stop().await;
+        stopping.cancel();
+    };
+    above.tell(Turn::Starting);
+    block_on(async {
+        tokio::select! {
+            outcome = supervisor.run(asked, || above.tell(Turn::Running)) => outcome,
+            never = above.tell_of_stop(stopping.clone()) => match never {},
+        }
+    })
+}
+
+/// Whether this host is to have a supervisor without being told by a command: its policy takes releases, or it runs one.
+pub(super) fn is_wanted(config: &AgentConfig) -> bool {
+    let takes_releases = PolicyFile::of(config)
+        .read()
+        .policy
+        .is_ok_and(|policy| policy.release_threshold.is_some());
+    takes_releases || switch_of(&config.data_dir).is_ok_and(|switch| switch.current().is_some())
+}
+
+/// Where a supervisor runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Where standard error is kept by somebody.
+    Terminal,
+    /// In a service, which has none.
+    Service,
 }
 
 struct Supervisor {
     installed: PathBuf,
     /// What each version is started with: the supervisor's own settings.
     arguments: Vec<OsString>,
+    place: Place,
     folder: PathBuf,
     versions: Versions,
     memory: MemoryFile,
@@ -65,8 +106,9 @@ enum Ended {
 }
 
 impl Supervisor {
-    fn of(config: &AgentConfig) -> anyhow::Result<Self> {
+    fn of(config: &AgentConfig, place: Place) -> anyhow::Result<Self> {
         Ok(Self {
+            place,
             installed: std::env::current_exe().context("the supervisor's own path is unknown")?,
             arguments: std::env::args_os().skip(2).collect(),
             versions: Versions::in_folder(&config.data_dir),
@@ -78,14 +120,20 @@ impl Supervisor {
         })
     }
 
-    async fn run(self) -> anyhow::Result<Outcome> {
-        let mut asked = pin!(shutdown_signal());
+    /// Until `asked` completes, or the agent ends by itself. `started` hears of each agent that was started.
+    async fn run(
+        self,
+        asked: impl Future<Output = ()>,
+        started: impl Fn(),
+    ) -> anyhow::Result<Outcome> {
+        let mut asked = pin!(asked);
         loop {
             self.wait_for_former().await;
             let (mut switch, launch) = self.next();
             let Some(mut running) = self.start(&mut switch, &launch)? else {
                 continue;
             };
+            started();
             let ended = running.watch(&self, &mut switch, asked.as_mut()).await?;
             let is_on_trial = switch.on_trial().is_some();
             match ended {
@@ -200,6 +248,24 @@ impl Supervisor {
             }
         }
     }
+
+    fn command(&self, program: &Path, release: u32) -> Command {
+        let mut command = Command::new(program);
+        command
+            .arg("run")
+            .args(&self.arguments)
+            .arg("--supervised")
+            .arg(release.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        if self.place == Place::Service {
+            command.arg("--in-service").stderr(Stdio::null());
+            // Otherwise the system makes a console for it, and a process beside it.
+            own::detach_from_console(command.as_std_mut());
+        }
+        command
+    }
 }
 
 /// A child.
@@ -226,7 +292,9 @@ enum Event {
 impl Running {
     fn start(supervisor: &Supervisor, launch: &Launch) -> anyhow::Result<Self> {
         let (program, release) = supervisor.program(launch);
-        let mut child = start(&program, &supervisor.arguments, release)
+        let mut child = supervisor
+            .command(&program, release)
+            .spawn()
             .with_context(|| format!("{} cannot be started", program.display()))?;
         let is_trial = matches!(launch, Launch::Trial(_));
         tracing::info!(release, is_trial, program = %program.display(), "agent started by its supervisor");
@@ -328,18 +396,6 @@ impl Running {
             format!("{what}: {}", self.trouble)
         }
     }
-}
-
-fn start(program: &Path, arguments: &[OsString], release: u32) -> std::io::Result<Child> {
-    Command::new(program)
-        .arg("run")
-        .args(arguments)
-        .arg("--supervised")
-        .arg(release.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
 }
 
 /// The next line; never without an output. A line that is too long says nothing.

@@ -55,14 +55,18 @@ impl Supervisor {
 
     /// A parent process that asks by closing the agent's standard input, or by going away.
     pub(super) fn at_stdin() -> anyhow::Result<Self> {
-        Self::at_stdin_with(CancellationToken::new())
+        Self::at_stdin_with(CancellationToken::new(), |_| {})
     }
 
-    /// The same, which says by `committed` that the version of the agent that runs is the current one.
-    pub(super) fn at_stdin_with(committed: CancellationToken) -> anyhow::Result<Self> {
+    /// The same, which says by `committed` that the version of the agent that runs is the current one; `told` hears where the
+    /// agent is.
+    pub(super) fn at_stdin_with(
+        committed: CancellationToken,
+        told: impl Fn(Turn<'_>) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         watch_stdin(stop.clone(), committed)?;
-        Ok(Self::quiet(stop))
+        Ok(Self::new(stop, told))
     }
 
     /// Completes when the agent is to stop, by a signal or otherwise.

@@ -66,10 +66,12 @@ pub(super) fn run(args: &BundleArgs) -> anyhow::Result<Outcome> {
         Ok(part) => parts.push(part),
         Err(reason) => left_out.push(format!("the agent's status: {reason:#}")),
     }
-    match log_tail(&args.settings) {
+    match log_tail(&args.settings, super::LOG_FILE) {
         Ok(part) => parts.push(part),
         Err(reason) => left_out.push(format!("the agent's log: {reason:#}")),
     }
+    // It is there where a service supervises its agent.
+    parts.extend(log_tail(&args.settings, super::SUPERVISOR_LOG_FILE));
     let said = contents(&path, &parts, &left_out);
     parts.push(Part {
         name: "README.txt",
@@ -108,10 +110,9 @@ fn status(settings: &SettingsArgs) -> anyhow::Result<Part> {
     })
 }
 
-/// The end of the service's log, where it is a file; elsewhere the system's journal has it.
-fn log_tail(settings: &SettingsArgs) -> anyhow::Result<Part> {
-    let data_dir = settings.load()?.data_dir;
-    let path = data_dir.join(super::LOG_FILE);
+/// The end of a log, where it is a file; elsewhere the system's journal has it.
+fn log_tail(settings: &SettingsArgs, name: &'static str) -> anyhow::Result<Part> {
+    let path = settings.load()?.data_dir.join(name);
     let mut file = File::open(&path).with_context(|| {
         format!(
             "{} cannot be read; where a system keeps a journal it is there (journalctl -u tidemark-agent)",
@@ -122,10 +123,7 @@ fn log_tail(settings: &SettingsArgs) -> anyhow::Result<Part> {
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES_MAX)))?;
     let mut content = Vec::new();
     file.take(LOG_BYTES_MAX).read_to_end(&mut content)?;
-    Ok(Part {
-        name: "agent.log",
-        content,
-    })
+    Ok(Part { name, content })
 }
 
 fn contents(path: &Path, parts: &[Part], left_out: &[String]) -> String {
@@ -139,6 +137,7 @@ fn contents(path: &Path, parts: &[Part], left_out: &[String]) -> String {
             "events.json" => "events of the system's log that concern ports",
             "agent.toml" => "the configuration, without secrets",
             "status.json" => "how the agent does",
+            super::SUPERVISOR_LOG_FILE => "the end of the log of its supervisor",
             _ => "the end of the agent's log",
         };
         said.push_str(&format!("  {:14} {what}\n", part.name));

@@ -13,6 +13,7 @@ fn the_documented_commands_are_understood() {
         "run --config /etc/tidemark/agent.toml",
         "run --config x --stop-on-stdin-eof --interval 1s",
         "run --config x --supervised 7",
+        "run --config x --supervised 7 --in-service",
         "supervise --config /etc/tidemark/agent.toml --upgrades-grace 11m",
         "enroll --controller c:7443 --token-file t",
         "status -o json",

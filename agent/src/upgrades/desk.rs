@@ -21,6 +21,12 @@ use crate::actions::lockdown::Lockdown;
 use crate::actions::policy_file::PolicyFile;
 use crate::owned_thread::{Joined, OwnedThread};
 
+/// Why an agent that nobody supervises takes no release, and what to do about it.
+const WITHOUT_SUPERVISOR: &str = if cfg!(windows) {
+    "this agent runs without a supervisor that could go back: its policy took no releases when the service began; restart the service"
+} else {
+    "this agent runs without a supervisor that could go back: start it by `tidemark-agent supervise`, or upgrade it by its package"
+};
 /// Messages that wait for the desk.
 const MESSAGES_MAX: usize = 8;
 /// How long the desk may take to end.
@@ -145,12 +151,6 @@ impl Work {
 
     /// Why no release whatever could be taken.
     fn unable(&self) -> Option<String> {
-        if self.parts.supervised.is_none() {
-            return Some(
-                "this agent runs without a supervisor that could go back: start it by `tidemark-agent supervise`, or upgrade it by its package"
-                    .to_owned(),
-            );
-        }
         let takes = self
             .parts
             .policy
@@ -163,6 +163,7 @@ impl Work {
                 "the host's policy takes no releases: list release keys and [releases] in policy.toml"
                     .to_owned(),
             ),
+            Ok(Some(_)) if self.parts.supervised.is_none() => Some(WITHOUT_SUPERVISOR.to_owned()),
             Ok(Some(_)) => self.memory.read::<Kept>().err(),
         }
     }

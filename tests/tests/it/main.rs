@@ -51,3 +51,4 @@ mod wine;
 mod wine_actions;
 mod wine_msi;
 mod wine_service;
+mod wine_upgrades;

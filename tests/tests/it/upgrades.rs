@@ -3,23 +3,19 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tidemark_model::view::{UpgradeDetail, UpgradeHostView};
-use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::process::built;
+use tidemark_tests::harness::releases::{Releases, roll_out};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, SOON, STARTING, Up, on_own_network, until,
 };
 
-/// For a roll-out: a download, a start and a trial on each host, one after the other.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// A controller and hosts that take what ann and bob sign together.
 pub struct Site {
     pub controller: Controller,
-    keyring: Keyring,
+    releases: Releases,
     pub folders: Vec<AgentFolder>,
     agents: Vec<Process>,
     pub folder: PathBuf,
@@ -29,13 +25,7 @@ pub struct Site {
 impl Site {
     pub async fn start(machine: &Machine, hosts: usize) -> anyhow::Result<Self> {
         let controller = Controller::up(machine, &Up::alone()).await?;
-        let keyring = Keyring::create(machine)?;
-        let mut policy = "[releases]\nthreshold = 2\n".to_owned();
-        for name in ["ann", "bob"] {
-            let public = keyring.make(&controller, name).await?;
-            policy.push_str(&listed(name, &public, 0));
-            policy.push_str("releases = true\n");
-        }
+        let releases = Releases::create(machine, &controller).await?;
         let mut folders = Vec::new();
         for number in 1..=hosts {
             let name = format!("web-{number}");
@@ -43,12 +33,12 @@ impl Site {
             let made: serde_json::Value = controller.cli_json(&token).await?;
             let token = made["token"].as_str().context("a join token")?;
             let folder = AgentFolder::create(machine, &name, &controller.ready.grpc, token)?;
-            folder.allow(&policy)?;
+            folder.allow(releases.policy())?;
             folder.add_config("[upgrades]\ngrace = \"20s\"")?;
             folders.push(folder);
         }
         let mut site = Self {
-            keyring,
+            releases,
             folders,
             agents: Vec::new(),
             folder: machine.folder().to_owned(),
@@ -85,75 +75,19 @@ impl Site {
         Ok(())
     }
 
-    /// Makes a release of a script that stands for a version, has it signed by these and brings it.
+    /// Brings a release of a script that stands for a version, signed by these.
     pub async fn release(&self, number: u32, script: &str, keys: &[&str]) -> anyhow::Result<()> {
         let file = self.folder.join(format!("agent-{number}"));
         fs::write(&file, format!("#!/bin/sh\n# {number}\n{script}\n"))?;
-        let manifest = self.folder.join(format!("{number}.json"));
-        let manifest = manifest.to_str().context("a path of text")?;
-        let arch = std::env::consts::ARCH;
-        let target = format!("linux/{arch}={}", file.display());
-        let (version, number) = (format!("1.0.{number}"), number.to_string());
-        let make = [
-            "release",
-            "make",
-            &version,
-            "--release",
-            &number,
-            "--file",
-            &target,
-            "--to",
-            manifest,
-        ];
-        self.controller.cli(&make).await?.succeeded()?;
-        for key in keys {
-            let words = ["release", "sign", manifest, "--key", key];
-            self.keyring.sign(&self.controller, &words).await?;
-        }
-        let file = file.display().to_string();
-        let add = ["release", "add", manifest, &file];
-        self.controller.cli(&add).await?.succeeded()?;
-        Ok(())
-    }
-
-    /// Starts the roll-out of a release, without a pause between rings; its number.
-    pub async fn start_roll_out(&self, release: u32) -> anyhow::Result<i64> {
-        let release = release.to_string();
-        let start = [
-            "upgrade",
-            "start",
-            "--release",
-            &release,
-            "--hosts",
-            "tier=web",
-            "--soak",
-            "0s",
-        ];
-        let started: UpgradeDetail = self.controller.cli_json(&start).await?;
-        Ok(started.upgrade.upgrade)
-    }
-
-    pub async fn describe(&self, upgrade: i64) -> anyhow::Result<UpgradeDetail> {
-        let words = ["upgrade", "describe", &upgrade.to_string()];
-        self.controller.cli_json(&words).await
-    }
-
-    /// Rolls a release out until that state.
-    async fn roll_out(&self, release: u32, state: &str) -> anyhow::Result<UpgradeDetail> {
-        let number = self.start_roll_out(release).await?;
-        let mut last = None;
-        let ended = until(state, PATIENCE, async || {
-            let detail = self.describe(number).await?;
-            let is_so = detail.upgrade.state == state;
-            last = Some(detail.clone());
-            Ok(is_so.then_some(detail))
-        });
-        ended.await.with_context(|| format!("{last:#?}"))
+        let made_for = ("linux", &*file);
+        self.releases
+            .bring(&self.controller, number, made_for, keys)
+            .await
     }
 
     /// The one host that went back in a roll-out that halted, which is stopped then.
     async fn failed(&self, release: u32) -> anyhow::Result<UpgradeHostView> {
-        let detail = self.roll_out(release, "halted").await?;
+        let detail = roll_out(&self.controller, release, "halted").await?;
         let number = detail.upgrade.upgrade.to_string();
         let stop = ["upgrade", "stop", &number];
         self.controller.cli(&stop).await?.succeeded()?;
@@ -179,7 +113,7 @@ fn a_signed_release_reaches_every_host_ring_after_ring() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let site = Site::start(machine, 3).await?;
         site.release(1, &site.good(), &["ann", "bob"]).await?;
-        let detail = site.roll_out(1, "done").await?;
+        let detail = roll_out(&site.controller, 1, "done").await?;
         assert_eq!(
             detail.upgrade.stages.get("healthy"),
             Some(&3),
@@ -188,7 +122,7 @@ fn a_signed_release_reaches_every_host_ring_after_ring() -> anyhow::Result<()> {
         assert_eq!(Site::running(&detail), [Some(1); 3], "{detail:#?}");
         // And from there to the next.
         site.release(2, &site.good(), &["ann", "bob"]).await?;
-        let detail = site.roll_out(2, "done").await?;
+        let detail = roll_out(&site.controller, 2, "done").await?;
         assert_eq!(Site::running(&detail), [Some(2); 3], "{detail:#?}");
         for folder in &site.folders {
             let versions = folder.data_dir().join("versions");
@@ -204,7 +138,7 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
     on_own_network(async |machine| {
         let site = Site::start(machine, 2).await?;
         site.release(1, &site.good(), &["ann", "bob"]).await?;
-        site.roll_out(1, "done").await?;
+        roll_out(&site.controller, 1, "done").await?;
         let deaf = format!("{} --controller 127.0.0.1:1", site.good());
         for (number, script, part) in [
             (2, "exit 3".to_owned(), "ended by itself"),
@@ -227,7 +161,7 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
         }
         // The hosts are as able as before.
         site.release(5, &site.good(), &["ann", "bob"]).await?;
-        let detail = site.roll_out(5, "done").await?;
+        let detail = roll_out(&site.controller, 5, "done").await?;
         assert_eq!(Site::running(&detail), [Some(5); 2], "{detail:#?}");
         Ok(())
     })

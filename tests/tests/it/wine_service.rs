@@ -16,15 +16,15 @@ const LAST_PORT: u16 = 20_999;
 const LOG_KEY: &str = r"HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\Tidemark";
 
 /// A server of Windows with the agent's program in a folder whose name has a space.
-struct Server {
-    wine: Wine,
-    program: PathBuf,
+pub struct Server {
+    pub wine: Wine,
+    pub program: PathBuf,
     /// Wine's services end with the last program that somebody started.
     _console: Process,
 }
 
 impl Server {
-    async fn prepare(machine: &Machine) -> anyhow::Result<Self> {
+    pub async fn prepare(machine: &Machine) -> anyhow::Result<Self> {
         let wine = Wine::prepare(machine)?;
         let folder = wine.drive().join("Program Files/Tidemark");
         std::fs::create_dir_all(&folder)?;
@@ -44,7 +44,7 @@ impl Server {
         })
     }
 
-    async fn agent(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
+    pub async fn agent(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
         let mut command = self
             .wine
             .program(r"C:\Program Files\Tidemark\tidemark-agent.exe");
@@ -56,14 +56,14 @@ impl Server {
     }
 
     /// What a command prints, which must succeed.
-    async fn told(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    pub async fn told(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let finished = self.agent(arguments).await?;
         finished
             .succeeded()
             .with_context(|| format!("tidemark-agent {}: {}", arguments.join(" "), self.log()))
     }
 
-    async fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+    pub async fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let text = self.told(&[arguments, &["--json"]].concat()).await?;
         Ok(serde_json::from_str(&text)?)
     }
@@ -76,11 +76,11 @@ impl Server {
         Ok((asked.code == Some(0)).then_some(asked.stdout))
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.wine.drive().join("ProgramData/Tidemark/state")
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.state().join("agent.log")).unwrap_or_default()
     }
 }

@@ -1,6 +1,7 @@
 //! What this process costs its host, and time that no clock change touches.
 
 use std::io;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::param::page_size;
@@ -13,6 +14,9 @@ use super::procfile;
 const NICE: i32 = 5;
 /// The lowest priority there is.
 const LEAST_NICE: i32 = 19;
+
+/// Nothing: a program needs no console here.
+pub const fn detach_from_console(_: &mut Command) {}
 
 /// Lets everything else on the host go first, where nobody did so for this process. Threads that exist already keep what
 /// they have (`setpriority(2)`, bugs).

@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "clocks and counters are asked through Win32")]
 
 use std::io;
+use std::os::windows::process::CommandExt as _;
+use std::process::Command;
 use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,12 +13,18 @@ use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerf
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 use windows_sys::Win32::System::Threading::{
-    BELOW_NORMAL_PRIORITY_CLASS, GetCurrentProcess, GetCurrentThread, GetProcessTimes,
-    SetPriorityClass, SetThreadPriority, THREAD_MODE_BACKGROUND_BEGIN,
+    BELOW_NORMAL_PRIORITY_CLASS, DETACHED_PROCESS, GetCurrentProcess, GetCurrentThread,
+    GetProcessTimes, SetPriorityClass, SetThreadPriority, THREAD_MODE_BACKGROUND_BEGIN,
 };
 
 /// Units of 100 ns that a `FILETIME` counts in a second.
 const FILETIME_PER_SECOND: u64 = 10_000_000;
+
+/// Has a program of this agent start without a console, which a service has not either: Windows would make one for it, with a
+/// process beside it.
+pub fn detach_from_console(command: &mut Command) {
+    command.creation_flags(DETACHED_PROCESS);
+}
 
 /// Lets everything else on the host go first: below normal priority.
 ///

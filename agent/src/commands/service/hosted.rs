@@ -12,7 +12,7 @@ use tidemark_runtime::{Outcome, telemetry};
 use tokio_util::sync::CancellationToken;
 
 use super::super::supervisor::{Supervisor, Turn};
-use super::super::{LOG_FILE, SettingsArgs, private_folder, run};
+use super::super::{LOG_FILE, SUPERVISOR_LOG_FILE, SettingsArgs, private_folder, run, supervise};
 use super::{config_file, folder_of};
 use crate::config::AgentConfig;
 
@@ -65,7 +65,15 @@ fn agent(settings: &SettingsArgs, stop: CancellationToken) -> anyhow::Result<Out
     private_folder::make(folder_of(&config_file(settings)?)?)?;
     let config = settings.load()?;
     private_folder::make(&config.data_dir)?;
-    start_logging(&config)?;
+    let is_supervised = supervise::is_wanted(&config);
+    start_logging(
+        &config,
+        if is_supervised {
+            SUPERVISOR_LOG_FILE
+        } else {
+            LOG_FILE
+        },
+    )?;
     if let Err(error) = complete() {
         tracing::warn!(
             error = format!("{error:#}"),
@@ -74,7 +82,29 @@ fn agent(settings: &SettingsArgs, stop: CancellationToken) -> anyhow::Result<Out
     }
     let controller = config.require_controller()?.to_string();
     let supervisor = Supervisor::new(stop, move |turn| told(turn, &controller));
+    if is_supervised {
+        return supervise::host(&config, &supervisor);
+    }
     run::run_supervised(config, supervisor)
+}
+
+/// The agent as a child of the supervisor that the service is: its log is where the service's own would be, and what keeps it
+/// from its work is in the Application log.
+pub(in super::super) fn run_supervised(
+    config: AgentConfig,
+    release: u32,
+) -> anyhow::Result<Outcome> {
+    start_logging(&config, LOG_FILE)?;
+    let told = |turn: Turn<'_>| {
+        if let Turn::NotEnrolled(why) = turn {
+            report(ApplicationMessage::NotEnrolled, why);
+        }
+    };
+    run::run_as_release(config, release, told).inspect_err(|error| {
+        let text = format!("{error:#}");
+        tracing::error!(text, "agent cannot start");
+        report(ApplicationMessage::CannotStart, &text);
+    })
 }
 
 fn told(turn: Turn<'_>, controller: &str) {
@@ -91,8 +121,8 @@ fn told(turn: Turn<'_>, controller: &str) {
 }
 
 /// A service has no standard error.
-fn start_logging(config: &AgentConfig) -> anyhow::Result<()> {
-    let file = LogFile::open(&config.data_dir.join(LOG_FILE), LOG_BYTES_MAX)?;
+fn start_logging(config: &AgentConfig, name: &str) -> anyhow::Result<()> {
+    let file = LogFile::open(&config.data_dir.join(name), LOG_BYTES_MAX)?;
     Ok(telemetry::start_in_file(&config.telemetry, file)?)
 }
 

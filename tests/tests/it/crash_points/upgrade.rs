@@ -5,7 +5,9 @@ use anyhow::Context as _;
 use tidemark_model::view::UpgradeDetail;
 
 use super::*;
-use crate::upgrades::Site as Releases;
+use tidemark_tests::harness::releases::{described, start_roll_out};
+
+use crate::upgrades::Site as UpgradeSite;
 
 /// More than any upgrade makes.
 const NTH_MAX: u32 = 20;
@@ -26,17 +28,17 @@ fn sweeps(folder: &AgentFolder, number: u32) -> Vec<(&'static str, Vec<PathBuf>)
 }
 
 /// Rolls a release out to a host that dies at one point on the way and comes back; whether it died.
-async fn dies(site: &mut Releases, number: u32, death: &Death) -> anyhow::Result<bool> {
+async fn dies(site: &mut UpgradeSite, number: u32, death: &Death) -> anyhow::Result<bool> {
     site.end_agents().await?;
     let folder = site.folders[0].clone();
     let command = death.of(&folder.command("supervise")?);
     let mut agent = Process::start("web-1", command, &site.folder)?;
     site.release(number, &site.good(), &["ann", "bob"]).await?;
-    let upgrade = site.start_roll_out(number).await?;
+    let upgrade = start_roll_out(&site.controller, number).await?;
     let mut last = None;
     let has_died = until("a death, or the end of it", PATIENCE, async || {
         let is_dead = agent.ended()?.is_some();
-        let detail: UpgradeDetail = site.describe(upgrade).await?;
+        let detail: UpgradeDetail = described(&site.controller, upgrade).await?;
         let is_over = detail.upgrade.state != "running";
         last = Some(detail);
         Ok((is_dead || is_over).then_some(is_dead))
@@ -46,7 +48,7 @@ async fn dies(site: &mut Releases, number: u32, death: &Death) -> anyhow::Result
     agent.wait(SOON).await?;
     site.start_agents()?;
     let ended = until("the end of it", PATIENCE, async || {
-        let detail: UpgradeDetail = site.describe(upgrade).await?;
+        let detail: UpgradeDetail = described(&site.controller, upgrade).await?;
         let is_healthy = detail.upgrade.state == "done"
             && detail.hosts.iter().all(|host| host.running == Some(number));
         last = Some(detail);
@@ -59,7 +61,7 @@ async fn dies(site: &mut Releases, number: u32, death: &Death) -> anyhow::Result
 #[test]
 fn a_host_ends_at_the_new_version_whenever_it_dies_on_the_way() -> anyhow::Result<()> {
     on_own_network(async |machine| {
-        let mut site = Releases::start(machine, 1).await?;
+        let mut site = UpgradeSite::start(machine, 1).await?;
         let mut number = 0;
         let mut points = BTreeMap::new();
         for sweep in 0..3 {
