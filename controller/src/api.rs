@@ -8,6 +8,7 @@ pub mod audits;
 pub mod body;
 pub mod budgets;
 pub mod causes;
+pub mod certificate;
 pub mod changes;
 pub mod connection;
 pub mod documents;
@@ -31,6 +32,7 @@ pub mod openapi;
 pub mod params;
 pub mod policies;
 pub mod problem;
+pub mod proxies;
 pub mod reach;
 pub mod remediation;
 pub mod routes;
@@ -58,8 +60,11 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
+use certificate::Certificate;
+use connection::Serving;
 use guard::{Guard, HostNames, guard};
 use problem::ApiProblem;
+use proxies::Proxies;
 use traced::traced;
 
 /// Largest body of a request.
@@ -72,17 +77,28 @@ const BODY_BYTES_MAX: usize = 64 * 1_024;
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
+    (certificate, proxies): (Option<Certificate>, Proxies),
     stop: CancellationToken,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let names = if address.ip().is_loopback() {
         HostNames::Loopback
     } else {
-        tracing::warn!(%address, "the pages and the API are served without TLS beyond this machine: put a proxy with TLS before them");
         HostNames::Any
     };
+    if names == HostNames::Any && certificate.is_none() {
+        tracing::warn!(%address, "the pages and the API are served without TLS beyond this machine: set web.certificate_file, or put a proxy with TLS before them");
+    }
     let life = app.life.clone();
-    connection::accept_loop(router(app, names), listener, &life, stop).await
+    let serving = Serving {
+        router: router(app, names),
+        tls: certificate.as_ref().map(Certificate::current),
+        proxies: Arc::new(proxies),
+    };
+    if let Some(certificate) = certificate {
+        life.spawn("certificate", certificate.follow(stop.clone()));
+    }
+    connection::accept_loop(serving, listener, &life, stop).await
 }
 
 /// Everything that is served, guarded.

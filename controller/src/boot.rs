@@ -82,6 +82,10 @@ pub async fn start(
     let (clock, entropy) = (Clock::System, Entropy::System);
     let store = Store::open(&settings.database).await?;
     let authority = Authority::open(&settings.data_dir.join("pki"), clock.now(), &entropy)?;
+    let certificate = match settings.web.certificate.clone() {
+        Some(files) => Some(files.open().await?),
+        None => None,
+    };
     let grpc = bind("grpc", settings.grpc).await?;
     let http = bind("http", settings.http).await?;
     let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
@@ -116,7 +120,12 @@ pub async fn start(
     );
     life.spawn_critical(
         "http",
-        api::serve(Arc::clone(&app), http, life.stop_token()),
+        api::serve(
+            Arc::clone(&app),
+            http,
+            (certificate, settings.web.proxies.clone()),
+            life.stop_token(),
+        ),
     );
     tasks::start(&app, settings, tls);
     app.note(

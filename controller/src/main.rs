@@ -97,7 +97,7 @@ fn main() -> ExitCode {
         Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
         Command::Ready(args) => load(&args).and_then(|settings| {
             block_on(async {
-                ready::ask(settings.http).await?;
+                ready::ask(settings.http, &settings.web).await?;
                 Ok(Outcome::Clean)
             })
         }),

@@ -6,6 +6,7 @@ mod notify;
 mod oidc;
 mod otlp;
 mod remediation;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,8 +26,10 @@ use crate::notify::NotifySettings;
 use crate::otlp::OtlpSettings;
 use crate::remediate::RemediationRules;
 
+pub use self::web::WebSettings;
+
 /// Every legal key of the configuration file.
-pub const KEYS: [&str; 51] = [
+pub const KEYS: [&str; 54] = [
     "data_dir",
     "database",
     "database_file",
@@ -76,6 +79,9 @@ pub const KEYS: [&str; 51] = [
     "otlp.signals",
     "otlp.every",
     "otlp.traces_ratio",
+    "web.certificate_file",
+    "web.key_file",
+    "web.trusted_proxies",
     "log",
     "log_format",
 ];
@@ -99,6 +105,7 @@ pub struct Config {
     audit_log: audit_log::AuditLogConfig,
     oidc: oidc::OidcConfig,
     otlp: otlp::OtlpConfig,
+    web: web::WebConfig,
     log: String,
     log_format: LogFormat,
 }
@@ -132,6 +139,7 @@ impl Default for Config {
             audit_log: audit_log::AuditLogConfig::default(),
             oidc: oidc::OidcConfig::default(),
             otlp: otlp::OtlpConfig::default(),
+            web: web::WebConfig::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -182,6 +190,8 @@ pub struct Settings {
     pub oidc: Option<OidcSettings>,
     /// Where metrics and traces are sent.
     pub otlp: Option<OtlpSettings>,
+    /// How the pages and the API are reached from other machines.
+    pub web: WebSettings,
     /// How to log.
     pub telemetry: TelemetrySettings,
 }
@@ -208,11 +218,13 @@ impl Config {
         let audit_log = self.audit_log.check(&mut problems);
         let oidc = self.oidc.check(&mut problems);
         let otlp = self.otlp.check(&mut problems);
+        let web = self.web.check(&mut problems);
         if let (Some(database), Some(drain_timeout), Some(retention)) =
             (database, drain_timeout, retention)
             && let (Some(incidents), Some(notify), Some(remediation)) =
                 (incidents, notify, remediation)
-            && let (Some(audit_log), Some(oidc), Some(otlp)) = (audit_log, oidc, otlp)
+            && let (Some(audit_log), Some(oidc), Some(otlp), Some(web)) =
+                (audit_log, oidc, otlp, web)
             && problems.is_empty()
         {
             return Ok(Settings {
@@ -230,6 +242,7 @@ impl Config {
                 audit_log,
                 oidc,
                 otlp,
+                web,
                 telemetry: TelemetrySettings {
                     log: self.log,
                     log_format: self.log_format,

@@ -5,23 +5,32 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tidemark_runtime::Lifecycle;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use super::proxies::Proxies;
 
 /// Connections at once; a browser keeps up to six, so some hundred operators at a time.
 const CONNECTIONS_MAX: usize = 2_048;
 
 /// Time for a request's head; also ends connections that idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a request's head, address included.
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
@@ -48,19 +57,45 @@ pub struct Peer {
     pub address: SocketAddr,
     /// How.
     pub transport: Transport,
+    /// Whether the connection is their own, as far as can be told.
+    pub is_direct: bool,
+    /// Whether a proxy that the operator named says so.
+    pub is_by_proxy: bool,
 }
 
 impl Peer {
-    /// Whether it is on this machine.
+    /// Who is at the other end of a connection of their own.
+    #[must_use]
+    pub const fn direct(address: SocketAddr, transport: Transport) -> Self {
+        Self {
+            address,
+            transport,
+            is_direct: true,
+            is_by_proxy: false,
+        }
+    }
+
+    /// Whether it is on this machine, and not a proxy there through which anybody may ask.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.address.ip().to_canonical().is_loopback()
+        self.is_direct && self.address.ip().to_canonical().is_loopback()
     }
+}
+
+/// What each connection is served with.
+#[derive(Clone)]
+pub struct Serving {
+    /// What answers.
+    pub router: Router,
+    /// The certificate at the moment; plain HTTP without.
+    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// Whose word is taken of who asks.
+    pub proxies: Arc<Proxies>,
 }
 
 /// Accepts until `stop`; connections belong to `life` and end soon after.
 pub async fn accept_loop(
-    router: Router,
+    serving: Serving,
     listener: TcpListener,
     life: &Lifecycle,
     stop: CancellationToken,
@@ -77,14 +112,8 @@ pub async fn accept_loop(
         };
         match accepted {
             Ok((tcp, address)) => {
-                let peer = Peer {
-                    address,
-                    transport: Transport::Plain,
-                };
-                life.spawn(
-                    "http connection",
-                    serve(router.clone(), tcp, peer, stop.clone(), place),
-                );
+                let connection = serve(serving.clone(), tcp, address, stop.clone(), place);
+                life.spawn("http connection", connection);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an operator's connection");
@@ -95,23 +124,50 @@ pub async fn accept_loop(
 }
 
 async fn serve(
-    router: Router,
+    serving: Serving,
     tcp: TcpStream,
-    peer: Peer,
+    address: SocketAddr,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) {
     // Without it, small answers wait for the peer's delayed acknowledgement; a failure costs only that.
     tcp.set_nodelay(true).ok();
+    let Some(tls) = &serving.tls else {
+        let peer = Peer::direct(address, Transport::Plain);
+        return answer(serving, tcp, peer, stop).await;
+    };
+    let handshake = TlsAcceptor::from(tls.load_full()).accept(tcp);
+    let opened = tokio::select! {
+        () = stop.cancelled() => return,
+        opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => opened,
+    };
+    match opened {
+        Ok(Ok(stream)) => {
+            answer(serving, stream, Peer::direct(address, Transport::Tls), stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%address, %error, "an operator's TLS handshake failed"),
+        Err(_) => tracing::debug!(%address, "an operator's TLS handshake took too long"),
+    }
+}
+
+async fn answer(
+    Serving {
+        router, proxies, ..
+    }: Serving,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    stop: CancellationToken,
+) {
     let service = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        let asker = proxies.asker(peer, request.headers());
+        request.extensions_mut().insert(asker);
         router.clone().oneshot(request.map(Body::new))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(tcp), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -16,7 +16,7 @@ use tidemark_controller::ingest::{Delivered, OpenLane};
 use tidemark_controller::live::SessionClaim;
 use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::remediate::RemediationRules;
-use tidemark_controller::settings::Settings;
+use tidemark_controller::settings::{Settings, WebSettings};
 use tidemark_history::compact::Retention;
 use tidemark_model::host::CapabilityReport;
 use tidemark_model::incident::IncidentRules;
@@ -111,11 +111,20 @@ impl MadeUp {
 
     /// One where people sign in at a provider.
     pub async fn start_with_oidc(oidc: OidcSettings) -> Self {
+        Self::start_changed(|settings| settings.oidc = Some(oidc)).await
+    }
+
+    /// One that other machines reach in that way.
+    pub async fn start_with_web(web: WebSettings) -> Self {
+        Self::start_changed(|settings| settings.web = web).await
+    }
+
+    async fn start_changed(change: impl FnOnce(&mut Settings)) -> Self {
         let http = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder = tempfile::tempdir().unwrap();
         let all = (IncidentRules::default(), NotifySettings::default());
         let mut settings = Self::settings(&folder, http, all, RemediationRules::default());
-        settings.oidc = Some(oidc);
+        change(&mut settings);
         Self::start_from(folder, settings).await
     }
 
@@ -150,6 +159,7 @@ impl MadeUp {
             audit_log: AuditLogRules::default(),
             oidc: None,
             otlp: None,
+            web: WebSettings::default(),
             telemetry: TelemetrySettings::default(),
         }
     }

@@ -44,4 +44,5 @@ mod sse;
 mod standings;
 mod upgrades;
 mod users;
+mod web_access;
 mod windows;

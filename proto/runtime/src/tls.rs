@@ -1,6 +1,6 @@
-//! TLS as Tidemark speaks it between agents and controllers: 1.3 only, ring, ALPN h2, no resumption.
+//! TLS as Tidemark speaks it: 1.3 only, ring; between agents and controllers ALPN h2 and no resumption.
 //!
-//! Resumption is off because rustls resumes a session without asking the certificate verifier again, which would let a
+//! That is off because rustls resumes a session without asking the certificate verifier again, which would let a
 //! revoked certificate back in.
 
 mod pinned;
@@ -17,8 +17,10 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tidemark_model::token::CaPin;
 
-/// Protocol name of HTTP/2, the only one offered.
+/// Protocol name of HTTP/2, the only one offered to agents.
 const ALPN_H2: &[u8] = b"h2";
+/// Protocol name of HTTP/1.1, the only one offered to browsers.
+const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// A certificate chain, leaf first, with its private key.
 #[derive(Debug)]
@@ -126,6 +128,21 @@ pub fn server_config(
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// A server's configuration for browsers and programs that speak HTTP/1.1; they show no certificate.
+///
+/// # Errors
+/// [`TlsError`] when the identity is unusable.
+pub fn web_config(identity: TlsIdentity) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(crypto_provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(TlsError::Version)?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(TlsError::Identity)?;
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
     Ok(Arc::new(config))
 }
 
