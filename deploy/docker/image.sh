@@ -26,7 +26,7 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$here/../linux/tar.sh" "${pack[@]}" --output "$folder" >&2
+"$here/../linux/tar.sh" "${pack[@]}" --only tidemark --compression fast --output "$folder" >&2
 tarball=$(find "$folder" -name 'tidemark-[0-9]*.tar.gz')
 context=$folder/context
 mkdir -p "$context/data"

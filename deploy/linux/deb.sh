@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the Debian packages of this machine's architecture, for Debian 12 and Ubuntu 24.04 and later, and prints where they are:
 # tidemark-agent, tidemark-controller, and tidemark with the command line.
-#   deploy/linux/deb.sh [--programs FOLDER] [--version A.B.C] [--output FOLDER] [--compression xz|gzip]
-# Without --programs they are built as they are shipped; the version is the workspace's unless another one is given; gzip
-# is for tests, which pack more often than they unpack.
+#   deploy/linux/deb.sh [--programs FOLDER] [--version A.B.C] [--output FOLDER] [--only PACKAGE]... [--compression xz|gzip]
+# Without --programs they are built as they are shipped; the version is the workspace's unless another one is given; --only
+# packs that one, and may be repeated; gzip is for tests, which pack more often than they unpack.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/packing.sh"
-read_arguments deb ', --compression xz|gzip' "$@"
+read_arguments deb 'tidemark-agent tidemark-controller tidemark' ', --compression xz|gzip' "$@"
 
 case "${compression:-xz}" in
   xz) compression=xz level=6 ;;
@@ -15,8 +15,9 @@ case "${compression:-xz}" in
   *) fail "unknown compression $compression: write xz or gzip" ;;
 esac
 have dpkg-deb || fail "dpkg-deb is missing: packages for Debian are made on Debian or Ubuntu"
-have dpkg-shlibdeps && have strip || need_tools dpkg-dev binutils
-find_programs
+have dpkg-shlibdeps && have strip && have python3 || need_tools dpkg-dev binutils python3
+# Each package has the program of its name.
+find_programs $only
 architecture=$(dpkg --print-architecture)
 
 # What a program needs of the system, by dpkg's own reckoning.
@@ -34,11 +35,14 @@ put_manual() {
   for page in "$pages"/*.1.gz; do put 644 "$page" "/usr/share/man/man1/${page##*/}"; done
 }
 
-# Puts into $root what every package has, and packs it.
+# Puts into $root what every package has, beside what is its own, and packs it.
 pack() {
-  local name=$1 program=$2 depends
-  depends=$(libraries_of "$root/usr/bin/$program")
-  [ -n "$depends" ] || fail "what $program needs of the system is not known"
+  local name=$1 depends
+  put_program "$name" /usr/bin "/usr/share/doc/$name"
+  complete_in_bash "$name"
+  put_manual "$name"
+  depends=$(libraries_of "$root/usr/bin/$name")
+  [ -n "$depends" ] || fail "what $name needs of the system is not known"
   put 644 "$here/debian/copyright" "/usr/share/doc/$name/copyright"
   mkdir -p "$root/DEBIAN"
   local size
@@ -58,30 +62,27 @@ pack() {
   echo "$deb"
 }
 
-root=$folder/agent
-put_program tidemark-agent /usr/bin
-put 644 "$here/tidemark-agent.service" /usr/lib/systemd/system/tidemark-agent.service
-put 644 "$here/agent.toml" /usr/share/doc/tidemark-agent/examples/agent.toml
-put 644 "$here/actions.conf" /usr/share/doc/tidemark-agent/examples/actions.conf
-put 644 "$here/upgrades.conf" /usr/share/doc/tidemark-agent/examples/upgrades.conf
-complete_in_bash tidemark-agent
-put_manual tidemark-agent
-install -d -m 755 "$root/etc/tidemark"
-pack tidemark-agent tidemark-agent
+put_own_of_tidemark_agent() {
+  put 644 "$here/tidemark-agent.service" /usr/lib/systemd/system/tidemark-agent.service
+  put 644 "$here/agent.toml" /usr/share/doc/tidemark-agent/examples/agent.toml
+  put 644 "$here/actions.conf" /usr/share/doc/tidemark-agent/examples/actions.conf
+  put 644 "$here/upgrades.conf" /usr/share/doc/tidemark-agent/examples/upgrades.conf
+  install -d -m 755 "$root/etc/tidemark"
+}
 
-root=$folder/controller
-put_program tidemark-controller /usr/bin
-put 644 "$here/tidemark-controller.service" /usr/lib/systemd/system/tidemark-controller.service
-put 644 "$here/sysusers.conf" /usr/lib/sysusers.d/tidemark-controller.conf
-put 644 "$here/controller.toml" /etc/tidemark/controller.toml
-complete_in_bash tidemark-controller
-put_manual tidemark-controller
-pack tidemark-controller tidemark-controller
+put_own_of_tidemark_controller() {
+  put 644 "$here/tidemark-controller.service" /usr/lib/systemd/system/tidemark-controller.service
+  put 644 "$here/sysusers.conf" /usr/lib/sysusers.d/tidemark-controller.conf
+  put 644 "$here/controller.toml" /etc/tidemark/controller.toml
+}
 
-root=$folder/cli
-put_program tidemark /usr/bin
-complete_in_bash tidemark
-put_manual tidemark
-put_completion tidemark zsh /usr/share/zsh/vendor-completions/_tidemark
-put_completion tidemark fish /usr/share/fish/vendor_completions.d/tidemark.fish
-pack tidemark tidemark
+put_own_of_tidemark() {
+  put_completion tidemark zsh /usr/share/zsh/vendor-completions/_tidemark
+  put_completion tidemark fish /usr/share/fish/vendor_completions.d/tidemark.fish
+}
+
+for package in $only; do
+  root=$folder/$package
+  "put_own_of_${package//-/_}"
+  pack "$package"
+done

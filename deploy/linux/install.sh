@@ -12,6 +12,7 @@ unit=/etc/systemd/system/tidemark-agent.service
 completion=/usr/local/share/bash-completion/completions/tidemark-agent
 # Which tarball it came from, for those who install many.
 version=/usr/local/share/tidemark-agent/version
+sbom=/usr/local/share/tidemark-agent/tidemark-agent.cdx.json
 config=/etc/tidemark/agent.toml
 token=/etc/tidemark/join-token
 
@@ -37,7 +38,7 @@ fi
 
 uninstall() {
   systemctl disable --now tidemark-agent.service >/dev/null 2>&1 || true
-  rm -f "$program" "$unit" "$completion" "$version"
+  rm -f "$program" "$unit" "$completion" "$version" "$sbom"
   rmdir "$(dirname "$version")" 2>/dev/null || true
   systemctl daemon-reload
   if [ -z "$purge" ]; then
@@ -84,6 +85,7 @@ install_files() {
   chmod 644 "$unit"
   install -D -m 644 "$here/completions/tidemark-agent" "$completion"
   install -D -m 644 "$here/VERSION" "$version"
+  install -D -m 644 "$here/tidemark-agent.cdx.json" "$sbom"
 }
 
 start() {

@@ -12,6 +12,8 @@
 # way out.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+workspace=$PWD
+. deploy/shipped.sh
 
 # A caller's toolchain and settings are not this build's: rust-toolchain.toml names the toolchain.
 unset RUSTUP_TOOLCHAIN CARGO RUSTC RUSTC_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
@@ -56,6 +58,9 @@ fi
 
 export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$PWD/target/windows"
 export CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
+use_shipped_names "${toolchain[@]}"
+# The time of the build is no part of the program.
+CARGO_ENCODED_RUSTFLAGS+=$'\x1f-Clink-arg=-Wl,--no-insert-timestamp'
 common=(--locked --profile "$profile" -Zbuild-std=std,panic_abort --target "$target")
 if [ "$verb" = clippy ]; then
   cargo "${toolchain[@]}" clippy "${common[@]}" -p tidemark-platform -p tidemark-agent --lib --bins -- -D warnings >&2
@@ -66,4 +71,5 @@ cargo "${toolchain[@]}" "$verb" "${common[@]}" -p tidemark-agent --bin tidemark-
 
 exe="$CARGO_TARGET_DIR/$target/$folder/tidemark-agent.exe"
 deploy/windows/check-imports.sh "$exe" >&2
+[ "$profile" = dev ] || carries_no_path "$exe" || fail "what is shipped tells where it was built"
 echo "$exe"

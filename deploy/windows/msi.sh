@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the agent's MSI for Windows (x64, Server 2012 R2 and later) on Linux and prints where it is.
 #   deploy/windows/msi.sh [--exe FILE.exe] [--version A.B.C] [--output FILE.msi]
-# Without --exe the agent is built as it is shipped; the version is the workspace's unless another one is given.
+# Without --exe the agent is built as it is shipped; the version is the workspace's unless another one is given. The same
+# program makes the same MSI: its files have the time of the last commit, or SOURCE_DATE_EPOCH.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 workspace=$(cd "$here/../.." && pwd)
@@ -20,10 +21,10 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-if ! have wixl || ! have msibuild; then
-  [ "$(id -u)" = 0 ] && have apt-get || fail "tools are missing: apt-get install wixl msitools"
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends wixl msitools; } >/dev/null \
-    || fail "cannot install wixl and msitools"
+if ! have wixl || ! have msibuild || ! have python3; then
+  [ "$(id -u)" = 0 ] && have apt-get || fail "tools are missing: apt-get install wixl msitools python3"
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends wixl msitools python3; } >/dev/null \
+    || fail "cannot install wixl, msitools and python3"
 fi
 version=${version:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$workspace/Cargo.toml")}
 # Windows Installer compares three numbers, of which the first two are below 256.
@@ -32,6 +33,7 @@ IFS=. read -r major minor patch <<<"$version"
 (( 10#$major < 256 && 10#$minor < 256 && 10#$patch < 65535 )) || fail "the version is $version: at most 255.255.65534"
 exe=$(realpath "${exe:-$("$here/build.sh" --release)}")
 [ -f "$exe" ] || fail "$exe is no file"
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$workspace" log -1 --format=%ct 2>/dev/null || date +%s)}
 output=$(realpath -m "${output:-$workspace/target/windows/tidemark-agent-$version-x64.msi}")
 
 # wixl takes relative paths alone.
@@ -39,8 +41,17 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$exe" "$folder/tidemark-agent.exe"
 cp "$here/tidemark-agent.wxs" "$folder"
+"$workspace/deploy/sbom.py" tidemark-agent --target x86_64-win7-windows-gnu --version "$version" --file "$exe" \
+  >"$folder/tidemark-agent.cdx.json" || fail "there is no bill of materials"
 cd "$folder"
-wixl -a x64 -D Version="$version" -D NextVersion="$major.$minor.$((10#$patch + 1))" -o agent.msi tidemark-agent.wxs >&2
+touch -d "@$SOURCE_DATE_EPOCH" ./*
+
+# What is in the MSI names it: another content is another product for Windows, the same is the same.
+content=$({ echo "$version"; cat tidemark-agent.*; } | sha256sum)
+uuid_of() { sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/{\1-\2-4\3-8\4-\5}/; s/.*/\U&/' <<<"$1"; }
+product=$(uuid_of "$content")
+package=$(uuid_of "$(sha256sum <<<"$content")")
+wixl -a x64 -D Version="$version" -D ProductCode="$product" -D NextVersion="$major.$minor.$((10#$patch + 1))" -o agent.msi tidemark-agent.wxs >&2
 
 sql() { msibuild agent.msi -q "$@" >&2 || fail "the MSI's tables cannot be changed: $*"; }
 # A setting is written only when it is given.
@@ -59,6 +70,10 @@ have_signature=$(msiinfo tables agent.msi | grep -cx Signature || true)
 sql "INSERT INTO \`Signature\` (\`Signature\`, \`FileName\`) VALUES ('ConfigFile', 'agent.toml')"
 sql "INSERT INTO \`DrLocator\` (\`Signature_\`, \`Path\`, \`Depth\`) VALUES ('ConfigFile', '[CommonAppDataFolder]Tidemark\\config', 0)"
 sql "INSERT INTO \`AppSearch\` (\`Property\`, \`Signature_\`) VALUES ('CONFIGFILE', 'ConfigFile')"
+
+"$here/settle-msi.py" agent.msi "$package" "$SOURCE_DATE_EPOCH" >&2
+# As Windows reads it.
+msiinfo suminfo agent.msi | grep -qF "$package" || fail "the MSI does not have its code"
 
 mkdir -p "$(dirname "$output")"
 mv agent.msi "$output"

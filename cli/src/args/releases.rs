@@ -52,7 +52,7 @@ pub enum Release {
 /// What a release says.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example: tidemark release make 1.4.0 --release 12 --file linux/x86_64=target/agent/tidemark-agent --to 1.4.0.json"
+    after_help = "Example: tidemark release make 1.4.0 --release 12 --file linux/x86_64=target/shipped/agent/tidemark-agent --to 1.4.0.json"
 )]
 pub struct MakeReleaseArgs {
     /// What people call it

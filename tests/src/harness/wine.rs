@@ -119,7 +119,10 @@ impl Drop for Wine {
 }
 
 /// Where `deploy/windows/build.sh` puts the agent.
-fn built_agent() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When it was not built.
+pub fn built_agent() -> anyhow::Result<PathBuf> {
     let agent = target().join("x86_64-win7-windows-gnu/debug/tidemark-agent.exe");
     anyhow::ensure!(
         agent.is_file(),

@@ -12,7 +12,7 @@ use tidemark_tests::harness::{
 
 use crate::deb::{is_there, is_well, main_pid, package, unit_is};
 use crate::manifests::python;
-use crate::tar::tarballs;
+use crate::tar::tarball;
 
 const AGENT: &str = "tidemark-agent";
 
@@ -100,8 +100,8 @@ fn a_role_installs_changes_and_removes_by(method: &'static str) -> anyhow::Resul
         let packages = machine.folder().join("packages");
         for version in ["1.2.3", "1.2.4"] {
             match method {
-                "deb" => package(&packages, version).await?,
-                _ => tarballs(&packages, version).await?,
+                "deb" => package(&packages, version, &[AGENT]).await?,
+                _ => tarball(&packages, version).await?,
             }
         }
         let site = Site::start(machine).await?;

@@ -1,9 +1,10 @@
 //! The Debian packages on a clean Debian: installed, configured, upgraded, removed, and what they leave behind.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use tidemark_tests::harness::process::built;
+use tidemark_tests::harness::process::{built, wrapping};
 use tidemark_tests::harness::wine::workspace;
 use tidemark_tests::harness::{
     Controller, Debian, Finished, Neighbour, STARTING, Up, on_own_network, until,
@@ -14,32 +15,43 @@ const AGENT: &str = "tidemark-agent";
 const CONTROLLER: &str = "tidemark-controller";
 const CONFIG: &str = "/etc/tidemark/agent.toml";
 const STATE: &str = "/var/lib/tidemark";
+/// Programs for debuggers are large, and the machine may be busy with others.
+pub(crate) const PACKING: Duration = Duration::from_secs(180);
 
 /// Packages the built programs, as the script does with those that are shipped.
-pub(crate) async fn package(output: &Path, version: &str) -> anyhow::Result<()> {
-    packed(
-        "deploy/linux/deb.sh",
-        output,
-        version,
-        &["--compression", "gzip"],
-    )
-    .await
+pub(crate) async fn package(output: &Path, version: &str, only: &[&str]) -> anyhow::Result<()> {
+    let script = packing("deploy/linux/deb.sh", output, version, only)?;
+    packed(script, "gzip").await
 }
 
-/// Has a script pack the built programs.
-pub(crate) async fn packed(
+/// A script that is to pack the built programs, of its packages only these.
+pub(crate) fn packing(
     script: &str,
     output: &Path,
     version: &str,
-    more: &[&str],
-) -> anyhow::Result<()> {
+    only: &[&str],
+) -> anyhow::Result<Command> {
     let programs = built("tidemark-agent")?;
     let programs = programs.parent().context("a folder of programs")?;
-    let mut script = Command::new(workspace().join(script));
-    script.arg("--programs").arg(programs);
-    script.args(["--version", version]).args(more);
-    script.arg("--output").arg(output);
-    Finished::of(script).await?.succeeded().map(drop)
+    let mut command = Command::new(workspace().join(script));
+    command.arg("--programs").arg(programs);
+    command.args(["--version", version]);
+    command.args(only.iter().flat_map(|package| ["--only", package]));
+    command.arg("--output").arg(output);
+    Ok(command)
+}
+
+pub(crate) async fn packed(mut script: Command, compression: &str) -> anyhow::Result<()> {
+    script.args(["--compression", compression]);
+    let packed = Finished::within(script, PACKING).await?;
+    packed.succeeded().map(drop)
+}
+
+/// The same where new files and folders are their owner's alone.
+pub(crate) fn by_a_private_user(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"umask 077 && exec "$@""#, "sh"]);
+    wrapping(shell, command)
 }
 
 /// What systemd says of a unit, whatever its exit code.
@@ -74,8 +86,8 @@ pub(crate) async fn install(host: &Debian, package: &str) -> anyhow::Result<Stri
 fn the_agents_package_is_installed_upgraded_and_removed_without_a_trace() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let packages = machine.folder().join("packages");
-        package(&packages, "1.2.3").await?;
-        package(&packages, "1.2.4").await?;
+        package(&packages, "1.2.3", &[AGENT]).await?;
+        package(&packages, "1.2.4", &[AGENT]).await?;
         let up = Up::for_neighbours();
         let controller = Controller::up(machine, &up).await?;
         let network = Neighbour::start(machine, (1, "web-1"), (20_000, 20_999)).await?;
@@ -137,12 +149,31 @@ async fn hosts(host: &Debian) -> anyhow::Result<Vec<serde_json::Value>> {
     Ok(serde_json::from_str(&listed)?)
 }
 
+/// That each package brings the bill of materials of its own program, and manual pages.
+async fn assert_documented(host: &Debian) -> anyhow::Result<()> {
+    for package in ["tidemark", AGENT, CONTROLLER] {
+        let bill = format!("/usr/share/doc/{package}/{package}.cdx.json");
+        let bill: serde_json::Value =
+            serde_json::from_str(&host.shell(&format!("cat {bill}")).await?)?;
+        let digest = host.shell(&format!("sha256sum /usr/bin/{package}")).await?;
+        let listed = &bill["metadata"]["component"]["hashes"][0]["content"];
+        let listed = listed.as_str().context("the program's digest")?;
+        assert!(digest.starts_with(listed), "{package}: {listed} {digest}");
+    }
+    for page in ["tidemark-get-hosts", "tidemark-controller-serve"] {
+        let path = format!("/usr/share/man/man1/{page}.1.gz");
+        let manual = host.shell(&format!("gzip -dc {path}")).await?;
+        assert!(manual.contains(".SH SYNOPSIS"), "{page}: {manual}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_machine_is_set_up_from_packages_alone() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let packages = machine.folder().join("packages");
-        package(&packages, "1.2.3").await?;
-        package(&packages, "1.2.4").await?;
+        package(&packages, "1.2.3", &[]).await?;
+        package(&packages, "1.2.4", &[CONTROLLER]).await?;
         let network = Neighbour::start(machine, (1, "tide-1"), (20_000, 20_999)).await?;
         let brought: [(PathBuf, &str); 1] = [(packages, "/packages")];
         let host = Debian::boot(machine, network, &brought).await?;
@@ -155,11 +186,7 @@ fn a_machine_is_set_up_from_packages_alone() -> anyhow::Result<()> {
         })
         .await?;
         is_well(&host).await?;
-        for page in ["tidemark-get-hosts", "tidemark-controller-serve"] {
-            let path = format!("/usr/share/man/man1/{page}.1.gz");
-            let manual = host.shell(&format!("gzip -dc {path}")).await?;
-            assert!(manual.contains(".SH SYNOPSIS"), "{page}: {manual}");
-        }
+        assert_documented(&host).await?;
         let owner = host
             .shell("ps -o user= -p $(systemctl show tidemark-controller --value -p MainPID)")
             .await?;
@@ -216,13 +243,20 @@ fn a_machine_is_set_up_from_packages_alone() -> anyhow::Result<()> {
 fn the_same_programs_make_the_same_package() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let (one, other) = (machine.folder().join("one"), machine.folder().join("other"));
-        package(&one, "1.2.3").await?;
-        package(&other, "1.2.3").await?;
+        package(&one, "1.2.3", &[AGENT]).await?;
+        let script = packing("deploy/linux/deb.sh", &other, "1.2.3", &[AGENT])?;
+        packed(by_a_private_user(&script), "gzip").await?;
         let mut compare = Command::new("diff");
         compare.arg("-r").arg(&one).arg(&other);
         Finished::of(compare).await?.succeeded()?;
-        let wrong = package(&one, "1.2").await.err().context("an error")?;
-        assert!(wrong.to_string().contains("three numbers"), "{wrong}");
+        for (version, only, says) in [
+            ("1.2", AGENT, "three numbers"),
+            ("1.2.3", "fleetsim", "there is no package fleetsim"),
+        ] {
+            let wrong = package(&one, version, &[only]).await.err();
+            let wrong = wrong.context("an error")?.to_string();
+            assert!(wrong.contains(says), "{wrong}");
+        }
         Ok(())
     })
 }

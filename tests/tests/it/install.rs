@@ -11,7 +11,7 @@ use tidemark_tests::harness::{
 
 use crate::deb::{package, unit_is};
 use crate::real_windows::ensure_powershell;
-use crate::tar::tarballs;
+use crate::tar::tarball;
 
 /// The packages have the version of the programs.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,8 +45,8 @@ fn joins_by(way: &str) -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let packages = machine.folder().join("packages");
         match way {
-            "deb" => package(&packages, VERSION).await?,
-            _ => tarballs(&packages, VERSION).await?,
+            "deb" => package(&packages, VERSION, &["tidemark-agent"]).await?,
+            _ => tarball(&packages, VERSION).await?,
         }
         let (controller, network) = site(machine).await?;
         let brought: [(PathBuf, &str); 1] = [(packages, "/packages")];

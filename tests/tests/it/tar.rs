@@ -8,19 +8,18 @@ use tidemark_tests::harness::{
 };
 use tokio::process::Command;
 
-use crate::deb::{is_there, is_well, main_pid, packed, unit_is};
+use crate::deb::{by_a_private_user, is_there, is_well, main_pid, packed, packing, unit_is};
 
 const AGENT: &str = "tidemark-agent";
 const CONFIG: &str = "/etc/tidemark/agent.toml";
 const STATE: &str = "/var/lib/tidemark";
 const PROGRAM: &str = "/usr/local/bin/tidemark-agent";
 
-pub(crate) async fn tarballs(output: &Path, version: &str) -> anyhow::Result<()> {
+/// Packs the agent's tarball.
+pub(crate) async fn tarball(output: &Path, version: &str) -> anyhow::Result<()> {
     packed(
-        "deploy/linux/tar.sh",
-        output,
-        version,
-        &["--compression", "fast"],
+        packing("deploy/linux/tar.sh", output, version, &[AGENT])?,
+        "fast",
     )
     .await
 }
@@ -60,8 +59,8 @@ async fn refuses_what_is_wrong(host: &Debian, address: &str) -> anyhow::Result<(
 fn a_tarball_installs_the_agent_upgrades_it_and_removes_it_without_a_trace() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let packages = machine.folder().join("packages");
-        tarballs(&packages, "1.2.3").await?;
-        tarballs(&packages, "1.2.4").await?;
+        tarball(&packages, "1.2.3").await?;
+        tarball(&packages, "1.2.4").await?;
         let up = Up::for_neighbours();
         let controller = Controller::up(machine, &up).await?;
         let network = Neighbour::start(machine, (1, "web-1"), (20_000, 20_999)).await?;
@@ -128,8 +127,9 @@ fn a_tarball_installs_the_agent_upgrades_it_and_removes_it_without_a_trace() -> 
 fn the_same_programs_make_the_same_tarballs_and_their_sums() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let (one, other) = (machine.folder().join("one"), machine.folder().join("other"));
-        tarballs(&one, "1.2.3").await?;
-        tarballs(&other, "1.2.3").await?;
+        let script = |output| packing("deploy/linux/tar.sh", output, "1.2.3", &[]);
+        packed(script(&one)?, "fast").await?;
+        packed(by_a_private_user(&script(&other)?), "fast").await?;
         let mut compare = Command::new("diff");
         compare.arg("-r").arg(&one).arg(&other);
         Finished::of(compare).await?.succeeded()?;
@@ -139,7 +139,7 @@ fn the_same_programs_make_the_same_tarballs_and_their_sums() -> anyhow::Result<(
             .current_dir(&one);
         let checked = Finished::of(check).await?.succeeded()?;
         assert_eq!(checked.matches(": OK").count(), 2, "{checked}");
-        let wrong = tarballs(&one, "1.2").await.err().context("an error")?;
+        let wrong = tarball(&one, "1.2").await.err().context("an error")?;
         assert!(wrong.to_string().contains("three numbers"), "{wrong}");
         Ok(())
     })
