@@ -10,6 +10,7 @@ mod live;
 mod policies;
 mod remediation;
 mod runs;
+mod scope;
 mod sse;
 mod target;
 mod upgrades;
@@ -19,6 +20,7 @@ mod windows;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,13 +28,14 @@ use tidemark_model::Secret;
 use tidemark_model::audit::view::{DriftView, HostAuditView};
 use tidemark_model::view::{
     CausesView, EventView, HistoryView, HostDetail, HostEventView, HostFindings, HostView,
-    JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem, StatusView,
+    JoinTokenCreated, JoinTokenRequest, JoinTokenView, LabelsRequest, Page, Problem, StatusView,
 };
 
 pub use self::actions::Verdict;
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
 pub use self::remediation::Turn;
+pub use self::scope::ScopeSeen;
 pub use self::target::{Target, read_token};
 use crate::failure::{Failure, TokenSent};
 
@@ -86,6 +89,7 @@ pub struct Api {
     server: String,
     token: Option<Secret<String>>,
     timeout: Duration,
+    scope_seen: ScopeSeen,
 }
 
 impl Api {
@@ -104,7 +108,13 @@ impl Api {
             server,
             token,
             timeout,
+            scope_seen: ScopeSeen::default(),
         })
+    }
+
+    /// Notes there of which scope lists are.
+    pub fn noting(self, scope_seen: ScopeSeen) -> Self {
+        Self { scope_seen, ..self }
     }
 
     /// The address that is asked.
@@ -122,6 +132,20 @@ impl Api {
         let request = self.request(Method::GET, &["hosts", name])?;
         let answer = self.json(request).await;
         self.name_the_host(answer, &[name.to_owned()]).await
+    }
+
+    /// Changes labels that the controller holds of a host, as they were read in that version.
+    pub async fn label_host(
+        &self,
+        id: &str,
+        version: u64,
+        wanted: &LabelsRequest,
+    ) -> Result<HostDetail, Failure> {
+        let request = self
+            .request(Method::PATCH, &["hosts", id])?
+            .header("if-match", format!("\"{version}\""));
+        let answer = self.json(with_body(request, wanted)).await;
+        self.name_the_host(answer, &[id.to_owned()]).await
     }
 
     /// Shuts a host out for good.
@@ -258,9 +282,10 @@ impl Api {
             let mut page_query = query.clone();
             page_query.push(("limit", wanted.to_string()));
             page_query.extend(cursor.clone().map(|cursor| ("cursor", cursor)));
-            let page: Page<T> = self
-                .json(self.request(Method::GET, path)?.query(&page_query))
-                .await?;
+            let request = self.request(Method::GET, path)?.query(&page_query);
+            let (headers, body) = self.answer(request).await?;
+            self.scope_seen.take(&headers);
+            let page: Page<T> = self.read(&body)?;
             items.extend(page.items);
             match page.next_cursor {
                 None => return Ok(items),
@@ -328,19 +353,28 @@ impl Api {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let bytes = self.bytes(request).await?;
-        serde_json::from_slice(&bytes).map_err(|error| self.not_understood(&error.to_string()))
+        self.read(&bytes)
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(body).map_err(|error| self.not_understood(&error.to_string()))
     }
 
     async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+        self.answer(request).await.map(|(_, body)| body)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<(HeaderMap, Vec<u8>), Failure> {
         let response = request
             .timeout(self.timeout)
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
         let status = response.status();
+        let headers = response.headers().clone();
         let body = self.body(response).await?;
         if status.is_success() {
-            return Ok(body);
+            return Ok((headers, body));
         }
         Err(refusal(status, &body, &self.server, self.token_sent()))
     }

@@ -11,6 +11,7 @@ mod history;
 mod incidents;
 mod install;
 mod keys;
+mod label;
 mod lockdown;
 mod policies;
 mod releases;
@@ -37,6 +38,7 @@ pub use history::{CompareArgs, ForecastArgs, HistoryArgs, SeriesArgs};
 pub use incidents::{Incident, IncidentsArgs, NotificationsArgs, Notify, Silence, SilenceAddArgs};
 pub use install::InstallArgs;
 pub use keys::{Key, PassphraseArgs, RevokeKeyArgs, RotateArgs, TokenArgs};
+pub use label::{LabelArgs, LabelChange};
 pub use lockdown::Lockdown;
 pub use policies::Policy;
 pub use releases::{MakeReleaseArgs, Release, StartUpgradeArgs, Upgrade};
@@ -194,6 +196,8 @@ pub enum Command {
     /// Make, list and revoke join tokens
     #[command(subcommand)]
     Token(Token),
+    /// Set and take away labels that the controller holds of a host: scopes choose by them
+    Label(LabelArgs),
     /// Shut a host out for good
     #[command(subcommand)]
     Revoke(Revoke),

@@ -20,6 +20,7 @@ mod hosts;
 mod incidents;
 mod install;
 mod keys;
+mod label;
 mod lockdown;
 mod login;
 mod notify;
@@ -47,7 +48,7 @@ use tidemark_model::Timestamp;
 use tidemark_runtime::Clock;
 
 use self::consent::Consent;
-use crate::api::{Api, Target};
+use crate::api::{Api, ScopeSeen, Target};
 use crate::args::{
     Args, Budget, Command, Describe, Get, Global, Notify, Revoke, Silence, Token, Window,
 };
@@ -60,12 +61,14 @@ struct Ctx<'a> {
     console: &'a Console,
     global: Global,
     clock: Clock,
+    scope_seen: ScopeSeen,
 }
 
 impl Ctx<'_> {
     /// The controller that is meant.
     fn api(&self) -> Result<Api, Failure> {
-        Api::new(Target::find(&self.global)?, self.global.timeout)
+        let api = Api::new(Target::find(&self.global)?, self.global.timeout)?;
+        Ok(api.noting(self.scope_seen.clone()))
     }
 
     /// What there is to draw on, at this moment.
@@ -83,6 +86,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         console,
         global: args.global,
         clock,
+        scope_seen: ScopeSeen::default(),
     };
     let done = match args.command {
         // Its exit codes are a monitoring system's, also when it fails.
@@ -121,6 +125,7 @@ pub async fn run(args: Args, console: &Console) -> Result<u8, Failure> {
         Command::History(wanted) => history::history(&ctx, &wanted).await,
         Command::Compare(wanted) => history::compare(&ctx, &wanted).await,
         Command::Forecast(wanted) => forecast::forecast(&ctx, &wanted).await,
+        Command::Label(wanted) => label::label(&ctx, &wanted).await,
         Command::Revoke(Revoke::Host { hosts, yes }) => {
             revoke::hosts(&ctx, &hosts, Consent::of(yes)).await
         }

@@ -18,6 +18,8 @@ mod fixtures;
 mod formats;
 #[path = "it/incidents.rs"]
 mod incidents;
+#[path = "it/label.rs"]
+mod label;
 #[path = "it/login.rs"]
 mod login;
 #[path = "it/policies.rs"]

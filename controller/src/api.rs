@@ -25,6 +25,7 @@ pub mod host_metrics;
 pub mod hosts;
 pub mod incidents;
 pub mod keys;
+pub mod labels;
 pub mod live;
 pub mod me;
 pub mod notifications;

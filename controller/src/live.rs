@@ -11,12 +11,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tidemark_model::notice::Notice;
-use tidemark_model::{HostId, HostState, SessionId, Timestamp};
+use tidemark_model::{HostId, HostScope, HostState, SessionId, Timestamp};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use facts::{CHANGES_MAX as FACT_CHANGES_MAX, KnownFacts, is_digest};
-pub use host::{Delivery, HostLive, HostProfile, Refusals};
+pub use host::{Delivery, HostLive, HostProfile, Refusals, shown_labels};
 pub use lately::Lately;
 pub use minutes::LastHour;
 pub use space::{Level, SpaceLive};
@@ -31,8 +31,9 @@ pub enum Change {
     Host(HostId),
     /// Something happened.
     Notice(Arc<Notice>),
-    /// Something changed in the list of incidents.
-    Incidents,
+    /// Something changed in the list of incidents, or in others that are told with it, about these hosts; none where it is about
+    /// the whole fleet.
+    Incidents(Arc<[HostId]>),
 }
 
 /// Every host, by id. Clones share it.
@@ -62,12 +63,15 @@ impl Default for Live {
 
 impl Live {
     /// Adds a host, or brings an existing one's profile up to date.
-    pub fn put(&self, profile: HostProfile) {
+    pub fn put(&self, mut profile: HostProfile) {
         let id = profile.id;
+        let mut is_relabelled = false;
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         match hosts.get(&id) {
             Some(host) => {
                 let mut host = lock(host);
+                profile.keep_newer_labels(&host.profile);
+                is_relabelled = profile.labels_generation > host.profile.labels_generation;
                 // Another label or zone is another window.
                 host.agenda.expire();
                 host.profile = profile;
@@ -78,6 +82,10 @@ impl Live {
         }
         drop(hosts);
         self.changed(id);
+        if is_relabelled {
+            // Its incidents are in other views than before.
+            self.announce_incidents(&[id]);
+        }
     }
 
     /// Looks at one host; `None` when it is unknown.
@@ -114,6 +122,21 @@ impl Live {
         ids
     }
 
+    /// The hosts in a scope, in the order of their ids.
+    #[must_use]
+    pub fn ids_within(&self, scope: &HostScope) -> Vec<HostId> {
+        let mut ids = self.ids();
+        ids.retain(|id| self.is_within(*id, scope));
+        ids
+    }
+
+    /// Whether a host is in the scope. One that is unknown is in that of all hosts alone.
+    #[must_use]
+    pub fn is_within(&self, id: HostId, scope: &HostScope) -> bool {
+        let is_taken = |host: &HostLive| scope.takes(&host.profile.controller_labels);
+        scope.is_all() || self.read(id, is_taken).unwrap_or(false)
+    }
+
     /// Hosts with that name; more than one when hosts share it.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<HostId> {
@@ -137,10 +160,10 @@ impl Live {
         self.changes.send(Change::Notice(notice)).ok();
     }
 
-    /// Tells live views that the list of incidents changed.
-    pub fn announce_incidents(&self) {
+    /// Tells those who see one of these hosts that the list of incidents changed; with none, those who see all hosts.
+    pub fn announce_incidents(&self, hosts: &[HostId]) {
         // An error says that nobody watches.
-        self.changes.send(Change::Incidents).ok();
+        self.changes.send(Change::Incidents(hosts.into())).ok();
     }
 
     /// Makes `claim` the host's session and stops the one before it; `false` when the host is unknown or shut out.

@@ -215,11 +215,12 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
             },
         )
     };
-    let labels: Vec<_> = host
+    let text_of = |(key, value): (&String, &String)| visible(&format!("{key}={value}"));
+    let held = &detail.controller_labels;
+    let own = host
         .labels
         .iter()
-        .map(|(key, value)| visible(&format!("{key}={value}")))
-        .collect();
+        .filter(|(key, _)| !held.contains_key(*key));
     let or_dash = |list: Vec<String>| {
         if list.is_empty() {
             "-".to_owned()
@@ -242,7 +243,8 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
         ("id", visible(&host.id)),
         ("system", visible(&host.os)),
         ("agent", visible(&host.agent_version)),
-        ("labels", or_dash(labels)),
+        ("labels", or_dash(held.iter().map(text_of).collect())),
+        ("own labels", or_dash(own.map(text_of).collect())),
         ("seen", when(host.last_seen_ms, "never")),
         ("sampled", when(host.sampled_ms, "never")),
         ("booted", when(detail.booted_ms, "?")),

@@ -124,29 +124,35 @@ impl Report for Silences {
             return "No silences. Make one: tidemark silence add --for 2h --reason WHY host=NAME\n"
                 .to_owned();
         }
+        // Where everybody sees all hosts the column says nothing.
+        let has_scopes = self.0.iter().any(|silence| silence.scope.is_some());
         let left = |name| (name, Align::Left);
-        let mut table = Table::new(&[
+        let mut columns = vec![
             ("ID", Align::Right),
             ("STATE", Align::Whole),
             left("ENDS"),
             left("MATCHES"),
-            left("AUTHOR"),
-            left("WHY"),
-        ]);
+        ];
+        columns.extend(has_scopes.then_some(left("SCOPE")));
+        columns.extend([left("AUTHOR"), left("WHY")]);
+        let mut table = Table::new(&columns);
         for silence in &self.0 {
             let tone = match silence.state.as_str() {
                 "active" => Tone::Watch,
                 "expired" => Tone::Muted,
                 _ => Tone::Plain,
             };
-            table.row([
+            let mut cells = vec![
                 Cell::from(silence.id.to_string()),
                 Cell::toned(&silence.state, tone),
                 words::relative(silence.ends_ms, screen.now).into(),
                 silence.matchers.join(" ").into(),
-                silence.author.as_str().into(),
-                silence.reason.as_str().into(),
-            ]);
+            ];
+            let scope = silence.scope.as_deref().unwrap_or("all hosts");
+            cells.extend(has_scopes.then(|| Cell::from(scope)));
+            cells.push(silence.author.as_str().into());
+            cells.push(silence.reason.as_str().into());
+            table.row(cells);
         }
         table.draw(screen)
     }
@@ -157,6 +163,7 @@ impl Report for Silences {
                 Value::number(silence.id),
                 Value::text(&silence.state),
                 Value::text(silence.matchers.join(" ")),
+                Value::maybe_text(silence.scope.as_deref()),
                 Value::number(silence.starts_ms),
                 Value::number(silence.ends_ms),
                 Value::text(&silence.author),
@@ -168,6 +175,7 @@ impl Report for Silences {
                 "id",
                 "state",
                 "matchers",
+                "scope",
                 "starts_ms",
                 "ends_ms",
                 "author",

@@ -49,8 +49,9 @@ pub fn format_of<R: Report>(ctx: &Ctx<'_>) -> Result<Format, Failure> {
 fn once<R: Report>(ctx: &Ctx<'_>, format: Format, report: &R) -> Result<(), Failure> {
     ctx.console
         .write(&written(ctx, format, report, Turn::Only)?)?;
-    for note in report.notes() {
-        ctx.console.note(&note);
+    let scope = ctx.scope_seen.sentence();
+    for note in report.notes().iter().chain(&scope) {
+        ctx.console.note(note);
     }
     Ok(())
 }

@@ -17,7 +17,9 @@ use axum::routing::{delete, get, post};
 use serde::Serialize;
 use tempfile::TempDir;
 use tidemark_model::audit::view::HostAuditView;
-use tidemark_model::view::{HostView, JoinTokenRequest, Page, Problem};
+use tidemark_model::view::{
+    HostView, JoinTokenRequest, LabelsRequest, Page, Problem, SCOPE_HEADER, SCOPE_HOSTS_HEADER,
+};
 use tokio::sync::oneshot;
 
 use crate::fixtures;
@@ -182,7 +184,7 @@ pub fn finished(output: Output) -> Finished {
 fn router(canned: Canned) -> Router {
     Router::new()
         .route("/api/v1/hosts", get(hosts))
-        .route("/api/v1/hosts/{host}", get(host))
+        .route("/api/v1/hosts/{host}", get(host).patch(label))
         .route("/api/v1/hosts/{host}/revoke", post(revoke))
         .route(
             "/api/v1/hosts/{host}/events",
@@ -243,6 +245,10 @@ async fn guard(
         .unwrap_or_default();
     match token {
         "Bearer good" => next.run(request).await,
+        "Bearer team" => {
+            let part = [(SCOPE_HEADER, "team=pay"), (SCOPE_HOSTS_HEADER, "4")];
+            (part, next.run(request).await).into_response()
+        }
         "Bearer viewer" if request.method() == "GET" => next.run(request).await,
         "Bearer viewer" => problem(403, "forbidden", "the role viewer may not change anything"),
         "Bearer silent" => std::future::pending().await,
@@ -324,6 +330,27 @@ async fn host(State(canned): State<Canned>, Path(name): Path<String>) -> Respons
         |refused| *refused,
         |host| Json(fixtures::detail(host)).into_response(),
     )
+}
+
+async fn label(
+    State(canned): State<Canned>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(wanted): Json<LabelsRequest>,
+) -> Response {
+    assert_eq!(headers["if-match"], "\"3\"");
+    let mut detail = match find(&canned, &name) {
+        Ok(host) => fixtures::detail(host),
+        Err(refused) => return *refused,
+    };
+    for (key, value) in wanted.labels {
+        match value {
+            Some(value) => detail.controller_labels.insert(key, value),
+            None => detail.controller_labels.remove(&key),
+        };
+    }
+    detail.labels_version += 1;
+    Json(detail).into_response()
 }
 
 async fn revoke(State(canned): State<Canned>, Path(name): Path<String>) -> Response {

@@ -104,9 +104,14 @@ pub fn hosts() -> Vec<HostView> {
     ]
 }
 
-pub fn detail(host: HostView) -> HostDetail {
+/// A host with a label of the controller and one of its agent's own.
+pub fn detail(mut host: HostView) -> HostDetail {
+    let held = host.labels.clone();
+    host.labels.insert("rack".to_owned(), "b7".to_owned());
     HostDetail {
         sample: host.sampled_ms.map(|_| sample()),
+        controller_labels: held,
+        labels_version: 3,
         host,
         enrolled_ms: NOW - 3 * DAY,
         booted_ms: Some(NOW - 12 * DAY),
@@ -465,6 +470,7 @@ pub fn causes() -> CausesView {
             value: HOSTILE.to_owned(),
             culprit: "sqlservr.exe".to_owned(),
             hosts_total: hosts.len() as u64,
+            hosts_hidden: 0,
             hosts,
             since_ms: NOW - 2 * DAY,
             having: 14,

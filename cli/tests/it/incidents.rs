@@ -58,6 +58,7 @@ async fn silence(body: Bytes) -> (StatusCode, Json<SilenceView>) {
     let made = SilenceView {
         id: 9,
         matchers: wanted.matchers,
+        scope: None,
         state: "active".to_owned(),
         starts_ms: NOW,
         ends_ms: NOW + i64::try_from(wanted.duration_s).unwrap() * 1_000,
@@ -151,6 +152,7 @@ fn silences() -> Vec<SilenceView> {
     vec![SilenceView {
         id: 3,
         matchers: vec!["host=web-*".to_owned(), "culprit!=java".to_owned()],
+        scope: None,
         state: "active".to_owned(),
         starts_ms: NOW - HOUR,
         ends_ms: NOW + HOUR,

@@ -103,16 +103,11 @@ impl CommonCause {
             0 => String::new(),
             count => format!("; the change came before on {count} of them"),
         };
-        let alike = if self.alike.is_empty() {
-            String::new()
-        } else {
-            let names: Vec<String> = self
-                .alike
+        let alike = alike_text(
+            self.alike
                 .iter()
-                .map(|(attribute, value)| format!("{attribute} {value}"))
-                .collect();
-            format!("; {} would explain the same", names.join(", "))
-        };
+                .map(|(attribute, value)| (&**attribute, &**value)),
+        );
         format!(
             "{} leaks on {with} of {} hosts with {} {} and on {leaking_others} of {others} other {whose} (chance below 1 in 10^{:.0} \
              after {} comparisons){change}{alike}",
@@ -124,6 +119,17 @@ impl CommonCause {
             self.tried,
         )
     }
+}
+
+/// What the sentence of a cause ends with: other values that would explain the same. Empty without any.
+pub fn alike_text<'a>(alike: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let names: Vec<String> = alike
+        .map(|(attribute, value)| format!("{attribute} {value}"))
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("; {} would explain the same", names.join(", "))
 }
 
 #[derive(Clone, Debug)]

@@ -68,13 +68,7 @@ impl Horizon {
     /// Whether the host is in the scope. One that this controller does not know is in that of all hosts alone.
     #[must_use]
     pub fn sees(&self, host: HostId) -> bool {
-        let is_taken = || {
-            let live = &self.app.live;
-            live.read(host, |host| {
-                self.scope.takes(&host.profile.controller_labels)
-            })
-        };
-        self.scope.is_all() || is_taken().unwrap_or(false)
+        self.app.live.is_within(host, &self.scope)
     }
 
     /// Whether what is about a host, or about none and so about the fleet, is for this caller.
@@ -92,9 +86,7 @@ impl Horizon {
     /// The hosts in the scope, in the order of their ids.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostId> {
-        let mut ids = self.app.live.ids();
-        ids.retain(|id| self.sees(*id));
-        ids
+        self.app.live.ids_within(&self.scope)
     }
 
     /// Which of these are in the scope, and how many are not.

@@ -37,7 +37,7 @@ pub enum Update {
     Gone(HostId),
     /// Something happened.
     Notice(Arc<Notice>),
-    /// Something changed in the list of incidents.
+    /// Something changed in the list of incidents that the viewer sees.
     Incidents,
     /// The viewer was too slow and has missed changes: it must read everything again.
     Resync,
@@ -134,11 +134,10 @@ impl Watch {
             Ok(Change::Notice(notice)) if self.shows(notice.host) => {
                 self.ready.push_back(Update::Notice(notice));
             }
-            // Several at once are read at once.
-            Ok(Change::Incidents) if !self.has_incidents() => {
-                self.ready.push_back(Update::Incidents)
+            Ok(Change::Incidents(hosts)) if self.viewer.horizon.sees_any(&hosts) => {
+                self.tell_incidents();
             }
-            Ok(Change::Notice(_) | Change::Incidents) => {}
+            Ok(Change::Notice(_) | Change::Incidents(_)) => {}
             Err(RecvError::Lagged(_)) => {
                 self.viewer.horizon.app().metrics.live_views_lagged.add(1);
                 self.waiting.clear();
@@ -181,6 +180,8 @@ impl Watch {
         let was_there = self.states.remove(&id).is_some();
         if was_there || self.sent.remove(&id).is_some() {
             self.ready.push_back(Update::Gone(id));
+            // Its incidents left with it.
+            self.tell_incidents();
         }
     }
 
@@ -214,9 +215,11 @@ impl Watch {
         }
     }
 
-    fn has_incidents(&self) -> bool {
-        let last = self.ready.back();
-        last.is_some_and(|update| matches!(update, Update::Incidents))
+    /// Several changes at once are read at once.
+    fn tell_incidents(&mut self) {
+        if !matches!(self.ready.back(), Some(Update::Incidents)) {
+            self.ready.push_back(Update::Incidents);
+        }
     }
 
     fn shows(&self, host: Option<HostId>) -> bool {

@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::view::HostView;
-use tidemark_model::{ErrorCode, HostId, Timestamp};
+use tidemark_model::{ErrorCode, HostId, HostScope, Timestamp};
 
 use super::params::{ParamError, Params, invalid};
 use crate::access::Horizon;
@@ -59,7 +59,19 @@ pub fn find_host(horizon: &Horizon, id_or_name: &str) -> Result<HostId, HostLook
 /// # Errors
 /// [`HostLookupError`] when there is none, or more than one.
 pub fn find_in_fleet(app: &App, id_or_name: &str) -> Result<HostId, HostLookupError> {
-    look_up(app, id_or_name, |_| true)
+    find_within(app, &HostScope::All, id_or_name)
+}
+
+/// The same of the hosts in a scope: others are unknown.
+///
+/// # Errors
+/// [`HostLookupError`] when there is none, or more than one.
+pub fn find_within(
+    app: &App,
+    scope: &HostScope,
+    id_or_name: &str,
+) -> Result<HostId, HostLookupError> {
+    look_up(app, id_or_name, |host| app.live.is_within(host, scope))
 }
 
 fn look_up(

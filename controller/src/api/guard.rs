@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tidemark_model::view::{SCOPE_HEADER, SCOPE_HOSTS_HEADER};
 use tidemark_model::{ErrorCode, HostScope, Role};
 
 use super::connection::Peer;
@@ -217,6 +218,10 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         .map_or(Reader::Program, |route| route.reader);
     let admitted = guard.admit(&mut request).await;
     let recorded = audit_log::Request::of(&request);
+    let horizon = request
+        .extensions()
+        .get::<Asking>()
+        .and_then(|asking| asking.horizon.clone());
     let mut response = match admitted {
         Ok(()) => recorded.serve(run(next, request)).await,
         Err(problem) => match reader {
@@ -225,8 +230,24 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         },
     };
     recorded.settle(&guard.app, &mut response).await;
+    if let Some(horizon) = horizon.filter(|_| reader == Reader::Program) {
+        say_scope(response.headers_mut(), &horizon);
+    }
     harden(response.headers_mut());
     response
+}
+
+/// Tells a program that it sees a part of the fleet, so that nobody takes a short list for all hosts.
+fn say_scope(headers: &mut HeaderMap, horizon: &Horizon) {
+    let Some(scope) = horizon.scope().to_text() else {
+        return;
+    };
+    // A matcher has no control characters, so that it can stand there.
+    if let Ok(scope) = HeaderValue::from_bytes(scope.as_bytes()) {
+        headers.insert(HeaderName::from_static(SCOPE_HEADER), scope);
+        let hosts = HeaderName::from_static(SCOPE_HOSTS_HEADER);
+        headers.insert(hosts, horizon.hosts().len().into());
+    }
 }
 
 /// Runs the handler within its time; a panic in it is one bad answer, not a dead connection.

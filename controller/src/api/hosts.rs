@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::response::IntoResponse;
+use tidemark_model::HostId;
 use tidemark_model::view::{HostDetail, HostView, Page, Problem};
 
+use super::expected::etag;
 use super::fleet::{self, HostFilter, NamePlace};
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
@@ -46,7 +49,7 @@ pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<HostView
     Ok(Json(Page { items, next_cursor }))
 }
 
-/// One host, with its newest sample.
+/// One host, with its newest sample. Its ETag is the version of the labels that the controller holds.
 #[utoipa::path(
     get,
     path = "/api/v1/hosts/{host}",
@@ -63,13 +66,22 @@ pub async fn detail(
     horizon: Horizon,
     Path(host): Path<String>,
     params: Params,
-) -> Answer<Json<HostDetail>> {
+) -> Answer<impl IntoResponse> {
     params.only(&[])?;
     let id = fleet::find_host(&horizon, &host)?;
+    detail_of(&horizon, id, &host)
+}
+
+/// One host, and as its ETag the version of the labels that the controller holds, which is all that can be changed of it.
+///
+/// # Errors
+/// When it is not there any more.
+pub fn detail_of(horizon: &Horizon, id: HostId, asked: &str) -> Answer<impl IntoResponse + use<>> {
     let app = horizon.app();
     let now = app.clock.now();
     let detail = app.live.read(id, |host| host.detail(now));
-    Ok(Json(detail.ok_or_else(|| gone(&host))?))
+    let detail = detail.ok_or_else(|| gone(asked))?;
+    Ok((etag(detail.labels_version), Json(detail)))
 }
 
 /// Shuts a host out for good; its session ends at once.

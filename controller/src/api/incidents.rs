@@ -28,6 +28,7 @@ use super::windows;
 use crate::access::Horizon;
 use crate::access::horizon::Split;
 use crate::app::App;
+use crate::incidents::labels::SILENCES_MAX;
 use crate::incidents::operate::{Deed, operate};
 use crate::incidents::{labels, text};
 use crate::remediate::proposals::proposals;
@@ -44,8 +45,6 @@ const TIMELINE_HOSTS_MAX: usize = 5;
 const BEFORE: std::time::Duration = std::time::Duration::from_secs(3_600);
 /// What was set differently this long before an incident may be what it came from: a leak takes days to be one.
 const DRIFT_BEFORE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
-/// Silences that are looked at.
-const SILENCES_MAX: u32 = 1_000;
 
 /// Incidents, newest first.
 #[utoipa::path(
@@ -399,7 +398,7 @@ pub fn view(horizon: &Horizon, whole: &Incident, silences: &[Silence]) -> Incide
     let hosts = text::hosts(app, problem);
     // Whether nobody is told of it depends on all of its hosts.
     let on_all: Vec<Labels> = labels::labels_of(app, whole);
-    let silence = silences.iter().find(|silence| silence.covers(&on_all, now));
+    let silence = labels::silence_on(app, whole, &on_all, silences);
     let eta = problem.eta;
     let (acknowledged_by, acknowledged_ms) = match &incident.state {
         IncidentState::Acknowledged { by, at, .. } => (Some(by.clone()), Some(at.unix_ms())),

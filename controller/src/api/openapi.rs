@@ -12,8 +12,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use super::problem::{Answer, ApiProblem};
 use super::{
     actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
-    history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, policies,
-    remediation, runs, sessions, silences, status, tokens, upgrades, users, windows,
+    history, host_events, host_metrics, hosts, incidents, keys, labels, live, me, notifications,
+    policies, remediation, runs, sessions, silences, status, tokens, upgrades, users, windows,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +25,7 @@ use super::{
     paths(
         hosts::list,
         hosts::detail,
+        labels::change,
         hosts::revoke,
         host_events::list,
         audits::audit,

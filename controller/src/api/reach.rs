@@ -24,10 +24,14 @@ static WITHIN_SCOPE: &[(Method, &str)] = &[
     (Method::GET, "/api/v1/history"),
     (Method::GET, "/api/v1/compare"),
     (Method::GET, "/api/v1/forecast"),
+    (Method::GET, "/api/v1/causes"),
     (Method::GET, "/api/v1/events"),
     (Method::GET, "/api/v1/incidents"),
     (Method::GET, "/api/v1/incidents/{incident}"),
     (Method::POST, "/api/v1/incidents/{incident}/{deed}"),
+    (Method::GET, "/api/v1/silences"),
+    (Method::POST, "/api/v1/silences"),
+    (Method::DELETE, "/api/v1/silences/{silence}"),
     (Method::GET, "/api/v1/actions"),
     (Method::POST, "/api/v1/actions"),
     (Method::GET, "/api/v1/actions/{action}"),
@@ -36,6 +40,14 @@ static WITHIN_SCOPE: &[(Method, &str)] = &[
     (Method::POST, "/api/v1/actions/{action}/reject"),
     (Method::POST, "/api/v1/actions/{action}/cancel"),
     (Method::POST, "/api/v1/actions/{action}/signatures"),
+    (Method::GET, "/api/v1/runs"),
+    (Method::POST, "/api/v1/runs"),
+    (Method::GET, "/api/v1/runs/{run}"),
+    (Method::POST, "/api/v1/runs/{run}/approve"),
+    (Method::POST, "/api/v1/runs/{run}/reject"),
+    (Method::POST, "/api/v1/runs/{run}/stop"),
+    (Method::GET, "/api/v1/runs/{run}/orders"),
+    (Method::POST, "/api/v1/runs/{run}/signatures"),
     (Method::GET, "/api/v1/lockdown"),
     (Method::GET, "/api/v1/live"),
     (Method::GET, "/api/v1/api-tokens"),
@@ -65,6 +77,13 @@ static WITHIN_SCOPE: &[(Method, &str)] = &[
     (Method::GET, "/incidents"),
     (Method::GET, "/incidents/{incident}"),
     (Method::POST, "/incidents/{incident}"),
+    (Method::GET, "/maintenance"),
+    (Method::POST, "/maintenance"),
+    (Method::GET, "/runs/{run}"),
+    (Method::POST, "/runs/{run}"),
+    (Method::GET, "/notifications"),
+    (Method::POST, "/silences"),
+    (Method::POST, "/silences/{silence}/end"),
     (Method::GET, "/api"),
     (Method::GET, "/live"),
     (Method::GET, "/settings"),
@@ -92,4 +111,19 @@ pub fn check_reach(caller: &Caller, route: (&Method, &str)) -> Result<(), ApiPro
 pub fn answers(scope: &HostScope, (method, path): (&Method, &str)) -> bool {
     let mut cut = WITHIN_SCOPE.iter();
     scope.is_all() || cut.any(|(one, of)| one == method && *of == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::routes::ROUTES;
+
+    #[test]
+    fn whatever_answers_within_a_scope_is_a_route() {
+        for (method, path) in WITHIN_SCOPE {
+            let mut routes = ROUTES.iter();
+            let is_route = routes.any(|one| one.method == *method && one.path == *path);
+            assert!(is_route, "{method} {path} is no route");
+        }
+    }
 }

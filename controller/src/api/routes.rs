@@ -11,8 +11,9 @@ use tidemark_model::Role;
 
 use super::{
     actions, api_tokens, audit_log, audits, budgets, causes, events, findings, forecast, grants,
-    history, host_events, host_metrics, hosts, incidents, keys, live, me, notifications, openapi,
-    policies, remediation, runs, sessions, silences, status, tokens, upgrades, users, windows,
+    history, host_events, host_metrics, hosts, incidents, keys, labels, live, me, notifications,
+    openapi, policies, remediation, runs, sessions, silences, status, tokens, upgrades, users,
+    windows,
 };
 use crate::app::App;
 use crate::web;
@@ -122,16 +123,20 @@ const fn open_page(path: &'static str, handler: Handler) -> Route {
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
 const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 155] = [
+pub static ROUTES: [Route; 157] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
     api(GET, "/api/v1/hosts/{host}", Role::Viewer, || {
         routing::get(hosts::detail)
+    }),
+    api(PATCH, "/api/v1/hosts/{host}", Role::Admin, || {
+        routing::patch(labels::change)
     }),
     api(GET, "/api/v1/hosts/{host}/events", Role::Viewer, || {
         routing::get(host_events::list)
@@ -530,6 +535,9 @@ pub static ROUTES: [Route; 155] = [
     page("/", || routing::get(web::fleet::page)),
     page("/fleet/rows", || routing::get(web::fleet::rows)),
     page("/hosts/{host}", || routing::get(web::host::page)),
+    form_of("/hosts/{host}/labels", Role::Admin, || {
+        routing::post(web::host::labels::change)
+    }),
     page("/hosts/{host}/now", || routing::get(web::host::now)),
     page("/history", || routing::get(web::history::page)),
     page("/events", || routing::get(web::events::page)),

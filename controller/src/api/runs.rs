@@ -3,9 +3,8 @@
 pub mod signing;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use tidemark_model::Timestamp;
@@ -13,7 +12,7 @@ use tidemark_model::run::{Run, RunHost, RunSpec, RunState};
 use tidemark_model::view::{
     ApprovalView, Page, Problem, RunDetail, RunHostView, RunLifeView, RunProgress, RunView, RunWord,
 };
-use tidemark_store::{RunOrderCount, RunQuery};
+use tidemark_store::{RunOrderCount, RunQuery, Tx};
 
 use super::actions::approval;
 use super::body::{self, Request};
@@ -21,7 +20,8 @@ use super::fleet;
 use super::guard::Asking;
 use super::params::{Params, invalid};
 use super::problem::Answer;
-use crate::app::App;
+use super::seen::SeenPage;
+use crate::access::Horizon;
 use crate::maintain::run::{self, RunError, Word, approvals_needed};
 
 /// Steps of a life that are shown.
@@ -29,7 +29,7 @@ const STEPS_MAX: u32 = 500;
 /// Largest body: 5,000 hosts by name.
 pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 
-/// Maintenance runs, newest first.
+/// Maintenance runs, newest first: those of the caller's scope.
 #[utoipa::path(
     get,
     path = "/api/v1/runs",
@@ -44,7 +44,7 @@ pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<RunView>>> {
+pub async fn list(horizon: Horizon, params: Params) -> Answer<Json<Page<RunView>>> {
     let params = params.only(&["state", "limit", "cursor"])?;
     let limit = params.limit()?;
     let state = params.one("state")?;
@@ -61,12 +61,12 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
         only_open,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
-    let items = views(&app, &query).await?;
-    let next_cursor = fleet::cursor_after(&items, limit, |run| run.number.to_string());
+    let (items, next) = views(&horizon, &query).await?;
+    let next_cursor = next.map(|number| number.to_string());
     Ok(Json(Page { items, next_cursor }))
 }
 
-/// Plans a run in the caller's name. Nothing is done before others approved that plan.
+/// Plans a run in the caller's name, over the hosts of their scope. Nothing is done before others approved that plan.
 #[utoipa::path(
     post,
     path = "/api/v1/runs",
@@ -82,21 +82,22 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     )
 )]
 pub async fn create(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     (params, headers, body): Request,
 ) -> Answer<(StatusCode, Json<RunDetail>)> {
+    let app = horizon.app();
     let params = params.only(&["dry_run"])?;
     let is_dry = params.flag("dry_run")?;
     let spec: RunSpec = body::json(&headers, &body, "the body is no run")?;
     if is_dry {
-        let planned = run::preview(&app, spec, asking.name()).await?;
+        let planned = run::preview(app, spec, &asking.by()).await?;
         let orders = run::count_planned(&planned);
-        let detail = detail_of(planned, orders, (Vec::new(), Vec::new()));
+        let detail = detail_of(&horizon, planned, orders, (Vec::new(), Vec::new()));
         return Ok((StatusCode::OK, Json(detail)));
     }
-    let planned = run::create(&app, spec, asking.name()).await?;
-    let detail = find(&app, planned.number).await?;
+    let planned = run::create(app, spec, &asking.by()).await?;
+    let detail = find(&horizon, planned.number).await?;
     Ok((StatusCode::CREATED, Json(detail)))
 }
 
@@ -113,12 +114,12 @@ pub async fn create(
     )
 )]
 pub async fn detail(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(run): Path<String>,
     params: Params,
 ) -> Answer<Json<RunDetail>> {
     params.only(&[])?;
-    Ok(Json(find(&app, number_of(&run)?).await?))
+    Ok(Json(find(&horizon, number_of(&run)?).await?))
 }
 
 /// Approves the plan of a run. Nobody approves what they asked for; it takes as many people as its most disruptive action.
@@ -137,14 +138,14 @@ pub async fn detail(
     )
 )]
 pub async fn approve(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(run): Path<String>,
     request: Request,
 ) -> Answer<Json<RunDetail>> {
     let word = word_of(request)?;
     let yes = Word::Approve(word.plan_hash);
-    say(&app, &asking, (&run, yes), &word.text).await
+    say(&horizon, &asking, (&run, yes), &word.text).await
 }
 
 /// Says no to a planned run.
@@ -163,13 +164,13 @@ pub async fn approve(
     )
 )]
 pub async fn reject(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(run): Path<String>,
     request: Request,
 ) -> Answer<Json<RunDetail>> {
     let word = word_of(request)?;
-    say(&app, &asking, (&run, Word::Reject), &word.text).await
+    say(&horizon, &asking, (&run, Word::Reject), &word.text).await
 }
 
 /// Stops a run: nothing new is begun, what was not sent is taken back, what runs finishes. One that has not begun is
@@ -188,13 +189,13 @@ pub async fn reject(
     )
 )]
 pub async fn stop(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(run): Path<String>,
     request: Request,
 ) -> Answer<Json<RunDetail>> {
     let word = word_of(request)?;
-    say(&app, &asking, (&run, Word::Stop), &word.text).await
+    say(&horizon, &asking, (&run, Word::Stop), &word.text).await
 }
 
 fn word_of((params, headers, body): Request) -> Answer<RunWord> {
@@ -204,14 +205,15 @@ fn word_of((params, headers, body): Request) -> Answer<RunWord> {
 }
 
 async fn say(
-    app: &App,
+    horizon: &Horizon,
     asking: &Asking,
     (run, word): (&str, Word),
     text: &str,
 ) -> Answer<Json<RunDetail>> {
     let number = number_of(run)?;
-    run::decide(app, number, (word, asking.name()), text).await?;
-    Ok(Json(find(app, number).await?))
+    check_seen(horizon, number).await?;
+    run::decide(horizon.app(), number, (word, asking.name()), text).await?;
+    Ok(Json(find(horizon, number).await?))
 }
 
 /// The number of a run.
@@ -223,13 +225,32 @@ pub fn number_of(text: &str) -> Result<i64, RunError> {
     number.ok_or(RunError::Unknown)
 }
 
-/// Everything about one run.
+/// The run of that number, when it is within the caller's scope.
 ///
 /// # Errors
 /// When there is none, or the database fails.
-pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
-    let mut tx = app.store.read().await?;
-    let run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
+pub async fn seen(horizon: &Horizon, tx: &mut Tx, number: i64) -> Result<Run, RunError> {
+    let found = tx.run_find(number).await?;
+    let own = found.filter(|run| run.is_within(horizon.scope()));
+    own.ok_or(RunError::Unknown)
+}
+
+/// Whether the caller may say something about a run.
+///
+/// # Errors
+/// When there is none within their scope, or the database fails.
+pub async fn check_seen(horizon: &Horizon, number: i64) -> Result<(), RunError> {
+    let mut tx = horizon.app().store.read().await?;
+    seen(horizon, &mut tx, number).await.map(drop)
+}
+
+/// Everything about one run.
+///
+/// # Errors
+/// When there is none within the caller's scope, or the database fails.
+pub async fn find(horizon: &Horizon, number: i64) -> Answer<RunDetail> {
+    let mut tx = horizon.app().store.read().await?;
+    let run = seen(horizon, &mut tx, number).await?;
     let approvals = run::approvals(&mut tx, &run).await?;
     let approvals = approvals.into_iter().map(approval).collect();
     let life = tx.run_steps(number, STEPS_MAX).await?;
@@ -241,18 +262,29 @@ pub async fn find(app: &App, number: i64) -> Answer<RunDetail> {
     });
     let counts = run::counts(&mut tx, std::slice::from_ref(&run)).await?;
     let orders = counts.get(&number).copied().unwrap_or_default();
-    Ok(detail_of(run, orders, (approvals, life.collect())))
+    Ok(detail_of(horizon, run, orders, (approvals, life.collect())))
 }
 
-/// Runs as lists show them, newest first.
+/// Runs of the caller's scope as lists show them, newest first, and before which the next page begins.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn views(app: &App, query: &RunQuery) -> Answer<Vec<RunView>> {
-    let mut tx = app.store.read().await?;
-    let runs = tx.runs_page(query).await?;
+pub async fn views(horizon: &Horizon, query: &RunQuery) -> Answer<(Vec<RunView>, Option<i64>)> {
+    let own = horizon.scope();
+    let mut found = SeenPage::new(own, query.limit, query.before);
+    let mut tx = horizon.app().store.read().await?;
+    while let Some((before, limit)) = found.next_read() {
+        let part = RunQuery {
+            before,
+            limit,
+            ..*query
+        };
+        let page = tx.runs_page(&part).await?;
+        found.take(page, |run| run.number, |run| run.is_within(own));
+    }
+    let (runs, next) = (found.rows, found.next);
     let (Some(first), Some(last)) = (runs.last(), runs.first()) else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), next));
     };
     let mut progress: HashMap<i64, RunProgress> = HashMap::new();
     for (run, state, count) in tx.run_host_counts(first.number..=last.number).await? {
@@ -264,10 +296,11 @@ pub async fn views(app: &App, query: &RunQuery) -> Answer<Vec<RunView>> {
         let orders = orders.get(&run.number).copied();
         view(run, of_run.unwrap_or_default(), orders.unwrap_or_default())
     });
-    Ok(views.collect())
+    Ok((views.collect(), next))
 }
 
 fn detail_of(
+    horizon: &Horizon,
     run: Run,
     orders: RunOrderCount,
     (approvals, life): (Vec<ApprovalView>, Vec<RunLifeView>),
@@ -286,7 +319,13 @@ fn detail_of(
     }
     RunDetail {
         run: view(&run, progress, orders),
-        hosts: run.hosts.iter().map(host_view).collect(),
+        // One that left the scope since is in the counts alone.
+        hosts: run
+            .hosts
+            .iter()
+            .filter(|host| horizon.sees_what_is_of(Some(host.host)))
+            .map(host_view)
+            .collect(),
         spec: run.spec,
         plan: run.body.plan,
         approvals,
@@ -307,6 +346,7 @@ fn view(run: &Run, progress: RunProgress, orders: RunOrderCount) -> RunView {
         tier: spec.tier().number(),
         window: spec.window.clone(),
         requester: body.requester.clone(),
+        scope: body.scope.clone(),
         reason: spec.reason.clone(),
         approvals_needed: approvals_needed(spec) as u64,
         created_ms: run.created_at.unix_ms(),

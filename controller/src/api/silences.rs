@@ -9,24 +9,29 @@ use axum::{Extension, Json};
 use tidemark_model::audit_log::Deed;
 use tidemark_model::silence::{Matcher, Silence};
 use tidemark_model::view::{Page, Problem, SilenceRequest, SilenceView};
-use tidemark_model::{ErrorCode, Timestamp};
+use tidemark_model::{ErrorCode, HostScope, Timestamp};
 
 use super::body::{self, Invalid, Request};
 use super::fleet;
 use super::guard::Asking;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
+use super::seen::SeenPage;
+use crate::access::users::By;
 use crate::app::App;
+use crate::incidents::labels::SILENCES_MAX;
 use crate::incidents::text::clean;
 
 /// Matchers of a silence, at most.
 pub const MATCHERS_MAX: usize = 20;
+/// Silences of whoever sees a part of the fleet that have not ended, at most.
+const SILENCES_OF_SCOPE_MAX: usize = 100;
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Shortest and longest silence, in seconds.
 pub const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
 
-/// Silences, newest first, with those that are over.
+/// Silences, newest first, with those that are over: those of the caller's scope.
 #[utoipa::path(
     get,
     path = "/api/v1/silences",
@@ -40,22 +45,40 @@ pub const DURATION_LIMITS: (u64, u64) = (60, 31_536_000);
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Page<SilenceView>>> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    params: Params,
+) -> Answer<Json<Page<SilenceView>>> {
     let params = params.only(&["limit", "cursor"])?;
-    let limit = params.limit()?;
+    let limit = u32::try_from(params.limit()?).unwrap_or(u32::MAX);
     let before = params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
-    let rows = u32::try_from(limit).unwrap_or(u32::MAX);
-    let mut tx = app.store.read().await?;
-    let silences = tx.silences_page(before, rows).await?;
-    let next_cursor = fleet::cursor_after(&silences, limit, |silence| silence.id.to_string());
-    let now = app.clock.now();
-    Ok(Json(Page {
-        items: silences.iter().map(|one| view(one, now)).collect(),
-        next_cursor,
-    }))
+    let (items, next) = page(&app, &asking.scope(), (before, limit)).await?;
+    let next_cursor = next.map(|id| id.to_string());
+    Ok(Json(Page { items, next_cursor }))
 }
 
-/// Makes a silence in the caller's name.
+/// A page of the silences within the scope `own`, and before which the next one begins.
+///
+/// # Errors
+/// What the database says.
+pub async fn page(
+    app: &App,
+    own: &HostScope,
+    (before, limit): (Option<i64>, u32),
+) -> Answer<(Vec<SilenceView>, Option<i64>)> {
+    let mut found = SeenPage::new(own, limit, before);
+    let mut tx = app.store.read().await?;
+    while let Some((before, rows)) = found.next_read() {
+        let page = tx.silences_page(before, rows).await?;
+        found.take(page, |one| one.id, |one| one.scope.is_within(own));
+    }
+    let now = app.clock.now();
+    let items = found.rows.iter().map(|one| view(one, now)).collect();
+    Ok((items, found.next))
+}
+
+/// Makes a silence in the caller's name. It holds for the hosts of the caller's scope alone, whatever else it matches.
 #[utoipa::path(
     post,
     path = "/api/v1/silences",
@@ -74,33 +97,63 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<SilenceView>)> {
     params.only(&[])?;
     let request: SilenceRequest = body::json(&headers, &body, "the body is no silence")?;
-    let made = make(&app, asking.name(), &request).await?;
+    let made = make(&app, asking.by(), &request).await?;
     Ok((StatusCode::CREATED, Json(view(&made, app.clock.now()))))
 }
 
-/// Makes a silence in the name of `author`.
+/// Makes a silence in the name of `by`, for their hosts.
 ///
 /// # Errors
 /// [`Invalid`], or what the database says.
-pub async fn make(app: &App, author: &str, request: &SilenceRequest) -> Answer<Silence> {
+pub async fn make(app: &App, by: By, request: &SilenceRequest) -> Answer<Silence> {
     let now = app.clock.now();
-    let silence = checked(request, author, now)?;
+    let silence = checked(request, by, now)?;
     let mut tx = app.store.begin().await?;
+    let standing = tx.silences_unexpired(now, SILENCES_MAX).await?;
+    check_room(&standing, &silence.scope)?;
     let id = tx.silence_insert(&silence).await?;
     let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
     let record = app.record(Deed::SilenceCreate, "silences", id);
     record
         .with("matchers", matchers.join(" "))
+        .with("hosts", &silence.scope)
         .with("ends_ms", silence.ends_at.unix_ms())
         .with("reason", &silence.reason)
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
-    app.incidents_changed.notify_one();
+    tell(app, &silence.scope);
     Ok(Silence { id, ..silence })
 }
 
-fn checked(request: &SilenceRequest, author: &str, now: Timestamp) -> Result<Silence, Invalid> {
+/// One team leaves room for the silences of others.
+fn check_room(standing: &[Silence], scope: &HostScope) -> Result<(), ApiProblem> {
+    let own = standing.iter().filter(|one| one.scope.is_within(scope));
+    let (count, most) = match scope {
+        HostScope::All => (standing.len(), SILENCES_MAX as usize),
+        HostScope::Chosen(_) => (own.count(), SILENCES_OF_SCOPE_MAX),
+    };
+    if count < most && standing.len() < SILENCES_MAX as usize {
+        return Ok(());
+    }
+    Err(ApiProblem::new(
+        ErrorCode::Exhausted,
+        format!(
+            "{count} silences of {scope} have not ended; {most} at most may be, and {SILENCES_MAX} of everybody: end some, or write one that matches more"
+        ),
+    ))
+}
+
+/// Wakes what tells of incidents, and tells the lists of those whose hosts it is about. Lists of others are read again with the
+/// next change of theirs.
+fn tell(app: &App, scope: &HostScope) {
+    app.incidents_changed.notify_one();
+    if !scope.is_all() {
+        app.live.announce_incidents(&app.live.ids_within(scope));
+    }
+}
+
+fn checked(request: &SilenceRequest, by: By, now: Timestamp) -> Result<Silence, Invalid> {
     let mut problems = Vec::new();
     if !(1..=MATCHERS_MAX).contains(&request.matchers.len()) {
         problems.push(format!(
@@ -141,9 +194,10 @@ fn checked(request: &SilenceRequest, author: &str, now: Timestamp) -> Result<Sil
     Ok(Silence {
         id: 0,
         matchers,
+        scope: by.scope,
         starts_at,
         ends_at: starts_at.saturating_add(Duration::from_secs(request.duration_s)),
-        author: clean(author),
+        author: clean(&by.name),
         reason: clean(reason),
         created_at: now,
     })
@@ -163,31 +217,38 @@ fn checked(request: &SilenceRequest, author: &str, now: Timestamp) -> Result<Sil
 )]
 pub async fn end(
     State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
     Path(silence): Path<String>,
     params: Params,
 ) -> Answer<StatusCode> {
     params.only(&[])?;
-    end_one(&app, &silence).await?;
+    end_one(&app, &asking.scope(), &silence).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends the silence of that number.
+/// Ends the silence of that number, which is within the scope `own`.
 ///
 /// # Errors
 /// When there is none, or the database fails.
-pub async fn end_one(app: &App, silence: &str) -> Answer<()> {
-    let id: i64 = silence.parse().map_err(|_| {
+pub async fn end_one(app: &App, own: &HostScope, silence: &str) -> Answer<()> {
+    let unknown = || {
         ApiProblem::new(
             ErrorCode::NotFound,
             "there is no such silence; the list of silences has their numbers",
         )
-    })?;
+    };
+    let id: i64 = silence.parse().map_err(|_| unknown())?;
     let mut tx = app.store.begin().await?;
+    let found = tx.silence_find(id).await?;
+    let scope = found
+        .map(|found| found.scope)
+        .filter(|scope| scope.is_within(own));
+    let scope = scope.ok_or_else(unknown)?;
     tx.silence_end(id, app.clock.now()).await?;
     let record = app.record(Deed::SilenceEnd, "silences", id);
     record.keep(&mut tx).await?;
     tx.commit().await?;
-    app.incidents_changed.notify_one();
+    tell(app, &scope);
     Ok(())
 }
 
@@ -197,6 +258,7 @@ pub fn view(silence: &Silence, now: Timestamp) -> SilenceView {
     SilenceView {
         id: silence.id,
         matchers: silence.matchers.iter().map(ToString::to_string).collect(),
+        scope: silence.scope.to_text(),
         state: silence.standing(now).to_owned(),
         starts_ms: silence.starts_at.unix_ms(),
         ends_ms: silence.ends_at.unix_ms(),

@@ -11,11 +11,11 @@ use tidemark_model::ErrorCode;
 use tidemark_model::audit_log::Deed;
 use tidemark_model::token::TokenId;
 use tidemark_model::view::{JoinTokenCreated, JoinTokenRequest, JoinTokenView, Page, Problem};
-use tidemark_proto::convert::facts::{LABEL_KEY_CHARS_MAX, LABEL_VALUE_CHARS_MAX};
 use tidemark_store::JoinTokenRecord;
 
 use super::body::{self, Invalid};
 use super::fleet;
+use super::labels;
 use super::params::Params;
 use super::problem::{Answer, ApiProblem};
 use crate::app::App;
@@ -23,9 +23,6 @@ use crate::tokens::{TTL_MAX, TTL_MIN};
 
 /// Hosts that may enrol with one token, at most.
 pub const USES_MAX: u32 = 100_000;
-
-/// Labels of one token, at most.
-const LABELS_MAX: usize = 16;
 
 /// Makes a join token; its secret is shown this once.
 #[utoipa::path(
@@ -162,36 +159,12 @@ fn check(request: &JoinTokenRequest) -> Result<(), Invalid> {
             request.uses
         ));
     }
-    if request.labels.len() > LABELS_MAX {
-        problems.push(format!(
-            "labels has {} entries; it must be {LABELS_MAX} or fewer",
-            request.labels.len()
-        ));
-    }
-    for (key, value) in &request.labels {
-        if !is_label_key(key) {
-            problems.push(format!(
-                "labels has the key {key:?}; a key must be 1 to {LABEL_KEY_CHARS_MAX} letters, digits and . _ - /"
-            ));
-        }
-        if value.chars().count() > LABEL_VALUE_CHARS_MAX || value.chars().any(char::is_control) {
-            problems.push(format!(
-                "labels.{key} must be {LABEL_VALUE_CHARS_MAX} characters or fewer, without control characters"
-            ));
-        }
-    }
+    problems.extend(labels::problems(&request.labels));
     if problems.is_empty() {
         Ok(())
     } else {
         Err(Invalid(problems))
     }
-}
-
-fn is_label_key(key: &str) -> bool {
-    (1..=LABEL_KEY_CHARS_MAX).contains(&key.len())
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))
 }
 
 /// A join token as listed.

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::App;
 use crate::gateway::enrolment::{EnrolmentError, Issued, TokenClaim};
 use crate::gateway::outcome::status_of;
-use crate::live::HostProfile;
+use crate::live::{HostProfile, shown_labels};
 
 impl App {
     /// Burns the token and records the host and its certificate, in one transaction; says the certificate's
@@ -285,11 +285,9 @@ async fn readmit(
     Ok(current.saturating_add(1))
 }
 
-/// The live profile of a stored host; labels of the join token win over the agent's own.
+/// The live profile of a stored host; labels that the controller holds win over the agent's own.
 #[must_use]
 pub fn profile_of(host: &Host) -> HostProfile {
-    let mut labels = host.facts.labels.clone();
-    labels.extend(host.token_labels.clone());
     HostProfile {
         id: host.id,
         name: host.facts.name.clone(),
@@ -298,8 +296,10 @@ pub fn profile_of(host: &Host) -> HostProfile {
         boot_id: host.facts.boot_id.clone(),
         time_zone: host.facts.time_zone.clone(),
         capabilities: host.facts.capabilities.clone(),
-        labels,
-        controller_labels: host.token_labels.clone(),
+        labels: shown_labels(&host.facts.labels, &host.controller_labels),
+        own_labels: host.facts.labels.clone(),
+        controller_labels: host.controller_labels.clone(),
+        labels_generation: host.labels_generation,
         standing: host.state,
         enrolled_at: host.enrolled_at,
         certificate_expires_at: Some(host.certificate.not_after),

@@ -4,15 +4,14 @@
 //! The name goes with the task, set in one place by the guard: no handler can leave it out or say another.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::MatchedPath;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use tidemark_model::Role;
 use tidemark_model::audit_log::{Deed, Doer, DoerKind, Outcome};
 use tidemark_model::token::TokenId;
+use tidemark_model::{HostId, Role};
 use tidemark_store::StoreError;
 
 use super::deeds::{By, deed_of};
@@ -27,11 +26,23 @@ tokio::task_local! {
     static ACTING: Arc<Acting>;
 }
 
-/// Who acts, and whether it is on record already.
+/// Who acts, and what of it is on record already: the host of each record that is about one.
 #[derive(Debug)]
 struct Acting {
     who: Doer,
-    recorded: AtomicU32,
+    recorded: Mutex<Vec<Option<HostId>>>,
+}
+
+impl Acting {
+    const fn new(who: Doer) -> Self {
+        let recorded = Mutex::new(Vec::new());
+        Self { who, recorded }
+    }
+
+    fn recorded(&self) -> MutexGuard<'_, Vec<Option<HostId>>> {
+        // A list that is pushed to is whole at each step.
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Who acts in this task; `None` when the controller does.
@@ -39,17 +50,14 @@ pub(super) fn doer() -> Option<Doer> {
     ACTING.try_with(|acting| acting.who.clone()).ok()
 }
 
-/// Notes that the request is on record.
-pub(super) fn note_recorded() {
-    ACTING
-        .try_with(|acting| acting.recorded.fetch_add(1, Ordering::Relaxed))
-        .ok();
+/// Notes that the request is on record, and about which host.
+pub(super) fn note_recorded(host: Option<HostId>) {
+    ACTING.try_with(|acting| acting.recorded().push(host)).ok();
 }
 
 /// Does something in the name of `who`.
 pub async fn acting<F: Future>(who: Doer, work: F) -> F::Output {
-    let recorded = AtomicU32::new(0);
-    ACTING.scope(Arc::new(Acting { who, recorded }), work).await
+    ACTING.scope(Arc::new(Acting::new(who)), work).await
 }
 
 /// A request that changes something, as it is recorded.
@@ -70,10 +78,7 @@ impl Request {
         let matched = request.extensions().get::<MatchedPath>();
         let asking = request.extensions().get::<Asking>();
         Self {
-            acting: Arc::new(Acting {
-                who: who(asking, peer),
-                recorded: AtomicU32::new(0),
-            }),
+            acting: Arc::new(Acting::new(who(asking, peer))),
             deed: matched.and_then(|path| deed_of(request.method(), path.as_str())),
             method: request.method().clone(),
             // Without the query, which may hold a code that signs in.
@@ -93,21 +98,22 @@ impl Request {
             return;
         };
         let status = response.status();
-        let recorded = self.acting.recorded.load(Ordering::Relaxed);
+        let recorded = self.acting.recorded().clone();
         let kept = if status.is_client_error() {
             self.refused(app, deed, status).await
         } else if status.is_server_error() {
             self.keep(app, (deed, Outcome::Failed), Some(status)).await
-        } else if recorded == 0 && by != By::Refusal {
+        } else if recorded.is_empty() && by != By::Refusal {
             self.keep(app, (deed, Outcome::Done), None).await
         } else {
             Ok(())
         };
         // Nobody needs to hear that somebody looks at a form.
-        let is_look = recorded == 0 && by == By::Refusal && !status.is_server_error();
+        let is_look = recorded.is_empty() && by == By::Refusal && !status.is_server_error();
         if !is_look && !status.is_client_error() {
             // The page listens to the word that lists of incidents are read again.
-            app.live.announce_incidents();
+            let hosts: Vec<HostId> = recorded.into_iter().flatten().collect();
+            app.live.announce_incidents(&hosts);
         }
         let Err(error) = kept else {
             return;

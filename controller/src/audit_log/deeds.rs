@@ -17,9 +17,12 @@ pub enum By {
 
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 static DEEDS: &[(Method, &str, Deed, By)] = &[
+    (PATCH, "/api/v1/hosts/{host}", Deed::HostLabel, By::Change),
+    (POST, "/hosts/{host}/labels", Deed::HostLabel, By::Change),
     (
         POST,
         "/api/v1/hosts/{host}/revoke",

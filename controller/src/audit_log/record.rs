@@ -90,8 +90,9 @@ impl Record {
     /// # Errors
     /// When the database fails; nothing must be committed then.
     pub async fn keep(self, tx: &mut Tx) -> Result<(), StoreError> {
+        let host = self.0.on.host;
         tx.audit_append(self.0).await?;
-        acting::note_recorded();
+        acting::note_recorded(host);
         Ok(())
     }
 }

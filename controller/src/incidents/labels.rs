@@ -1,14 +1,18 @@
 //! The labels that routes and silences choose incidents by: each host's own, and what the incident says over them.
 
+use tidemark_model::HostScope;
 use tidemark_model::incident::Incident;
 use tidemark_model::problem::ProblemKey;
-use tidemark_model::silence::Labels;
+use tidemark_model::silence::{Labels, Silence};
 
 use super::text::clean;
 use crate::app::App;
 
 /// Hosts whose labels are looked at; those of a cause over more are alike in what matters.
 const HOSTS_MAX: usize = 200;
+
+/// Silences that have not ended, at most: each incident is held against each.
+pub const SILENCES_MAX: u32 = 1_000;
 
 /// Labels of an incident, one map for each of its hosts.
 #[must_use]
@@ -31,6 +35,25 @@ pub fn labels_of(app: &App, incident: &Incident) -> Vec<Labels> {
             labels
         })
         .collect()
+}
+
+/// The silence that keeps an incident with these labels from receivers; `None` when none does.
+#[must_use]
+pub fn silence_on<'s>(
+    app: &App,
+    incident: &Incident,
+    on_hosts: &[Labels],
+    silences: &'s [Silence],
+) -> Option<&'s Silence> {
+    let now = app.clock.now();
+    // All of its hosts, not only those whose labels are looked at, by what none of them can say of itself.
+    let all_within = |scope: &HostScope| {
+        let mut hosts = incident.problem.hosts.iter();
+        hosts.all(|host| app.live.is_within(*host, scope))
+    };
+    silences
+        .iter()
+        .find(|silence| silence.covers(on_hosts, all_within, now))
 }
 
 /// What all hosts of an incident have in common.

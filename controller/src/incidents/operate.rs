@@ -128,7 +128,7 @@ pub async fn operate(
     record.keep(&mut tx).await?;
     tx.commit().await?;
     app.incidents_changed.notify_one();
-    app.live.announce_incidents();
+    app.live.announce_incidents(&changed.problem.hosts);
     Ok(Incident {
         generation: changed.generation.saturating_add(1),
         ..changed

@@ -1,6 +1,7 @@
 //! Brings incidents up to what sources see, every few seconds. Has no memory but the store's, so that a restart, or a
 //! second controller, opens nothing twice.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,7 +192,7 @@ impl Reconciler {
         changes: Vec<Change>,
         status: &mut ReconcileStatus,
     ) -> Result<(), StoreError> {
-        let mut is_news = false;
+        let mut news: BTreeSet<HostId> = BTreeSet::new();
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let part: Vec<Change> = changes.by_ref().take(CHANGES_MAX).collect();
@@ -203,16 +204,19 @@ impl Reconciler {
             };
             for (change, is_stored) in part.iter().zip(stored) {
                 if is_stored {
-                    is_news |= !change.entries.is_empty();
+                    if !change.entries.is_empty() {
+                        news.extend(&change.incident.problem.hosts);
+                    }
                     self.tell(change, status);
                 } else {
                     status.left = status.left.saturating_add(1);
                 }
             }
         }
-        if is_news {
+        if !news.is_empty() {
             self.app.incidents_changed.notify_one();
-            self.app.live.announce_incidents();
+            let hosts: Vec<HostId> = news.into_iter().collect();
+            self.app.live.announce_incidents(&hosts);
         }
         Ok(())
     }

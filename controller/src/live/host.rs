@@ -46,16 +46,40 @@ pub struct HostProfile {
     pub time_zone: Option<Arc<str>>,
     /// What its agent can see.
     pub capabilities: Vec<CapabilityReport>,
-    /// Labels from its configuration and its join token.
-    pub labels: BTreeMap<String, String>,
-    /// Those of its join token alone: what the host cannot choose. Scopes look at these.
-    pub controller_labels: BTreeMap<String, String>,
+    /// Labels from its agent's configuration, and over them those that the controller holds.
+    pub labels: Labels,
+    /// Those of its agent's configuration alone.
+    pub own_labels: Labels,
+    /// Those that the controller holds alone: what the host cannot choose. Scopes look at these.
+    pub controller_labels: Labels,
+    /// Counts changes of those that the controller holds.
+    pub labels_generation: u64,
     /// Standing of its identity.
     pub standing: HostState,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// When its certificate ends.
     pub certificate_expires_at: Option<Timestamp>,
+}
+
+impl HostProfile {
+    /// Keeps the labels that the controller holds by `known` where those are newer: what was read before a change of them may
+    /// come in after it.
+    pub(super) fn keep_newer_labels(&mut self, known: &Self) {
+        if known.labels_generation > self.labels_generation {
+            self.labels_generation = known.labels_generation;
+            self.controller_labels.clone_from(&known.controller_labels);
+            self.labels = shown_labels(&self.own_labels, &self.controller_labels);
+        }
+    }
+}
+
+/// The labels that are shown of a host: an agent cannot take one that the controller holds for itself.
+#[must_use]
+pub fn shown_labels(own: &Labels, controller: &Labels) -> Labels {
+    let mut labels = own.clone();
+    labels.extend(controller.clone());
+    labels
 }
 
 /// What became of a host's records.
@@ -314,6 +338,8 @@ impl HostLive {
         let sample = self.newest.as_ref().map(|(_, sample)| sample);
         HostDetail {
             host: self.view(now),
+            controller_labels: self.profile.controller_labels.clone(),
+            labels_version: self.profile.labels_generation,
             enrolled_ms: self.profile.enrolled_at.unix_ms(),
             booted_ms: sample.map(|sample| sample.booted_at.unix_ms()),
             clock_skew_ms: self.clock_skew_ms,

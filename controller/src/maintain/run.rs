@@ -13,6 +13,7 @@ mod sign;
 mod signed;
 mod simulate;
 
+use tidemark_model::HostId;
 use tidemark_model::action::Approval;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::run::{Run, RunLifeStep, RunSpec};
@@ -31,6 +32,8 @@ use crate::incidents::text::clean;
 
 /// Runs that have not ended.
 const OPEN_MAX: u32 = 50;
+/// Those of whoever sees a part of the fleet: they leave room for others.
+const OPEN_OF_SCOPE_MAX: usize = 10;
 
 /// The record of where a run stands now.
 fn record(app: &App, run: &Run, by: Option<&str>, text: &str) -> RunLifeStep {
@@ -81,6 +84,14 @@ fn tell(app: &App, run: &Run, step: &RunLifeStep) {
         text.push_str(&format!(": {}", step.text));
     }
     app.note(None, NoticeKind::RunChanged, clean(&text));
-    // Pages of runs listen to the same word as the lists of incidents, and read their parts again.
-    app.live.announce_incidents();
+    tell_lists(app, run);
+}
+
+/// Pages of runs listen to the same word as the lists of incidents, and read their parts again: those of whoever sees the run.
+fn tell_lists(app: &App, run: &Run) {
+    let hosts: Vec<HostId> = match run.body.scope {
+        Some(_) => run.hosts.iter().map(|host| host.host).collect(),
+        None => Vec::new(),
+    };
+    app.live.announce_incidents(&hosts);
 }

@@ -18,7 +18,7 @@ use super::plan::Group;
 use super::receiver::{Receiver, ReceiverKind, Retry, SendError, Sender};
 use crate::app::App;
 use crate::gateway::outcome::chain;
-use crate::incidents::labels;
+use crate::incidents::labels::{self, SILENCES_MAX};
 
 /// Between two looks at the queue, when nothing wakes it.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -35,10 +35,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(86_400);
 /// Longest error that is kept, in characters.
 const ERROR_CHARS_MAX: usize = 500;
 
-/// Groups that are kept alive, and silences that keep them from it.
+/// Groups that are kept alive.
 const GROUPS_MAX: u32 = 50_000;
-/// See [`GROUPS_MAX`].
-const SILENCES_MAX: u32 = 1_000;
 
 /// Takes messages to one receiver.
 pub struct Courier {
@@ -214,9 +212,7 @@ impl Courier {
         let silences = tx.silences_unexpired(now, SILENCES_MAX).await?;
         let is_silenced = |incident: &Incident| {
             let on_hosts = labels::labels_of(&self.app, incident);
-            silences
-                .iter()
-                .any(|silence| silence.covers(&on_hosts, now))
+            labels::silence_on(&self.app, incident, &on_hosts, &silences).is_some()
         };
         let mut told = Vec::new();
         for row in tx.notification_groups_all(GROUPS_MAX).await? {

@@ -18,7 +18,7 @@ use super::plan::{Also, Group, Member, Plan, Sending, Terms, plan};
 use super::receiver::{Receiver, Voice};
 use crate::app::App;
 use crate::gateway::outcome::chain;
-use crate::incidents::labels;
+use crate::incidents::labels::{self, SILENCES_MAX};
 use crate::maintain;
 
 /// Between two activations, when nothing wakes it.
@@ -26,8 +26,6 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// Incidents, silences and groups that are looked at.
 const INCIDENTS_READ_MAX: u32 = 20_000;
-/// See [`INCIDENTS_READ_MAX`].
-const SILENCES_MAX: u32 = 1_000;
 /// See [`INCIDENTS_READ_MAX`].
 const GROUPS_MAX: u32 = 50_000;
 
@@ -194,9 +192,7 @@ impl Dispatcher {
 
     fn standing_of(&self, incident: Incident, silences: &[Silence], now: Timestamp) -> Standing {
         let on_hosts = labels::labels_of(&self.app, &incident);
-        let is_silenced = silences
-            .iter()
-            .any(|silence| silence.covers(&on_hosts, now))
+        let is_silenced = labels::silence_on(&self.app, &incident, &on_hosts, silences).is_some()
             || maintain::silence_on(&self.app, &incident.problem.hosts, now).is_some();
         Standing {
             common: labels::common(&on_hosts),

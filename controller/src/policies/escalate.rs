@@ -106,7 +106,7 @@ pub(super) fn tell(app: &App, case: &Case) {
     app.note(Some(case.host), NoticeKind::ActionEscalated, clean(&text));
     app.metrics.policies_escalated.add(1);
     app.incidents_changed.notify_one();
-    app.live.announce_incidents();
+    app.live.announce_incidents(&[case.host]);
 }
 
 fn words(case: &Case) -> String {

@@ -302,7 +302,7 @@ pub async fn take_policy(
     tx.host_policy_put(host, now, policy).await?;
     tx.commit().await?;
     app.keys.note_told(host);
-    app.live.announce_incidents();
+    app.live.announce_incidents(&[host]);
     app.remediation.changed.notify_one();
     Ok(())
 }

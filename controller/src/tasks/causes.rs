@@ -32,7 +32,7 @@ const CHANGES_MAX: usize = 32;
 /// Causes told at most.
 const CAUSES_MAX: usize = 200;
 /// Hosts named with a cause at most.
-const HOSTS_MAX: usize = 1_000;
+pub const HOSTS_MAX: usize = 1_000;
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -312,6 +312,7 @@ fn view_of(cause: &CommonCause, app: &App) -> CauseView {
         culprit: cause.culprit.clone(),
         hosts,
         hosts_total,
+        hosts_hidden: 0,
         since_ms: cause.since.unix_ms(),
         having: cause.having as u64,
         leaking: cause.leaking as u64,

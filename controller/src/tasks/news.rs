@@ -13,8 +13,8 @@ use crate::app::identities::profile_of;
 use crate::gateway::outcome::chain;
 use crate::{budgets, maintain};
 
-/// Between two looks at who is shut out: a revocation holds everywhere within 5 s, also when nobody heard of it, and so does
-/// a release.
+/// Between two looks at who is shut out and which hosts have other labels: a revocation holds everywhere within 5 s, also when
+/// nobody heard of it, and so does a release, and what a changed label shows to whom.
 const LOOK_PERIOD: Duration = Duration::from_secs(4);
 /// Before the first try to listen again, and the longest time between two.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -123,6 +123,12 @@ async fn look(app: &App) {
                 "who is shut out cannot be read; it is tried again shortly"
             );
         }
+        if let Err(error) = hold_labels(app).await {
+            tracing::warn!(
+                error = chain(&error),
+                "which hosts have other labels cannot be read; it is tried again shortly"
+            );
+        }
     }
 }
 
@@ -158,4 +164,27 @@ pub async fn hold_standings(app: &App) -> Result<(), StoreError> {
         app.learn_host(host).await?;
     }
     Ok(())
+}
+
+/// Takes over labels that were changed at another controller.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold_labels(app: &App) -> Result<(), StoreError> {
+    let mut after: Option<HostId> = None;
+    loop {
+        let mut tx = app.store.read().await?;
+        let page = tx.hosts_relabelled(after, HOSTS_MAX).await?;
+        drop(tx);
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        after = Some(*last);
+        for (host, generation) in page {
+            let known = app.live.read(host, |live| live.profile.labels_generation);
+            if known.is_some_and(|known| known < generation) {
+                app.learn_host(host).await?;
+            }
+        }
+    }
 }

@@ -143,7 +143,7 @@ impl PolicyWatch {
         // Their order says nothing.
         let sum = policies.chain(cases).fold(1, u64::wrapping_add);
         if self.told.swap(sum, Ordering::Relaxed) != sum {
-            self.app.live.announce_incidents();
+            self.app.live.announce_incidents(&[]);
         }
     }
 

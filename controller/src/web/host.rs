@@ -2,6 +2,7 @@
 
 mod audit;
 mod budgets;
+pub mod labels;
 mod note;
 mod now;
 mod then;
@@ -11,7 +12,7 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use tidemark_model::view::{HostDetail, PortSpaceView};
-use tidemark_model::{HostId, PortSpaceKey, Timestamp};
+use tidemark_model::{HostId, PortSpaceKey, Role, Timestamp};
 
 use self::audit::Configuration;
 use self::note::Note;
@@ -106,6 +107,7 @@ async fn host_page(
     let found = diagnosis::findings(app, &[id], |peer| horizon.sees(peer)).await?;
     Ok(respond(&HostPage {
         frame: Frame::new("host", asking),
+        can_label: asking.may(Role::Admin) && horizon.scope().is_all(),
         rewind: format!(
             "?{}&at={}",
             encoded(&[("space", &space), ("range", range.0)]),
@@ -234,6 +236,8 @@ fn tabs_of(detail: &HostDetail, wanted: Option<&str>) -> Vec<Tab> {
 struct HostPage {
     frame: Frame,
     detail: HostDetail,
+    /// Whether who looks may change the labels that the controller holds.
+    can_label: bool,
     tabs: Vec<Tab>,
     space: String,
     ranges: &'static [(&'static str, &'static str, i64)],

@@ -1,10 +1,9 @@
 //! `/maintenance`: runs with their progress, windows with their next times, and hosts whose ports will not last until theirs.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use tidemark_model::view::{HostView, WindowView};
 use tidemark_model::window::Survival;
@@ -15,43 +14,57 @@ use super::runs::{self, RunRow};
 use super::standing::{self, EtaWords};
 use super::window::WindowWords;
 use super::{Frame, for_person, page as respond, words};
+use crate::access::Horizon;
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
 use crate::api::windows;
-use crate::app::App;
 
 /// Hosts that are listed; the others are counted.
 const HOSTS_MAX: usize = 200;
 
 /// `GET /maintenance`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     params: Params,
 ) -> Response {
     let shown = async {
         params.only(&[])?;
-        with_form(&app, &asking, PlanForm::default()).await
+        with_form(&horizon, &asking, PlanForm::default()).await
     };
     for_person(shown.await)
 }
 
 /// The page with this in its form.
-pub(super) async fn with_form(app: &App, asking: &Asking, form: PlanForm) -> Answer<Response> {
+pub(super) async fn with_form(
+    horizon: &Horizon,
+    asking: &Asking,
+    form: PlanForm,
+) -> Answer<Response> {
+    let app = horizon.app();
     let now = app.clock.now();
     let book = app.windows.load_full();
-    let windows = windows::views(app, &book.windows, now);
-    let windows = windows.into_iter().map(|view| WindowRow::new(view, now));
-    let windows = windows.collect();
+    // Windows are of all teams; which come to a host is told with it.
+    let windows: Option<Vec<WindowRow>> = horizon.scope().is_all().then(|| {
+        let views = windows::views(app, &book.windows, now);
+        let rows = views.into_iter().map(|view| WindowRow::new(view, now));
+        rows.collect()
+    });
+    let of_all = windows
+        .iter()
+        .flatten()
+        .map(|row| row.view.spec.name.clone());
+    let mut window_names: BTreeSet<String> = of_all.collect();
     let (mut in_danger, mut without_window) = (Vec::new(), 0_usize);
-    for id in app.live.ids() {
+    for id in horizon.hosts() {
         let Some(view) = app.live.read(id, |host| host.view(now)) else {
             continue;
         };
         if view.state == "revoked" {
             continue;
         }
+        window_names.extend(view.window.iter().map(|window| window.name.clone()));
         match HostRow::of(&view, now) {
             Some(row) => in_danger.push(row),
             None => without_window += usize::from(view.window.is_none()),
@@ -62,11 +75,12 @@ pub(super) async fn with_form(app: &App, asking: &Asking, form: PlanForm) -> Ans
     in_danger.truncate(HOSTS_MAX);
     Ok(respond(&MaintenancePage {
         frame: Frame::new("maintenance", asking),
-        runs: runs::rows(app, now).await?,
+        runs: runs::rows(horizon, now).await?,
         can_stop: asking.may(Role::Operator),
         kinds: ActionKind::ALL.iter().map(|kind| kind.as_str()).collect(),
         form,
         windows,
+        window_names,
         in_danger,
         left_out,
         without_window: match without_window {
@@ -85,7 +99,10 @@ struct MaintenancePage {
     can_stop: bool,
     kinds: Vec<&'static str>,
     form: PlanForm,
-    windows: Vec<WindowRow>,
+    /// `None` for whoever sees a part of the fleet.
+    windows: Option<Vec<WindowRow>>,
+    /// Those that a run can be planned for.
+    window_names: BTreeSet<String>,
     in_danger: Vec<HostRow>,
     left_out: usize,
     /// How many hosts have none, in words; empty when every host has one.

@@ -71,16 +71,20 @@ pub async fn silence(
             duration_s: duration.as_secs(),
             reason: field(&fields, "reason").to_owned(),
         };
-        silences::make(&app, asking.name(), &request).await?;
+        silences::make(&app, asking.by(), &request).await?;
         Ok(Redirect::to("/notifications").into_response())
     };
     for_person(done.await)
 }
 
 /// `POST /silences/{silence}/end`.
-pub async fn end_silence(State(app): State<Arc<App>>, Path(silence): Path<String>) -> Response {
+pub async fn end_silence(
+    State(app): State<Arc<App>>,
+    Extension(asking): Extension<Asking>,
+    Path(silence): Path<String>,
+) -> Response {
     let done = async {
-        silences::end_one(&app, &silence).await?;
+        silences::end_one(&app, &asking.scope(), &silence).await?;
         Ok(Redirect::to("/notifications").into_response())
     };
     for_person(done.await)
@@ -98,23 +102,29 @@ async fn notifications_page(
         state: None,
         limit: ROWS,
     };
-    let messages = api::page(app, &query).await?;
-    let mut tx = app.store.read().await?;
-    let silences = tx.silences_page(None, ROWS).await?;
+    let (silences, _) = silences::page(app, &asking.scope(), (None, ROWS)).await?;
+    // Receivers are told of all hosts.
+    let told = match asking.scope().is_all() {
+        false => None,
+        true => Some(Told {
+            receivers: api::receiver_views(app)
+                .await?
+                .into_iter()
+                .map(|view| ReceiverRow::new(view, now))
+                .collect(),
+            messages: api::page(app, &query)
+                .await?
+                .into_iter()
+                .map(|view| MessageRow::new(view, now))
+                .collect(),
+        }),
+    };
     Ok(respond(&NotificationsPage {
         frame: Frame::new("notifications", asking),
-        receivers: api::receiver_views(app)
-            .await?
-            .into_iter()
-            .map(|view| ReceiverRow::new(view, now))
-            .collect(),
+        told,
         silences: silences
-            .iter()
-            .map(|silence| SilenceRow::new(silences::view(silence, now), now))
-            .collect(),
-        messages: messages
             .into_iter()
-            .map(|view| MessageRow::new(view, now))
+            .map(|silence| SilenceRow::new(silence, now))
             .collect(),
         can_act: asking.may(Role::Operator),
         tested,
@@ -125,11 +135,17 @@ async fn notifications_page(
 #[template(path = "notifications.html")]
 struct NotificationsPage {
     frame: Frame,
-    receivers: Vec<ReceiverRow>,
+    /// `None` for whoever sees a part of the fleet.
+    told: Option<Told>,
     silences: Vec<SilenceRow>,
-    messages: Vec<MessageRow>,
     can_act: bool,
     tested: Option<ReceiverTest>,
+}
+
+/// Who is told of incidents, and what they were told.
+struct Told {
+    receivers: Vec<ReceiverRow>,
+    messages: Vec<MessageRow>,
 }
 
 #[derive(Clone, Debug)]
@@ -158,6 +174,8 @@ impl ReceiverRow {
 #[derive(Clone, Debug)]
 struct SilenceRow {
     matchers: String,
+    /// Of which hosts alone; empty for all.
+    scope: String,
     end: String,
     is_over: bool,
     view: SilenceView,
@@ -168,6 +186,7 @@ impl SilenceRow {
         let end = Timestamp::from_unix_ms(view.ends_ms);
         Self {
             matchers: view.matchers.join(" "),
+            scope: view.scope.clone().unwrap_or_default(),
             end: words::relative(end, now),
             is_over: view.state == "expired",
             view,

@@ -1,8 +1,5 @@
 //! The form of the page Maintenance that plans a run. What it leaves out is as in a file that leaves it out.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Extension, Form};
@@ -12,9 +9,9 @@ use tidemark_model::run::{Run, RunSpec};
 
 use super::incident::{Fields, field};
 use super::{for_person, maintenance, refusal};
+use crate::access::Horizon;
 use crate::api::guard::Asking;
 use crate::api::problem::Answer;
-use crate::app::App;
 use crate::maintain::run::{self, RunError};
 
 /// What is in the form when it is shown.
@@ -44,13 +41,13 @@ impl PlanForm {
 
 /// `POST /maintenance`. A form that is refused comes again as it was typed, with what is wrong.
 pub async fn plan(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Form(fields): Fields,
 ) -> Response {
     let done: Answer<Run> = async {
         let spec = spec_of(&fields)?;
-        Ok(run::create(&app, spec, asking.name()).await?)
+        Ok(run::create(horizon.app(), spec, &asking.by()).await?)
     }
     .await;
     let refused = match done {
@@ -67,7 +64,7 @@ pub async fn plan(
         fields,
         problem: refused.title().to_owned(),
     };
-    let again = maintenance::with_form(&app, &asking, form).await;
+    let again = maintenance::with_form(&horizon, &asking, form).await;
     let mut response = for_person(again);
     *response.status_mut() = refused.status();
     response

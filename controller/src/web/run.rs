@@ -1,9 +1,7 @@
 //! `/runs/{run}`: the plan of one run, its hosts and its life, and what a person can say about it.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Extension, Form};
 use tidemark_model::run::{RunHostState, RunState};
@@ -13,11 +11,11 @@ use tidemark_model::{ErrorCode, Role, Timestamp};
 use super::incident::{Fields, field};
 use super::runs::RunRow;
 use super::{Frame, for_person, page as respond, words};
+use crate::access::Horizon;
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::{Answer, ApiProblem};
 use crate::api::runs as api;
-use crate::app::App;
 use crate::maintain::run::{self, Word};
 
 /// Hosts that are listed; those that need a look come first.
@@ -27,21 +25,21 @@ const SHORT_HASH: usize = 12;
 
 /// `GET /runs/{run}`.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(number): Path<String>,
     params: Params,
 ) -> Response {
     let shown = async {
         params.only(&[])?;
-        run_page(&app, &asking, &number).await
+        run_page(&horizon, &asking, &number).await
     };
     for_person(shown.await)
 }
 
 /// `POST /runs/{run}`, with `do` one of `approve`, `reject` and `stop`.
 pub async fn act(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(number): Path<String>,
     Form(fields): Fields,
@@ -63,15 +61,16 @@ pub async fn act(
             return Err(ApiProblem::new(ErrorCode::Forbidden, words));
         }
         let text = field(&fields, "text");
-        run::decide(&app, number, (word, asking.name()), text).await?;
+        api::check_seen(&horizon, number).await?;
+        run::decide(horizon.app(), number, (word, asking.name()), text).await?;
         Ok(Redirect::to(&format!("/runs/{number}")).into_response())
     };
     for_person(done.await)
 }
 
-async fn run_page(app: &App, asking: &Asking, number: &str) -> Answer<Response> {
-    let mut detail = api::find(app, api::number_of(number)?).await?;
-    let now = app.clock.now();
+async fn run_page(horizon: &Horizon, asking: &Asking, number: &str) -> Answer<Response> {
+    let mut detail = api::find(horizon, api::number_of(number)?).await?;
+    let now = horizon.app().clock.now();
     let mut hosts: Vec<HostRow> = std::mem::take(&mut detail.hosts)
         .into_iter()
         .map(|view| HostRow::new(view, now))

@@ -6,9 +6,9 @@ use tidemark_model::view::RunView;
 use tidemark_store::RunQuery;
 
 use super::words;
+use crate::access::Horizon;
 use crate::api::problem::Answer;
 use crate::api::runs as api;
-use crate::app::App;
 
 /// Runs that the page lists, the newest.
 const LISTED_MAX: u32 = 20;
@@ -33,12 +33,12 @@ pub(super) struct RunRow {
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn rows(app: &App, now: Timestamp) -> Answer<Vec<RunRow>> {
+pub(super) async fn rows(horizon: &Horizon, now: Timestamp) -> Answer<Vec<RunRow>> {
     let query = RunQuery {
         limit: LISTED_MAX,
         ..RunQuery::default()
     };
-    let views = api::views(app, &query).await?;
+    let (views, _) = api::views(horizon, &query).await?;
     Ok(views
         .into_iter()
         .map(|view| RunRow::new(view, now))

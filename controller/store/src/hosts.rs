@@ -21,8 +21,10 @@ pub struct Host {
     pub identity_spki: Vec<u8>,
     /// What its agent said when the last session started.
     pub facts: HostFacts,
-    /// Labels from its join token.
-    pub token_labels: BTreeMap<String, String>,
+    /// Labels that the controller holds of it: those of its join token, as an admin changed them since.
+    pub controller_labels: BTreeMap<String, String>,
+    /// Counts changes of `controller_labels`; pass it to [`Tx::host_set_labels`].
+    pub labels_generation: u64,
     /// Its standing.
     pub state: HostState,
     /// Counts changes of `state`; pass it to [`Tx::host_set_state`].
@@ -70,8 +72,8 @@ const PAGE_ROWS: u32 = 1_000;
 macro_rules! select_hosts {
     ($rest:literal) => {
         concat!(
-            "SELECT id, identity_spki, name, os, agent_version, boot_id, time_zone, capabilities, labels, token_labels, state, \
-             state_generation, enrolled_at, last_seen_at, certificate_generation, certificate_not_after, \
+            "SELECT id, identity_spki, name, os, agent_version, boot_id, time_zone, capabilities, labels, token_labels, \
+             labels_generation, state, state_generation, enrolled_at, last_seen_at, certificate_generation, certificate_not_after, \
              certificate_spki_hash FROM hosts ",
             $rest
         )
@@ -95,6 +97,9 @@ statements! {
         labels = $7, time_zone = $8 WHERE id = $1";
     HOST_SET_CERTIFICATE = "UPDATE hosts SET certificate_generation = certificate_generation + 1, \
         certificate_not_after = $3, certificate_spki_hash = $4 WHERE id = $1 AND certificate_generation = $2";
+    HOST_SET_LABELS = "UPDATE hosts SET token_labels = $3, labels_generation = labels_generation + 1 \
+        WHERE id = $1 AND labels_generation = $2";
+    HOSTS_RELABELLED = "SELECT id, labels_generation FROM hosts WHERE labels_generation > 0 AND id > $1 ORDER BY id LIMIT $2";
     HOST_SET_STATE = "UPDATE hosts SET state = $3, state_generation = state_generation + 1 \
         WHERE id = $1 AND state_generation = $2";
     HOSTS_APART = "SELECT id, state FROM hosts WHERE state <> 'enrolled' AND id > $1 ORDER BY id LIMIT $2";
@@ -105,6 +110,12 @@ statements! {
 struct ApartRow {
     id: String,
     state: String,
+}
+
+#[derive(FromRow)]
+struct RelabelledRow {
+    id: String,
+    labels_generation: i64,
 }
 
 #[derive(FromRow)]
@@ -119,6 +130,7 @@ struct HostRow {
     capabilities: String,
     labels: String,
     token_labels: String,
+    labels_generation: i64,
     state: String,
     state_generation: i64,
     enrolled_at: i64,
@@ -143,6 +155,7 @@ impl TryFrom<HostRow> for Host {
             capabilities,
             labels,
             token_labels,
+            labels_generation,
             state,
             state_generation,
             enrolled_at,
@@ -164,7 +177,8 @@ impl TryFrom<HostRow> for Host {
                     .ok_or_else(|| TABLE.unreadable("capabilities", capabilities))?,
                 labels: TABLE.json("labels", &labels)?,
             },
-            token_labels: TABLE.json("token_labels", &token_labels)?,
+            controller_labels: TABLE.json("token_labels", &token_labels)?,
+            labels_generation: TABLE.unsigned("labels_generation", labels_generation)?,
             state: HostState::from_name(&state).ok_or_else(|| TABLE.unreadable("state", state))?,
             state_generation: TABLE.unsigned("state_generation", state_generation)?,
             enrolled_at: Timestamp::from_unix_ms(enrolled_at),
@@ -403,6 +417,54 @@ impl Tx {
                 what: "host's certificate",
             },
         )
+    }
+
+    /// Stores other labels that the controller holds of a host, in place of those of generation `expected`.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the stored generation is another one, or there is no such host.
+    pub async fn host_set_labels(
+        &mut self,
+        id: HostId,
+        expected: u64,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), StoreError> {
+        let expected = columns::signed("labels generation", expected)?;
+        let labels = columns::labels_to_json("label", labels)?;
+        let updated = on_conn!(self, conn => sqlx::query(HOST_SET_LABELS)
+            .bind(id.to_string())
+            .bind(expected)
+            .bind(labels)
+            .execute(conn).await?
+            .rows_affected());
+        one_row(
+            updated,
+            StoreError::Stale {
+                what: "host's labels",
+            },
+        )?;
+        self.tell(News::Host(id)).await
+    }
+
+    /// The hosts whose labels were changed at the controller, with how often, by the text of their ids: at most `limit` after
+    /// `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hosts_relabelled(
+        &mut self,
+        after: Option<HostId>,
+        limit: u32,
+    ) -> Result<Vec<(HostId, u64)>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let rows: Vec<RelabelledRow> = on_conn!(self, conn => sqlx::query_as(HOSTS_RELABELLED)
+            .bind(after).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter()
+            .map(|row| {
+                let generation = TABLE.unsigned("labels_generation", row.labels_generation)?;
+                Ok((TABLE.host("id", &row.id)?, generation))
+            })
+            .collect()
     }
 
     /// Stores a state that follows from the one of generation `expected`.

@@ -1,8 +1,8 @@
 //! Silences: made, ended, listed; forgotten some time after their end.
 
 use sqlx::FromRow;
-use tidemark_model::Timestamp;
 use tidemark_model::silence::{Matcher, Silence};
+use tidemark_model::{HostScope, Timestamp};
 
 use crate::columns::{self, Table};
 use crate::error::one_row;
@@ -14,15 +14,15 @@ const TABLE: Table = Table("silences");
 macro_rules! select_silences {
     ($rest:literal) => {
         concat!(
-            "SELECT id, matchers, starts_at, ends_at, author, reason, created_at FROM silences ",
+            "SELECT id, matchers, scope, starts_at, ends_at, author, reason, created_at FROM silences ",
             $rest
         )
     };
 }
 
 statements! {
-    INSERT = "INSERT INTO silences (matchers, starts_at, ends_at, author, reason, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+    INSERT = "INSERT INTO silences (matchers, starts_at, ends_at, author, reason, created_at, scope) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id";
     // One that has ended stays as it was.
     END = "UPDATE silences SET ends_at = CASE WHEN ends_at > $2 THEN $2 ELSE ends_at END WHERE id = $1";
     FIND = select_silences!("WHERE id = $1");
@@ -35,6 +35,7 @@ statements! {
 struct SilenceRow {
     id: i64,
     matchers: String,
+    scope: Option<String>,
     starts_at: i64,
     ends_at: i64,
     author: String,
@@ -49,6 +50,7 @@ impl TryFrom<SilenceRow> for Silence {
         let SilenceRow {
             id,
             matchers,
+            scope,
             starts_at,
             ends_at,
             author,
@@ -58,9 +60,12 @@ impl TryFrom<SilenceRow> for Silence {
         let unreadable = || TABLE.unreadable("matchers", &matchers);
         let texts: Vec<String> = serde_json::from_str(&matchers).map_err(|_| unreadable())?;
         let read: Result<Vec<Matcher>, _> = texts.iter().map(|text| text.parse()).collect();
+        let scope = HostScope::from_text(scope.as_deref())
+            .map_err(|_| TABLE.unreadable("scope", scope.unwrap_or_default()))?;
         Ok(Self {
             id,
             matchers: read.map_err(|_| unreadable())?,
+            scope,
             starts_at: Timestamp::from_unix_ms(starts_at),
             ends_at: Timestamp::from_unix_ms(ends_at),
             author,
@@ -87,6 +92,7 @@ impl Tx {
             .bind(author)
             .bind(reason)
             .bind(silence.created_at.unix_ms())
+            .bind(silence.scope.to_text())
             .fetch_one(conn).await?))
     }
 

@@ -519,6 +519,16 @@ async fn every_route_that_changes_something_leaves_one_record_that_says_who() {
     people::users(&mut doing, asks).await;
     people::tokens(&mut doing, asks).await;
     people::own(&mut doing, asks).await;
+    let path = format!("/api/v1/hosts/{host}");
+    let labels = Body::Json(json!({"labels": {"team": "pay"}}));
+    doing
+        .does(asks, ("PATCH /api/v1/hosts/{host}", &path), labels)
+        .await;
+    let path = format!("/hosts/{host}/labels");
+    let form = form_of(&[("labels", "env=prod team-"), ("version", "1")]);
+    doing
+        .does(asks, ("POST /hosts/{host}/labels", &path), form)
+        .await;
     let path = format!("/api/v1/hosts/{host}/revoke");
     doing
         .does(

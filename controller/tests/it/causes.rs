@@ -86,6 +86,23 @@ async fn leaking_hosts_are_told_by_the_label_that_the_others_lack() {
         status,
         "a second look changes nothing"
     );
+
+    // A team is told of it with its own host by name, and one without such a host is not.
+    for (name, team) in [("new-3", "pay"), ("old-3", "pay"), ("old-4", "web")] {
+        for id in fleet.started.app.live.named(name) {
+            fleet.label(id, "team", team).await;
+        }
+    }
+    let pay = fleet.scoped_token(Role::Viewer, "team=pay").await;
+    let part = causes(&fleet, &pay).await;
+    let [narrowed] = &part.items[..] else {
+        panic!("one cause: {part:?}");
+    };
+    let names: Vec<&str> = narrowed.hosts.iter().map(|host| &*host.name).collect();
+    assert_eq!((names, narrowed.hosts_hidden), (vec!["new-3"], 7));
+    assert_eq!(narrowed.explanation, cause.explanation);
+    let web = fleet.scoped_token(Role::Viewer, "team=web").await;
+    assert_eq!(causes(&fleet, &web).await.items, []);
 }
 
 #[tokio::test]

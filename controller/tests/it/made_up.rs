@@ -205,8 +205,13 @@ impl MadeUp {
 
     /// An API token of that role over the hosts of a scope.
     pub async fn scoped_token(&self, role: Role, scope: &str) -> String {
+        self.scoped_token_of("team", role, scope).await
+    }
+
+    /// The same of somebody with that name.
+    pub async fn scoped_token_of(&self, name: &str, role: Role, scope: &str) -> String {
         let holder = Holder {
-            name: "team",
+            name,
             role,
             scope: HostScope::from_text(Some(scope)).unwrap(),
         };
@@ -260,11 +265,18 @@ impl MadeUp {
         id
     }
 
-    /// Puts the labels on a host that a join token with them would have put on it.
-    pub fn label(&self, id: HostId, key: &str, value: &str) {
-        let labels = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        let live = &self.started.app.live;
-        live.update(id, |host| host.profile.controller_labels = labels);
+    /// Puts a label on a host that the controller holds.
+    pub async fn label(&self, id: HostId, key: &str, value: &str) {
+        let app = &self.started.app;
+        let mut tx = app.store.begin().await.unwrap();
+        let stored = tx.host_find(id).await.unwrap().unwrap();
+        let mut labels = stored.controller_labels;
+        labels.insert(key.to_owned(), value.to_owned());
+        let generation = stored.labels_generation;
+        tx.host_set_labels(id, generation, &labels).await.unwrap();
+        let stored = tx.host_find(id).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        app.live.put(profile_of(&stored));
     }
 
     /// A host's agent says what it sees there.

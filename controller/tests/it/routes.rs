@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use tidemark_controller::api::reach::answers;
 use tidemark_controller::api::routes::{Access, ROUTES, Reader};
-use tidemark_model::Role;
+use tidemark_model::{HostScope, Role};
 
 use crate::api::client;
 use crate::made_up::MadeUp;
@@ -28,11 +29,14 @@ fn filled(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_route_asks_for_exactly_its_role() {
+async fn every_route_asks_for_exactly_its_role_and_reach() {
     let fleet = MadeUp::start().await;
+    let team = HostScope::from_text(Some("team=pay")).unwrap();
     let mut tokens = Vec::new();
     for role in Role::ALL {
-        tokens.push((role, fleet.token(role).await));
+        tokens.push((role, HostScope::All, fleet.token(role).await));
+        let scoped = fleet.scoped_token(role, "team=pay").await;
+        tokens.push((role, team.clone(), scoped));
     }
     for route in &ROUTES {
         let url = fleet.url(&filled(route.path));
@@ -52,11 +56,16 @@ async fn every_route_asks_for_exactly_its_role() {
             }
             Access::Role(role) => {
                 assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{what}");
-                for (has, token) in &tokens {
+                for (has, scope, token) in &tokens {
                     let answer = request().bearer_auth(token).send().await.unwrap();
                     let known = answer.status();
                     let refused = known == StatusCode::FORBIDDEN;
-                    assert_eq!(refused, role > *has, "{what} as {has:?}: {known}");
+                    let answers = answers(scope, (&route.method, route.path));
+                    let is_for_them = *has >= role && answers;
+                    assert_eq!(
+                        refused, !is_for_them,
+                        "{what} as {has:?} of {scope}: {known}"
+                    );
                 }
             }
         }

@@ -44,7 +44,7 @@ async fn make(
 async fn two_teams(fleet: &MadeUp) {
     for team in ["pay", "web"] {
         let id = fleet.host(&format!("{team}-1")).await;
-        fleet.label(id, "team", team);
+        fleet.label(id, "team", team).await;
     }
 }
 

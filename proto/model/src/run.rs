@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ActionId;
 use crate::kinds::kinds;
-use crate::{HostId, Timestamp};
+use crate::scope::InvalidScope;
+use crate::{HostId, HostScope, Timestamp};
 
 pub use spec::{GateCheck, IfMissed, Ladder, NOW, RunRules, RunSpec, RunStep, Wave};
 
@@ -128,12 +129,30 @@ pub struct Run {
     pub hosts: Vec<RunHost>,
 }
 
+impl Run {
+    /// The hosts that whoever asked for it could see.
+    ///
+    /// # Errors
+    /// When what is stored is no scope; nothing is to be done then.
+    pub fn scope(&self) -> Result<HostScope, InvalidScope> {
+        HostScope::from_text(self.body.scope.as_deref())
+    }
+
+    /// Whether it is within the scope `own`: whoever asked for it saw no host beyond that.
+    #[must_use]
+    pub fn is_within(&self, own: &HostScope) -> bool {
+        own.is_all() || self.scope().is_ok_and(|scope| scope.is_within(own))
+    }
+}
+
 /// What of a run is not searched for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunBody {
     /// Who asked for it.
     pub requester: String,
+    /// The hosts that they could see, as a scope is written: it works on no other, also when it is planned again. `None` for all.
+    pub scope: Option<String>,
     /// Since when it stands where it stands.
     pub state_at_ms: Timestamp,
     /// Why it stops or ended, in one sentence; empty while nothing is to be said.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::Timestamp;
 use crate::pattern::is_like;
+use crate::scope::HostScope;
 
 /// Labels of an incident on one host: the host's own, and `host`, `severity`, `kind`, `culprit`, ... over them.
 pub type Labels = BTreeMap<String, String>;
@@ -90,6 +91,8 @@ pub struct Silence {
     pub id: i64,
     /// All of them must match.
     pub matchers: Vec<Matcher>,
+    /// The hosts that whoever made it could see: it holds for no other, whatever a host says of itself, now or later.
+    pub scope: HostScope,
     /// From when on.
     pub starts_at: Timestamp,
     /// Until when.
@@ -115,15 +118,21 @@ impl Silence {
         }
     }
 
-    /// Whether it silences an incident at `now` that has these labels on its hosts, one map a host: every host must
-    /// match, so that nothing is hidden that another host still has.
+    /// Whether it silences an incident at `now` that has these labels on its hosts, one map a host, and whose hosts are `all_within`
+    /// a scope: every host must match, so that nothing is hidden that another host still has.
     #[must_use]
-    pub fn covers(&self, on_hosts: &[Labels], now: Timestamp) -> bool {
+    pub fn covers(
+        &self,
+        on_hosts: &[Labels],
+        all_within: impl FnOnce(&HostScope) -> bool,
+        now: Timestamp,
+    ) -> bool {
         self.standing(now) == "active"
             && !on_hosts.is_empty()
             && on_hosts
                 .iter()
                 .all(|labels| self.matchers.iter().all(|matcher| matcher.takes(labels)))
+            && (self.scope.is_all() || all_within(&self.scope))
     }
 }
 
@@ -172,11 +181,12 @@ mod tests {
 
     #[test]
     fn a_silence_hides_an_incident_only_when_it_covers_every_host() {
-        let silence = Silence {
+        let mut silence = Silence {
             id: 1,
             matchers: vec!["tier=db".parse().unwrap(), "culprit=java*".parse().unwrap()],
             starts_at: Timestamp::from_unix_ms(10),
             ends_at: Timestamp::from_unix_ms(20),
+            scope: HostScope::All,
             author: "ann".to_owned(),
             reason: "known".to_owned(),
             created_at: Timestamp::from_unix_ms(0),
@@ -184,14 +194,20 @@ mod tests {
         let db = labels(&[("tier", "db"), ("culprit", "java.exe")]);
         let web = labels(&[("tier", "we"), ("culprit", "java.exe")]);
         let at = Timestamp::from_unix_ms;
-        assert!(silence.covers(std::slice::from_ref(&db), at(10)));
-        assert!(!silence.covers(&[db.clone(), web], at(10)));
-        assert!(!silence.covers(&[], at(10)));
+        let none = |_: &HostScope| false;
+        assert!(silence.covers(std::slice::from_ref(&db), none, at(10)));
+        assert!(!silence.covers(&[db.clone(), web], none, at(10)));
+        assert!(!silence.covers(&[], none, at(10)));
         for (time, standing) in [(9, "pending"), (19, "active"), (20, "expired")] {
             assert_eq!(silence.standing(at(time)), standing);
-            let covers = silence.covers(std::slice::from_ref(&db), at(time));
+            let covers = silence.covers(std::slice::from_ref(&db), none, at(time));
             assert_eq!(covers, standing == "active");
         }
+        // Made by somebody of a scope, it is held against that as well.
+        silence.scope = HostScope::from_text(Some("team=pay")).unwrap();
+        let one = std::slice::from_ref(&db);
+        assert!(!silence.covers(one, none, at(10)));
+        assert!(silence.covers(one, |scope| *scope == silence.scope, at(10)));
     }
 
     proptest::proptest! {

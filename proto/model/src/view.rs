@@ -68,6 +68,12 @@ pub use windows::{
     WindowVersionView, WindowView, WindowsApplied, WindowsRequest, ZoneTimes,
 };
 
+/// Header of answers to callers whose scope is not all hosts: the scope, in UTF-8.
+pub const SCOPE_HEADER: &str = "tidemark-scope";
+
+/// Header beside [`SCOPE_HEADER`]: how many hosts are in it.
+pub const SCOPE_HOSTS_HEADER: &str = "tidemark-scope-hosts";
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -104,10 +110,13 @@ pub struct CauseView {
     pub value: String,
     /// The process that leaks.
     pub culprit: String,
-    /// The hosts with that value that leak, by name; 1,000 at most.
+    /// The hosts with that value that leak and that the caller sees, by name; 1,000 at most.
     pub hosts: Vec<HostName>,
-    /// How many those are.
+    /// How many those are, in the whole fleet.
     pub hosts_total: u64,
+    /// How many of them are outside of the caller's scope.
+    #[serde(default)]
+    pub hosts_hidden: u64,
     /// Since when the first of them leaks.
     pub since_ms: i64,
     /// Hosts with that value among those compared.
@@ -169,7 +178,7 @@ pub struct HostView {
     pub sampled_ms: Option<i64>,
     /// Version of its agent.
     pub agent_version: String,
-    /// Labels from its agent's configuration and its join token.
+    /// Labels from its agent's configuration, and over them those that the controller holds.
     pub labels: BTreeMap<String, String>,
     /// Its port spaces, TCP first; empty before the first sample.
     pub port_spaces: Vec<PortSpaceView>,
@@ -227,6 +236,12 @@ pub struct HostDetail {
     /// What lists show.
     #[serde(flatten)]
     pub host: HostView,
+    /// Labels that the controller holds: those of its join token, as an admin changed them since. Scopes choose by these.
+    #[serde(default)]
+    pub controller_labels: BTreeMap<String, String>,
+    /// How often those were changed; the ETag of the answer.
+    #[serde(default)]
+    pub labels_version: u64,
     /// When it enrolled.
     pub enrolled_ms: i64,
     /// When it booted, by its own clock.
@@ -245,6 +260,15 @@ pub struct HostDetail {
     /// Its newest sample, whole.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub sample: Option<Sample>,
+}
+
+/// Labels that the controller is to hold of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LabelsRequest {
+    /// The value of each label that is to be there, and `null` for each that is not; others stay as they are.
+    pub labels: BTreeMap<String, Option<String>>,
 }
 
 /// What an agent says of one of its capabilities.

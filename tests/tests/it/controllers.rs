@@ -195,6 +195,30 @@ fn a_host_that_is_revoked_at_one_controller_is_out_at_the_other() -> anyhow::Res
 }
 
 #[test]
+fn a_label_that_is_changed_at_one_controller_counts_at_the_other() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let pair = Pair::start(machine).await?;
+        until("the host at one", EVERYWHERE, async || {
+            let hosts = pair.one.hosts().await?;
+            Ok(hosts
+                .iter()
+                .any(|host| host.id == pair.host.id)
+                .then_some(()))
+        })
+        .await?;
+        for label in ["team=pay", "env=prod"] {
+            let labelled = pair.one.cli(&["label", &pair.host.id, label]).await?;
+            labelled.succeeded()?;
+        }
+        until("the labels at the other", EVERYWHERE, async || {
+            let host = pair.other.host(&pair.host.id).await?;
+            Ok((host.controller_labels.len() == 2).then_some(()))
+        })
+        .await
+    })
+}
+
+#[test]
 fn a_standing_policy_fires_once_and_not_once_a_controller() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let pair = Pair::start(machine).await?;

@@ -12,6 +12,7 @@ use tidemark_model::problem::Severity;
 use tidemark_model::run::RunState;
 use tidemark_model::upgrade::{FAILURES_MAX, SOAK_MAX};
 use tidemark_model::{Metric, Role};
+use tidemark_proto::convert::facts::LABEL_KEY_CHARS_MAX;
 
 use super::super::fleet::STATES;
 use super::super::history::DURATION_MS_MAX;
@@ -44,6 +45,12 @@ fn plain_text(chars_max: usize) -> Value {
     const PLAIN: &str = "[^\\x00-\\x1f\\x7f-\\x9f]*";
     let pattern = format!("^{PLAIN}[^\\x00-\\x20\\x7f-\\xa0]{PLAIN}$");
     json!({ "minLength": 1, "maxLength": chars_max, "pattern": pattern })
+}
+
+/// Labels by their keys, one at least.
+fn label_keys() -> Value {
+    let pattern = format!("^[A-Za-z0-9._/-]{{1,{LABEL_KEY_CHARS_MAX}}}$");
+    json!({ "minProperties": 1, "propertyNames": { "pattern": pattern } })
 }
 
 fn from_one(most: impl Into<Value>) -> Value {
@@ -243,6 +250,7 @@ fn properties() -> Vec<(&'static str, &'static str, Value)> {
             "uses",
             json!({ "minimum": 1, "maximum": tokens::USES_MAX }),
         ),
+        ("LabelsRequest", "labels", label_keys()),
         (
             "SilenceRequest",
             "reason",

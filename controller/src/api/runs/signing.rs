@@ -1,9 +1,8 @@
 //! `/api/v1/runs/{run}/orders` and `.../signatures`: orders that were made with a run's plan, signed before the hosts' turns.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::{Extension, Json};
 use tidemark_model::HostId;
 use tidemark_model::action::{HostPolicyView, Order};
@@ -11,13 +10,13 @@ use tidemark_model::signing::{KeyId, PublicKey, Signature};
 use tidemark_model::view::{Page, Problem, RunDetail, RunOrderView, RunSignatures};
 use tidemark_store::RunOrder;
 
-use super::{find, number_of};
+use super::{check_seen, find, number_of, seen};
+use crate::access::Horizon;
 use crate::api::body::{self, Request};
 use crate::api::fleet;
 use crate::api::guard::Asking;
 use crate::api::params::Params;
 use crate::api::problem::Answer;
-use crate::app::App;
 use crate::maintain::run::{self, Brought, RunError};
 
 /// Largest body: 1,000 signatures.
@@ -41,7 +40,7 @@ pub const BODY_BYTES_MAX: usize = 512 * 1_024;
     )
 )]
 pub async fn orders(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Path(run): Path<String>,
     params: Params,
 ) -> Answer<Json<Page<RunOrderView>>> {
@@ -49,8 +48,8 @@ pub async fn orders(
     let limit = params.limit()?;
     let after = params.parsed("cursor", fleet::cursor_limit, |text| text.parse().ok())?;
     let number = number_of(&run)?;
-    let mut tx = app.store.read().await?;
-    let run = tx.run_find(number).await?.ok_or(RunError::Unknown)?;
+    let mut tx = horizon.app().store.read().await?;
+    let run = seen(&horizon, &mut tx, number).await?;
     let rows = u32::try_from(limit).unwrap_or(u32::MAX);
     let page = tx.run_orders_page(number, after, rows).await?;
     let names: HashMap<HostId, &str> = run
@@ -110,7 +109,7 @@ fn view(
     )
 )]
 pub async fn sign(
-    State(app): State<Arc<App>>,
+    horizon: Horizon,
     Extension(asking): Extension<Asking>,
     Path(run): Path<String>,
     (params, headers, body): Request,
@@ -120,8 +119,9 @@ pub async fn sign(
     let number = number_of(&run)?;
     let request: RunSignatures = body::parsed(&body, "the body is no set of signatures")?;
     let brought = brought(request)?;
-    run::sign(&app, number, &brought, asking.name()).await?;
-    Ok(Json(find(&app, number).await?))
+    check_seen(&horizon, number).await?;
+    run::sign(horizon.app(), number, &brought, asking.name()).await?;
+    Ok(Json(find(&horizon, number).await?))
 }
 
 fn brought(request: RunSignatures) -> Result<Brought, RunError> {

@@ -8,7 +8,8 @@ use tidemark_model::run::{Run, RunSpec, RunState};
 use tidemark_store::{RunApproval, RunQuery, StoreError, Tx};
 
 use super::machine::{self, EXPIRES_AFTER};
-use super::{OPEN_MAX, RunError, ahead, approvals, plan, put, record, tell};
+use super::{OPEN_MAX, OPEN_OF_SCOPE_MAX, RunError, ahead, approvals, plan, put, record, tell};
+use crate::access::users::By;
 use crate::app::App;
 use crate::audit_log::of_run;
 use crate::incidents::text::clean;
@@ -31,12 +32,13 @@ pub fn approvals_needed(spec: &RunSpec) -> usize {
     usize::from(spec.tier().approvals_min()).max(1)
 }
 
-/// Plans a run in the name of `requester`, to be approved.
+/// Plans a run in the name of `by`, over their hosts, to be approved.
 ///
 /// # Errors
 /// [`RunError`]; nothing is made then.
-pub async fn create(app: &App, spec: RunSpec, requester: &str) -> Result<Run, RunError> {
-    let mut run = plan::preview(app, spec, requester).await?;
+pub async fn create(app: &App, spec: RunSpec, by: &By) -> Result<Run, RunError> {
+    let requester = by.name.as_str();
+    let mut run = plan::preview(app, spec, by).await?;
     let rules = run.spec.check().map_err(RunError::Limits)?;
     let mut tx = app.store.begin().await?;
     let open = RunQuery {
@@ -45,8 +47,9 @@ pub async fn create(app: &App, spec: RunSpec, requester: &str) -> Result<Run, Ru
         ..RunQuery::default()
     };
     let open = tx.runs_page(&open).await?;
-    if open.len() >= OPEN_MAX as usize {
-        return Err(RunError::TooMany(open.len()));
+    let own = open.iter().filter(|run| run.is_within(&by.scope)).count();
+    if open.len() >= OPEN_MAX as usize || (!by.scope.is_all() && own >= OPEN_OF_SCOPE_MAX) {
+        return Err(RunError::TooMany(own));
     }
     let step = record(app, &run, Some(requester), &run.spec.reason);
     run.number = tx.run_insert(&run, &step).await?;

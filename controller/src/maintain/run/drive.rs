@@ -12,7 +12,7 @@ use tidemark_store::{RunQuery, StoreError, Tx};
 use super::ask::{self, Asked};
 use super::facts::{self, Shared};
 use super::machine::{self, Facts, Order};
-use super::{OPEN_MAX, approvals, plan, put, record, tell};
+use super::{OPEN_MAX, approvals, plan, put, record, tell, tell_lists};
 use crate::app::App;
 use crate::audit_log::{self, of_run};
 use crate::gateway::outcome::chain;
@@ -148,8 +148,7 @@ impl RunDriver {
         }
         let (next, asked) = self.store((&run, next), &rules, (&facts, &orders)).await?;
         shared.note(&next);
-        // The maintenance page listens to the same word as the lists of incidents, and reads its parts again.
-        app.live.announce_incidents();
+        tell_lists(app, &next);
         status.moved = status.moved.saturating_add(1);
         status.asked = status.asked.saturating_add(asked);
         app.metrics.run_actions.add(asked);

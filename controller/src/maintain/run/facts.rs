@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tidemark_model::action::{Action, ActionState};
 use tidemark_model::problem::Severity;
 use tidemark_model::run::{GateCheck, NOW, Run, RunHost, RunHostState};
-use tidemark_model::{HostId, HostState, Timestamp};
+use tidemark_model::{HostId, HostScope, HostState, Timestamp};
 use tidemark_store::{IncidentQuery, Standing, StoreError, Tx};
 
 use super::machine::{ActionNow, Facts, Health, HostNow, WindowNow};
@@ -75,6 +75,7 @@ pub(super) async fn facts(
     shared: &Shared,
 ) -> Result<Facts, StoreError> {
     let now = app.clock.now();
+    let scope = run.scope().ok();
     let mut hosts = Vec::with_capacity(run.hosts.len());
     for host in &run.hosts {
         let is_asked = host.state.is_under_way() || host.state == RunHostState::Failed;
@@ -91,6 +92,11 @@ pub(super) async fn facts(
             look(app, (run, shared), live, action.as_ref(), now)
         });
         let mut known = known.unwrap_or_else(unknown);
+        let is_within = |scope: &HostScope| app.live.is_within(host.host, scope);
+        if !scope.as_ref().is_some_and(is_within) {
+            let why = "it left the scope of whoever asked for the run";
+            known.before = Health::Never(why.to_owned());
+        }
         known.action = action.map(|action| ActionNow {
             state: action.state,
             sent_at: action.sent_at,

@@ -16,6 +16,7 @@ use self::pick::{Pick, Picked, pick};
 use super::machine::EXPIRES_AFTER;
 use super::simulate::{self, Timetable};
 use super::{RunError, ahead, record, tell};
+use crate::access::users::By;
 use crate::app::App;
 use crate::audit_log::of_run;
 use crate::incidents::text::clean;
@@ -27,17 +28,17 @@ const HOSTS_MAX: usize = 5_000;
 /// Hosts that a warning names.
 const NAMED_MAX: usize = 5;
 
-/// A run that is planned in the name of `requester`, not stored.
+/// A run that is planned in the name of `by`, over their hosts, not stored.
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn preview(app: &App, spec: RunSpec, requester: &str) -> Result<Run, RunError> {
+pub async fn preview(app: &App, spec: RunSpec, by: &By) -> Result<Run, RunError> {
     let mut tx = app.store.read().await?;
-    planned(app, &mut tx, spec, requester).await
+    planned(app, &mut tx, spec, by).await
 }
 
 /// The same as [`preview`] in a transaction, which need only read.
-async fn planned(app: &App, tx: &mut Tx, spec: RunSpec, requester: &str) -> Result<Run, RunError> {
+async fn planned(app: &App, tx: &mut Tx, spec: RunSpec, by: &By) -> Result<Run, RunError> {
     let rules = spec.check().map_err(RunError::Limits)?;
     let now = app.clock.now();
     let (high, low) = (app.entropy.u64(), app.entropy.u64());
@@ -50,14 +51,15 @@ async fn planned(app: &App, tx: &mut Tx, spec: RunSpec, requester: &str) -> Resu
         created_at: now,
         ended_at: None,
         body: RunBody {
-            requester: clean(requester),
+            requester: clean(&by.name),
+            scope: by.scope.to_text(),
             state_at_ms: now,
             seed: format!("{high:016x}{low:016x}"),
             ..RunBody::default()
         },
         hosts: Vec::new(),
     };
-    let picked = pick(app, tx, (&run.spec, &rules), now).await?;
+    let picked = pick(app, tx, (&run, &rules), now).await?;
     finish(app, tx, (run, &rules), picked).await
 }
 
@@ -93,9 +95,9 @@ async fn anew(
 ) -> Result<Option<Run>, StoreError> {
     let now = app.clock.now();
     let made_at = ahead::made_at(run, now);
-    let planned = match pick(app, tx, (&run.spec, rules), made_at).await {
+    let planned = match pick(app, tx, (run, rules), made_at).await {
         Ok(picked) if picked.hash == run.body.plan.hash => return Ok(None),
-        Ok(_) => match pick(app, tx, (&run.spec, rules), now).await {
+        Ok(_) => match pick(app, tx, (run, rules), now).await {
             Ok(picked) => finish(app, tx, (run.clone(), rules), picked).await,
             Err(error) => Err(error),
         },

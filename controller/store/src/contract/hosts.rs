@@ -14,6 +14,7 @@ contract!(
     hosts_are_paged_by_id_without_holes,
     hosts_of_one_name_are_all_found,
     the_state_changes_only_from_the_generation_that_was_read,
+    labels_of_the_controller_change_only_from_the_generation_that_was_read,
     the_certificate_advances_only_from_the_generation_that_was_read,
     last_seen_never_goes_back,
     facts_of_an_unknown_host_are_refused,
@@ -45,7 +46,7 @@ async fn a_host_is_read_as_it_was_written(store: Store) {
         .unwrap()
         .unwrap();
     assert_eq!(found.facts, host.facts);
-    assert_eq!(found.token_labels, host.token_labels);
+    assert_eq!(found.controller_labels, host.token_labels);
     assert_eq!(found.identity_spki, host.identity_spki);
     assert_eq!(found.certificate, host.certificate);
     assert_eq!(
@@ -62,7 +63,7 @@ async fn a_host_is_read_as_it_was_written(store: Store) {
     tx.host_update_facts(host.id, &renamed).await.unwrap();
     let found = tx.host_find(host.id).await.unwrap().unwrap();
     assert_eq!(found.facts, renamed);
-    assert_eq!(found.token_labels, host.token_labels);
+    assert_eq!(found.controller_labels, host.token_labels);
 }
 
 async fn an_id_enrols_once(store: Store) {
@@ -133,6 +134,43 @@ async fn the_state_changes_only_from_the_generation_that_was_read(store: Store) 
         (host.state, host.state_generation),
         (HostState::Quarantined, 1)
     );
+}
+
+async fn labels_of_the_controller_change_only_from_the_generation_that_was_read(store: Store) {
+    enrol(&store, 3).await;
+    let ids = [0, 1, 2].map(host_id);
+    let labels = |value: &str| BTreeMap::from([("team".to_owned(), value.to_owned())]);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.hosts_relabelled(None, 10).await.unwrap(), []);
+    tx.host_set_labels(ids[1], 0, &labels("pay")).await.unwrap();
+    let stale = tx.host_set_labels(ids[1], 0, &labels("web")).await;
+    assert!(matches!(
+        stale,
+        Err(StoreError::Stale {
+            what: "host's labels"
+        })
+    ));
+    // What its agent says is another matter.
+    tx.host_update_facts(ids[1], &facts("renamed"))
+        .await
+        .unwrap();
+    let found = tx.host_find(ids[1]).await.unwrap().unwrap();
+    assert_eq!(
+        (found.controller_labels, found.labels_generation),
+        (labels("pay"), 1)
+    );
+    tx.host_set_labels(ids[1], 1, &labels("web")).await.unwrap();
+    tx.host_set_labels(ids[2], 0, &BTreeMap::new())
+        .await
+        .unwrap();
+    let changed = tx.hosts_relabelled(None, 1).await.unwrap();
+    let mut both = changed.clone();
+    let after = changed.first().map(|(id, _)| *id);
+    both.extend(tx.hosts_relabelled(after, 10).await.unwrap());
+    both.sort_unstable();
+    let mut expected = vec![(ids[1], 2), (ids[2], 1)];
+    expected.sort_unstable();
+    assert_eq!(both, expected);
 }
 
 async fn the_certificate_advances_only_from_the_generation_that_was_read(store: Store) {

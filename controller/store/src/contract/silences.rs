@@ -1,5 +1,6 @@
 //! Silences: kept as they were made, ended once, forgotten after their end.
 
+use tidemark_model::HostScope;
 use tidemark_model::silence::Silence;
 
 use super::*;
@@ -15,6 +16,10 @@ fn silence(ends: i64) -> Silence {
     Silence {
         id: 0,
         matchers: vec!["host=web-*".parse().unwrap(), "culprit!=x".parse().unwrap()],
+        scope: match ends {
+            200 => HostScope::All,
+            _ => HostScope::from_text(Some("env=prod,team=pay")).unwrap(),
+        },
         starts_at: at(100),
         ends_at: at(ends),
         author: "ann".to_owned(),

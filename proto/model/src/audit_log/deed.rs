@@ -36,6 +36,8 @@ kinds! {
     HostEnrol = "host_enrol",
     /// A host was shut out.
     HostRevoke = "host_revoke",
+    /// Labels that the controller holds of a host were changed.
+    HostLabel = "host_label",
     /// Two holders of one identity were seen.
     HostQuarantine = "host_quarantine",
     /// The signed end of one host's lockdown was taken to it.

@@ -139,6 +139,10 @@ pub struct SilenceView {
     pub id: i64,
     /// All of them must match, on every host of an incident.
     pub matchers: Vec<String>,
+    /// Whoever made it saw these hosts alone, and it holds for no other: matchers over labels that the controller holds; `null` for
+    /// all hosts.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// `pending`, `active` or `expired`.
     pub state: String,
     /// From when on.

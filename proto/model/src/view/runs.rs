@@ -38,6 +38,9 @@ pub struct RunView {
     pub window: String,
     /// Who asked for it.
     pub requester: String,
+    /// The hosts that they could see: it works on no other; `null` for all.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// Why.
     pub reason: String,
     /// People who must approve its plan, other than the requester.

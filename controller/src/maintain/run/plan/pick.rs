@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tidemark_model::action::HostPolicyView;
-use tidemark_model::run::{LeftOut, NOW, RunRules, RunSpec, SignedAhead};
+use tidemark_model::run::{LeftOut, NOW, Run, RunRules, RunSpec, SignedAhead};
 use tidemark_model::silence::Labels;
 use tidemark_model::window::Occurrence;
-use tidemark_model::{HostId, HostState, Timestamp};
+use tidemark_model::{HostId, HostScope, HostState, Timestamp};
 use tidemark_store::Tx;
 
 use super::HOSTS_MAX;
@@ -48,10 +48,13 @@ pub(super) struct Picked {
 pub(super) async fn pick(
     app: &App,
     tx: &mut Tx,
-    (spec, rules): (&RunSpec, &RunRules),
+    (run, rules): (&Run, &RunRules),
     made_at: Timestamp,
 ) -> Result<Picked, RunError> {
-    let (ids, mut problems) = candidates(app, spec, rules);
+    let spec = &run.spec;
+    let scope = run.scope();
+    let scope = scope.map_err(|error| RunError::Limits(vec![format!("its scope: {error}")]))?;
+    let (ids, mut problems) = candidates(app, (spec, rules), &scope);
     let book = app.windows.load_full();
     let window = book.find(&spec.window);
     if spec.window != NOW && window.is_none() {
@@ -98,8 +101,12 @@ pub(super) async fn pick(
     })
 }
 
-/// Hosts that are chosen, whatever becomes of them, and names that stand for none.
-fn candidates(app: &App, spec: &RunSpec, rules: &RunRules) -> (Vec<HostId>, Vec<String>) {
+/// Hosts of the scope that are chosen, whatever becomes of them, and names that stand for none.
+fn candidates(
+    app: &App,
+    (spec, rules): (&RunSpec, &RunRules),
+    scope: &HostScope,
+) -> (Vec<HostId>, Vec<String>) {
     let mut problems = Vec::new();
     if spec.list.is_empty() {
         let is_chosen = |id: &HostId| {
@@ -107,7 +114,7 @@ fn candidates(app: &App, spec: &RunSpec, rules: &RunRules) -> (Vec<HostId>, Vec<
             let is_for = |labels: Labels| rules.matchers.iter().all(|one| one.takes(&labels));
             labels.is_some_and(is_for)
         };
-        let mut ids = app.live.ids();
+        let mut ids = app.live.ids_within(scope);
         ids.retain(is_chosen);
         if ids.is_empty() {
             problems.push("hosts: no host matches; see `tidemark get hosts`".to_owned());
@@ -116,7 +123,7 @@ fn candidates(app: &App, spec: &RunSpec, rules: &RunRules) -> (Vec<HostId>, Vec<
     }
     let (mut seen, mut ids) = (HashSet::new(), Vec::new());
     for name in &spec.list {
-        match fleet::find_in_fleet(app, name) {
+        match fleet::find_within(app, scope, name) {
             Ok(id) if seen.insert(id) => ids.push(id),
             Ok(_) => {}
             Err(error) => problems.push(format!("list: {error}")),
