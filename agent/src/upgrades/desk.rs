@@ -128,19 +128,26 @@ impl Work {
         let kept = self.memory.read::<Kept>();
         let switch = switch_of(&self.parts.folder).unwrap_or_default();
         let seen = kept.as_ref().map(|kept| kept.seen.clone());
-        self.outbox.tell(UpgradeReport {
+        let report = UpgradeReport {
             running: self.parts.supervised.filter(|release| *release > 0),
             seen: seen.unwrap_or_default().release,
             floor: switch.floor(),
             unable: self.unable(),
             news: self.news.clone().or_else(|| self.news_of(&switch)),
-        });
+        };
+        self.outbox.put(|waiting| waiting.report = Some(report));
+        self.ask();
+    }
+
+    /// Asks for the next piece of what is fetched, if anything is.
+    fn ask(&self) {
         let next = self.fetching.as_ref().map(|one| one.fetch.next());
-        self.outbox.want(next.map(|piece| PieceWanted {
+        let wanted = next.map(|piece| PieceWanted {
             sha256: piece.sha256,
             offset: piece.offset,
             length: piece.length,
-        }));
+        });
+        self.outbox.put(|waiting| waiting.wanted = wanted);
     }
 
     /// Why no release whatever could be taken.
