@@ -290,9 +290,10 @@ impl Work {
         });
         let manifest = fetching.approved.digest;
         let done = match written {
+            // Nothing else changed: a report for each piece would be work for the controller's database.
             Ok(Fetched::More) => {
                 self.fetching = Some(fetching);
-                Ok(())
+                return self.ask();
             }
             Ok(Fetched::Whole) => self
                 .versions
