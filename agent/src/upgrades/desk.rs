@@ -178,7 +178,6 @@ impl Work {
     fn news_of(&self, switch: &Switch) -> Option<HostNews> {
         let news = |version: &Staged, stage| HostNews {
             manifest: version.manifest,
-            release: version.release,
             stage,
             text: format!("version {}", version.version),
         };
@@ -191,7 +190,6 @@ impl Work {
         match failed.filter(|failed| is_later(failed.release)) {
             Some(failed) => Some(HostNews {
                 manifest: failed.manifest,
-                release: failed.release,
                 stage: HostStage::RolledBack,
                 text: failed.reason.clone(),
             }),
@@ -209,7 +207,6 @@ impl Work {
             tracing::warn!(reason = why, "a release is not taken");
             self.news = Some(HostNews {
                 manifest: digest,
-                release: 0,
                 stage: HostStage::Refused,
                 text: why,
             });
@@ -257,7 +254,6 @@ impl Work {
             .map_err(cannot_be_kept)?;
         self.news = Some(HostNews {
             manifest: approved.digest,
-            release: approved.manifest.release,
             stage: HostStage::Downloading,
             text: format!("{} bytes", approved.file.length),
         });
@@ -309,7 +305,6 @@ impl Work {
             tracing::warn!(release, reason = text, "a release is given up");
             self.news = Some(HostNews {
                 manifest,
-                release,
                 stage: HostStage::Refused,
                 text,
             });
@@ -322,7 +317,6 @@ impl Work {
         let mut kept: Kept = self.memory.read()?;
         self.news = Some(HostNews {
             manifest: version.manifest,
-            release: version.release,
             stage: HostStage::Staged,
             text: format!("version {}", version.version),
         });

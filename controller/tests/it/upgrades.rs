@@ -85,7 +85,6 @@ async fn tell(fleet: &MadeUp, host: HostId, report: UpgradeReport) {
 async fn news(fleet: &MadeUp, host: HostId, manifest: ManifestDigest, stage: HostStage) {
     let news = HostNews {
         manifest,
-        release: 1,
         stage,
         text: "a word".to_owned(),
     };

@@ -132,8 +132,6 @@ impl HostStage {
 pub struct HostNews {
     /// Which manifest.
     pub manifest: ManifestDigest,
-    /// Its number, as the host read it; 0 when it could not.
-    pub release: u32,
     /// How far.
     pub stage: HostStage,
     /// Why, or how far; hostile text of at most [`REASON_CHARS_MAX`].

@@ -115,7 +115,6 @@ pub fn report_to_wire(report: &UpgradeReport) -> v1::UpgradeReport {
         unable: report.unable.as_ref().map(cut),
         news: report.news.as_ref().map(|news| v1::UpgradeNews {
             manifest_sha256: news.manifest.as_bytes().to_vec(),
-            release: news.release,
             stage: stage_to_wire(news.stage).into(),
             text: cut(&news.text),
         }),
@@ -136,7 +135,6 @@ pub fn report_from_wire(wire: v1::UpgradeReport) -> Result<UpgradeReport, Conver
                 .try_into()
                 .map(ManifestDigest::from_bytes)
                 .map_err(|_| malformed("upgrade.manifest_sha256", "it is 32 bytes long"))?,
-            release: news.release,
             stage: stage_from_wire(stage)?,
             text: cut(news.text),
         })
@@ -212,7 +210,6 @@ mod tests {
                 unable: Some("no".to_owned()),
                 news: Some(HostNews {
                     manifest: ManifestDigest::of_bytes(b"x"),
-                    release: 4,
                     stage,
                     text: "it hung".to_owned(),
                 }),
