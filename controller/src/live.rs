@@ -33,6 +33,8 @@ pub enum Change {
     Notice(Arc<Notice>),
     /// Something changed in the list of incidents.
     Incidents,
+    /// Something changed about releases, their roll-outs, or what hosts say of them.
+    Upgrades,
 }
 
 /// Every host, by id. Clones share it.
@@ -141,6 +143,12 @@ impl Live {
     pub fn announce_incidents(&self) {
         // An error says that nobody watches.
         self.changes.send(Change::Incidents).ok();
+    }
+
+    /// Tells live views that something changed about releases or their roll-outs.
+    pub fn announce_upgrades(&self) {
+        // An error says that nobody watches.
+        self.changes.send(Change::Upgrades).ok();
     }
 
     /// Makes `claim` the host's session and stops the one before it; `false` when the host is unknown or shut out.

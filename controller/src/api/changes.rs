@@ -2,6 +2,7 @@
 //! right to look. Knows live state; how changes are shown is the adapters'.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub enum Update {
     Notice(Arc<Notice>),
     /// Something changed in the list of incidents.
     Incidents,
+    /// Something changed about releases or their roll-outs, which those see who see the whole fleet.
+    Upgrades,
     /// The viewer was too slow and has missed changes: it must read everything again.
     Resync,
 }
@@ -48,7 +51,7 @@ impl Update {
         match self {
             Self::Host(id) | Self::Gone(id) => *id == host,
             Self::Notice(notice) => notice.host == Some(host),
-            Self::Incidents | Self::Resync => false,
+            Self::Incidents | Self::Upgrades | Self::Resync => false,
         }
     }
 }
@@ -135,10 +138,13 @@ impl Watch {
                 self.ready.push_back(Update::Notice(notice));
             }
             // Several at once are read at once.
-            Ok(Change::Incidents) if !self.has_incidents() => {
+            Ok(Change::Incidents) if !self.ends_with(&Update::Incidents) => {
                 self.ready.push_back(Update::Incidents)
             }
-            Ok(Change::Notice(_) | Change::Incidents) => {}
+            Ok(Change::Upgrades) if self.sees_all() && !self.ends_with(&Update::Upgrades) => {
+                self.ready.push_back(Update::Upgrades)
+            }
+            Ok(Change::Notice(_) | Change::Incidents | Change::Upgrades) => {}
             Err(RecvError::Lagged(_)) => {
                 self.viewer.horizon.app().metrics.live_views_lagged.add(1);
                 self.waiting.clear();
@@ -214,9 +220,13 @@ impl Watch {
         }
     }
 
-    fn has_incidents(&self) -> bool {
-        let last = self.ready.back();
-        last.is_some_and(|update| matches!(update, Update::Incidents))
+    fn ends_with(&self, update: &Update) -> bool {
+        let is_same = |last| discriminant(last) == discriminant(update);
+        self.ready.back().is_some_and(is_same)
+    }
+
+    fn sees_all(&self) -> bool {
+        self.viewer.horizon.scope().is_all()
     }
 
     fn shows(&self, host: Option<HostId>) -> bool {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidemark_model::upgrade::{HostStage, UpgradeState};
 use tidemark_model::view::{UpgradeDetail, UpgradeHostView};
 use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::process::built;
@@ -139,7 +140,7 @@ impl Site {
     }
 
     /// Rolls a release out until that state.
-    async fn roll_out(&self, release: u32, state: &str) -> anyhow::Result<UpgradeDetail> {
+    async fn roll_out(&self, release: u32, state: UpgradeState) -> anyhow::Result<UpgradeDetail> {
         let number = self.start_roll_out(release).await?;
         let mut last = None;
         let ended = until(state, PATIENCE, async || {
@@ -153,11 +154,11 @@ impl Site {
 
     /// The one host that went back in a roll-out that halted, which is stopped then.
     async fn failed(&self, release: u32) -> anyhow::Result<UpgradeHostView> {
-        let detail = self.roll_out(release, "halted").await?;
+        let detail = self.roll_out(release, UpgradeState::Halted).await?;
         let number = detail.upgrade.upgrade.to_string();
         let stop = ["upgrade", "stop", &number];
         self.controller.cli(&stop).await?.succeeded()?;
-        let failed = |host: &UpgradeHostView| host.stage != "waiting";
+        let failed = |host: &UpgradeHostView| host.stage != HostStage::Waiting;
         let mut begun = detail.hosts.into_iter().filter(failed);
         let host = begun.next().context("a host that failed")?;
         anyhow::ensure!(begun.next().is_none(), "one host is tried first");
@@ -179,16 +180,16 @@ fn a_signed_release_reaches_every_host_ring_after_ring() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let site = Site::start(machine, 3).await?;
         site.release(1, &site.good(), &["ann", "bob"]).await?;
-        let detail = site.roll_out(1, "done").await?;
+        let detail = site.roll_out(1, UpgradeState::Done).await?;
         assert_eq!(
-            detail.upgrade.stages.get("healthy"),
+            detail.upgrade.stages.get(&HostStage::Healthy),
             Some(&3),
             "{detail:#?}"
         );
         assert_eq!(Site::running(&detail), [Some(1); 3], "{detail:#?}");
         // And from there to the next.
         site.release(2, &site.good(), &["ann", "bob"]).await?;
-        let detail = site.roll_out(2, "done").await?;
+        let detail = site.roll_out(2, UpgradeState::Done).await?;
         assert_eq!(Site::running(&detail), [Some(2); 3], "{detail:#?}");
         for folder in &site.folders {
             let versions = folder.data_dir().join("versions");
@@ -204,7 +205,7 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
     on_own_network(async |machine| {
         let site = Site::start(machine, 2).await?;
         site.release(1, &site.good(), &["ann", "bob"]).await?;
-        site.roll_out(1, "done").await?;
+        site.roll_out(1, UpgradeState::Done).await?;
         let deaf = format!("{} --controller 127.0.0.1:1", site.good());
         for (number, script, part) in [
             (2, "exit 3".to_owned(), "ended by itself"),
@@ -217,7 +218,7 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
         ] {
             site.release(number, &script, &["ann", "bob"]).await?;
             let host = site.failed(number).await?;
-            assert_eq!(host.stage, "rolled_back", "{host:#?}");
+            assert_eq!(host.stage, HostStage::RolledBack, "{host:#?}");
             assert!(host.text.contains(part), "{host:#?}");
             assert_eq!(
                 host.running,
@@ -226,9 +227,9 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
             );
         }
         // The hosts are as able as before.
-        site.release(5, &site.good(), &["ann", "bob"]).await?;
-        let detail = site.roll_out(5, "done").await?;
-        assert_eq!(Site::running(&detail), [Some(5); 2], "{detail:#?}");
+        site.release(6, &site.good(), &["ann", "bob"]).await?;
+        let detail = site.roll_out(6, UpgradeState::Done).await?;
+        assert_eq!(Site::running(&detail), [Some(6); 2], "{detail:#?}");
         Ok(())
     })
 }
@@ -239,7 +240,7 @@ fn a_release_that_too_few_signed_is_installed_nowhere() -> anyhow::Result<()> {
         let site = Site::start(machine, 1).await?;
         site.release(1, &site.good(), &["ann"]).await?;
         let host = site.failed(1).await?;
-        assert_eq!(host.stage, "refused", "{host:#?}");
+        assert_eq!(host.stage, HostStage::Refused, "{host:#?}");
         assert!(host.text.contains("1 of the 2 signatures"), "{host:#?}");
         let versions = site.folders[0].data_dir().join("versions");
         assert!(!fs::exists(versions.join("1"))?, "nothing is installed");
