@@ -215,6 +215,13 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
                 "not healthy within 20s",
             ),
             (4, deaf, "not healthy within 20s"),
+            // Twice as much every 300 ms, without end.
+            (
+                5,
+                "x=$(head -c 1000000 /dev/zero | tr '\\0' x); while :; do x=$x$x; sleep 0.3; done"
+                    .to_owned(),
+                "MB of memory, more than 96 MB",
+            ),
         ] {
             site.release(number, &script, &["ann", "bob"]).await?;
             let host = site.failed(number).await?;
