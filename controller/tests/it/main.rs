@@ -43,5 +43,6 @@ mod sources;
 mod sse;
 mod standings;
 mod upgrades;
+mod upgrades_page;
 mod users;
 mod windows;

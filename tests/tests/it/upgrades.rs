@@ -1,8 +1,10 @@
 //! Upgrades of real agents by a real controller: signed at the command line, fetched, switched to, watched, and taken back when the
 //! new version does not get well.
 
+pub mod page;
+
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -88,33 +90,14 @@ impl Site {
 
     /// Makes a release of a script that stands for a version, has it signed by these and brings it.
     pub async fn release(&self, number: u32, script: &str, keys: &[&str]) -> anyhow::Result<()> {
-        let file = self.folder.join(format!("agent-{number}"));
-        fs::write(&file, format!("#!/bin/sh\n# {number}\n{script}\n"))?;
-        let manifest = self.folder.join(format!("{number}.json"));
-        let manifest = manifest.to_str().context("a path of text")?;
-        let arch = std::env::consts::ARCH;
-        let target = format!("linux/{arch}={}", file.display());
-        let (version, number) = (format!("1.0.{number}"), number.to_string());
-        let make = [
-            "release",
-            "make",
-            &version,
-            "--release",
-            &number,
-            "--file",
-            &target,
-            "--to",
-            manifest,
-        ];
-        self.controller.cli(&make).await?.succeeded()?;
-        for key in keys {
-            let words = ["release", "sign", manifest, "--key", key];
-            self.keyring.sign(&self.controller, &words).await?;
-        }
-        let file = file.display().to_string();
-        let add = ["release", "add", manifest, &file];
-        self.controller.cli(&add).await?.succeeded()?;
-        Ok(())
+        let release = (number, script);
+        bring(
+            &self.controller,
+            (&self.keyring, keys),
+            &self.folder,
+            release,
+        )
+        .await
     }
 
     /// Starts the roll-out of a release, without a pause between rings; its number.
@@ -143,7 +126,7 @@ impl Site {
     async fn roll_out(&self, release: u32, state: UpgradeState) -> anyhow::Result<UpgradeDetail> {
         let number = self.start_roll_out(release).await?;
         let mut last = None;
-        let ended = until(state, PATIENCE, async || {
+        let ended = until(state.as_str(), PATIENCE, async || {
             let detail = self.describe(number).await?;
             let is_so = detail.upgrade.state == state;
             last = Some(detail.clone());
@@ -173,6 +156,50 @@ impl Site {
     pub fn good(&self) -> String {
         format!("exec {} \"$@\"", self.agent.display())
     }
+}
+
+/// Makes a release of a script that stands for a version, has it signed with these keys of the ring and brings it.
+pub async fn bring(
+    controller: &Controller,
+    (keyring, keys): (&Keyring, &[&str]),
+    folder: &Path,
+    (number, script): (u32, &str),
+) -> anyhow::Result<()> {
+    let file = folder.join(format!("agent-{number}"));
+    fs::write(&file, format!("#!/bin/sh\n# {number}\n{script}\n"))?;
+    let manifest = folder.join(format!("{number}.json"));
+    let manifest = manifest.to_str().context("a path of text")?;
+    let arch = std::env::consts::ARCH;
+    let target = format!("linux/{arch}={}", file.display());
+    let (version, number) = (format!("1.0.{number}"), number.to_string());
+    let make = [
+        "release",
+        "make",
+        &version,
+        "--release",
+        &number,
+        "--file",
+        &target,
+        "--to",
+        manifest,
+    ];
+    controller.cli(&make).await?.succeeded()?;
+    for key in keys {
+        let words = ["release", "sign", manifest, "--key", key];
+        keyring.sign(controller, &words).await?;
+    }
+    let file = file.display().to_string();
+    let add = ["release", "add", manifest, &file];
+    controller.cli(&add).await?.succeeded()?;
+    Ok(())
+}
+
+/// Brings release 1, which one key signed, for controllers whose hosts take none.
+pub async fn bring_one(machine: &Machine, controller: &Controller) -> anyhow::Result<()> {
+    let keyring = Keyring::create(machine)?;
+    keyring.make(controller, "ann").await?;
+    let release = (1, "exit 3");
+    bring(controller, (&keyring, &["ann"]), machine.folder(), release).await
 }
 
 #[test]
