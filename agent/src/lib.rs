@@ -7,6 +7,7 @@ pub mod checkpoints;
 pub mod collect;
 pub mod commands;
 pub mod config;
+mod desk_outbox;
 pub mod doctor;
 pub mod enroll;
 pub mod events;

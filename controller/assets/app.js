@@ -362,6 +362,7 @@
       gh: to("/"),
       gi: to("/incidents"),
       gm: to("/maintenance"),
+      gu: to("/upgrades"),
       gp: to("/policies"),
       gk: to("/keys"),
       gs: to("/settings"),

@@ -8,6 +8,9 @@
     reason = "made for tests, where an unwrap is an assertion"
 )]
 mod made_up;
+#[path = "gallery/roll_out.rs"]
+#[expect(clippy::unwrap_used, reason = "an example that fails says so at once")]
+mod roll_out;
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -95,6 +98,8 @@ async fn main() {
         hosts.push((id, habit));
     }
     fleet.connect(fleet.host("new-01").await);
+    let ids: Vec<HostId> = hosts.iter().map(|(id, _)| *id).collect();
+    roll_out::make_up(&fleet, &ids).await;
     let code = fleet.started.app.login_codes.make_code();
     println!("{}", fleet.url(&format!("/login?code={code}")));
     tokio::select! {

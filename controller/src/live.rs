@@ -34,6 +34,8 @@ pub enum Change {
     /// Something changed in the list of incidents, or in others that are told with it, about these hosts; none where it is about
     /// the whole fleet.
     Incidents(Arc<[HostId]>),
+    /// Something changed about releases, their roll-outs, or what hosts say of them.
+    Upgrades,
 }
 
 /// Every host, by id. Clones share it.
@@ -164,6 +166,12 @@ impl Live {
     pub fn announce_incidents(&self, hosts: &[HostId]) {
         // An error says that nobody watches.
         self.changes.send(Change::Incidents(hosts.into())).ok();
+    }
+
+    /// Tells live views that something changed about releases or their roll-outs.
+    pub fn announce_upgrades(&self) {
+        // An error says that nobody watches.
+        self.changes.send(Change::Upgrades).ok();
     }
 
     /// Makes `claim` the host's session and stops the one before it; `false` when the host is unknown or shut out.

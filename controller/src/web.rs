@@ -28,6 +28,8 @@ pub mod run;
 pub mod runs;
 pub mod settings;
 pub mod standing;
+pub mod upgrade;
+pub mod upgrades;
 pub mod window;
 pub mod words;
 
@@ -79,12 +81,16 @@ const fn entry([page, path]: [&'static str; 2], [name, key, help]: [&'static str
     }
 }
 
-static ENTRIES: [Entry; 10] = [
+static ENTRIES: [Entry; 11] = [
     entry(["fleet", "/"], ["Fleet", "h", "fleet"]),
     entry(["incidents", "/incidents"], ["Incidents", "i", "incidents"]),
     entry(
         ["maintenance", "/maintenance"],
         ["Maintenance", "m", "maintenance"],
+    ),
+    entry(
+        ["upgrades", "/upgrades"],
+        ["Upgrades", "u", "upgrades of agents"],
     ),
     entry(["policies", "/policies"], ["Policies", "p", "policies"]),
     entry(["keys", "/keys"], ["Keys", "k", "keys and grants"]),

@@ -13,7 +13,7 @@ use tidemark_tests::harness::{Machine, Process, STARTING, on_own_network, until}
 type Picture = (&'static str, &'static str, &'static str, u32, u32);
 
 /// `{host}` is the host that runs out first.
-const PICTURES: [Picture; 7] = [
+const PICTURES: [Picture; 9] = [
     ("fleet", "/", "light", 1280, 720),
     ("fleet-dark", "/", "dark", 1280, 720),
     ("host", "/hosts/{host}", "light", 1280, 1000),
@@ -32,6 +32,8 @@ const PICTURES: [Picture; 7] = [
         1280,
         1000,
     ),
+    ("upgrades", "/upgrades", "light", 1280, 1400),
+    ("upgrades-dark", "/upgrades", "dark", 1280, 1400),
     ("fleet-narrow", "/", "light", 390, 844),
 ];
 

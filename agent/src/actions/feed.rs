@@ -1,8 +1,8 @@
 //! What passes between the session and the desk: bounded both ways, and never waited for by the session.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_model::action::{HostPolicyView, SignedOrder};
 use tidemark_model::grant::{GrantId, GrantList};
@@ -10,10 +10,11 @@ use tidemark_model::key_statement::SignedKeyStatement;
 use tidemark_model::signing::Signature;
 use tidemark_model::{ActionId, ActionReport};
 use tidemark_proto::convert::action::StoredReport;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::desk::Input;
 use super::overflow::{Overflow, Unsent};
+use crate::desk_outbox::DeskOutbox;
 
 /// Most reports that wait for a session; the desk tells those that are not stored again with the next one.
 const WAITING_MAX: usize = 1_024;
@@ -61,29 +62,20 @@ pub(crate) struct Outgoing {
 }
 
 /// The desk's outbox.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    waiting: Mutex<Outgoing>,
-    changed: Notify,
-}
+pub(super) type Outbox = DeskOutbox<Outgoing>;
 
 impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, Outgoing> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn tell(&self, report: ActionReport) {
-        let mut waiting = self.lock();
-        if waiting.reports.len() < WAITING_MAX || waiting.reports.contains_key(&report.id) {
-            waiting.reports.insert(report.id, report);
-        }
-        drop(waiting);
-        self.changed.notify_one();
+        self.put(|waiting| {
+            let reports = &mut waiting.reports;
+            if reports.len() < WAITING_MAX || reports.contains_key(&report.id) {
+                reports.insert(report.id, report);
+            }
+        });
     }
 
     pub(super) fn tell_policy(&self, policy: HostPolicyView) {
-        self.lock().policy = Some(policy);
-        self.changed.notify_one();
+        self.put(|waiting| waiting.policy = Some(policy));
     }
 }
 
@@ -188,17 +180,14 @@ impl ActionFeed {
 
     /// Takes what is to be told.
     pub(crate) fn take(&self) -> Outgoing {
-        let waiting = self
-            .0
-            .as_ref()
-            .map(|ends| std::mem::take(&mut *ends.outbox.lock()));
-        waiting.unwrap_or_default()
+        let ends = self.0.as_ref();
+        ends.map(|ends| ends.outbox.take()).unwrap_or_default()
     }
 
     /// Completes when there is something to tell. Cancelling it loses nothing.
     pub(crate) async fn changed(&self) {
         match &self.0 {
-            Some(ends) => ends.outbox.changed.notified().await,
+            Some(ends) => ends.outbox.changed().await,
             None => std::future::pending().await,
         }
     }

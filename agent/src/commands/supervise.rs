@@ -33,6 +33,11 @@ use crate::upgrades::versions::{Versions, digest_of};
 
 /// What an agent may take to stop beyond its drain before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+/// What a version on trial may hold of the host's memory, in bytes: eight times the agent's goal of 12 MB with 56,000 connections
+/// (docs/sizing.md). Below `MemoryMax=` of the unit, which would end the supervisor as well.
+const TRIAL_RESIDENT_BYTES_MAX: u64 = 8 * 12_000_000;
+/// How often that is looked at.
+const TRIAL_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
 /// How often it is looked whether a former agent has ended.
 const FORMER_ASKED_EVERY: Duration = Duration::from_millis(100);
 
@@ -103,6 +108,8 @@ enum Ended {
     Itself(ExitStatus),
     /// It was not healthy within its grace.
     Late,
+    /// On trial it held so many bytes of memory.
+    Hungry(u64),
 }
 
 impl Supervisor {
@@ -154,6 +161,15 @@ impl Supervisor {
                     self.go_back(
                         &mut switch,
                         &running.why(&format!("it was not healthy within {grace}")),
+                    );
+                }
+                Ended::Hungry(bytes) => {
+                    let (held, limit) = (bytes / 1_000_000, TRIAL_RESIDENT_BYTES_MAX / 1_000_000);
+                    self.go_back(
+                        &mut switch,
+                        &running.why(&format!(
+                            "it held {held} MB of memory, more than {limit} MB"
+                        )),
                     );
                 }
                 // Whoever started the supervisor knows when to start it again.
@@ -275,6 +291,8 @@ struct Running {
     lines: Option<FramedRead<ChildStdout, LinesCodec>>,
     /// When a trial is over.
     healthy_by: Option<Instant>,
+    /// When the memory of a child on trial is looked at next.
+    looked_at: Option<Instant>,
     /// When a child that was asked to stop is killed.
     gone_by: Option<Instant>,
     trouble: String,
@@ -285,6 +303,7 @@ enum Event {
     Said(String),
     Silent,
     Ended(ExitStatus),
+    Look,
     Time,
     Asked,
 }
@@ -307,6 +326,7 @@ impl Running {
                 .map(|output| FramedRead::new(output, codec)),
             child,
             healthy_by: is_trial.then(|| Instant::now() + supervisor.grace),
+            looked_at: is_trial.then(Instant::now),
             gone_by: None,
             trouble: String::new(),
         })
@@ -337,11 +357,15 @@ impl Running {
                     self.ask_to_stop(supervisor);
                     ends_as = Some(Ended::Asked);
                 }
+                Event::Look => {
+                    self.looked_at = Some(Instant::now() + TRIAL_LOOKED_AT_EVERY);
+                    if let Some(bytes) = self.held_beyond_limit() {
+                        self.kill().await?;
+                        return Ok(ends_as.unwrap_or(Ended::Hungry(bytes)));
+                    }
+                }
                 Event::Time => {
-                    self.child
-                        .kill()
-                        .await
-                        .context("the agent cannot be killed")?;
+                    self.kill().await?;
                     return Ok(ends_as.unwrap_or(Ended::Late));
                 }
             }
@@ -358,8 +382,20 @@ impl Running {
             line = next_line(self.lines.as_mut()) => line.map_or(Event::Silent, Event::Said),
             status = self.child.wait() => Event::Ended(status.context("the agent cannot be waited for")?),
             () = sleep_until(deadline) => Event::Time,
+            () = sleep_until(self.looked_at) => Event::Look,
             () = asked, if may_be_asked => Event::Asked,
         })
+    }
+
+    /// How much memory it holds, when that is more than a version on trial may.
+    fn held_beyond_limit(&self) -> Option<u64> {
+        let held = own::resident_bytes_of(self.child.id()?)?;
+        (held > TRIAL_RESIDENT_BYTES_MAX).then_some(held)
+    }
+
+    async fn kill(&mut self) -> anyhow::Result<()> {
+        let killed = self.child.kill().await;
+        killed.context("the agent cannot be killed")
     }
 
     fn ask_to_stop(&mut self, supervisor: &Supervisor) {
@@ -381,6 +417,7 @@ impl Running {
         }
         *switch = committed;
         self.healthy_by = None;
+        self.looked_at = None;
         tracing::info!(release, "the version on trial is healthy and stays");
         supervisor.versions.clean(release, |one| switch.needs(one));
         if let Some(input) = &mut self.input {

@@ -134,19 +134,26 @@ impl Work {
         let kept = self.memory.read::<Kept>();
         let switch = switch_of(&self.parts.folder).unwrap_or_default();
         let seen = kept.as_ref().map(|kept| kept.seen.clone());
-        self.outbox.tell(UpgradeReport {
+        let report = UpgradeReport {
             running: self.parts.supervised.filter(|release| *release > 0),
             seen: seen.unwrap_or_default().release,
             floor: switch.floor(),
             unable: self.unable(),
             news: self.news.clone().or_else(|| self.news_of(&switch)),
-        });
+        };
+        self.outbox.put(|waiting| waiting.report = Some(report));
+        self.ask();
+    }
+
+    /// Asks for the next piece of what is fetched, if anything is.
+    fn ask(&self) {
         let next = self.fetching.as_ref().map(|one| one.fetch.next());
-        self.outbox.want(next.map(|piece| PieceWanted {
+        let wanted = next.map(|piece| PieceWanted {
             sha256: piece.sha256,
             offset: piece.offset,
             length: piece.length,
-        }));
+        });
+        self.outbox.put(|waiting| waiting.wanted = wanted);
     }
 
     /// Why no release whatever could be taken.
@@ -172,7 +179,6 @@ impl Work {
     fn news_of(&self, switch: &Switch) -> Option<HostNews> {
         let news = |version: &Staged, stage| HostNews {
             manifest: version.manifest,
-            release: version.release,
             stage,
             text: format!("version {}", version.version),
         };
@@ -185,7 +191,6 @@ impl Work {
         match failed.filter(|failed| is_later(failed.release)) {
             Some(failed) => Some(HostNews {
                 manifest: failed.manifest,
-                release: failed.release,
                 stage: HostStage::RolledBack,
                 text: failed.reason.clone(),
             }),
@@ -203,7 +208,6 @@ impl Work {
             tracing::warn!(reason = why, "a release is not taken");
             self.news = Some(HostNews {
                 manifest: digest,
-                release: 0,
                 stage: HostStage::Refused,
                 text: why,
             });
@@ -251,7 +255,6 @@ impl Work {
             .map_err(cannot_be_kept)?;
         self.news = Some(HostNews {
             manifest: approved.digest,
-            release: approved.manifest.release,
             stage: HostStage::Downloading,
             text: format!("{} bytes", approved.file.length),
         });
@@ -284,9 +287,10 @@ impl Work {
         });
         let manifest = fetching.approved.digest;
         let done = match written {
+            // Nothing else changed: a report for each piece would be work for the controller's database.
             Ok(Fetched::More) => {
                 self.fetching = Some(fetching);
-                Ok(())
+                return self.ask();
             }
             Ok(Fetched::Whole) => self
                 .versions
@@ -302,7 +306,6 @@ impl Work {
             tracing::warn!(release, reason = text, "a release is given up");
             self.news = Some(HostNews {
                 manifest,
-                release,
                 stage: HostStage::Refused,
                 text,
             });
@@ -315,7 +318,6 @@ impl Work {
         let mut kept: Kept = self.memory.read()?;
         self.news = Some(HostNews {
             manifest: version.manifest,
-            release: version.release,
             stage: HostStage::Staged,
             text: format!("version {}", version.version),
         });

@@ -1,12 +1,13 @@
 //! What passes between the session and the desk of upgrades: bounded both ways, and never waited for by the session.
 
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_model::release::SignedManifest;
 use tidemark_model::upgrade::UpgradeReport;
 use tidemark_proto::convert::upgrade::{Piece, PieceWanted};
-use tokio::sync::Notify;
+
+use crate::desk_outbox::DeskOutbox;
 
 /// A message to the desk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,27 +34,7 @@ pub(crate) struct Outgoing {
 }
 
 /// The desk's outbox.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    waiting: Mutex<Outgoing>,
-    changed: Notify,
-}
-
-impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, Outgoing> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn tell(&self, report: UpgradeReport) {
-        self.lock().report = Some(report);
-        self.changed.notify_one();
-    }
-
-    pub(super) fn want(&self, wanted: Option<PieceWanted>) {
-        self.lock().wanted = wanted;
-        self.changed.notify_one();
-    }
-}
+pub(super) type Outbox = DeskOutbox<Outgoing>;
 
 /// The session's end of the desk.
 #[derive(Clone, Debug)]
@@ -94,16 +75,14 @@ impl UpgradeFeed {
 
     /// Takes what is to be told.
     pub(crate) fn take(&self) -> Outgoing {
-        let waiting = self.0.as_ref();
-        waiting
-            .map(|ends| std::mem::take(&mut *ends.outbox.lock()))
-            .unwrap_or_default()
+        let ends = self.0.as_ref();
+        ends.map(|ends| ends.outbox.take()).unwrap_or_default()
     }
 
     /// Completes when there is something to tell. Cancelling it loses nothing.
     pub(crate) async fn changed(&self) {
         match &self.0 {
-            Some(ends) => ends.outbox.changed.notified().await,
+            Some(ends) => ends.outbox.changed().await,
             None => std::future::pending().await,
         }
     }

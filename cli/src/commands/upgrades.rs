@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidemark_model::upgrade::HostStage;
+use tidemark_model::upgrade::{HostStage, UpgradeState};
 use tidemark_model::view::{UpgradeDetail, UpgradeHostView, UpgradeRequest, UpgradeView};
 
 use super::Ctx;
@@ -69,26 +69,30 @@ struct Description(UpgradeDetail);
 fn stages(upgrade: &UpgradeView) -> String {
     let stages = upgrade.stages.iter();
     let counted: Vec<String> = stages
-        .map(|(stage, count)| format!("{count} {}", stage.replace('_', " ")))
+        .map(|(stage, count)| format!("{count} {}", stage.words()))
         .collect();
     counted.join(", ")
 }
 
-fn tone_of_state(state: &str) -> Tone {
+const fn tone_of_state(state: UpgradeState) -> Tone {
     match state {
-        "halted" => Tone::Bad,
-        "paused" => Tone::Watch,
-        "stopped" => Tone::Muted,
-        _ => Tone::Plain,
+        UpgradeState::Halted => Tone::Bad,
+        UpgradeState::Paused => Tone::Watch,
+        UpgradeState::Stopped => Tone::Muted,
+        UpgradeState::Running | UpgradeState::Done => Tone::Plain,
     }
 }
 
-fn tone_of_stage(stage: &str) -> Tone {
-    match HostStage::from_name(stage) {
-        Some(stage) if stage.is_failure() => Tone::Bad,
-        Some(HostStage::Missed) => Tone::Watch,
-        Some(HostStage::Left | HostStage::Waiting) => Tone::Muted,
-        Some(_) | None => Tone::Plain,
+const fn tone_of_stage(stage: HostStage) -> Tone {
+    match stage {
+        HostStage::RolledBack | HostStage::Refused | HostStage::Overdue => Tone::Bad,
+        HostStage::Missed => Tone::Watch,
+        HostStage::Left | HostStage::Waiting => Tone::Muted,
+        HostStage::Offered
+        | HostStage::Downloading
+        | HostStage::Staged
+        | HostStage::Switched
+        | HostStage::Healthy => Tone::Plain,
     }
 }
 
@@ -109,7 +113,7 @@ impl Report for UpgradeList {
             table.row([
                 Cell::from(upgrade.upgrade.to_string()),
                 Cell::from(upgrade.release),
-                Cell::toned(&upgrade.state, tone_of_state(&upgrade.state)),
+                Cell::toned(upgrade.state.as_str(), tone_of_state(upgrade.state)),
                 Cell::from(stages(upgrade)),
                 Cell::from(words::relative(upgrade.created_ms, screen.now)),
                 Cell::from(&*upgrade.note),
@@ -123,7 +127,7 @@ impl Report for UpgradeList {
             vec![
                 Value::number(upgrade.upgrade),
                 Value::number(upgrade.release),
-                Value::text(&upgrade.state),
+                Value::text(upgrade.state.as_str()),
                 Value::text(&upgrade.hosts),
                 Value::text(stages(upgrade)),
                 Value::text(&upgrade.note),
@@ -154,7 +158,7 @@ impl Report for Description {
             "Roll-out {} of release {}: {}, {}\nhosts    {} ({})\nsoak     {}\nfailures {} at most\nstarted  by {}\n\n",
             upgrade.upgrade,
             upgrade.release,
-            visible(&upgrade.state),
+            upgrade.state.as_str(),
             visible(&upgrade.note),
             visible(&upgrade.hosts),
             stages(upgrade),
@@ -178,7 +182,7 @@ impl Report for Description {
             table.row([
                 Cell::from(u32::from(host.ring)),
                 Cell::from(name_of(host)),
-                Cell::toned(host.stage.replace('_', " "), tone_of_stage(&host.stage)),
+                Cell::toned(host.stage.words(), tone_of_stage(host.stage)),
                 Cell::from(words::relative(host.since_ms, screen.now)),
                 Cell::from(host.running.map(runs)),
                 Cell::from(&*host.text),
@@ -194,7 +198,7 @@ impl Report for Description {
                 Value::number(u32::from(host.ring)),
                 Value::text(name_of(host)),
                 Value::text(&host.host_id),
-                Value::text(&host.stage),
+                Value::text(host.stage.as_str()),
                 Value::number(host.since_ms),
                 host.running.map_or_else(|| Value::text(""), Value::number),
                 Value::text(&host.text),

@@ -2,6 +2,7 @@
 //! right to look. Knows live state; how changes are shown is the adapters'.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub enum Update {
     Notice(Arc<Notice>),
     /// Something changed in the list of incidents that the viewer sees.
     Incidents,
+    /// Something changed about releases or their roll-outs, which those see who see the whole fleet.
+    Upgrades,
     /// The viewer was too slow and has missed changes: it must read everything again.
     Resync,
 }
@@ -48,7 +51,7 @@ impl Update {
         match self {
             Self::Host(id) | Self::Gone(id) => *id == host,
             Self::Notice(notice) => notice.host == Some(host),
-            Self::Incidents | Self::Resync => false,
+            Self::Incidents | Self::Upgrades | Self::Resync => false,
         }
     }
 }
@@ -134,10 +137,16 @@ impl Watch {
             Ok(Change::Notice(notice)) if self.shows(notice.host) => {
                 self.ready.push_back(Update::Notice(notice));
             }
-            Ok(Change::Incidents(hosts)) if self.viewer.horizon.sees_any(&hosts) => {
-                self.tell_incidents();
+            // Several at once are read at once.
+            Ok(Change::Incidents(hosts))
+                if self.viewer.horizon.sees_any(&hosts) && !self.ends_with(&Update::Incidents) =>
+            {
+                self.ready.push_back(Update::Incidents)
             }
-            Ok(Change::Notice(_) | Change::Incidents(_)) => {}
+            Ok(Change::Upgrades) if self.sees_all() && !self.ends_with(&Update::Upgrades) => {
+                self.ready.push_back(Update::Upgrades)
+            }
+            Ok(Change::Notice(_) | Change::Incidents(_) | Change::Upgrades) => {}
             Err(RecvError::Lagged(_)) => {
                 self.viewer.horizon.app().metrics.live_views_lagged.add(1);
                 self.waiting.clear();
@@ -181,7 +190,9 @@ impl Watch {
         if was_there || self.sent.remove(&id).is_some() {
             self.ready.push_back(Update::Gone(id));
             // Its incidents left with it.
-            self.tell_incidents();
+            if !self.ends_with(&Update::Incidents) {
+                self.ready.push_back(Update::Incidents);
+            }
         }
     }
 
@@ -215,11 +226,13 @@ impl Watch {
         }
     }
 
-    /// Several changes at once are read at once.
-    fn tell_incidents(&mut self) {
-        if !matches!(self.ready.back(), Some(Update::Incidents)) {
-            self.ready.push_back(Update::Incidents);
-        }
+    fn ends_with(&self, update: &Update) -> bool {
+        let is_same = |last| discriminant(last) == discriminant(update);
+        self.ready.back().is_some_and(is_same)
+    }
+
+    fn sees_all(&self) -> bool {
+        self.viewer.horizon.scope().is_all()
     }
 
     fn shows(&self, host: Option<HostId>) -> bool {

@@ -21,14 +21,14 @@ use crate::access::Horizon;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Changes as server-sent events: `host` with a HostView, at most one a host and second; `notice` with an EventView;
-/// `incidents` when the list of incidents changed; `gone` with the id of a host that left the caller's scope; `resync` when changes were missed and everything should be read again.
+/// `incidents` when the list of incidents changed, `upgrades` when releases or roll-outs did; `gone` with the id of a host that left the caller's scope; `resync` when changes were missed and everything should be read again.
 #[utoipa::path(
     get,
     path = "/api/v1/live",
     tag = "live",
     params(("host" = Option<String>, Query, description = "Id or name; the whole fleet without it.")),
     responses(
-        (status = 200, description = "A stream of events `host`, `notice`, `incidents`, `gone` and `resync`.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "A stream of events `host`, `notice`, `incidents`, `upgrades`, `gone` and `resync`.", body = String, content_type = "text/event-stream"),
         (status = "default", description = "A problem.", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -70,6 +70,7 @@ fn event_of(horizon: &Horizon, update: &Update) -> Option<Event> {
         }
         Update::Notice(notice) => json("notice", &events::view(horizon.app(), notice)),
         Update::Incidents => Some(Event::default().event("incidents").data("{}")),
+        Update::Upgrades => Some(Event::default().event("upgrades").data("{}")),
         Update::Resync => Some(Event::default().event("resync").data("{}")),
     }
 }

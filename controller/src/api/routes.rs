@@ -128,7 +128,7 @@ const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Everything that is served.
-pub static ROUTES: [Route; 157] = [
+pub static ROUTES: [Route; 163] = [
     api(GET, "/api/v1/hosts", Role::Viewer, || {
         routing::get(hosts::list)
     }),
@@ -550,6 +550,20 @@ pub static ROUTES: [Route; 157] = [
         routing::post(web::incident::act)
     }),
     page("/maintenance", || routing::get(web::maintenance::page)),
+    page("/upgrades", || routing::get(web::upgrades::page)),
+    form_of("/upgrades", Role::Admin, || {
+        routing::post(web::upgrades::acts::start)
+    }),
+    page("/upgrades/{upgrade}", || routing::get(web::upgrade::page)),
+    form("/upgrades/{upgrade}/pause", || {
+        routing::post(web::upgrades::acts::pause)
+    }),
+    form_of("/upgrades/{upgrade}/resume", Role::Admin, || {
+        routing::post(web::upgrades::acts::resume)
+    }),
+    form("/upgrades/{upgrade}/stop", || {
+        routing::post(web::upgrades::acts::stop)
+    }),
     page("/policies", || routing::get(web::policies::page)),
     page("/keys", || routing::get(web::keys::page)),
     form("/maintenance", || routing::post(web::plan::plan)),

@@ -8,11 +8,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use tidemark_model::release::{FILE_BYTES_MAX, FileDigest};
+use tidemark_model::upgrade::{HostStage, Tally};
 use tidemark_model::view::{
     Page, Problem, ReleaseDetail, ReleaseFileView, ReleaseRequest, ReleaseView, UpgradeDetail,
     UpgradeHostView, UpgradeRequest, UpgradeView,
 };
-use tidemark_store::{Tx, Upgrade, UpgradeHost};
+use tidemark_store::{Tx, Upgrade};
 
 use super::actions::signature_of;
 use super::body::{self, Request};
@@ -20,9 +21,9 @@ use super::guard::Asking;
 use super::params::Params;
 use super::problem::Answer;
 use crate::app::App;
+use crate::upgrades::UpgradeError;
 use crate::upgrades::releases::{self, Kept};
 use crate::upgrades::roll_out::{self, UPGRADES_MAX, Word};
-use crate::upgrades::{UpgradeError, Upgrades};
 
 /// Largest body: a file of a release.
 #[expect(clippy::cast_possible_truncation, reason = "64 MiB")]
@@ -172,8 +173,8 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Answer<Json<Pa
     let mut tx = app.store.read().await?;
     let mut items = Vec::new();
     for upgrade in tx.upgrades_page(UPGRADES_MAX).await? {
-        let hosts = tx.upgrade_hosts(upgrade.number).await?;
-        items.push(upgrade_view(&upgrade, &hosts));
+        let tallies = tx.upgrade_tallies(upgrade.number).await?;
+        items.push(upgrade_view(&upgrade, &tallies));
     }
     Ok(Json(Page {
         items,
@@ -304,7 +305,7 @@ fn release_of(text: &str) -> Result<u32, UpgradeError> {
     text.parse().map_err(|_| UpgradeError::UnknownRelease)
 }
 
-fn upgrade_of(text: &str) -> Result<i64, UpgradeError> {
+pub(crate) fn upgrade_of(text: &str) -> Result<i64, UpgradeError> {
     text.parse().map_err(|_| UpgradeError::UnknownUpgrade)
 }
 
@@ -317,7 +318,7 @@ async fn release_detail(app: &App, release: u32) -> Result<ReleaseDetail, Upgrad
     })
 }
 
-fn view(kept: &Kept) -> ReleaseView {
+pub(crate) fn view(kept: &Kept) -> ReleaseView {
     let Kept {
         record,
         manifest,
@@ -347,38 +348,37 @@ async fn upgrade_detail(app: &App, number: i64) -> Result<UpgradeDetail, Upgrade
     let mut tx: Tx = app.store.read().await?;
     let upgrade = tx.upgrade_find(number).await?;
     let upgrade = upgrade.ok_or(UpgradeError::UnknownUpgrade)?;
+    let tallies = tx.upgrade_tallies(number).await?;
+    let told = tx.upgrade_reports_of(number).await?;
     let hosts = tx.upgrade_hosts(number).await?;
-    let shown = hosts.iter().map(|host| UpgradeHostView {
+    drop(tx);
+    let shown = hosts.into_iter().map(|host| UpgradeHostView {
         host_id: host.host.to_string(),
         host: app.live.name_of(host.host),
         ring: host.ring.saturating_add(1),
-        stage: host.stage.as_str().to_owned(),
+        stage: host.stage,
         since_ms: host.since.unix_ms(),
-        text: host.text.clone(),
-        running: running(&app.upgrades, host),
+        running: told.get(&host.host).map(|told| told.running.unwrap_or(0)),
+        floor: told.get(&host.host).map(|told| told.floor),
+        text: host.text,
     });
     Ok(UpgradeDetail {
-        upgrade: upgrade_view(&upgrade, &hosts),
+        upgrade: upgrade_view(&upgrade, &tallies),
         hosts: shown.collect(),
     })
 }
 
-fn running(upgrades: &Upgrades, host: &UpgradeHost) -> Option<u32> {
-    let told = upgrades.told(host.host);
-    told.map(|told| told.running.unwrap_or(0))
-}
-
-fn upgrade_view(upgrade: &Upgrade, hosts: &[UpgradeHost]) -> UpgradeView {
-    let mut stages = BTreeMap::<String, u64>::new();
-    for host in hosts {
-        let count = stages.entry(host.stage.as_str().to_owned()).or_default();
-        *count = count.saturating_add(1);
+pub(crate) fn upgrade_view(upgrade: &Upgrade, tallies: &[Tally]) -> UpgradeView {
+    let mut stages = BTreeMap::<HostStage, u64>::new();
+    for tally in tallies {
+        let count = stages.entry(tally.stage).or_default();
+        *count = count.saturating_add(tally.hosts);
     }
     UpgradeView {
         upgrade: upgrade.number,
         release: upgrade.release,
         hosts: upgrade.hosts.clone(),
-        state: upgrade.state.as_str().to_owned(),
+        state: upgrade.state,
         note: upgrade.note.clone(),
         soak_s: upgrade.plan.soak_ms / 1_000,
         failures_max: upgrade.plan.failures_max,

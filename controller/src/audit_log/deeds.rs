@@ -152,6 +152,25 @@ static DEEDS: &[(Method, &str, Deed, By)] = &[
         Deed::UpgradeStop,
         By::Change,
     ),
+    (POST, "/upgrades", Deed::UpgradeStart, By::Refusal),
+    (
+        POST,
+        "/upgrades/{upgrade}/pause",
+        Deed::UpgradePause,
+        By::Change,
+    ),
+    (
+        POST,
+        "/upgrades/{upgrade}/resume",
+        Deed::UpgradeResume,
+        By::Refusal,
+    ),
+    (
+        POST,
+        "/upgrades/{upgrade}/stop",
+        Deed::UpgradeStop,
+        By::Refusal,
+    ),
     (PUT, "/api/v1/policies", Deed::PoliciesApply, By::Change),
     (
         DELETE,

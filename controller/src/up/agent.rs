@@ -131,7 +131,12 @@ impl LocalAgent {
                     return id;
                 }
                 match changes.recv().await {
-                    Ok(Change::Host(_) | Change::Notice(_) | Change::Incidents(_))
+                    Ok(
+                        Change::Host(_)
+                        | Change::Notice(_)
+                        | Change::Incidents(_)
+                        | Change::Upgrades,
+                    )
                     | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => {
                         std::future::pending().await

@@ -2,6 +2,7 @@
 //! many fail. Idempotent; several controllers do it at once, each for the hosts that are connected to it.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use tidemark_model::audit_log::Deed;
 use tidemark_model::duration::format_duration;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::release::SignedManifest;
-use tidemark_model::upgrade::{HostStage, HostTurn, NextStep, UpgradeState, next_step};
+use tidemark_model::upgrade::{
+    HostStage, NextStep, Tally, UpgradeState, hosts_at, next_step, ring_begins,
+};
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::upgrade::offer_to_wire;
 use tidemark_proto::v1::controller_frame::Kind;
@@ -23,13 +26,15 @@ use crate::remediate::lanes::Way;
 /// Between two looks when nothing wakes it.
 const PERIOD: Duration = Duration::from_secs(2);
 /// Hosts that download at once.
-const DOWNLOADS_MAX: usize = 8;
+const DOWNLOADS_MAX: u64 = 8;
 
 /// Takes roll-outs further.
 pub struct UpgradeDriver {
     app: Arc<App>,
     /// Over which session each host was offered the release last.
     offered: HashMap<HostId, SessionId>,
+    /// How the open ones stood when live views were last told, and in which minute: pages say how long a soak lasts still.
+    announced: (Vec<(Upgrade, Vec<Tally>)>, i64),
 }
 
 impl UpgradeDriver {
@@ -39,6 +44,7 @@ impl UpgradeDriver {
         Self {
             app,
             offered: HashMap::new(),
+            announced: (Vec::new(), 0),
         }
     }
 
@@ -70,65 +76,72 @@ impl UpgradeDriver {
     pub async fn activate(&mut self) -> Result<u64, StoreError> {
         let app = Arc::clone(&self.app);
         let open = app.store.read().await?.upgrades_open().await?;
-        let count = open.len() as u64;
+        let mut seen = Vec::with_capacity(open.len());
         for upgrade in open {
-            let mut hosts = app
-                .store
-                .read()
-                .await?
-                .upgrade_hosts(upgrade.number)
-                .await?;
-            self.give_up_silent(&upgrade, &mut hosts).await?;
-            self.step(upgrade, hosts).await?;
+            self.give_up_silent(&upgrade).await?;
+            let mut tx = app.store.read().await?;
+            let tallies = tx.upgrade_tallies(upgrade.number).await?;
+            drop(tx);
+            seen.push((upgrade.clone(), tallies.clone()));
+            self.step(upgrade, &tallies).await?;
+        }
+        let count = seen.len() as u64;
+        // Whichever controller moved a host: those who look here are told by this one.
+        let minute = if seen.is_empty() {
+            0
+        } else {
+            app.clock.now().unix_ms() / 60_000
+        };
+        let seen = (seen, minute);
+        if seen != self.announced {
+            app.live.announce_upgrades();
+            self.announced = seen;
         }
         Ok(count)
     }
 
     /// No host stays at a stage for ever.
-    async fn give_up_silent(
-        &self,
-        upgrade: &Upgrade,
-        hosts: &mut [UpgradeHost],
-    ) -> Result<(), StoreError> {
+    async fn give_up_silent(&self, upgrade: &Upgrade) -> Result<(), StoreError> {
         let now = self.app.clock.now();
-        for host in hosts.iter_mut() {
-            let limit = host.stage.deadline();
-            let limit = limit.filter(|_| host.stage != HostStage::Waiting);
-            let Some(limit) = limit.filter(|limit| host.since.saturating_add(*limit) <= now) else {
+        for stage in HostStage::UNDER_WAY {
+            let Some(limit) = stage.deadline() else {
                 continue;
             };
             let text = format!(
                 "{} for more than {}",
-                host.stage.as_str(),
+                stage.as_str(),
                 format_duration(limit)
             );
-            self.become_stage(upgrade, host, HostStage::Overdue, text)
-                .await?;
+            for host in self.hosts_at(upgrade, stage, 0..=u8::MAX).await? {
+                if host.since.saturating_add(limit) <= now {
+                    self.become_stage(upgrade, &host, HostStage::Overdue, text.clone())
+                        .await?;
+                }
+            }
         }
         Ok(())
     }
 
-    async fn step(
-        &mut self,
-        upgrade: Upgrade,
-        mut hosts: Vec<UpgradeHost>,
-    ) -> Result<(), StoreError> {
+    async fn hosts_at(
+        &self,
+        upgrade: &Upgrade,
+        stage: HostStage,
+        rings: RangeInclusive<u8>,
+    ) -> Result<Vec<UpgradeHost>, StoreError> {
+        let mut tx = self.app.store.read().await?;
+        tx.upgrade_hosts_at(upgrade.number, stage, rings, u32::MAX)
+            .await
+    }
+
+    async fn step(&mut self, upgrade: Upgrade, tallies: &[Tally]) -> Result<(), StoreError> {
         if upgrade.state != UpgradeState::Running {
             return Ok(());
         }
         let now = self.app.clock.now();
-        let turns: Vec<HostTurn> = hosts
-            .iter()
-            .map(|host| HostTurn {
-                ring: host.ring,
-                stage: host.stage,
-                since: host.since,
-            })
-            .collect();
-        match next_step(&upgrade.plan, &turns, upgrade.forgiven, now) {
+        match next_step(&upgrade.plan, tallies, upgrade.forgiven, now) {
             NextStep::Ring(ring) => {
                 let note = format!("ring {} is open", ring.saturating_add(1));
-                self.offer_to_ring(&upgrade, &mut hosts, ring).await?;
+                self.offer_to_ring(&upgrade, tallies, ring).await?;
                 self.say(upgrade, note).await
             }
             NextStep::Soak { ring, .. } => {
@@ -144,11 +157,9 @@ impl UpgradeDriver {
                 self.end(upgrade, UpgradeState::Halted, note).await
             }
             NextStep::Done => {
-                let healthy = turns
-                    .iter()
-                    .filter(|turn| turn.stage == HostStage::Healthy)
-                    .count();
-                let note = format!("{healthy} of {} hosts run it", turns.len());
+                let healthy = hosts_at(tallies, |stage| stage == HostStage::Healthy);
+                let all = hosts_at(tallies, |_| true);
+                let note = format!("{healthy} of {all} hosts run it");
                 self.end(upgrade, UpgradeState::Done, note).await
             }
         }
@@ -157,7 +168,7 @@ impl UpgradeDriver {
     async fn offer_to_ring(
         &mut self,
         upgrade: &Upgrade,
-        hosts: &mut [UpgradeHost],
+        tallies: &[Tally],
         ring: u8,
     ) -> Result<(), StoreError> {
         let found = {
@@ -168,17 +179,26 @@ impl UpgradeDriver {
         let Ok(release) = found else {
             return Ok(());
         };
-        let opened_at = opened_at(upgrade, hosts, ring);
-        let busy = hosts.iter().filter(|host| host.stage.takes_a_place());
-        let mut places = DOWNLOADS_MAX.saturating_sub(busy.count());
-        for host in hosts.iter_mut().filter(|host| host.ring == ring) {
-            if host.stage.takes_a_place() {
-                self.offer_again(host.host, &release.record.signed);
-            } else if host.stage == HostStage::Waiting && places > 0 {
-                let has_place = self
-                    .offer_to(upgrade, host, &release.record.signed, opened_at)
-                    .await?;
-                places = places.saturating_sub(usize::from(has_place));
+        let signed = &release.record.signed;
+        let busy = hosts_at(tallies, HostStage::takes_a_place);
+        for stage in HostStage::UNDER_WAY {
+            if busy > 0 && stage.takes_a_place() {
+                for host in self.hosts_at(upgrade, stage, ring..=ring).await? {
+                    self.offer_again(host.host, signed);
+                }
+            }
+        }
+        let mut places = DOWNLOADS_MAX.saturating_sub(busy);
+        if places == 0 {
+            return Ok(());
+        }
+        let opened_at = ring_begins(&upgrade.plan, tallies, ring).unwrap_or(upgrade.created_at);
+        for host in self
+            .hosts_at(upgrade, HostStage::Waiting, ring..=ring)
+            .await?
+        {
+            if places > 0 && self.offer_to(upgrade, &host, signed, opened_at).await? {
+                places = places.saturating_sub(1);
             }
         }
         Ok(())
@@ -197,7 +217,7 @@ impl UpgradeDriver {
     async fn offer_to(
         &mut self,
         upgrade: &Upgrade,
-        host: &mut UpgradeHost,
+        host: &UpgradeHost,
         signed: &SignedManifest,
         opened_at: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -239,7 +259,7 @@ impl UpgradeDriver {
     async fn become_stage(
         &self,
         upgrade: &Upgrade,
-        host: &mut UpgradeHost,
+        host: &UpgradeHost,
         stage: HostStage,
         text: String,
     ) -> Result<(), StoreError> {
@@ -256,7 +276,6 @@ impl UpgradeDriver {
             .await?
         {
             tx.commit().await?;
-            *host = after;
         }
         Ok(())
     }
@@ -304,12 +323,4 @@ impl UpgradeDriver {
         );
         Ok(())
     }
-}
-
-/// When a ring could begin: the roll-out's start, or the end of the rings before it with its soak.
-fn opened_at(upgrade: &Upgrade, hosts: &[UpgradeHost], ring: u8) -> Timestamp {
-    let before = hosts.iter().filter(|host| host.ring < ring);
-    let ended = before.map(|host| host.since).max();
-    let soak = Duration::from_millis(upgrade.plan.soak_ms);
-    ended.map_or(upgrade.created_at, |ended| ended.saturating_add(soak))
 }

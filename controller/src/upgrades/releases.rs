@@ -87,6 +87,7 @@ pub async fn bring(
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
+    app.live.announce_upgrades();
     Ok(manifest.release)
 }
 
@@ -135,6 +136,7 @@ pub async fn bring_file(
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
+    app.live.announce_upgrades();
     Ok(())
 }
 
@@ -163,6 +165,7 @@ pub async fn delete(app: &App, release: u32) -> Result<(), UpgradeError> {
         .keep(&mut tx)
         .await?;
     tx.commit().await?;
+    app.live.announce_upgrades();
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use tidemark_model::release::PIECE_BYTES_MAX;
 use tidemark_model::upgrade::{HostNews, HostStage, UpgradeReport};
 use tidemark_model::{HostId, SessionId};
 use tidemark_proto::convert::upgrade::{Piece, PieceWanted};
-use tidemark_store::{StoreError, Upgrade, UpgradeHost};
+use tidemark_store::{StoreError, Tx, UpgradeHost};
 
 use crate::app::App;
 use crate::incidents::text::clean;
@@ -18,55 +18,81 @@ pub async fn take_report(
     (host, session): (HostId, SessionId),
     report: UpgradeReport,
 ) -> Result<(), StoreError> {
-    let news = report.news.clone();
+    let now = app.clock.now();
+    let mut tx = app.store.read().await?;
+    let told = UpgradeReport {
+        running: report.running.filter(|release| *release > 0),
+        seen: report.seen,
+        floor: report.floor,
+        unable: report.unable.as_deref().map(clean),
+        news: None,
+    };
+    let is_new = tx.upgrade_report(host).await?.as_ref() != Some(&told);
+    let news = report.news.as_ref();
+    let is_moved = moved_by(&mut tx, host, news).await?.is_some();
+    drop(tx);
+    // The one writer is asked only when something is another than before.
+    if is_new || is_moved {
+        let mut tx = app.store.begin().await?;
+        tx.upgrade_report_put(host, now, &told).await?;
+        // Since the look the driver may have noted that it offered what the host answers.
+        if let Some(Moved { upgrade, from, to }) = moved_by(&mut tx, host, news).await? {
+            let after = UpgradeHost { since: now, ..to };
+            if !tx.upgrade_host_update(upgrade, from, &after).await? {
+                return Err(StoreError::Stale { what: "upgrade" });
+            }
+        }
+        tx.commit().await?;
+    }
+    if is_new {
+        app.live.announce_upgrades();
+    }
     app.upgrades.note(host, session, report);
     app.upgrades.changed.notify_one();
-    let Some(news) = news else {
-        return Ok(());
-    };
-    let open = app.store.read().await?.upgrades_page(1).await?;
-    // One that was stopped is told of the hosts that had begun, too.
-    match open.first().filter(|one| one.manifest == news.manifest) {
-        Some(upgrade) => take_news(app, upgrade, host, news).await,
-        None => Ok(()),
-    }
-}
-
-async fn take_news(
-    app: &App,
-    upgrade: &Upgrade,
-    host: HostId,
-    news: HostNews,
-) -> Result<(), StoreError> {
-    let mut tx = app.store.begin().await?;
-    let hosts = tx.upgrade_hosts(upgrade.number).await?;
-    let Some(found) = hosts.into_iter().find(|one| one.host == host) else {
-        return Ok(());
-    };
-    if !may_follow(found.stage, news.stage) {
-        return Ok(());
-    }
-    let before = found.stage;
-    let told = UpgradeHost {
-        stage: news.stage,
-        since: app.clock.now(),
-        text: clean(&news.text),
-        ..found
-    };
-    tx.upgrade_host_update(upgrade.number, before, &told)
-        .await?;
-    tx.commit().await?;
     Ok(())
 }
 
+/// A host that is further than it was.
+struct Moved {
+    upgrade: i64,
+    from: HostStage,
+    to: UpgradeHost,
+}
+
+async fn moved_by(
+    tx: &mut Tx,
+    host: HostId,
+    news: Option<&HostNews>,
+) -> Result<Option<Moved>, StoreError> {
+    let Some(news) = news else {
+        return Ok(None);
+    };
+    let newest = tx.upgrades_page(1).await?;
+    // One that was stopped is told of the hosts that had begun, too.
+    let Some(upgrade) = newest.first().filter(|one| one.manifest == news.manifest) else {
+        return Ok(None);
+    };
+    let found = tx.upgrade_host_find(upgrade.number, host).await?;
+    let found = found.filter(|found| may_follow(found.stage, news.stage));
+    Ok(found.map(|found| Moved {
+        upgrade: upgrade.number,
+        from: found.stage,
+        to: UpgradeHost {
+            stage: news.stage,
+            text: clean(&news.text),
+            ..found
+        },
+    }))
+}
+
 /// A host goes forward; of one that was given up for silent the end is taken that it comes to in the end.
-const fn may_follow(before: HostStage, told: HostStage) -> bool {
+fn may_follow(before: HostStage, told: HostStage) -> bool {
     match before {
         HostStage::Waiting
         | HostStage::Offered
         | HostStage::Downloading
         | HostStage::Staged
-        | HostStage::Switched => before as u8 != told as u8,
+        | HostStage::Switched => before != told,
         HostStage::Overdue | HostStage::Missed => {
             matches!(told, HostStage::Healthy | HostStage::RolledBack)
         }
@@ -115,7 +141,7 @@ mod tests {
         assert!(!may_follow(Overdue, Switched));
         for ended in [Healthy, RolledBack, Left] {
             for told in HostStage::ALL {
-                assert!(!may_follow(ended, told));
+                assert!(!may_follow(ended, *told));
             }
         }
     }

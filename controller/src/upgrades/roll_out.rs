@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::upgrade::{
     FAILURES_MAX, HostStage, SOAK_MAX, SOAK_SHIPPED, UpgradePlan, UpgradeState, WAIT_SHIPPED,
-    rings_of,
+    hosts_at, rings_of,
 };
 use tidemark_model::view::UpgradeRequest;
 use tidemark_model::{HostScope, HostState, Timestamp};
-use tidemark_store::{StoreError, Tx, Upgrade, UpgradeHost};
+use tidemark_store::{Tx, Upgrade, UpgradeHost};
 
 use super::UpgradeError;
 use super::releases::{Kept, find};
@@ -31,19 +33,68 @@ pub enum Word {
     Stop,
 }
 
+/// What a roll-out would be.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Of which release.
+    pub release: Kept,
+    /// How.
+    pub plan: UpgradePlan,
+    /// Which hosts were asked for.
+    pub scope: HostScope,
+    /// Those that are enrolled, in the order of their turns.
+    pub hosts: Vec<UpgradeHost>,
+}
+
+impl Prepared {
+    /// Stands for the release and its hosts, so that what was looked at can be told from what it became since.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(self.release.record.signed.digest().as_bytes());
+        for host in &self.hosts {
+            hasher.update(host.host.to_string());
+        }
+        HEXLOWER.encode(&hasher.finalize())
+    }
+}
+
+/// Looks at what a roll-out would be; nothing is started.
+///
+/// # Errors
+/// Everything that is wrong with it, or why the release cannot be rolled out.
+pub async fn prepare(
+    app: &App,
+    tx: &mut Tx,
+    wanted: &UpgradeRequest,
+) -> Result<Prepared, UpgradeError> {
+    let (plan, scope) = checked(wanted)?;
+    if let Some(open) = tx.upgrades_open().await?.first() {
+        return Err(UpgradeError::Another(open.number));
+    }
+    let release = installable(tx, wanted.release, app.clock.now()).await?;
+    let hosts = hosts_in_rings(app, &scope)?;
+    Ok(Prepared {
+        release,
+        plan,
+        scope,
+        hosts,
+    })
+}
+
 /// Starts a roll-out in the name of `by`; its number.
 ///
 /// # Errors
 /// Everything that is wrong with it, or why the release cannot be rolled out.
 pub async fn start(app: &App, wanted: &UpgradeRequest, by: &str) -> Result<i64, UpgradeError> {
-    let (plan, scope) = checked(wanted)?;
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    if let Some(open) = tx.upgrades_open().await?.first() {
-        return Err(UpgradeError::Another(open.number));
-    }
-    let release = installable(&mut tx, wanted.release, now).await?;
-    let hosts = hosts_in_rings(app, &scope)?;
+    let Prepared {
+        release,
+        plan,
+        scope,
+        hosts,
+    } = prepare(app, &mut tx, wanted).await?;
     let upgrade = Upgrade {
         number: 0,
         release: wanted.release,
@@ -179,17 +230,20 @@ pub async fn say(app: &App, number: i64, word: Word) -> Result<(), UpgradeError>
             });
         }
     };
-    let hosts = tx.upgrade_hosts(number).await?;
+    let now = app.clock.now();
     if word == Word::Resume {
-        let failed = hosts.iter().filter(|host| host.stage.is_failure()).count();
+        let failed = hosts_at(&tx.upgrade_tallies(number).await?, HostStage::is_failure);
         upgrade.forgiven = u32::try_from(failed).unwrap_or(u32::MAX);
     }
     if word == Word::Stop {
-        leave(&mut tx, app, number, hosts).await?;
+        // Those that have begun go on by themselves.
+        let left = (HostStage::Waiting, HostStage::Left);
+        tx.upgrade_hosts_move(number, left, (now, "the roll-out was stopped"))
+            .await?;
     }
     upgrade.state = state;
     upgrade.note = format!("{name} by hand");
-    upgrade.changed_at = app.clock.now();
+    upgrade.changed_at = now;
     tx.upgrade_update(&upgrade).await?;
     app.record(deed, "upgrades", number).keep(&mut tx).await?;
     tx.commit().await?;
@@ -199,28 +253,5 @@ pub async fn say(app: &App, number: i64, word: Word) -> Result<(), UpgradeError>
         format!("roll-out {number} was {name}"),
     );
     app.upgrades.changed.notify_one();
-    Ok(())
-}
-
-/// Hosts that have not begun are left as they are; those that have go on by themselves.
-async fn leave(
-    tx: &mut Tx,
-    app: &App,
-    number: i64,
-    hosts: Vec<UpgradeHost>,
-) -> Result<(), StoreError> {
-    let waiting = hosts
-        .into_iter()
-        .filter(|host| host.stage == HostStage::Waiting);
-    for host in waiting {
-        let left = UpgradeHost {
-            stage: HostStage::Left,
-            since: app.clock.now(),
-            text: "the roll-out was stopped".to_owned(),
-            ..host
-        };
-        tx.upgrade_host_update(number, HostStage::Waiting, &left)
-            .await?;
-    }
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::{Redirect, Response};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use rust_embed::RustEmbed;
 use tidemark_model::ErrorCode;
 
@@ -21,6 +22,7 @@ use markdown::Chapter;
 #[derive(RustEmbed)]
 #[folder = "../docs/"]
 #[include = "*.md"]
+#[include = "screenshots/upgrades.png"]
 struct Book;
 
 /// The list of chapters; links to pages under `/docs/`.
@@ -47,8 +49,13 @@ pub async fn first() -> Response {
     for_person(chapter("index"))
 }
 
-/// `GET /docs/{*page}`, as in `/docs/runbooks/bound_leak.html`.
+/// `GET /docs/{*page}`, as in `/docs/runbooks/bound_leak.html`; and the pictures of its pages.
 pub async fn page(Path(page): Path<String>) -> Response {
+    if page.ends_with(".png")
+        && let Some(picture) = file_of(&page)
+    {
+        return ([(header::CONTENT_TYPE, "image/png")], picture).into_response();
+    }
     for_person(page.strip_suffix(".html").map_or_else(missing, chapter))
 }
 
@@ -74,8 +81,18 @@ fn chapter(name: &str) -> Answer<Response> {
 }
 
 fn text_of(name: &str) -> Option<String> {
-    let file = Book::get(&format!("{name}.md"))?;
-    String::from_utf8(file.data.into_owned()).ok()
+    String::from_utf8(file_of(&format!("{name}.md"))?.into_owned()).ok()
+}
+
+fn file_of(path: &str) -> Option<Cow<'static, [u8]>> {
+    // A name that leads elsewhere is no file of the book.
+    if path
+        .split('/')
+        .any(|part| part.is_empty() || part.starts_with('.'))
+    {
+        return None;
+    }
+    Some(Book::get(path)?.data)
 }
 
 #[derive(Template)]

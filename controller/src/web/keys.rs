@@ -185,7 +185,7 @@ fn tone(view: &FleetKeyView) -> &'static str {
 }
 
 fn standing(view: &FleetKeyView) -> String {
-    let of = |count: u64| format!("{} of {}", words::count(count), hosts(view.hosts));
+    let of = |count: u64| format!("{} of {}", words::count(count), words::hosts(view.hosts));
     let mut parts = Vec::new();
     if view.is_revocation_brought && view.holds > 0 {
         parts.push(format!("revoked, and still believed on {}", of(view.holds)));
@@ -248,17 +248,14 @@ impl StatementRow {
                 .iter()
                 .map(|one| (names.signer(one.key_id), one.author.clone()))
                 .collect(),
-            followed: format!("{} of {}", words::count(view.followed), hosts(view.hosts)),
+            followed: format!(
+                "{} of {}",
+                words::count(view.followed),
+                words::hosts(view.hosts)
+            ),
             left: missing.saturating_sub(others.len() as u64),
             others,
             view,
         }
-    }
-}
-
-fn hosts(count: u64) -> String {
-    match count {
-        1 => "1 host".to_owned(),
-        count => format!("{} hosts", words::count(count)),
     }
 }

@@ -31,8 +31,9 @@ const TILES_EVERY: Duration = Duration::from_secs(2);
 const ROWS_EVERY: Duration = Duration::from_secs(2);
 
 /// `GET /live`: events `row` (a line), `rows` (of a fleet with more hosts than a page holds: the lines shown are to be read again), `gone` (the id of a host that the filter does not let pass, or that left the scope), `tiles`, `event`
-/// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents` and `of=keys` the last two
-/// alone; for the latter `incidents` stands for keys, what was signed about them, and grants as well.
+/// (a line of the list of events), `incidents` (their list changed) and `resync`. With `of=incidents`, `of=keys` and `of=upgrades` the last
+/// two alone; `incidents` then stands for whatever else the page shows: keys, what was signed about them, and grants; or releases,
+/// roll-outs, and what hosts say of them.
 pub async fn stream(
     horizon: Horizon,
     Extension(asking): Extension<Asking>,
@@ -44,7 +45,11 @@ pub async fn stream(
         .map(|name| fleet::find_host(&horizon, name))
         .transpose()?;
     let page = params
-        .parsed("of", || "incidents, keys".to_owned(), Shown::from_name)?
+        .parsed(
+            "of",
+            || "incidents, keys, upgrades".to_owned(),
+            Shown::from_name,
+        )?
         .unwrap_or(Shown::Hosts);
     let view = PageView {
         filter: HostFilter::of(&params)?,
@@ -71,6 +76,7 @@ enum Shown {
     Hosts,
     Incidents,
     Keys,
+    Upgrades,
 }
 
 impl Shown {
@@ -78,6 +84,7 @@ impl Shown {
         match name {
             "incidents" => Some(Self::Incidents),
             "keys" => Some(Self::Keys),
+            "upgrades" => Some(Self::Upgrades),
             _ => None,
         }
     }
@@ -114,6 +121,15 @@ impl PageView {
             Update::Notice(notice) if self.page == Shown::Keys && is_about_keys(notice) => {
                 events.push(Event::default().event("incidents").data("-"));
             }
+            Update::Notice(notice)
+                if self.page == Shown::Upgrades && notice.kind == NoticeKind::Upgrade =>
+            {
+                events.push(Event::default().event("incidents").data("-"));
+            }
+            Update::Upgrades if self.page == Shown::Upgrades => {
+                events.push(Event::default().event("incidents").data("-"));
+            }
+            Update::Upgrades => {}
             Update::Host(_) | Update::Gone(_) | Update::Notice(_) if self.page != Shown::Hosts => {}
             Update::Host(id) => events.extend(match self.rows_at {
                 None => self.row(*id),

@@ -17,8 +17,8 @@ use crate::maintain::run::{self, RunError};
 /// What is in the form when it is shown.
 #[derive(Clone, Debug, Default)]
 pub struct PlanForm {
-    fields: Vec<(String, String)>,
-    /// Why it was not planned so; empty when nobody tried.
+    pub(super) fields: Vec<(String, String)>,
+    /// Why it was not done so; empty when nobody tried.
     pub problem: String,
 }
 

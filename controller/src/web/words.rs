@@ -185,6 +185,15 @@ pub fn ports_per_hour(rate: Option<f64>) -> Option<String> {
     })
 }
 
+/// So many hosts: `1 host`, `12 hosts`.
+#[must_use]
+pub fn hosts(number: u64) -> String {
+    match number {
+        1 => "1 host".to_owned(),
+        more => format!("{} hosts", count(more)),
+    }
+}
+
 /// Thousandths of an event a second as a rate: `1.2/s`.
 #[must_use]
 pub fn per_second(thousandths: u64) -> String {

@@ -46,6 +46,7 @@ mod silences;
 mod span;
 mod store;
 mod tx;
+mod upgrade_reports;
 mod upgrades;
 mod users;
 
@@ -95,5 +96,6 @@ pub use settings::Setting;
 pub use span::Span;
 pub use store::{Backend, Store};
 pub use tx::Tx;
+pub use upgrade_reports::{ProgramTotals, RunningCount, TextCount};
 pub use upgrades::{Upgrade, UpgradeHost};
 pub use users::{NewUser, OidcSubject, User};

@@ -1,8 +1,10 @@
 //! Roll-outs of releases: each with its hosts and how far they are. Decides nothing.
 
+use std::ops::RangeInclusive;
+
 use sqlx::FromRow;
 use tidemark_model::release::ManifestDigest;
-use tidemark_model::upgrade::{HostStage, UpgradePlan, UpgradeState};
+use tidemark_model::upgrade::{HostStage, Tally, UpgradePlan, UpgradeState};
 use tidemark_model::{HostId, Timestamp};
 
 use crate::columns::{self, Table};
@@ -66,6 +68,15 @@ macro_rules! select_upgrades {
     };
 }
 
+macro_rules! select_hosts {
+    ($rest:literal) => {
+        concat!(
+            "SELECT host, ring, stage, since, text FROM upgrade_hosts ",
+            $rest
+        )
+    };
+}
+
 statements! {
     NEXT = "SELECT coalesce(max(number), 0) + 1 FROM upgrades";
     INSERT = "INSERT INTO upgrades (number, release, manifest, hosts, plan, state, forgiven, note, generation, created_at, created_by, changed_at) \
@@ -78,7 +89,13 @@ statements! {
     DELETE_BEFORE = "DELETE FROM upgrades WHERE number <= $1 AND state IN ('done', 'stopped')";
     HOST_INSERT = "INSERT INTO upgrade_hosts (upgrade, host, ring, stage, since, text) VALUES ($1, $2, $3, $4, $5, $6)";
     HOST_UPDATE = "UPDATE upgrade_hosts SET stage = $4, since = $5, text = $6 WHERE upgrade = $1 AND host = $2 AND stage = $3";
-    HOSTS_OF = "SELECT host, ring, stage, since, text FROM upgrade_hosts WHERE upgrade = $1 ORDER BY ring, host";
+    HOSTS_MOVE = "UPDATE upgrade_hosts SET stage = $3, since = $4, text = $5 WHERE upgrade = $1 AND stage = $2";
+    HOSTS_OF = select_hosts!("WHERE upgrade = $1 ORDER BY ring, host");
+    HOSTS_AT = select_hosts!("WHERE upgrade = $1 AND stage = $2 AND ring BETWEEN $3 AND $4 \
+        ORDER BY ring, since, host LIMIT $5");
+    HOST_FIND = select_hosts!("WHERE upgrade = $1 AND host = $2");
+    TALLIES = "SELECT ring, stage, count(*) AS hosts, max(since) AS since FROM upgrade_hosts WHERE upgrade = $1 \
+        GROUP BY ring, stage ORDER BY ring, stage";
 }
 
 #[derive(FromRow)]
@@ -104,6 +121,35 @@ struct HostRow {
     stage: String,
     since: i64,
     text: String,
+}
+
+#[derive(FromRow)]
+struct TallyRow {
+    ring: i64,
+    stage: String,
+    hosts: i64,
+    since: i64,
+}
+
+fn ring_of(ring: i64) -> Result<u8, StoreError> {
+    u8::try_from(ring).map_err(|_| HOSTS.unreadable("ring", ring))
+}
+
+fn stage_of(stage: &str) -> Result<HostStage, StoreError> {
+    HostStage::from_name(stage).ok_or_else(|| HOSTS.unreadable("stage", stage))
+}
+
+impl TryFrom<TallyRow> for Tally {
+    type Error = StoreError;
+
+    fn try_from(row: TallyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            ring: ring_of(row.ring)?,
+            stage: stage_of(&row.stage)?,
+            hosts: HOSTS.unsigned("hosts", row.hosts)?,
+            since: Timestamp::from_unix_ms(row.since),
+        })
+    }
 }
 
 impl TryFrom<UpgradeRow> for Upgrade {
@@ -157,8 +203,8 @@ impl TryFrom<HostRow> for UpgradeHost {
         } = row;
         Ok(Self {
             host: HOSTS.host("host", &host)?,
-            ring: u8::try_from(ring).map_err(|_| HOSTS.unreadable("ring", ring))?,
-            stage: HostStage::from_name(&stage).ok_or_else(|| HOSTS.unreadable("stage", &stage))?,
+            ring: ring_of(ring)?,
+            stage: stage_of(&stage)?,
             since: Timestamp::from_unix_ms(since),
             text,
         })
@@ -265,6 +311,63 @@ impl Tx {
         let rows: Vec<HostRow> = on_conn!(self, conn => sqlx::query_as(HOSTS_OF)
             .bind(number).fetch_all(conn).await?);
         rows.into_iter().map(UpgradeHost::try_from).collect()
+    }
+
+    /// The hosts of a roll-out at that stage in those rings: by ring, and those that are there longest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn upgrade_hosts_at(
+        &mut self,
+        number: i64,
+        stage: HostStage,
+        rings: RangeInclusive<u8>,
+        limit: u32,
+    ) -> Result<Vec<UpgradeHost>, StoreError> {
+        let rows: Vec<HostRow> = on_conn!(self, conn => sqlx::query_as(HOSTS_AT)
+            .bind(number).bind(stage.as_str()).bind(i64::from(*rings.start()))
+            .bind(i64::from(*rings.end())).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter().map(UpgradeHost::try_from).collect()
+    }
+
+    /// A host of a roll-out; `None` when it is not one of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn upgrade_host_find(
+        &mut self,
+        number: i64,
+        host: HostId,
+    ) -> Result<Option<UpgradeHost>, StoreError> {
+        let row: Option<HostRow> = on_conn!(self, conn => sqlx::query_as(HOST_FIND)
+            .bind(number).bind(host.to_string()).fetch_optional(conn).await?);
+        row.map(UpgradeHost::try_from).transpose()
+    }
+
+    /// How many hosts of a roll-out are where, by ring.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn upgrade_tallies(&mut self, number: i64) -> Result<Vec<Tally>, StoreError> {
+        let rows: Vec<TallyRow> = on_conn!(self, conn => sqlx::query_as(TALLIES)
+            .bind(number).fetch_all(conn).await?);
+        rows.into_iter().map(Tally::try_from).collect()
+    }
+
+    /// Moves every host of a roll-out that is at `before`; how many.
+    ///
+    /// # Errors
+    /// When the database fails, or the text holds a NUL.
+    pub async fn upgrade_hosts_move(
+        &mut self,
+        number: i64,
+        (before, after): (HostStage, HostStage),
+        (since, text): (Timestamp, &str),
+    ) -> Result<u64, StoreError> {
+        let text = columns::text("word of a host", text)?;
+        Ok(on_conn!(self, conn => sqlx::query(HOSTS_MOVE)
+            .bind(number).bind(before.as_str()).bind(after.as_str()).bind(since.unix_ms()).bind(text)
+            .execute(conn).await?.rows_affected()))
     }
 
     /// Keeps how far a host is; `false` when it was not at `before` any more.

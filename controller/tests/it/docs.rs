@@ -68,6 +68,26 @@ async fn every_page_is_served_to_everybody_and_its_links_lead_somewhere() {
 }
 
 #[tokio::test]
+async fn pictures_of_pages_are_served_with_them() {
+    let fleet = MadeUp::start().await;
+    let mut pictures = 0;
+    for (path, html) in read_all(&fleet).await {
+        let sources = html.split("<img src=\"").skip(1);
+        for source in sources.filter_map(|rest| rest.split('"').next()) {
+            let url = Url::parse(&fleet.url(&path)).unwrap().join(source).unwrap();
+            if !url.path().starts_with("/docs/") {
+                continue;
+            }
+            let answer = client().get(url).send().await.unwrap();
+            assert_eq!(answer.headers()["content-type"], "image/png", "{path}");
+            assert!(answer.bytes().await.unwrap().starts_with(b"\x89PNG"));
+            pictures += 1;
+        }
+    }
+    assert!(pictures > 0);
+}
+
+#[tokio::test]
 async fn what_is_no_page_is_not_found_and_says_where_the_contents_are() {
     let fleet = MadeUp::start().await;
     for path in [

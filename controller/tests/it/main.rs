@@ -45,6 +45,7 @@ mod sources;
 mod sse;
 mod standings;
 mod upgrades;
+mod upgrades_page;
 mod users;
 mod web_access;
 mod windows;

@@ -10,7 +10,12 @@ use crate::api::client;
 use crate::made_up::MadeUp;
 
 /// Sends a form as a browser does, without following where it leads.
-async fn send(fleet: &MadeUp, person: &Person<'_>, path: &str, form: &[(&str, &str)]) -> Response {
+pub async fn send(
+    fleet: &MadeUp,
+    person: &Person<'_>,
+    path: &str,
+    form: &[(&str, &str)],
+) -> Response {
     let request = client()
         .post(fleet.url(path))
         .bearer_auth(&person.token)
@@ -21,7 +26,7 @@ async fn send(fleet: &MadeUp, person: &Person<'_>, path: &str, form: &[(&str, &s
     request.body(body).send().await.unwrap()
 }
 
-async fn page(fleet: &MadeUp, person: &Person<'_>, path: &str) -> String {
+pub async fn page(fleet: &MadeUp, person: &Person<'_>, path: &str) -> String {
     let request = client().get(fleet.url(path)).bearer_auth(&person.token);
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK, "{path}");

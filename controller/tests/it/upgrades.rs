@@ -8,7 +8,7 @@ use tidemark_controller::upgrades::drive::UpgradeDriver;
 use tidemark_controller::upgrades::report::{piece, take_report};
 use tidemark_model::release::{FileDigest, ManifestDigest, SignedManifest};
 use tidemark_model::signing::{PrivateKey, Purpose};
-use tidemark_model::upgrade::{HostNews, HostStage, UpgradeReport};
+use tidemark_model::upgrade::{HostNews, HostStage, UpgradeReport, UpgradeState};
 use tidemark_model::view::UpgradeDetail;
 use tidemark_model::{HostId, Role, SessionId};
 use tidemark_proto::convert::upgrade::{PieceWanted, offer_from_wire};
@@ -20,16 +20,16 @@ use crate::actions::{Person, lane, title};
 use crate::audit_log::upgrades::manifest;
 use crate::made_up::MadeUp;
 
-const FILE: &[u8] = b"a program";
+pub const FILE: &[u8] = b"a program";
 
 /// A host that the test plays.
-struct Played {
-    id: HostId,
+pub struct Played {
+    pub id: HostId,
     frames: Receiver<Kind>,
 }
 
 /// A controller with so many hosts that take releases.
-async fn with_hosts(count: u32) -> (MadeUp, Vec<Played>) {
+pub async fn with_hosts(count: u32) -> (MadeUp, Vec<Played>) {
     let fleet = MadeUp::start().await;
     let mut hosts = Vec::new();
     for number in 0..count {
@@ -42,7 +42,7 @@ async fn with_hosts(count: u32) -> (MadeUp, Vec<Played>) {
     (fleet, hosts)
 }
 
-async fn bring(fleet: &MadeUp, admin: &Person<'_>) -> SignedManifest {
+pub async fn bring(fleet: &MadeUp, admin: &Person<'_>) -> SignedManifest {
     let bytes = manifest(1, fleet.started.app.clock.now()).to_bytes();
     let key = PrivateKey::from_seed([1; 32]);
     let signature = key.sign(Purpose::Release, &bytes);
@@ -56,7 +56,7 @@ async fn bring(fleet: &MadeUp, admin: &Person<'_>) -> SignedManifest {
     }
 }
 
-async fn put(fleet: &MadeUp, admin: &Person<'_>, bytes: &[u8]) -> StatusCode {
+pub async fn put(fleet: &MadeUp, admin: &Person<'_>, bytes: &[u8]) -> StatusCode {
     let path = format!("/api/v1/releases/1/files/{}", FileDigest::of_bytes(FILE));
     let request = crate::api::client()
         .request(Method::PUT, fleet.url(&path))
@@ -66,7 +66,7 @@ async fn put(fleet: &MadeUp, admin: &Person<'_>, bytes: &[u8]) -> StatusCode {
 }
 
 /// Brings a release with its file and starts its roll-out.
-async fn started(fleet: &MadeUp, admin: &Person<'_>) -> SignedManifest {
+pub async fn started(fleet: &MadeUp, admin: &Person<'_>) -> SignedManifest {
     let signed = bring(fleet, admin).await;
     assert_eq!(put(fleet, admin, FILE).await, StatusCode::NO_CONTENT);
     let start = json!({"release": 1, "soak_s": 0});
@@ -75,17 +75,16 @@ async fn started(fleet: &MadeUp, admin: &Person<'_>) -> SignedManifest {
     signed
 }
 
-async fn tell(fleet: &MadeUp, host: HostId, report: UpgradeReport) {
+pub async fn tell(fleet: &MadeUp, host: HostId, report: UpgradeReport) {
     let teller = (host, SessionId::new(7));
     take_report(&fleet.started.app, teller, report)
         .await
         .unwrap();
 }
 
-async fn news(fleet: &MadeUp, host: HostId, manifest: ManifestDigest, stage: HostStage) {
+pub async fn news(fleet: &MadeUp, host: HostId, manifest: ManifestDigest, stage: HostStage) {
     let news = HostNews {
         manifest,
-        release: 1,
         stage,
         text: "a word".to_owned(),
     };
@@ -97,7 +96,7 @@ async fn news(fleet: &MadeUp, host: HostId, manifest: ManifestDigest, stage: Hos
 }
 
 /// Takes everything further; the controller's own driver may be quicker with the same step.
-async fn drive(fleet: &MadeUp) {
+pub async fn drive(fleet: &MadeUp) {
     for _ in 0..3 {
         let app = Arc::clone(&fleet.started.app);
         UpgradeDriver::new(app).activate().await.ok();
@@ -105,7 +104,7 @@ async fn drive(fleet: &MadeUp) {
 }
 
 /// The hosts that were offered a release since they were last asked, each once.
-fn offered(hosts: &mut [Played]) -> Vec<(HostId, SignedManifest)> {
+pub fn offered(hosts: &mut [Played]) -> Vec<(HostId, SignedManifest)> {
     let mut offered = Vec::new();
     for host in hosts {
         while let Ok(frame) = host.frames.try_recv() {
@@ -125,7 +124,7 @@ fn others(hosts: &mut [Played], first: HostId) -> Vec<(HostId, SignedManifest)> 
     others
 }
 
-async fn detail(admin: &Person<'_>) -> UpgradeDetail {
+pub async fn detail(admin: &Person<'_>) -> UpgradeDetail {
     admin.get("/api/v1/upgrades/1").await
 }
 
@@ -177,9 +176,9 @@ async fn a_release_goes_to_one_host_first_and_to_the_others_when_that_is_healthy
     }
     drive(&fleet).await;
     let detail = detail(&admin).await;
-    let healthy = detail.upgrade.stages.get("healthy").copied();
+    let healthy = detail.upgrade.stages.get(&HostStage::Healthy).copied();
     assert_eq!(healthy, Some(3), "{detail:#?}");
-    assert_eq!(detail.upgrade.state, "done");
+    assert_eq!(detail.upgrade.state, UpgradeState::Done);
 }
 
 #[tokio::test]
@@ -193,7 +192,7 @@ async fn a_host_that_went_back_halts_the_roll_out_until_somebody_resumes_it() {
     drive(&fleet).await;
     assert_eq!(others(&mut hosts, first), []);
     let halted = detail(&admin).await;
-    assert_eq!(halted.upgrade.state, "halted", "{halted:#?}");
+    assert_eq!(halted.upgrade.state, UpgradeState::Halted, "{halted:#?}");
     assert!(halted.upgrade.note.contains("1 failed, and 0 may"));
     assert_eq!(halted.hosts[0].text, "a word");
     let resumed = admin
@@ -218,9 +217,9 @@ async fn a_host_that_takes_no_releases_is_passed_over_and_speaks_against_none() 
     started(&fleet, &admin).await;
     drive(&fleet).await;
     let detail = detail(&admin).await;
-    assert_eq!(detail.hosts[0].stage, "missed");
+    assert_eq!(detail.hosts[0].stage, HostStage::Missed);
     assert_eq!(detail.hosts[0].text, "no supervisor");
-    assert_eq!(detail.upgrade.state, "done");
+    assert_eq!(detail.upgrade.state, UpgradeState::Done);
     assert_eq!(offered(&mut hosts), []);
 }
 
@@ -230,12 +229,34 @@ async fn a_host_that_says_nothing_for_too_long_is_given_up() {
     let admin = Person::new(&fleet, "ada", Role::Admin).await;
     started(&fleet, &admin).await;
     drive(&fleet).await;
-    assert_eq!(detail(&admin).await.hosts[0].stage, "offered");
+    assert_eq!(detail(&admin).await.hosts[0].stage, HostStage::Offered);
     let store = &fleet.started.app.store;
     execute(store, "UPDATE upgrade_hosts SET since = 0").await;
     drive(&fleet).await;
     let detail = detail(&admin).await;
-    assert_eq!(detail.hosts[0].stage, "overdue", "{detail:#?}");
+    assert_eq!(detail.hosts[0].stage, HostStage::Overdue, "{detail:#?}");
     assert!(detail.hosts[0].text.contains("offered for more than 5m"));
-    assert_eq!(detail.upgrade.state, "halted");
+    assert_eq!(detail.upgrade.state, UpgradeState::Halted);
+}
+
+#[tokio::test]
+async fn a_report_that_says_nothing_new_does_not_wait_for_the_writer() {
+    let (fleet, hosts) = with_hosts(1).await;
+    let app = &fleet.started.app;
+    let report = UpgradeReport {
+        seen: 3,
+        ..UpgradeReport::default()
+    };
+    tell(&fleet, hosts[0].id, report.clone()).await;
+    // Somebody else writes.
+    let writing = app.store.begin().await.unwrap();
+    let again = tell(&fleet, hosts[0].id, report.clone());
+    let again = tokio::time::timeout(std::time::Duration::from_secs(20), again);
+    assert!(again.await.is_ok(), "it waits for the one writer");
+    writing.rollback().await.unwrap();
+    let other = UpgradeReport { seen: 4, ..report };
+    tell(&fleet, hosts[0].id, other.clone()).await;
+    let mut tx = app.store.read().await.unwrap();
+    let kept = tx.upgrade_report(hosts[0].id).await.unwrap();
+    assert_eq!(kept, Some(other));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::kinds::kinds;
 use crate::release::ManifestDigest;
 pub use rings::{RINGS, ring_sizes, rings_of};
 
@@ -21,72 +22,50 @@ pub const FAILURES_MAX: u32 = 1_000;
 /// How long a host may be away when its ring has begun, before the roll-out goes on without it.
 pub const WAIT_SHIPPED: Duration = Duration::from_secs(3_600);
 
-/// How far the upgrade of one host is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HostStage {
+kinds! {
+    /// How far the upgrade of one host is.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    #[derive(PartialOrd, Ord)]
+    HostStage
     /// Its ring has not begun, or it is not connected, or others download.
-    Waiting,
+    Waiting = "waiting",
     /// It was told of the release and did not answer yet.
-    Offered,
+    Offered = "offered",
     /// It fetches its file.
-    Downloading,
+    Downloading = "downloading",
     /// The file is whole, verified and on disk.
-    Staged,
+    Staged = "staged",
     /// The new version runs on trial; the old one watches.
-    Switched,
+    Switched = "switched",
     /// The new version reached the controller and had a sample acknowledged.
-    Healthy,
+    Healthy = "healthy",
     /// The new version did not get well, and the host went back.
-    RolledBack,
+    RolledBack = "rolled_back",
     /// The host does not take the release.
-    Refused,
+    Refused = "refused",
     /// It said nothing for longer than its stage may last.
-    Overdue,
+    Overdue = "overdue",
     /// It was away while its ring was open, or takes no releases at all: nothing is known against this one.
-    Missed,
+    Missed = "missed",
     /// The roll-out was stopped before its turn.
-    Left,
+    Left = "left",
 }
 
 impl HostStage {
-    /// Every stage.
-    pub const ALL: [Self; 11] = [
-        Self::Waiting,
+    /// Stages of a host that has begun and not ended.
+    pub const UNDER_WAY: [Self; 4] = [
         Self::Offered,
         Self::Downloading,
         Self::Staged,
         Self::Switched,
-        Self::Healthy,
-        Self::RolledBack,
-        Self::Refused,
-        Self::Overdue,
-        Self::Missed,
-        Self::Left,
     ];
+    /// Stages that speak against the release.
+    pub const FAILURES: [Self; 3] = [Self::RolledBack, Self::Refused, Self::Overdue];
 
-    /// As it is stored and told.
+    /// As people read it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Offered => "offered",
-            Self::Downloading => "downloading",
-            Self::Staged => "staged",
-            Self::Switched => "switched",
-            Self::Healthy => "healthy",
-            Self::RolledBack => "rolled_back",
-            Self::Refused => "refused",
-            Self::Overdue => "overdue",
-            Self::Missed => "missed",
-            Self::Left => "left",
-        }
-    }
-
-    /// By its name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.as_str() == name)
+    pub fn words(self) -> String {
+        self.as_str().replace('_', " ")
     }
 
     /// Whether nothing more comes of it.
@@ -97,8 +76,8 @@ impl HostStage {
 
     /// Whether it speaks against the release.
     #[must_use]
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::RolledBack | Self::Refused | Self::Overdue)
+    pub fn is_failure(self) -> bool {
+        Self::FAILURES.contains(&self)
     }
 
     /// Whether it takes a place among the hosts that download at once.
@@ -132,8 +111,6 @@ impl HostStage {
 pub struct HostNews {
     /// Which manifest.
     pub manifest: ManifestDigest,
-    /// Its number, as the host read it; 0 when it could not.
-    pub release: u32,
     /// How far.
     pub stage: HostStage,
     /// Why, or how far; hostile text of at most [`REASON_CHARS_MAX`].
@@ -155,49 +132,23 @@ pub struct UpgradeReport {
     pub news: Option<HostNews>,
 }
 
-/// Where a roll-out stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UpgradeState {
+kinds! {
+    /// Where a roll-out stands.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    UpgradeState
     /// It goes on by itself.
-    Running,
+    Running = "running",
     /// Somebody paused it: hosts that began go on, none begins.
-    Paused,
+    Paused = "paused",
     /// Too many hosts failed: hosts that began go on, none begins.
-    Halted,
+    Halted = "halted",
     /// Every host has ended.
-    Done,
+    Done = "done",
     /// Somebody stopped it for good.
-    Stopped,
+    Stopped = "stopped",
 }
 
 impl UpgradeState {
-    /// As it is stored and told.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Halted => "halted",
-            Self::Done => "done",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    /// By its name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Running,
-            Self::Paused,
-            Self::Halted,
-            Self::Done,
-            Self::Stopped,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == name)
-    }
-
     /// Whether nothing more comes of it.
     #[must_use]
     pub const fn is_over(self) -> bool {
@@ -217,15 +168,24 @@ pub struct UpgradePlan {
     pub wait_ms: u64,
 }
 
-/// A host's place in a roll-out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostTurn {
-    /// In which ring it is, from 0.
+/// How many hosts of a ring are at a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The ring, from 0.
     pub ring: u8,
-    /// How far it is.
+    /// The stage.
     pub stage: HostStage,
-    /// Since when.
+    /// How many.
+    pub hosts: u64,
+    /// Since when the last one of them is there.
     pub since: Timestamp,
+}
+
+/// How many hosts are at stages that are so.
+#[must_use]
+pub fn hosts_at(tallies: &[Tally], is_so: impl Fn(HostStage) -> bool) -> u64 {
+    let counted = tallies.iter().filter(|tally| is_so(tally.stage));
+    counted.map(|tally| tally.hosts).sum()
 }
 
 /// What is next for a roll-out.
@@ -249,38 +209,34 @@ pub enum NextStep {
     Done,
 }
 
+/// When a ring may begin: when those before it have ended, which `tallies` must show, and soaked. `None` for the first one, which
+/// begins with the roll-out.
+#[must_use]
+pub fn ring_begins(plan: &UpgradePlan, tallies: &[Tally], ring: u8) -> Option<Timestamp> {
+    let before = tallies.iter().filter(|tally| tally.ring < ring);
+    let ended = before.map(|tally| tally.since).max()?;
+    Some(ended.saturating_add(Duration::from_millis(plan.soak_ms)))
+}
+
 /// Decides what is next for a roll-out that runs, by where its hosts stand. `forgiven` are the failures that somebody saw who had
 /// it go on nevertheless.
 #[must_use]
-pub fn next_step(
-    plan: &UpgradePlan,
-    turns: &[HostTurn],
-    forgiven: u32,
-    now: Timestamp,
-) -> NextStep {
-    let failed = turns.iter().filter(|turn| turn.stage.is_failure()).count();
-    let failures = u32::try_from(failed)
-        .unwrap_or(u32::MAX)
-        .saturating_sub(forgiven);
+pub fn next_step(plan: &UpgradePlan, tallies: &[Tally], forgiven: u32, now: Timestamp) -> NextStep {
+    let failed = u32::try_from(hosts_at(tallies, HostStage::is_failure)).unwrap_or(u32::MAX);
+    let failures = failed.saturating_sub(forgiven);
     if failures > plan.failures_max {
         return NextStep::Halt { failures };
     }
-    let open = turns.iter().filter(|turn| !turn.stage.is_final());
-    let Some(ring) = open.map(|turn| turn.ring).min() else {
+    let open = tallies.iter().filter(|tally| !tally.stage.is_final());
+    let Some(ring) = open.map(|tally| tally.ring).min() else {
         return NextStep::Done;
     };
-    let before = turns.iter().filter(|turn| turn.ring < ring);
-    let has_begun = turns
+    let has_begun = tallies
         .iter()
-        .any(|turn| turn.ring == ring && turn.stage != HostStage::Waiting);
-    let Some(ended) = before.map(|turn| turn.since).max().filter(|_| !has_begun) else {
-        return NextStep::Ring(ring);
-    };
-    let until = ended.saturating_add(Duration::from_millis(plan.soak_ms));
-    if until > now {
-        NextStep::Soak { ring, until }
-    } else {
-        NextStep::Ring(ring)
+        .any(|tally| tally.ring == ring && tally.stage != HostStage::Waiting);
+    match ring_begins(plan, tallies, ring) {
+        Some(until) if until > now && !has_begun => NextStep::Soak { ring, until },
+        Some(_) | None => NextStep::Ring(ring),
     }
 }
 
@@ -298,19 +254,21 @@ mod tests {
         Timestamp::from_unix_ms(ms)
     }
 
-    fn turns(stages: &[(u8, HostStage, i64)]) -> Vec<HostTurn> {
-        let turn = |(ring, stage, since): &(u8, HostStage, i64)| HostTurn {
+    /// One host each.
+    fn tallies(stages: &[(u8, HostStage, i64)]) -> Vec<Tally> {
+        let tally = |(ring, stage, since): &(u8, HostStage, i64)| Tally {
             ring: *ring,
             stage: *stage,
+            hosts: 1,
             since: at(*since),
         };
-        stages.iter().map(turn).collect()
+        stages.iter().map(tally).collect()
     }
 
     #[test]
     fn a_ring_begins_when_the_one_before_it_has_ended_and_soaked() {
         use HostStage::{Healthy, Switched, Waiting};
-        let next = |stages: &[_], now| next_step(&PLAN, &turns(stages), 0, at(now));
+        let next = |stages: &[_], now| next_step(&PLAN, &tallies(stages), 0, at(now));
         assert_eq!(
             next(&[(0, Waiting, 0), (4, Waiting, 0)], 1),
             NextStep::Ring(0)
@@ -338,27 +296,25 @@ mod tests {
     fn a_failed_host_halts_everything_until_somebody_forgives_it() {
         use HostStage::{Healthy, Missed, Overdue, Refused, RolledBack, Waiting};
         for bad in [RolledBack, Refused, Overdue] {
-            let all = turns(&[(0, bad, 1), (4, Waiting, 0)]);
+            let all = tallies(&[(0, bad, 1), (4, Waiting, 0)]);
             let next = |forgiven| next_step(&PLAN, &all, forgiven, at(500));
             assert_eq!(next(0), NextStep::Halt { failures: 1 });
             assert_eq!(next(1), NextStep::Ring(4));
         }
         // Nothing is known against the release.
-        let away = turns(&[(0, Missed, 1), (1, Healthy, 2), (4, Waiting, 0)]);
+        let away = tallies(&[(0, Missed, 1), (1, Healthy, 2), (4, Waiting, 0)]);
         assert_eq!(next_step(&PLAN, &away, 0, at(500)), NextStep::Ring(4));
     }
 
     #[test]
     fn every_stage_ends_or_has_a_deadline_and_reads_as_it_is_written() {
         for stage in HostStage::ALL {
-            assert_eq!(HostStage::from_name(stage.as_str()), Some(stage));
-            assert_eq!(stage.is_final(), stage.deadline().is_none());
+            assert_eq!(HostStage::from_name(stage.as_str()), Some(*stage));
             assert!(!stage.is_failure() || stage.is_final());
-        }
-        for state in ["running", "paused", "halted", "done", "stopped"] {
+            let is_under_way = HostStage::UNDER_WAY.contains(stage);
             assert_eq!(
-                UpgradeState::from_name(state).map(UpgradeState::as_str),
-                Some(state)
+                stage.is_final(),
+                !is_under_way && *stage != HostStage::Waiting
             );
         }
     }

@@ -147,12 +147,23 @@ pub fn order_to_wire(order: &SignedOrder) -> v1::ActionOrder {
 /// # Errors
 /// When it is too long, or has too many or malformed signatures.
 pub fn order_from_wire(order: v1::ActionOrder) -> Result<SignedOrder, ConvertError> {
-    list_at_most("action.order", order.order.len(), ORDER_BYTES_MAX)?;
+    let limit = ("action.order", ORDER_BYTES_MAX);
+    let (bytes, signatures) = signed_from_wire(limit, order.order, &order.signatures)?;
     Ok(SignedOrder {
         id: action_id_from_wire(&order.action_id)?,
-        signatures: signatures_from_wire(&order.signatures)?,
-        bytes: order.order,
+        signatures,
+        bytes,
     })
+}
+
+/// Bytes that were signed, at most so many, and who signed them; what they say is not looked at.
+pub(super) fn signed_from_wire(
+    (field, bytes_max): (&'static str, usize),
+    bytes: Vec<u8>,
+    signatures: &[v1::OperatorSignature],
+) -> Result<(Vec<u8>, Vec<Signature>), ConvertError> {
+    list_at_most(field, bytes.len(), bytes_max)?;
+    Ok((bytes, signatures_from_wire(signatures)?))
 }
 
 /// Signatures for the wire.

@@ -8,8 +8,8 @@ use tidemark_model::action::{HostKey, KeyStanding, RefusedStatement, Tier};
 use tidemark_model::key_statement::{STATEMENT_BYTES_MAX, SignedKeyStatement, StatementId};
 use tidemark_model::signing::PublicKey;
 
-use super::action::{key_from_wire, malformed, signatures_from_wire, signatures_to_wire};
-use super::{ConvertError, at_most, cut_chars, list_at_most};
+use super::action::{key_from_wire, malformed, signatures_to_wire, signed_from_wire};
+use super::{ConvertError, cut_chars, list_at_most};
 use crate::v1;
 
 /// A statement for the wire.
@@ -26,15 +26,9 @@ pub fn statement_to_wire(statement: &SignedKeyStatement) -> v1::KeyStatement {
 /// # Errors
 /// When it is too long, or has too many or malformed signatures.
 pub fn statement_from_wire(wire: v1::KeyStatement) -> Result<SignedKeyStatement, ConvertError> {
-    at_most(
-        "key_statement.statement",
-        wire.statement.len() as u64,
-        STATEMENT_BYTES_MAX as u64,
-    )?;
-    Ok(SignedKeyStatement {
-        signatures: signatures_from_wire(&wire.signatures)?,
-        bytes: wire.statement,
-    })
+    let limit = ("key_statement.statement", STATEMENT_BYTES_MAX);
+    let (bytes, signatures) = signed_from_wire(limit, wire.statement, &wire.signatures)?;
+    Ok(SignedKeyStatement { bytes, signatures })
 }
 
 pub(super) fn host_key_to_wire(key: &HostKey) -> v1::HostKey {

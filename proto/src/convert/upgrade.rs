@@ -5,7 +5,7 @@ use tidemark_model::release::{
 };
 use tidemark_model::upgrade::{HostNews, HostStage, REASON_CHARS_MAX, UpgradeReport};
 
-use super::action::{malformed, signatures_from_wire, signatures_to_wire};
+use super::action::{malformed, signatures_to_wire, signed_from_wire};
 use super::{ConvertError, at_most, cut_chars};
 use crate::v1;
 
@@ -23,15 +23,9 @@ pub fn offer_to_wire(manifest: &SignedManifest) -> v1::UpgradeOffer {
 /// # Errors
 /// When it is too long, or has too many or malformed signatures.
 pub fn offer_from_wire(wire: v1::UpgradeOffer) -> Result<SignedManifest, ConvertError> {
-    at_most(
-        "upgrade_offer.manifest",
-        wire.manifest.len() as u64,
-        MANIFEST_BYTES_MAX as u64,
-    )?;
-    Ok(SignedManifest {
-        signatures: signatures_from_wire(&wire.signatures)?,
-        bytes: wire.manifest,
-    })
+    let limit = ("upgrade_offer.manifest", MANIFEST_BYTES_MAX);
+    let (bytes, signatures) = signed_from_wire(limit, wire.manifest, &wire.signatures)?;
+    Ok(SignedManifest { bytes, signatures })
 }
 
 /// A piece of a file that a host asks for.
@@ -121,7 +115,6 @@ pub fn report_to_wire(report: &UpgradeReport) -> v1::UpgradeReport {
         unable: report.unable.as_ref().map(cut),
         news: report.news.as_ref().map(|news| v1::UpgradeNews {
             manifest_sha256: news.manifest.as_bytes().to_vec(),
-            release: news.release,
             stage: stage_to_wire(news.stage).into(),
             text: cut(&news.text),
         }),
@@ -142,7 +135,6 @@ pub fn report_from_wire(wire: v1::UpgradeReport) -> Result<UpgradeReport, Conver
                 .try_into()
                 .map(ManifestDigest::from_bytes)
                 .map_err(|_| malformed("upgrade.manifest_sha256", "it is 32 bytes long"))?,
-            release: news.release,
             stage: stage_from_wire(stage)?,
             text: cut(news.text),
         })
@@ -218,7 +210,6 @@ mod tests {
                 unable: Some("no".to_owned()),
                 news: Some(HostNews {
                     manifest: ManifestDigest::of_bytes(b"x"),
-                    release: 4,
                     stage,
                     text: "it hung".to_owned(),
                 }),

@@ -1,16 +1,18 @@
 //! Releases of the agent: made, signed by ann and bob, brought to a controller and rolled out, by the command line.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidemark_model::upgrade::UpgradeState;
 use tidemark_model::view::UpgradeDetail;
 
 use super::keyring::{Keyring, listed};
 use super::{Controller, Machine, until};
 
 /// For a roll-out: a download, a start and a trial on each host, one after the other.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The people who release, and where their files lie.
 #[derive(Debug)]
@@ -82,6 +84,22 @@ impl Releases {
         controller.cli(&add).await?.succeeded()?;
         Ok(())
     }
+
+    /// Brings a release of a script that stands for a version on Linux, signed by these.
+    ///
+    /// # Errors
+    /// When the command line refuses one of it.
+    pub async fn bring_script(
+        &self,
+        controller: &Controller,
+        (number, script): (u32, &str),
+        keys: &[&str],
+    ) -> anyhow::Result<()> {
+        let file = self.folder.join(format!("agent-{number}"));
+        fs::write(&file, format!("#!/bin/sh\n# {number}\n{script}\n"))?;
+        let made_for = ("linux", &*file);
+        self.bring(controller, number, made_for, keys).await
+    }
 }
 
 /// Starts the roll-out of a release to hosts with the label `tier=web`, without a pause between rings; its number.
@@ -120,11 +138,11 @@ pub async fn described(controller: &Controller, upgrade: i64) -> anyhow::Result<
 pub async fn roll_out(
     controller: &Controller,
     release: u32,
-    state: &str,
+    state: UpgradeState,
 ) -> anyhow::Result<UpgradeDetail> {
     let number = start_roll_out(controller, release).await?;
     let mut last = None;
-    let ended = until(state, PATIENCE, async || {
+    let ended = until(state.as_str(), PATIENCE, async || {
         let detail = described(controller, number).await?;
         let is_so = detail.upgrade.state == state;
         last = Some(detail.clone());

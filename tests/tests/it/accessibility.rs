@@ -22,7 +22,7 @@ const ENTER: &str = "\u{e007}";
 /// Pages that are no whole page but parts of one, or a stream.
 const PARTS: [&str; 3] = ["/fleet/rows", "/hosts/{host}/now", "/live"];
 
-/// A fleet with something on every page: hosts, an incident, a window, a policy, a run, a silence.
+/// A fleet with something on every page: hosts, an incident, a window, a policy, a run, a silence, a roll-out.
 async fn furnish(machine: &Machine, controller: &Controller) -> anyhow::Result<Peer> {
     let peer = Peer::enrolled(controller, "web-1").await?;
     let calm = Peer::enrolled(controller, "web-2").await?;
@@ -56,6 +56,10 @@ async fn furnish(machine: &Machine, controller: &Controller) -> anyhow::Result<P
         serde_json::json!({"matchers": ["host=web-9"], "duration_s": 3_600, "reason": "a drill"});
     let (status, _) = controller.post("/api/v1/silences", &silence).await?;
     anyhow::ensure!(status == 201, "no silence: {status}");
+    crate::upgrades::bring_one(machine, controller).await?;
+    let roll_out = serde_json::json!({"release": 1, "wait_s": 0});
+    let (status, _) = controller.post("/api/v1/upgrades", &roll_out).await?;
+    anyhow::ensure!(status == 201, "no roll-out: {status}");
     Ok(peer)
 }
 
@@ -82,6 +86,7 @@ fn pages(host: &str) -> BTreeSet<String> {
             path.replace("{host}", host)
                 .replace("{incident}", "1")
                 .replace("{run}", "1")
+                .replace("{upgrade}", "1")
                 .replace("{*page}", "runbooks/leak.html")
         })
         .map(|path| path.replace(['{', '}'], ""))

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tidemark_model::HostFacts;
-use tidemark_model::view::{HostView, Page};
+use tidemark_model::upgrade::UpgradeState;
+use tidemark_model::view::{HostView, Page, UpgradeDetail};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::browser::Browser;
 use tidemark_tests::harness::hostile::strings;
 use tidemark_tests::harness::peer::{facts, sample};
 use tidemark_tests::harness::{Controller, Machine, Peer, SOON, Up, on_own_network, until};
+
+use crate::upgrades::bring_one;
+use crate::upgrades::page::look_at_rings;
 
 /// Host names are cut here, as the agent cuts them.
 const NAME_CHARS_MAX: usize = 253;
@@ -33,6 +37,7 @@ const INTRUDERS: &str = "const ours = /^($|[/?#])/;\
 fn hostile_facts(text: &str) -> HostFacts {
     HostFacts {
         os: text.into(),
+        agent_version: text.into(),
         labels: BTreeMap::from([("team".to_owned(), label(text))]),
         ..facts(text)
     }
@@ -93,6 +98,11 @@ async fn enrol_each(controller: &Controller, texts: &[String]) -> anyhow::Result
 /// Looks at a page on a phone, where there is least room.
 async fn look(browser: &Browser, url: &str) -> anyhow::Result<()> {
     browser.open(url).await?;
+    look_at_shown(browser, url).await
+}
+
+/// Looks at the page that is shown.
+async fn look_at_shown(browser: &Browser, url: &str) -> anyhow::Result<()> {
     let seen = browser.run(INTRUDERS).await?;
     let expected = json!([false, [], 1]);
     assert_eq!(json!([seen[0], seen[1], seen[2]]), expected, "{url}");
@@ -164,6 +174,22 @@ async fn refuse_labels(controller: &Controller) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A roll-out that passes over all of them, ring by ring: they are not there.
+async fn roll_out(machine: &Machine, controller: &Controller) -> anyhow::Result<()> {
+    bring_one(machine, controller).await?;
+    let start = ["upgrade", "start", "--release", "1"];
+    let rings = ["--soak", "0s", "--wait", "0s"];
+    controller
+        .cli(&[start.as_slice(), &rings].concat())
+        .await?
+        .succeeded()?;
+    until("hosts that are passed over", SOON, async || {
+        let detail: UpgradeDetail = controller.get("/api/v1/upgrades/1").await?;
+        Ok((detail.upgrade.state == UpgradeState::Done).then_some(()))
+    })
+    .await
+}
+
 async fn see_all_pages(
     machine: &Machine,
     controller: &Controller,
@@ -183,6 +209,8 @@ async fn see_all_pages(
         "/policies",
         "/keys",
         "/notifications",
+        "/upgrades",
+        "/upgrades/1",
     ];
     for page in pages {
         look(&browser, &format!("{http}{page}")).await?;
@@ -193,6 +221,9 @@ async fn see_all_pages(
             ))
             .await?;
     }
+    browser.open(&format!("{http}/upgrades")).await?;
+    look_at_rings(&browser).await?;
+    look_at_shown(&browser, "the rings").await?;
     for peer in peers {
         look(&browser, &format!("{http}/hosts/{}", peer.id())).await?;
     }
@@ -274,6 +305,7 @@ fn three_hundred_hostile_strings_are_text_everywhere() -> anyhow::Result<()> {
         let refused = type_all(&controller, &texts).await?;
         assert!(refused > 0, "some are too long for a reason");
         see_elsewhere(&controller, &texts).await?;
+        roll_out(machine, &controller).await?;
         see_all_pages(machine, &controller, &peers).await
     })
 }

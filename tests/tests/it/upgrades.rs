@@ -1,13 +1,16 @@
 //! Upgrades of real agents by a real controller: signed at the command line, fetched, switched to, watched, and taken back when the
 //! new version does not get well.
 
+pub mod page;
+
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use tidemark_model::upgrade::{HostStage, UpgradeState};
 use tidemark_model::view::{UpgradeDetail, UpgradeHostView};
 use tidemark_tests::harness::process::built;
-use tidemark_tests::harness::releases::{Releases, roll_out};
+use tidemark_tests::harness::releases::{PATIENCE, Releases, roll_out};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, SOON, STARTING, Up, on_own_network, until,
 };
@@ -77,21 +80,19 @@ impl Site {
 
     /// Brings a release of a script that stands for a version, signed by these.
     pub async fn release(&self, number: u32, script: &str, keys: &[&str]) -> anyhow::Result<()> {
-        let file = self.folder.join(format!("agent-{number}"));
-        fs::write(&file, format!("#!/bin/sh\n# {number}\n{script}\n"))?;
-        let made_for = ("linux", &*file);
+        let release = (number, script);
         self.releases
-            .bring(&self.controller, number, made_for, keys)
+            .bring_script(&self.controller, release, keys)
             .await
     }
 
     /// The one host that went back in a roll-out that halted, which is stopped then.
     async fn failed(&self, release: u32) -> anyhow::Result<UpgradeHostView> {
-        let detail = roll_out(&self.controller, release, "halted").await?;
+        let detail = roll_out(&self.controller, release, UpgradeState::Halted).await?;
         let number = detail.upgrade.upgrade.to_string();
         let stop = ["upgrade", "stop", &number];
         self.controller.cli(&stop).await?.succeeded()?;
-        let failed = |host: &UpgradeHostView| host.stage != "waiting";
+        let failed = |host: &UpgradeHostView| host.stage != HostStage::Waiting;
         let mut begun = detail.hosts.into_iter().filter(failed);
         let host = begun.next().context("a host that failed")?;
         anyhow::ensure!(begun.next().is_none(), "one host is tried first");
@@ -108,21 +109,29 @@ impl Site {
     }
 }
 
+/// Brings release 1, which one key signed, for controllers whose hosts take none.
+pub async fn bring_one(machine: &Machine, controller: &Controller) -> anyhow::Result<()> {
+    let releases = Releases::create(machine, controller).await?;
+    releases
+        .bring_script(controller, (1, "exit 3"), &["ann"])
+        .await
+}
+
 #[test]
 fn a_signed_release_reaches_every_host_ring_after_ring() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let site = Site::start(machine, 3).await?;
         site.release(1, &site.good(), &["ann", "bob"]).await?;
-        let detail = roll_out(&site.controller, 1, "done").await?;
+        let detail = roll_out(&site.controller, 1, UpgradeState::Done).await?;
         assert_eq!(
-            detail.upgrade.stages.get("healthy"),
+            detail.upgrade.stages.get(&HostStage::Healthy),
             Some(&3),
             "{detail:#?}"
         );
         assert_eq!(Site::running(&detail), [Some(1); 3], "{detail:#?}");
         // And from there to the next.
         site.release(2, &site.good(), &["ann", "bob"]).await?;
-        let detail = roll_out(&site.controller, 2, "done").await?;
+        let detail = roll_out(&site.controller, 2, UpgradeState::Done).await?;
         assert_eq!(Site::running(&detail), [Some(2); 3], "{detail:#?}");
         for folder in &site.folders {
             let versions = folder.data_dir().join("versions");
@@ -138,7 +147,7 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
     on_own_network(async |machine| {
         let site = Site::start(machine, 2).await?;
         site.release(1, &site.good(), &["ann", "bob"]).await?;
-        roll_out(&site.controller, 1, "done").await?;
+        roll_out(&site.controller, 1, UpgradeState::Done).await?;
         let deaf = format!("{} --controller 127.0.0.1:1", site.good());
         for (number, script, part) in [
             (2, "exit 3".to_owned(), "ended by itself"),
@@ -148,10 +157,17 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
                 "not healthy within 20s",
             ),
             (4, deaf, "not healthy within 20s"),
+            // Twice as much every 300 ms, without end.
+            (
+                5,
+                "x=$(head -c 1000000 /dev/zero | tr '\\0' x); while :; do x=$x$x; sleep 0.3; done"
+                    .to_owned(),
+                "MB of memory, more than 96 MB",
+            ),
         ] {
             site.release(number, &script, &["ann", "bob"]).await?;
             let host = site.failed(number).await?;
-            assert_eq!(host.stage, "rolled_back", "{host:#?}");
+            assert_eq!(host.stage, HostStage::RolledBack, "{host:#?}");
             assert!(host.text.contains(part), "{host:#?}");
             assert_eq!(
                 host.running,
@@ -160,9 +176,9 @@ fn a_version_that_does_not_get_well_is_taken_back_by_its_host_and_halts_the_roll
             );
         }
         // The hosts are as able as before.
-        site.release(5, &site.good(), &["ann", "bob"]).await?;
-        let detail = roll_out(&site.controller, 5, "done").await?;
-        assert_eq!(Site::running(&detail), [Some(5); 2], "{detail:#?}");
+        site.release(6, &site.good(), &["ann", "bob"]).await?;
+        let detail = roll_out(&site.controller, 6, UpgradeState::Done).await?;
+        assert_eq!(Site::running(&detail), [Some(6); 2], "{detail:#?}");
         Ok(())
     })
 }
@@ -173,7 +189,7 @@ fn a_release_that_too_few_signed_is_installed_nowhere() -> anyhow::Result<()> {
         let site = Site::start(machine, 1).await?;
         site.release(1, &site.good(), &["ann"]).await?;
         let host = site.failed(1).await?;
-        assert_eq!(host.stage, "refused", "{host:#?}");
+        assert_eq!(host.stage, HostStage::Refused, "{host:#?}");
         assert!(host.text.contains("1 of the 2 signatures"), "{host:#?}");
         let versions = site.folders[0].data_dir().join("versions");
         assert!(!fs::exists(versions.join("1"))?, "nothing is installed");

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
+use tidemark_model::upgrade::{HostStage, UpgradeState};
 use tidemark_model::view::UpgradeHostView;
 use tidemark_tests::harness::releases::{Releases, roll_out};
 use tidemark_tests::harness::{Controller, Machine, STARTING, Up, on_own_network, until};
@@ -73,7 +74,7 @@ impl Site {
         &self,
         number: u32,
         file: &[u8],
-        state: &str,
+        state: UpgradeState,
     ) -> anyhow::Result<UpgradeHostView> {
         let path = self.folder.join(format!("agent-{number}.exe"));
         fs::write(&path, file)?;
@@ -83,7 +84,7 @@ impl Site {
             .await?;
         let rolled = roll_out(&self.controller, number, state).await;
         let detail = rolled.with_context(|| self.logs())?;
-        if state == "halted" {
+        if state == UpgradeState::Halted {
             let number = detail.upgrade.upgrade.to_string();
             let stop = ["upgrade", "stop", &number];
             self.controller.cli(&stop).await?.succeeded()?;
@@ -115,13 +116,13 @@ fn a_service_of_windows_switches_to_a_release_and_goes_back_from_one_that_does_n
         let installed = fs::read(&site.server.program)?;
         // What follows the end of a program is no part of it: the same agent, and another file.
         let good = [&installed[..], b"1"].concat();
-        let host = site.release(1, &good, "done").await?;
-        ensure!(host.stage == "healthy", "{host:#?}");
+        let host = site.release(1, &good, UpgradeState::Done).await?;
+        ensure!(host.stage == HostStage::Healthy, "{host:#?}");
         ensure!(host.running == Some(1), "{host:#?}");
         let host = site
-            .release(2, b"MZ is all that is right here", "halted")
+            .release(2, b"MZ is all that is right here", UpgradeState::Halted)
             .await?;
-        ensure!(host.stage == "rolled_back", "{host:#?}");
+        ensure!(host.stage == HostStage::RolledBack, "{host:#?}");
         ensure!(host.text.contains("cannot be started"), "{host:#?}");
         ensure!(
             host.running == Some(1),

@@ -54,7 +54,17 @@ pub fn time_since_boot() -> Duration {
 /// Resident memory of this process in bytes; `None` when `/proc` is not readable.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
-    let text = procfile::text("/proc/self/statm").ok()?;
+    resident_in("/proc/self/statm")
+}
+
+/// Resident memory of another process in bytes; `None` when it is gone or may not be looked at.
+#[must_use]
+pub fn resident_bytes_of(process: u32) -> Option<u64> {
+    resident_in(&format!("/proc/{process}/statm"))
+}
+
+fn resident_in(statm: &str) -> Option<u64> {
+    let text = procfile::text(statm).ok()?;
     let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
     pages.checked_mul(u64::try_from(page_size()).ok()?)
 }

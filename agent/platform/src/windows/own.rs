@@ -8,14 +8,17 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use windows_sys::Win32::Foundation::FILETIME;
+use windows_sys::Win32::Foundation::{FILETIME, HANDLE};
 use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerformanceFrequency};
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 use windows_sys::Win32::System::Threading::{
     BELOW_NORMAL_PRIORITY_CLASS, DETACHED_PROCESS, GetCurrentProcess, GetCurrentThread,
-    GetProcessTimes, SetPriorityClass, SetThreadPriority, THREAD_MODE_BACKGROUND_BEGIN,
+    GetProcessTimes, PROCESS_QUERY_LIMITED_INFORMATION, SetPriorityClass, SetThreadPriority,
+    THREAD_MODE_BACKGROUND_BEGIN,
 };
+
+use super::process::ProcessHandle;
 
 /// Units of 100 ns that a `FILETIME` counts in a second.
 const FILETIME_PER_SECOND: u64 = 10_000_000;
@@ -88,13 +91,25 @@ pub fn time_since_boot() -> Duration {
 /// Resident memory of this process in bytes; `None` when the system does not tell.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
+    // SAFETY: the pseudo handle needs no closing.
+    working_set(unsafe { GetCurrentProcess() })
+}
+
+/// Resident memory of another process in bytes; `None` when it is gone or may not be looked at.
+#[must_use]
+pub fn resident_bytes_of(process: u32) -> Option<u64> {
+    let opened = ProcessHandle::open(process, PROCESS_QUERY_LIMITED_INFORMATION);
+    opened.ok()?.resident_bytes()
+}
+
+/// Resident memory of the process of a handle that may ask for it.
+pub(super) fn working_set(process: HANDLE) -> Option<u64> {
     let mut counters = PROCESS_MEMORY_COUNTERS::default();
     let bytes = u32::try_from(size_of_val(&counters)).ok()?;
     counters.cb = bytes;
-    // SAFETY: the structure is as large as `bytes` says, and the pseudo handle needs no closing.
-    let succeeded = unsafe {
-        K32GetProcessMemoryInfo(GetCurrentProcess(), ptr::from_mut(&mut counters), bytes)
-    };
+    // SAFETY: the structure is as large as `bytes` says; a handle that is none is refused.
+    let succeeded =
+        unsafe { K32GetProcessMemoryInfo(process, ptr::from_mut(&mut counters), bytes) };
     (succeeded != 0).then_some(counters.WorkingSetSize as u64)
 }
 

@@ -140,6 +140,30 @@ fn a_release_is_fetched_and_staged_whole() {
 }
 
 #[test]
+fn between_two_pieces_nothing_is_reported() {
+    let mut place = Place::new();
+    place.offer(&release(1));
+    place.work.take_offer(&release(1));
+    let mut asked = place.work.outbox_taken();
+    assert!(asked.report.is_some());
+    let mut pieces = 0;
+    while let Some(wanted) = asked.wanted {
+        pieces += 1;
+        let from = usize::try_from(wanted.offset).unwrap();
+        let until = from + usize::try_from(wanted.length).unwrap();
+        place.work.take_piece(&Piece {
+            sha256: wanted.sha256,
+            offset: wanted.offset,
+            bytes: content()[from..until].to_vec(),
+        });
+        asked = place.work.outbox_taken();
+        assert_eq!(asked.report.is_some(), asked.wanted.is_none());
+    }
+    assert!(pieces > 2, "{pieces}");
+    assert_eq!(stage_of(place.news()), HostStage::Staged);
+}
+
+#[test]
 fn what_a_courier_makes_of_a_file_is_never_staged() {
     let mut changed = content();
     changed[99_999] ^= 1;

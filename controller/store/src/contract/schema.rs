@@ -10,7 +10,7 @@ use tidemark_model::key_statement::StatementKind;
 use tidemark_model::policy::CaseState;
 use tidemark_model::problem::Severity;
 use tidemark_model::run::{RunHostState, RunState};
-use tidemark_model::upgrade::HostStage;
+use tidemark_model::upgrade::{HostStage, UpgradeState};
 use tidemark_model::{HostState, Protocol, Role};
 
 use super::*;
@@ -56,6 +56,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::segments::STATEMENTS,
     crate::settings::STATEMENTS,
     crate::silences::STATEMENTS,
+    crate::upgrade_reports::STATEMENTS,
     crate::upgrades::STATEMENTS,
     crate::users::STATEMENTS,
 ];
@@ -113,7 +114,16 @@ fn names_of_the_model() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
         (
             "upgrade_hosts",
             "stage",
-            names(&HostStage::ALL.map(HostStage::as_str)),
+            names(&Vec::from_iter(
+                HostStage::ALL.iter().map(|stage| stage.as_str()),
+            )),
+        ),
+        (
+            "upgrades",
+            "state",
+            names(&Vec::from_iter(
+                UpgradeState::ALL.iter().map(|state| state.as_str()),
+            )),
         ),
         ("users", "role", names(&Role::ALL.map(Role::as_str))),
         (

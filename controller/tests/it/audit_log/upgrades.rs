@@ -7,6 +7,8 @@ use tidemark_model::signing::Purpose;
 
 use super::{Body, Doing, Who, brought};
 use crate::grants::key;
+use crate::run_page::send;
+use crate::upgrades_page::hidden;
 
 const FILE: &[u8] = b"a program";
 
@@ -47,6 +49,30 @@ pub(super) async fn upgrades(doing: &mut Doing<'_>, who: Who<'_>, now: Timestamp
         let route = format!("POST /api/v1/upgrades/{{upgrade}}/{word}");
         doing.does(who, (&route, &path), Body::Nothing).await;
     }
+    forms(doing, who).await;
     let (route, path) = ("DELETE /api/v1/releases/{release}", "/api/v1/releases/1");
     doing.does(who, (route, path), Body::Nothing).await;
+}
+
+/// What the page's forms do, by somebody who is sure.
+async fn forms(doing: &mut Doing<'_>, who: Who<'_>) {
+    let form = |sure: &str| {
+        let fields = [("release", "1"), ("wait", "1m"), ("sure", sure)];
+        Body::Form(
+            fields
+                .map(|(name, value)| (name, value.to_owned()))
+                .to_vec(),
+        )
+    };
+    // To be asked whether one is sure is no deed.
+    let asked = send(doing.fleet, who.1, "/upgrades", &[("release", "1")]).await;
+    let asked = asked.text().await.unwrap();
+    let looked_at = hidden(&asked, "sure");
+    let route = ("POST /upgrades", "/upgrades");
+    doing.does(who, route, form(looked_at)).await;
+    for word in ["pause", "resume", "stop"] {
+        let path = format!("/upgrades/2/{word}");
+        let route = format!("POST /upgrades/{{upgrade}}/{word}");
+        doing.does(who, (&route, &path), form("yes")).await;
+    }
 }

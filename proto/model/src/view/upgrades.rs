@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::SignatureRequest;
+use crate::upgrade::{HostStage, UpgradeState};
 
 /// A release that somebody brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +97,8 @@ pub struct UpgradeView {
     pub release: u32,
     /// Which hosts were asked for.
     pub hosts: String,
-    /// `running`, `paused`, `halted`, `done` or `stopped`.
-    pub state: String,
+    /// Where it stands.
+    pub state: UpgradeState,
     /// Why it stands there.
     pub note: String,
     /// Seconds between two rings.
@@ -105,7 +106,7 @@ pub struct UpgradeView {
     /// With how many failed hosts it goes on.
     pub failures_max: u32,
     /// How many hosts are at each stage; stages without a host are left out.
-    pub stages: BTreeMap<String, u64>,
+    pub stages: BTreeMap<HostStage, u64>,
     /// When it was started.
     pub created_ms: i64,
     /// By whom.
@@ -125,13 +126,15 @@ pub struct UpgradeHostView {
     /// Its ring, from 1.
     pub ring: u8,
     /// How far it is.
-    pub stage: String,
+    pub stage: HostStage,
     /// Since when.
     pub since_ms: i64,
     /// Why, by its own words.
     pub text: String,
     /// Which release it runs; 0 for the program that it was installed with, null when it did not say.
     pub running: Option<u32>,
+    /// The lowest release that it may run, null when it did not say.
+    pub floor: Option<u32>,
 }
 
 /// A roll-out with its hosts, in the order of their turns.

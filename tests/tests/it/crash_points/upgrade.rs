@@ -2,6 +2,7 @@
 //! ends at the new version.
 
 use anyhow::Context as _;
+use tidemark_model::upgrade::UpgradeState;
 use tidemark_model::view::UpgradeDetail;
 
 use super::*;
@@ -39,7 +40,7 @@ async fn dies(site: &mut UpgradeSite, number: u32, death: &Death) -> anyhow::Res
     let has_died = until("a death, or the end of it", PATIENCE, async || {
         let is_dead = agent.ended()?.is_some();
         let detail: UpgradeDetail = described(&site.controller, upgrade).await?;
-        let is_over = detail.upgrade.state != "running";
+        let is_over = detail.upgrade.state != UpgradeState::Running;
         last = Some(detail);
         Ok((is_dead || is_over).then_some(is_dead))
     });
@@ -49,7 +50,7 @@ async fn dies(site: &mut UpgradeSite, number: u32, death: &Death) -> anyhow::Res
     site.start_agents()?;
     let ended = until("the end of it", PATIENCE, async || {
         let detail: UpgradeDetail = described(&site.controller, upgrade).await?;
-        let is_healthy = detail.upgrade.state == "done"
+        let is_healthy = detail.upgrade.state == UpgradeState::Done
             && detail.hosts.iter().all(|host| host.running == Some(number));
         last = Some(detail);
         Ok(is_healthy.then_some(()))

@@ -11,6 +11,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use super::ProcessStart;
+use crate::windows::own::working_set;
 use crate::windows::text::from_wide;
 
 /// Longest path of an image, in UTF-16 units (`UNICODE_STRING`).
@@ -72,6 +73,11 @@ impl ProcessHandle {
             )
         };
         (succeeded != 0).then(|| from_wide(&units))
+    }
+
+    /// Its resident memory in bytes; `None` when that may not be asked.
+    pub(in crate::windows) fn resident_bytes(&self) -> Option<u64> {
+        working_set(self.0)
     }
 
     /// Ends it at once; it may still be there when this returns.
