@@ -19,11 +19,12 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use made_up::{MadeUp, sample};
 use serde_json::json;
+use tidemark_controller::access::users::By;
 use tidemark_controller::maintain::run::{create, preview};
-use tidemark_model::ActionKind;
 use tidemark_model::action::{HostKey, HostPolicyView, KeyStanding, Profile, Tier};
 use tidemark_model::run::RunSpec;
 use tidemark_model::signing::PrivateKey;
+use tidemark_model::{ActionKind, HostScope};
 
 /// Hosts of the two fleets; the second is as many as one run may have.
 const FLEETS: [usize; 2] = [500, 5_000];
@@ -45,14 +46,18 @@ async fn main() -> anyhow::Result<()> {
     for count in FLEETS {
         fleets.push((fleet(count).await?, count, Cost::default()));
     }
+    let ann = By {
+        name: "ann".to_owned(),
+        scope: HostScope::All,
+    };
     for round in 0..ROUNDS {
         for (fleet, count, cost) in &mut fleets {
             let app = &fleet.started.app;
             let before = cpu_ms()?;
-            let run = preview(app, spec(round)?, "ann").await?;
+            let run = preview(app, spec(round)?, &ann).await?;
             let between = cpu_ms()?;
             anyhow::ensure!(run.hosts.len() == *count, "{} hosts", run.hosts.len());
-            create(app, spec(round)?, "ann").await?;
+            create(app, spec(round)?, &ann).await?;
             cost.planned.push(between - before);
             cost.stored.push(cpu_ms()? - between);
         }

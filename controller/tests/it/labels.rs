@@ -104,14 +104,19 @@ async fn an_admin_changes_labels_and_what_an_agent_says_changes_none() {
     let told: Vec<_> = log
         .items
         .iter()
-        .map(|entry| (&*entry.who.name, entry.detail.get("label team").cloned()))
+        .map(|entry| {
+            (
+                entry.who.as_deref(),
+                entry.detail.get("label team").cloned(),
+            )
+        })
         .collect();
     let words = |text: &str| Some(text.to_owned());
     assert_eq!(
         told,
         [
-            ("ann", words("taken away, formerly pay")),
-            ("ann", words("pay"))
+            (Some("ann"), words("taken away, formerly pay")),
+            (Some("ann"), words("pay"))
         ]
     );
 }
