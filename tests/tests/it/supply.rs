@@ -153,7 +153,7 @@ fn a_bill_of_materials_lists_what_is_linked_and_nothing_else() -> anyhow::Result
             // For tests, for builds, and what works at compile time alone.
             for name in [
                 "proptest",
-                "hdrhistogram",
+                "cargo_metadata",
                 "tree-sitter",
                 "protox",
                 "serde_derive",
