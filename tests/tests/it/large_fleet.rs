@@ -9,7 +9,9 @@ use tidemark_runtime::Clock;
 use tidemark_store::{DatabaseUrl, HostCertificate, NewHost, Store};
 use tidemark_tests::harness::browser::Browser;
 use tidemark_tests::harness::peer::facts;
-use tidemark_tests::harness::{Controller, SOON, Up, on_own_network, until};
+use tidemark_tests::harness::{Controller, Machine, SOON, Up, on_own_network, until};
+
+use crate::upgrades::bring_one;
 
 const HOSTS: u32 = 10_000;
 
@@ -67,6 +69,23 @@ async fn seen(browser: &Browser, name: &str) -> anyhow::Result<i64> {
     .await
 }
 
+/// A roll-out over all of them is counted, and few are named.
+async fn look_at_a_roll_out(machine: &Machine, controller: &Controller) -> anyhow::Result<()> {
+    bring_one(machine, controller).await?;
+    let start = ["upgrade", "start", "--release", "1", "-o", "json"];
+    controller.cli(&start).await?.succeeded()?;
+    let signed_in = controller.sign_in().await?;
+    for path in ["/upgrades", "/upgrades/1"] {
+        let page = signed_in.get(path).await?;
+        let lines = page.matches("<tr").count();
+        assert!(lines < 50, "{path} has {lines} lines");
+        for part in ["0 of 10,000 hosts", ">5,000<", "not begun"] {
+            assert!(page.contains(part), "{path}: {part}: {page}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn ten_thousand_hosts_are_scrolled_and_found_with_few_lines_in_the_document() -> anyhow::Result<()>
 {
@@ -122,6 +141,7 @@ fn ten_thousand_hosts_are_scrolled_and_found_with_few_lines_in_the_document() ->
             page.contains("Hosts before these") && page.contains("9600 more hosts"),
             "{page}"
         );
+        look_at_a_roll_out(machine, &controller).await?;
         assert_eq!(browser.complaints().await?, Vec::<String>::new());
         Ok(())
     })

@@ -37,9 +37,9 @@ pub async fn look_at_rings(browser: &Browser) -> anyhow::Result<()> {
 }
 
 /// Starts the roll-out, after a look at what is asked.
-async fn start(browser: &Browser) -> anyhow::Result<()> {
+async fn start(browser: &Browser, host: &str) -> anyhow::Result<()> {
     look_at_rings(browser).await?;
-    let asked = ["Ring 1", "1 host", "web-1", "web-2", "goes back by itself"];
+    let asked = ["Ring 1", "Ring 5", "1 host", host, "goes back by itself"];
     shows(browser, "main", &asked).await?;
     show_everywhere(browser, "upgrades-sure").await?;
     press(browser, "Start the roll-out").await?;
@@ -64,11 +64,12 @@ fn the_page_starts_a_roll_out_and_shows_live_what_halted_it() -> anyhow::Result<
         shows(&browser, "#releases", &["1.0.1", &arch]).await?;
         let upgrades = format!("{}/upgrades", site.controller.ready.http);
         browser.open(&upgrades).await?;
-        start(&browser).await?;
+        let host = site.controller.hosts().await?.swap_remove(0).name;
+        start(&browser, &host).await?;
 
         // Nothing is reloaded from here on: the page is live.
         browser.run("window.isStillTheSamePage = true").await?;
-        let halted = ["What halted it", "web-", "rolled back", "ended by itself"];
+        let halted = ["What halted it", &host, "rolled back", "ended by itself"];
         shows(&browser, "#roll-out", &halted).await?;
         shows(&browser, "#standing", &["halted", "1 failed, and 0 may"]).await?;
         shows(&browser, "#rings", &["with failures", "not begun"]).await?;
