@@ -108,25 +108,9 @@ async fn a_run_of_a_team_works_on_its_hosts_and_no_other() {
     assert_eq!(names(&run), ["pay-1", "pay-2"]);
     assert_eq!(run.run.scope.as_deref(), Some("team=pay"));
 
-    // Others know nothing of it.
+    knows_nothing_of(&web, &run).await;
     let number = run.run.number;
-    let unknown = web.get("/api/v1/runs/4711").await;
-    assert_eq!(unknown.0, StatusCode::NOT_FOUND);
     let path = format!("/api/v1/runs/{number}");
-    assert_eq!(web.get(&path).await, unknown);
-    for word in ["approve", "stop"] {
-        let body = json!({"plan_hash": run.plan.hash});
-        let refused = web.post(&format!("{path}/{word}"), body).await;
-        assert_eq!(refused, unknown, "{word}");
-    }
-    assert_eq!(web.get(&format!("{path}/orders")).await, unknown);
-    let (_, listed) = web.get("/api/v1/runs").await;
-    let listed: Page<RunView> = serde_json::from_str(&listed).unwrap();
-    assert_eq!(listed.items, []);
-    assert_eq!(
-        web.get(&format!("/runs/{number}")).await.0,
-        StatusCode::NOT_FOUND
-    );
 
     // One more claims to be of the team, which changes nothing of the plan.
     claiming(&fleet, "canary-2").await;
@@ -161,6 +145,28 @@ async fn a_run_of_a_team_works_on_its_hosts_and_no_other() {
     assert!(left.why.contains("left the scope"), "{}", left.why);
     assert_eq!(left.action, None);
     assert_eq!(names(&ann.found(number).await), ["pay-1"]);
+}
+
+/// Another team is told of a run as if there were none.
+async fn knows_nothing_of(web: &Team<'_>, run: &RunDetail) {
+    let number = run.run.number;
+    let unknown = web.get("/api/v1/runs/4711").await;
+    assert_eq!(unknown.0, StatusCode::NOT_FOUND);
+    let path = format!("/api/v1/runs/{number}");
+    assert_eq!(web.get(&path).await, unknown);
+    for word in ["approve", "stop"] {
+        let body = json!({"plan_hash": run.plan.hash});
+        let refused = web.post(&format!("{path}/{word}"), body).await;
+        assert_eq!(refused, unknown, "{word}");
+    }
+    assert_eq!(web.get(&format!("{path}/orders")).await, unknown);
+    let (_, listed) = web.get("/api/v1/runs").await;
+    let listed: Page<RunView> = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed.items, []);
+    assert_eq!(
+        web.get(&format!("/runs/{number}")).await.0,
+        StatusCode::NOT_FOUND
+    );
 }
 
 /// Waits until there is something.
