@@ -29,7 +29,7 @@ use forge::{Forge, hook, restart, signature_of};
 mod forge;
 mod grants;
 mod keys;
-pub(crate) mod replay;
+mod replay;
 mod scripts;
 mod undo;
 

@@ -6,8 +6,8 @@ use super::*;
 /// Where apt puts it.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-/// The clock of a program that is off by so much.
-pub(crate) const fn shifted(shift: &'static str) -> [(&'static str, &'static str); 3] {
+/// An agent's clock that is off by so much.
+pub(super) const fn shifted(shift: &'static str) -> [(&'static str, &'static str); 3] {
     [
         ("LD_PRELOAD", FAKETIME),
         ("FAKETIME", shift),
