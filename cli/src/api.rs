@@ -3,10 +3,12 @@
 mod actions;
 mod audit_log;
 mod budgets;
+mod connection;
 mod grants;
 mod incidents;
 mod keys;
 mod live;
+mod nearest;
 mod policies;
 mod remediation;
 mod runs;
@@ -17,7 +19,6 @@ mod upgrades;
 mod users;
 mod windows;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -32,8 +33,10 @@ use tidemark_model::view::{
 };
 
 pub use self::actions::Verdict;
+use self::connection::{base_url, client};
 pub use self::incidents::Deed;
 pub use self::live::{Heard, Live};
+use self::nearest::nearest;
 pub use self::remediation::Turn;
 pub use self::scope::ScopeSeen;
 pub use self::target::{Target, read_token};
@@ -74,12 +77,6 @@ const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Most rows of one list: ten times the largest fleet that a controller is made for.
 const LIST_ROWS_MAX: usize = 1_000_000;
-
-/// How alike a name must be to be suggested (Jaro-Winkler, 0 to 1).
-const NEARNESS_MIN: f64 = 0.75;
-
-/// Most names that are suggested.
-const SUGGESTIONS_MAX: usize = 3;
 
 /// A controller to ask.
 #[derive(Debug)]
@@ -474,114 +471,5 @@ fn refusal(status: StatusCode, body: &[u8], server: &str, sent: TokenSent) -> Fa
         },
         StatusCode::FORBIDDEN => Failure::Refused(problem),
         _ => Failure::Problem(problem),
-    }
-}
-
-/// The known names that `name` is like, most alike first.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let name = name.to_lowercase();
-    let nearness = |candidate: &str| {
-        let candidate = candidate.to_lowercase();
-        // One slip in a short name weighs too much for Jaro-Winkler alone.
-        let one_slip = strsim::osa_distance(&name, &candidate) <= 1;
-        let nearness = strsim::jaro_winkler(&name, &candidate);
-        (one_slip || nearness >= NEARNESS_MIN).then_some(nearness)
-    };
-    let mut alike: Vec<(f64, &str)> = known
-        .filter_map(|candidate| Some((nearness(candidate)?, candidate)))
-        .collect();
-    alike.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
-    alike.dedup_by_key(|(_, candidate)| *candidate);
-    alike
-        .into_iter()
-        .take(SUGGESTIONS_MAX)
-        .map(|(_, candidate)| candidate.to_owned())
-        .collect()
-}
-
-/// Reads an address; one without a scheme is `http` on this machine and `https` elsewhere.
-fn base_url(server: &str) -> Result<Url, Failure> {
-    let unusable = |reason: &str| {
-        Failure::usage(format!(
-            "`{server}` is no address of a controller: {reason}; write it as https://HOST:7080"
-        ))
-    };
-    let url = Url::parse(server).map_err(|error| unusable(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(unusable("it must begin with http:// or https://"));
-    }
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err(unusable("it must have no user, query or fragment"));
-    }
-    Ok(url)
-}
-
-/// Silence after which a connection is taken for dead; live views send a comment every 15 s.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-
-fn client(server: &str, ca_file: Option<PathBuf>, timeout: Duration) -> Result<Client, Failure> {
-    let unusable = |source: reqwest::Error| Failure::Unusable {
-        server: server.to_owned(),
-        source: Box::new(source),
-    };
-    // Another part of the process may have installed the same provider; either way there is one.
-    tidemark_runtime::tls::install_crypto_provider();
-    let mut builder = Client::builder()
-        .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(10))
-        .read_timeout(SILENCE_MAX.max(timeout))
-        // A redirect would take the token to another place than the operator named.
-        .redirect(reqwest::redirect::Policy::none());
-    if let Some(path) = ca_file {
-        let pem = std::fs::read(&path).map_err(|source| Failure::File {
-            what: "authorities",
-            path,
-            source,
-        })?;
-        builder =
-            builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).map_err(unusable)?);
-    }
-    if server.starts_with("http:") {
-        // The system may have none, and none is asked.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(unusable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_are_like_a_misspelt_one_are_suggested_nearest_first() {
-        let known = ["web-1", "web-2", "db-1", "WEB-10"];
-        assert_eq!(
-            nearest("wbe-1", known.into_iter()),
-            ["web-1", "WEB-10", "web-2"]
-        );
-        assert_eq!(nearest("vn", ["vm", "host"].into_iter()), ["vm"]);
-        assert_eq!(nearest("zzz", known.into_iter()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn addresses_that_would_leak_or_mislead_are_refused() {
-        for server in [
-            "",
-            "localhost:7080",
-            "ftp://x",
-            "http://user:pass@x",
-            "http://x?a=b",
-            "http://x#f",
-        ] {
-            assert!(
-                matches!(base_url(server), Err(Failure::Usage { .. })),
-                "{server}"
-            );
-        }
-        base_url("https://tidemark.example:7080/behind/a/proxy").unwrap();
     }
 }

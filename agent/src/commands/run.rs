@@ -40,6 +40,8 @@ use crate::upgrades::said::Pulse;
 use crate::upgrades::{self, UpgradeFeed};
 use supervised::{Supervised, open_upgrades, run_session, tell_supervisor};
 
+pub(super) use supervised::run_as_release;
+
 /// What the last steps of a stop may take beyond the drain: the half-closed stream and the sampler's thread.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 /// A refusal that only an operator can lift is tried again this often: the token file may have been replaced.
@@ -76,17 +78,6 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         Supervisor::quiet(CancellationToken::new())
     };
     run_supervised(config, supervisor)
-}
-
-/// The agent as a release that its supervisor started, which asks and hears by standard input and output. Logging has begun.
-pub(super) fn run_as_release(
-    config: AgentConfig,
-    release: u32,
-    told: impl Fn(Turn<'_>) + Send + Sync + 'static,
-) -> anyhow::Result<Outcome> {
-    let committed = CancellationToken::new();
-    let supervisor = Supervisor::at_stdin_with(committed.clone(), told)?;
-    run_as(config, supervisor, Some(Supervised { release, committed }))
 }
 
 /// The agent from its start to its end, whoever started it. Logging has begun.

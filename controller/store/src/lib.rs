@@ -22,6 +22,7 @@ mod events;
 mod grants;
 mod heads;
 mod host_audits;
+mod host_changes;
 mod host_hourly;
 mod host_policies;
 mod hosts;

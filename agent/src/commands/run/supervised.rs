@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 
-use tidemark_runtime::Clock;
+use tidemark_runtime::{Clock, Outcome};
 use tokio_util::sync::CancellationToken;
 
+use super::run_as;
 use crate::actions::policy_file::PolicyFile;
+use crate::commands::supervisor::{Supervisor, Turn};
 use crate::config::AgentConfig;
 use crate::session::{self, SessionEnd, SessionEvent, SessionParts};
 use crate::upgrades::said::{self, Pulse};
@@ -17,6 +19,17 @@ pub(super) struct Supervised {
     pub(super) release: u32,
     /// Cancelled when that is the current one.
     pub(super) committed: CancellationToken,
+}
+
+/// The agent as a release that its supervisor started, which asks and hears by standard input and output. Logging has begun.
+pub(in super::super) fn run_as_release(
+    config: AgentConfig,
+    release: u32,
+    told: impl Fn(Turn<'_>) + Send + Sync + 'static,
+) -> anyhow::Result<Outcome> {
+    let committed = CancellationToken::new();
+    let supervisor = Supervisor::at_stdin_with(committed.clone(), told)?;
+    run_as(config, supervisor, Some(Supervised { release, committed }))
 }
 
 /// The desk of upgrades. Samples matter more: a host without a thread for it is watched on.

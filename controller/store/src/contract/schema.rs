@@ -36,6 +36,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::grants::STATEMENTS,
     crate::heads::STATEMENTS,
     crate::host_audits::STATEMENTS,
+    crate::host_changes::STATEMENTS,
     crate::host_hourly::STATEMENTS,
     crate::host_policies::STATEMENTS,
     crate::hosts::STATEMENTS,
