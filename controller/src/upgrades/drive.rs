@@ -16,7 +16,7 @@ use tidemark_model::upgrade::{
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::upgrade::offer_to_wire;
 use tidemark_proto::v1::controller_frame::Kind;
-use tidemark_store::{StoreError, Upgrade, UpgradeHost};
+use tidemark_store::{Backend, StoreError, Upgrade, UpgradeHost};
 
 use super::releases;
 use crate::app::App;
@@ -25,6 +25,9 @@ use crate::remediate::lanes::Way;
 
 /// Between two looks when nothing wakes it.
 const PERIOD: Duration = Duration::from_secs(2);
+/// For how long after its last sample a host may still be connected to another controller: twice the longest interval that agents
+/// sample at, 300 s.
+const ELSEWHERE_FOR: Duration = Duration::from_secs(600);
 /// Hosts that download at once.
 const DOWNLOADS_MAX: u64 = 8;
 
@@ -233,8 +236,9 @@ impl UpgradeDriver {
             return Ok(true);
         }
         let wait = Duration::from_millis(upgrade.plan.wait_ms);
-        if opened_at.saturating_add(wait) <= self.app.clock.now() {
-            let is_here = self.app.remediation.lanes.session_of(host.host).is_some();
+        let is_here = self.app.remediation.lanes.session_of(host.host).is_some();
+        let is_over = opened_at.saturating_add(wait) <= self.app.clock.now();
+        if is_over && (is_here || !self.may_be_elsewhere(host.host).await?) {
             let why = if is_here {
                 "its agent knows nothing of releases; upgrade it by its package"
             } else {
@@ -244,6 +248,17 @@ impl UpgradeDriver {
                 .await?;
         }
         Ok(false)
+    }
+
+    /// Whether a host that is not connected here may be at another controller, which then says what becomes of it.
+    async fn may_be_elsewhere(&self, host: HostId) -> Result<bool, StoreError> {
+        if self.app.store.backend() == Backend::Sqlite {
+            return Ok(false);
+        }
+        let found = self.app.store.read().await?.host_find(host).await?;
+        let seen = found.and_then(|found| found.last_seen_at);
+        let now = self.app.clock.now();
+        Ok(seen.is_some_and(|seen| seen.saturating_add(ELSEWHERE_FOR) > now))
     }
 
     fn send(&mut self, host: HostId, signed: &SignedManifest) -> bool {

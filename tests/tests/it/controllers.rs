@@ -9,8 +9,10 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tidemark_model::ActionState;
 use tidemark_model::run::RunState;
-use tidemark_model::view::{ActionDetail, ActionView, HostView, Page, RunDetail};
+use tidemark_model::upgrade::HostStage;
+use tidemark_model::view::{ActionDetail, ActionView, HostView, Page, RunDetail, UpgradeDetail};
 use tidemark_tests::harness::postgres::Postgres;
+use tidemark_tests::harness::releases::{Releases, described};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Gate, Machine, Operators, Process, STARTING, Up, action_ended,
     on_own_network, program, until,
@@ -73,6 +75,16 @@ impl Pair {
         ended.with_context(|| self.other.process.said())
     }
 
+    /// Waits until the host is known where it did not enrol.
+    async fn known_at_one(&self) -> anyhow::Result<()> {
+        until("the host at both", EVERYWHERE, async || {
+            let hosts = self.one.hosts().await?;
+            let is_known = hosts.iter().any(|host| host.id == self.host.id);
+            Ok(is_known.then_some(()))
+        })
+        .await
+    }
+
     fn runs(&self) -> usize {
         let ran = fs::read_to_string(&self.ran).unwrap_or_default();
         ran.lines().count()
@@ -120,15 +132,7 @@ fn what_is_approved_at_one_controller_reaches_a_host_of_the_other_once() -> anyh
                 async || Ok((controller.metric("tidemark_news_heard").await? == 1).then_some(()));
             until("news of other controllers", STARTING, hears).await?;
         }
-        // It enrolled at the other, and is known here.
-        until("the host at both", EVERYWHERE, async || {
-            let hosts = pair.one.hosts().await?;
-            Ok(hosts
-                .iter()
-                .any(|host| host.id == pair.host.id)
-                .then_some(()))
-        })
-        .await?;
+        pair.known_at_one().await?;
         let ended = pair.ask_one().await?;
         assert_eq!(ended.action.state, ActionState::Verified, "{ended:#?}");
         assert_eq!(pair.runs(), 1);
@@ -173,14 +177,7 @@ fn a_host_that_is_revoked_at_one_controller_is_out_at_the_other() -> anyhow::Res
     on_own_network(async |machine| {
         let pair = Pair::start(machine).await?;
         let path = format!("/api/v1/hosts/{}/revoke", pair.host.id);
-        until("the host at one", EVERYWHERE, async || {
-            let hosts = pair.one.hosts().await?;
-            Ok(hosts
-                .iter()
-                .any(|host| host.id == pair.host.id)
-                .then_some(()))
-        })
-        .await?;
+        pair.known_at_one().await?;
         pair.as_admin(&path, &json!({})).await?;
         until("its end at the other", EVERYWHERE, async || {
             let host = pair.other.host(&pair.host.id).await?;
@@ -198,14 +195,7 @@ fn a_host_that_is_revoked_at_one_controller_is_out_at_the_other() -> anyhow::Res
 fn a_label_that_is_changed_at_one_controller_counts_at_the_other() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let pair = Pair::start(machine).await?;
-        until("the host at one", EVERYWHERE, async || {
-            let hosts = pair.one.hosts().await?;
-            Ok(hosts
-                .iter()
-                .any(|host| host.id == pair.host.id)
-                .then_some(()))
-        })
-        .await?;
+        pair.known_at_one().await?;
         for label in ["team=pay", "env=prod"] {
             let labelled = pair.one.cli(&["label", &pair.host.id, label]).await?;
             labelled.succeeded()?;
@@ -215,6 +205,43 @@ fn a_label_that_is_changed_at_one_controller_counts_at_the_other() -> anyhow::Re
             Ok((host.controller_labels.len() == 2).then_some(()))
         })
         .await
+    })
+}
+
+#[test]
+fn a_host_of_the_other_controller_is_not_passed_over_as_one_that_is_away() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let pair = Pair::start(machine).await?;
+        pair.known_at_one().await?;
+        let label = ["label", &pair.host.id, "tier=web"];
+        pair.one.cli(&label).await?.succeeded()?;
+        let releases = Releases::create(machine, &pair.one).await?;
+        let release = (1, "exit 3");
+        releases
+            .bring_script(&pair.one, release, &["ann", "bob"])
+            .await?;
+        let start = [
+            "upgrade",
+            "start",
+            "--release",
+            "1",
+            "--hosts",
+            "tier=web",
+            "--soak",
+            "0s",
+            "--wait",
+            "0s",
+        ];
+        let started: UpgradeDetail = pair.one.cli_json(&start).await?;
+        let missed = until("what became of the host", PATIENCE, async || {
+            let detail = described(&pair.one, started.upgrade.upgrade).await?;
+            let mut hosts = detail.hosts.into_iter();
+            Ok(hosts.find(|host| host.stage == HostStage::Missed))
+        })
+        .await?;
+        // Only the controller that has its session knows why.
+        assert!(missed.text.contains("takes no releases"), "{missed:#?}");
+        Ok(())
     })
 }
 
