@@ -57,7 +57,8 @@ impl Site {
     }
 
     async fn start_service(&self) -> anyhow::Result<()> {
-        self.server.told(&["service", "start"]).await?;
+        let started = self.server.told(&["service", "start"]).await;
+        started.with_context(|| self.logs())?;
         let found = self.controller.first_sample(STARTING).await;
         found.with_context(|| self.logs())?;
         Ok(())
