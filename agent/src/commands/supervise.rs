@@ -85,6 +85,18 @@ enum Place {
     Service,
 }
 
+impl Place {
+    /// Words of the command line before the settings: the program and its command.
+    const fn words(self) -> usize {
+        match self {
+            // supervise
+            Self::Terminal => 2,
+            // service run
+            Self::Service => 3,
+        }
+    }
+}
+
 struct Supervisor {
     installed: PathBuf,
     /// What each version is started with: the supervisor's own settings.
@@ -117,7 +129,7 @@ impl Supervisor {
         Ok(Self {
             place,
             installed: std::env::current_exe().context("the supervisor's own path is unknown")?,
-            arguments: std::env::args_os().skip(2).collect(),
+            arguments: std::env::args_os().skip(place.words()).collect(),
             versions: Versions::in_folder(&config.data_dir),
             memory: MemoryFile::of_supervisor(&config.data_dir),
             folder: config.data_dir.clone(),
