@@ -11,7 +11,7 @@ use std::process::{Command as BlockingCommand, Stdio};
 use anyhow::Context as _;
 use tokio::process::Command;
 
-use super::{AgentFolder, Machine, Process};
+use super::{AgentFolder, Finished, Machine, Process};
 
 /// Variables that keep Wine from asking for what a server lacks: a screen, Mono, Gecko.
 const QUIET: [(&str, &str); 2] = [
@@ -130,6 +130,18 @@ pub fn built_agent() -> anyhow::Result<PathBuf> {
         agent.display()
     );
     Ok(agent)
+}
+
+/// A program for Windows without what is for debuggers alone, which is left as `stripped` in a folder.
+///
+/// # Errors
+/// When the tool is missing, or the program is none.
+pub async fn stripped(program: &Path, folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let small = folder.join("stripped");
+    let mut strip = Command::new("x86_64-w64-mingw32-strip");
+    strip.arg("-o").arg(&small).arg(program);
+    Finished::of(strip).await?.succeeded()?;
+    Ok(fs::read(small)?)
 }
 
 /// Makes the prefix that the tests' prefixes are made of, whole or not at all.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use regex::bytes::Regex;
 use serde_json::Value;
 use tidemark_tests::harness::process::built;
-use tidemark_tests::harness::wine::{built_agent, workspace};
+use tidemark_tests::harness::wine::{built_agent, stripped, workspace};
 use tidemark_tests::harness::{Finished, Machine, on_own_network};
 use tokio::process::Command;
 
@@ -187,22 +187,13 @@ fn a_bill_of_materials_lists_what_is_linked_and_nothing_else() -> anyhow::Result
     })
 }
 
-/// The same program without what is for debuggers alone.
-async fn stripped(program: &Path, machine: &Machine) -> anyhow::Result<Vec<u8>> {
-    let small = machine.folder().join("stripped");
-    let mut strip = Command::new("x86_64-w64-mingw32-strip");
-    strip.arg("-o").arg(&small).arg(program);
-    Finished::of(strip).await?.succeeded()?;
-    Ok(fs::read(small)?)
-}
-
 #[test]
 fn the_program_for_windows_names_crates_of_its_bill_and_no_path_of_this_machine()
 -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let agent = built_agent()?;
         let bill = Bill::of(machine, AGENT, WINDOWS, &agent).await?;
-        let content = stripped(&agent, machine).await?;
+        let content = stripped(&agent, machine.folder()).await?;
         // Places of panics.
         let source =
             Regex::new(r"/cargo/registry/src/[^/]+/([0-9A-Za-z_-]+)-(\d+\.\d+\.\d+[^/]*)/")?;
