@@ -4,6 +4,7 @@
 //! It opens no socket and knows nothing of the controller, so that nothing of a new version can keep it from going back.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::process::{ExitStatus, Stdio};
@@ -33,8 +34,8 @@ use crate::upgrades::versions::{Versions, digest_of};
 
 /// What an agent may take to stop beyond its drain before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// What a version on trial may hold of the host's memory, in bytes: eight times the agent's goal of 12 MB with 56,000 connections
-/// (docs/sizing.md). Below `MemoryMax=` of the unit, which would end the supervisor as well.
+/// What a version on trial may hold of the host's memory beside its own program, in bytes: eight times the agent's goal of 12 MB
+/// with 56,000 connections (docs/sizing.md). Below `MemoryMax=` of the unit, which would end the supervisor as well.
 const TRIAL_RESIDENT_BYTES_MAX: u64 = 8 * 12_000_000;
 /// How often that is looked at.
 const TRIAL_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
@@ -176,7 +177,7 @@ impl Supervisor {
                     );
                 }
                 Ended::Hungry(bytes) => {
-                    let (held, limit) = (bytes / 1_000_000, TRIAL_RESIDENT_BYTES_MAX / 1_000_000);
+                    let (held, limit) = (bytes / 1_000_000, running.resident_bytes_max / 1_000_000);
                     self.go_back(
                         &mut switch,
                         &running.why(&format!(
@@ -303,6 +304,8 @@ struct Running {
     lines: Option<FramedRead<ChildStdout, LinesCodec>>,
     /// When a trial is over.
     healthy_by: Option<Instant>,
+    /// What it may hold of the host's memory while it is on trial, its program included.
+    resident_bytes_max: u64,
     /// When the memory of a child on trial is looked at next.
     looked_at: Option<Instant>,
     /// When a child that was asked to stop is killed.
@@ -328,6 +331,7 @@ impl Running {
             .spawn()
             .with_context(|| format!("{} cannot be started", program.display()))?;
         let is_trial = matches!(launch, Launch::Trial(_));
+        let program_bytes = fs::metadata(&program).map_or(0, |file| file.len());
         tracing::info!(release, is_trial, program = %program.display(), "agent started by its supervisor");
         let codec = LinesCodec::new_with_max_length(said::LINE_BYTES_MAX);
         Ok(Self {
@@ -338,6 +342,7 @@ impl Running {
                 .map(|output| FramedRead::new(output, codec)),
             child,
             healthy_by: is_trial.then(|| Instant::now() + supervisor.grace),
+            resident_bytes_max: TRIAL_RESIDENT_BYTES_MAX.saturating_add(program_bytes),
             looked_at: is_trial.then(Instant::now),
             gone_by: None,
             trouble: String::new(),
@@ -402,7 +407,7 @@ impl Running {
     /// How much memory it holds, when that is more than a version on trial may.
     fn held_beyond_limit(&self) -> Option<u64> {
         let held = own::resident_bytes_of(self.child.id()?)?;
-        (held > TRIAL_RESIDENT_BYTES_MAX).then_some(held)
+        (held > self.resident_bytes_max).then_some(held)
     }
 
     async fn kill(&mut self) -> anyhow::Result<()> {
