@@ -212,7 +212,7 @@
       tzDate: plot.tzDate,
       scales: { x: { range: () => [from / 1000, end / 1000] }, y: { range: () => [0, top] } },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
-      axes: plot.axes(number),
+      axes: plot.axes(number, plot.WHOLE_STEPS),
       series: [
         {},
         line(color("--wait"), { fill: color("--wait"), width: 0 }),

@@ -38,14 +38,17 @@ window.tidemarkPlot = (() => {
     [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
   ];
 
-  const axes = (words) => {
+  // Between two lines of an axis of counts: whole numbers, since there is no half of a port.
+  const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
+  const axes = (words, steps) => {
     const axis = {
       stroke: color("--ink-3"),
       grid: { stroke: color("--line-2"), width: 1 },
       ticks: { show: false },
       font: "12px system-ui, sans-serif",
     };
-    return [{ ...axis, values: TIME_TICKS }, { ...axis, size: 64, values: (_, values) => values.map(words) }];
+    return [{ ...axis, values: TIME_TICKS }, { ...axis, size: 64, incrs: steps, values: (_, values) => values.map(words) }];
   };
 
   const hatching = (ctx) => {
@@ -99,5 +102,5 @@ window.tidemarkPlot = (() => {
     return [edge(u.select.left), edge(u.select.left + u.select.width)];
   };
 
-  return { color, faint, count, figure, instant, tzDate, axes, blanks, drawSpans, selected };
+  return { color, faint, count, figure, instant, tzDate, axes, WHOLE_STEPS, blanks, drawSpans, selected };
 })();
