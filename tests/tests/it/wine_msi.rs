@@ -54,6 +54,15 @@ impl Server {
         })
     }
 
+    /// Stops the service. Wine's installer tells it to stop, as Windows' does, but does not wait until it has: a program that
+    /// still ends is neither replaced nor removed.
+    async fn stop_service(&self) -> anyhow::Result<()> {
+        let program = self.program_file();
+        let program = program.to_str().context("a path that is no text")?;
+        let stopped = self.run(program, &["service", "stop"]).await?;
+        stopped.succeeded().map(drop)
+    }
+
     async fn msiexec(&self, verb: &str, msi: &Path, properties: &[&str]) -> anyhow::Result<bool> {
         let msi = on_z(msi);
         let arguments = [&[verb, msi.as_str(), "/qn"], properties].concat();
@@ -206,6 +215,8 @@ fn the_msi_sets_up_a_host_that_survives_upgrade_and_removal_of_the_program() -> 
         let second = msi(&agent, "1.1.0", machine).await?;
         built(sign(&[&first, &second], &key, &certificate)).await?;
 
+        assert_waits_for_its_service(&first).await?;
+
         // Neither without a controller, nor with a profile that there is not, nor with a service that cannot start, since
         // it could not enrol.
         let wrong: [&[&str]; 3] = [
@@ -247,11 +258,13 @@ fn the_msi_sets_up_a_host_that_survives_upgrade_and_removal_of_the_program() -> 
         ensure!(host.labels.get("site").is_some_and(|site| site == "berlin"));
         ensure!(host.labels.get("tier").is_some_and(|tier| tier == "db"));
 
+        server.stop_service().await?;
         ensure!(server.msiexec("/i", &second, &["PROFILE=full"]).await?);
         assert_upgraded(&server, &token.controller).await?;
         let upgraded = sampled_after(&controller, &server, host.sampled_ms.unwrap_or(0)).await?;
         ensure!(upgraded.id == host.id, "another host: {upgraded:#?}");
 
+        server.stop_service().await?;
         ensure!(server.msiexec("/x", &second, &[]).await?);
         assert_removed(&server).await?;
 
@@ -266,9 +279,23 @@ fn the_msi_sets_up_a_host_that_survives_upgrade_and_removal_of_the_program() -> 
             Ok(token.is_none().then_some(()))
         })
         .await?;
-        let stopped = server.run("net", &["stop", SERVICE_NAME]).await?;
-        stopped.succeeded().map(drop)
+        server.stop_service().await
     })
+}
+
+/// Windows' installer stops the service and waits until it has ended, before a program is replaced or removed.
+async fn assert_waits_for_its_service(msi: &Path) -> anyhow::Result<()> {
+    let mut export = Command::new("msiinfo");
+    export.arg("export").arg(msi).arg("ServiceControl");
+    let table = Finished::of(export).await?.succeeded()?;
+    let row = table.lines().find(|line| line.contains(SERVICE_NAME));
+    let row = row.with_context(|| table.clone())?;
+    // Of the table's documentation: to start (1) and to stop (2) it at an installation, to stop (0x20) and to delete (0x80) it
+    // at a removal; and to wait, at most 30 s.
+    let columns: Vec<&str> = row.split('\t').collect();
+    ensure!(columns.get(2) == Some(&"163"), "{row}");
+    ensure!(columns.get(4) == Some(&"1"), "{row}");
+    Ok(())
 }
 
 async fn assert_installed(
