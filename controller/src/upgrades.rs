@@ -94,6 +94,9 @@ pub enum UpgradeError {
     /// Another roll-out has not ended.
     #[error("roll-out {0} has not ended; stop it first, or wait for its end")]
     Another(i64),
+    /// What was looked at before it was to start is not what would start.
+    #[error("the hosts or the release have changed since you looked; look again")]
+    Changed,
     /// A roll-out uses it.
     #[error("roll-out {0} of it has not ended; stop that first")]
     InUse(i64),
@@ -118,6 +121,7 @@ impl ApiError for UpgradeError {
             Self::ReleaseBefore(_) => ErrorCode::Conflict,
             Self::NotWhole { .. }
             | Self::Expired(_)
+            | Self::Changed
             | Self::Another(_)
             | Self::InUse(_)
             | Self::State { .. } => ErrorCode::Precondition,

@@ -224,7 +224,7 @@ pub async fn start(
 ) -> Answer<(StatusCode, Json<UpgradeDetail>)> {
     params.only(&[])?;
     let wanted: UpgradeRequest = body::json(&headers, &body, "the body is no roll-out")?;
-    let number = roll_out::start(&app, &wanted, asking.name()).await?;
+    let number = roll_out::start(&app, &wanted, asking.name(), None).await?;
     let detail = upgrade_detail(&app, number).await?;
     Ok((StatusCode::CREATED, Json(detail)))
 }

@@ -82,19 +82,28 @@ pub async fn prepare(
     })
 }
 
-/// Starts a roll-out in the name of `by`; its number.
+/// Starts a roll-out in the name of `by`; its number. With the fingerprint of what somebody `looked_at`, exactly that.
 ///
 /// # Errors
 /// Everything that is wrong with it, or why the release cannot be rolled out.
-pub async fn start(app: &App, wanted: &UpgradeRequest, by: &str) -> Result<i64, UpgradeError> {
+pub async fn start(
+    app: &App,
+    wanted: &UpgradeRequest,
+    by: &str,
+    looked_at: Option<&str>,
+) -> Result<i64, UpgradeError> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
+    let prepared = prepare(app, &mut tx, wanted).await?;
+    if looked_at.is_some_and(|seen| seen != prepared.fingerprint()) {
+        return Err(UpgradeError::Changed);
+    }
     let Prepared {
         release,
         plan,
         scope,
         hosts,
-    } = prepare(app, &mut tx, wanted).await?;
+    } = prepared;
     let upgrade = Upgrade {
         number: 0,
         release: wanted.release,
@@ -148,14 +157,11 @@ async fn installable(tx: &mut Tx, release: u32, now: Timestamp) -> Result<Kept, 
 /// The enrolled hosts that a scope takes, in the order of their turns.
 fn hosts_in_rings(app: &App, scope: &HostScope) -> Result<Vec<UpgradeHost>, UpgradeError> {
     let now = app.clock.now();
-    let is_concerned = |host: &_| {
-        let taken = app.live.read(*host, |live| {
-            live.profile.standing == HostState::Enrolled
-                && scope.takes(&live.profile.controller_labels)
-        });
-        taken.unwrap_or(false)
+    let is_enrolled = |host: &_| {
+        let standing = app.live.read(*host, |live| live.profile.standing);
+        standing == Some(HostState::Enrolled)
     };
-    let rings = rings_of(app.live.ids().into_iter().filter(is_concerned));
+    let rings = rings_of(app.live.ids_within(scope).into_iter().filter(is_enrolled));
     if rings.is_empty() {
         return Err(UpgradeError::Limits(vec![format!(
             "hosts: {scope} takes none that is enrolled"

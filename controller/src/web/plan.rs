@@ -11,7 +11,7 @@ use super::incident::{Fields, field};
 use super::{for_person, maintenance, refusal};
 use crate::access::Horizon;
 use crate::api::guard::Asking;
-use crate::api::problem::Answer;
+use crate::api::problem::{Answer, ApiProblem};
 use crate::maintain::run::{self, RunError};
 
 /// What is in the form when it is shown.
@@ -39,6 +39,25 @@ impl PlanForm {
     }
 }
 
+/// Answers a form that was refused: the page comes again with the form as it was typed and with what is wrong, where typing
+/// something else may help.
+pub async fn shown_again<P: Future<Output = Answer<Response>>>(
+    refused: ApiProblem,
+    fields: Vec<(String, String)>,
+    page: impl FnOnce(PlanForm) -> P,
+) -> Response {
+    if !matches!(
+        refused.status(),
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::NOT_FOUND
+    ) {
+        return refusal(&refused);
+    }
+    let problem = refused.title().to_owned();
+    let mut response = for_person(page(PlanForm { fields, problem }).await);
+    *response.status_mut() = refused.status();
+    response
+}
+
 /// `POST /maintenance`. A form that is refused comes again as it was typed, with what is wrong.
 pub async fn plan(
     horizon: Horizon,
@@ -50,24 +69,13 @@ pub async fn plan(
         Ok(run::create(horizon.app(), spec, &asking.by()).await?)
     }
     .await;
-    let refused = match done {
-        Ok(run) => return Redirect::to(&format!("/runs/{}", run.number)).into_response(),
-        Err(problem) => problem,
-    };
-    if !matches!(
-        refused.status(),
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::NOT_FOUND
-    ) {
-        return refusal(&refused);
+    match done {
+        Ok(run) => Redirect::to(&format!("/runs/{}", run.number)).into_response(),
+        Err(refused) => {
+            let page = |form| maintenance::with_form(&horizon, &asking, form);
+            shown_again(refused, fields, page).await
+        }
     }
-    let form = PlanForm {
-        fields,
-        problem: refused.title().to_owned(),
-    };
-    let again = maintenance::with_form(&horizon, &asking, form).await;
-    let mut response = for_person(again);
-    *response.status_mut() = refused.status();
-    response
 }
 
 fn spec_of(fields: &[(String, String)]) -> Result<RunSpec, RunError> {

@@ -49,7 +49,8 @@ pub async fn page(
         let mut tx = app.store.read().await?;
         let found = tx.upgrade_find(upgrade_of(&upgrade)?).await?;
         let upgrade = found.ok_or(UpgradeError::UnknownUpgrade)?;
-        let roll_out = RollOut::read(&app, &asking, &mut tx, upgrade).await?;
+        let tallies = tx.upgrade_tallies(upgrade.number).await?;
+        let roll_out = RollOut::read(&app, &asking, &mut tx, (&upgrade, &tallies)).await?;
         drop(tx);
         Ok(respond(&UpgradePage {
             frame: Frame::new("upgrades", &asking),
@@ -140,13 +141,12 @@ impl RollOut {
         app: &App,
         asking: &Asking,
         tx: &mut Tx,
-        upgrade: Upgrade,
+        (upgrade, tallies): (&Upgrade, &[Tally]),
     ) -> Answer<Self> {
         let now = app.clock.now();
-        let tallies = tx.upgrade_tallies(upgrade.number).await?;
-        let view = upgrade_view(&upgrade, &tallies);
-        let all = hosts_at(&tallies, |_| true);
-        let ended = hosts_at(&tallies, HostStage::is_final);
+        let view = upgrade_view(upgrade, tallies);
+        let all = hosts_at(tallies, |_| true);
+        let ended = hosts_at(tallies, HostStage::is_final);
         let (mut failed, mut others) = (Vec::new(), Vec::new());
         for stage in NAMED {
             let found = tx.upgrade_hosts_at(upgrade.number, stage, 0..=u8::MAX, NAMED_MAX);
@@ -160,7 +160,7 @@ impl RollOut {
                 rows.push(row);
             }
         }
-        let counted = |is_so: &dyn Fn(HostStage) -> bool| hosts_at(&tallies, is_so);
+        let counted = |is_so: &dyn Fn(HostStage) -> bool| hosts_at(tallies, is_so);
         let failures = counted(&HostStage::is_failure);
         let named = counted(&|stage| NAMED.contains(&stage));
         let release = releases::find(tx, upgrade.release).await.ok();
@@ -174,9 +174,9 @@ impl RollOut {
             changed: at(view.changed_ms),
             percent: ended.saturating_mul(100).checked_div(all).unwrap_or(0),
             through: format!("{} of {}", words::count(ended), words::hosts(all)),
-            soaks: soaks(&upgrade, &tallies, now),
+            soaks: soaks(upgrade, tallies, now),
             stages: HostStage::ALL.iter().map(|stage| stage.words()).collect(),
-            rings: rings(&upgrade, &tallies, now),
+            rings: rings(upgrade, tallies, now),
             failed: HostTable::of(failed, failures),
             others: HostTable::of(others, named.saturating_sub(failures)),
             can_pause: state == UpgradeState::Running && asking.may(Role::Operator),

@@ -54,15 +54,16 @@ async fn with_form(app: &App, asking: &Asking, form: PlanForm) -> Answer<Respons
     let fleet = Fleet::read(&mut tx, &releases).await?;
     let newest = tx.upgrades_page(LISTED_MAX).await?;
     let mut past = Vec::with_capacity(newest.len());
+    let mut current = None;
     for upgrade in &newest {
         let tallies = tx.upgrade_tallies(upgrade.number).await?;
         let failures = hosts_at(&tallies, HostStage::is_failure);
         past.push(PastRow::new(upgrade_view(upgrade, &tallies), failures, now));
+        if current.is_none() {
+            let newest = (upgrade, &*tallies);
+            current = Some(RollOut::read(app, asking, &mut tx, newest).await?);
+        }
     }
-    let current = match newest.into_iter().next() {
-        Some(upgrade) => Some(RollOut::read(app, asking, &mut tx, upgrade).await?),
-        None => None,
-    };
     drop(tx);
     let is_open = |one: &RollOut| !one.view.state.is_over();
     let rows = releases.iter().map(|kept| ReleaseRow::new(kept, now));

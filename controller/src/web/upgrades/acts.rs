@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Extension, Form};
 use tidemark_model::duration::parse_duration;
@@ -22,8 +21,8 @@ use crate::incidents::text::host_name;
 use crate::upgrades::UpgradeError;
 use crate::upgrades::roll_out::{self, Prepared, Word};
 use crate::web::incident::{Fields, field};
-use crate::web::plan::PlanForm;
-use crate::web::{Frame, for_person, page as respond, refusal, words};
+use crate::web::plan::shown_again;
+use crate::web::{Frame, for_person, page as respond, words};
 
 /// Hosts of each ring, or of those that failed, that are named.
 const NAMED_MAX: u32 = 20;
@@ -87,38 +86,30 @@ pub async fn start(
     Extension(asking): Extension<Asking>,
     Form(fields): Fields,
 ) -> Response {
-    let refused = match looked_at(&app, &asking, &fields).await {
-        Ok(response) => return response,
-        Err(problem) => problem,
-    };
-    if !matches!(
-        refused.status(),
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::NOT_FOUND
-    ) {
-        return refusal(&refused);
+    match looked_at(&app, &asking, &fields).await {
+        Ok(response) => response,
+        Err(refused) => shown_again(refused, fields, |form| with_form(&app, &asking, form)).await,
     }
-    let form = PlanForm {
-        fields,
-        problem: refused.title().to_owned(),
-    };
-    let mut response = for_person(with_form(&app, &asking, form).await);
-    *response.status_mut() = refused.status();
-    response
 }
 
 async fn looked_at(app: &App, asking: &Asking, fields: &[(String, String)]) -> Answer<Response> {
     let wanted = wanted_in(fields)?;
+    let seen = Some(field(fields, "sure")).filter(|sure| !sure.is_empty());
+    if seen.is_some() {
+        match roll_out::start(app, &wanted, asking.name(), seen).await {
+            Ok(number) => {
+                return Ok(Redirect::to(&format!("/upgrades/{number}")).into_response());
+            }
+            Err(UpgradeError::Changed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let mut tx = app.store.read().await?;
     let prepared = roll_out::prepare(app, &mut tx, &wanted).await?;
     drop(tx);
     let fingerprint = prepared.fingerprint();
-    let sure = field(fields, "sure");
-    if sure == fingerprint {
-        let number = roll_out::start(app, &wanted, asking.name()).await?;
-        return Ok(Redirect::to(&format!("/upgrades/{number}")).into_response());
-    }
     let mut effects = effects_of(&prepared);
-    if !sure.is_empty() {
+    if seen.is_some() {
         effects.insert(
             0,
             "The hosts or the release have changed since you looked: look again.".to_owned(),
