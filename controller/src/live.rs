@@ -132,6 +132,22 @@ impl Live {
         ids
     }
 
+    /// How many hosts are in a scope.
+    #[must_use]
+    pub fn count_within(&self, scope: &HostScope) -> usize {
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        if scope.is_all() {
+            return hosts.len();
+        }
+        // Nobody waits for a host while holding all of them.
+        let each: Vec<_> = hosts.values().cloned().collect();
+        drop(hosts);
+        let taken = each
+            .iter()
+            .filter(|host| scope.takes(&lock(host).profile.controller_labels));
+        taken.count()
+    }
+
     /// Whether a host is in the scope. One that is unknown is in that of all hosts alone.
     #[must_use]
     pub fn is_within(&self, id: HostId, scope: &HostScope) -> bool {

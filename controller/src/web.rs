@@ -125,10 +125,7 @@ impl Frame {
             caller: caller.unwrap_or_default(),
             part: part.map(|(scope, horizon)| Part {
                 scope,
-                hosts: match horizon.hosts().len() {
-                    1 => "1 host".to_owned(),
-                    count => format!("{count} hosts"),
-                },
+                hosts: words::hosts(horizon.count() as u64),
             }),
             version: env!("CARGO_PKG_VERSION"),
         }

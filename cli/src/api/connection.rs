@@ -7,7 +7,7 @@ use reqwest::{Client, Url};
 
 use crate::failure::Failure;
 
-/// Reads an address; one without a scheme is `http` on this machine and `https` elsewhere.
+/// Reads an address, which says `http` or `https`.
 pub(super) fn base_url(server: &str) -> Result<Url, Failure> {
     let unusable = |reason: &str| {
         Failure::usage(format!(

@@ -89,6 +89,12 @@ impl Horizon {
         self.app.live.ids_within(&self.scope)
     }
 
+    /// How many hosts are in the scope.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.app.live.count_within(&self.scope)
+    }
+
     /// Which of these are in the scope, and how many are not.
     #[must_use]
     pub fn split(&self, hosts: &[HostId]) -> Split {

@@ -57,10 +57,19 @@ pub struct Peer {
     pub address: SocketAddr,
     /// How.
     pub transport: Transport,
-    /// Whether the connection is their own, as far as can be told.
-    pub is_direct: bool,
-    /// Whether a proxy that the operator named says so.
-    pub is_by_proxy: bool,
+    /// Through whom.
+    pub via: Via,
+}
+
+/// Through whom a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Nobody, as far as can be told.
+    Nobody,
+    /// A proxy that the operator named, which says who asks.
+    NamedProxy,
+    /// Another one: who asks is not known.
+    UnknownProxy,
 }
 
 impl Peer {
@@ -70,15 +79,14 @@ impl Peer {
         Self {
             address,
             transport,
-            is_direct: true,
-            is_by_proxy: false,
+            via: Via::Nobody,
         }
     }
 
     /// Whether it is on this machine, and not a proxy there through which anybody may ask.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.is_direct && self.address.ip().to_canonical().is_loopback()
+        self.via == Via::Nobody && self.address.ip().to_canonical().is_loopback()
     }
 }
 

@@ -15,7 +15,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tidemark_model::view::{SCOPE_HEADER, SCOPE_HOSTS_HEADER};
 use tidemark_model::{ErrorCode, HostScope, Role};
 
-use super::connection::Peer;
+use super::connection::{Peer, Via};
 use super::problem::ApiProblem;
 use super::reach::check_reach;
 use super::routes::{self, Access, Reader};
@@ -126,7 +126,7 @@ impl Guard {
             .get::<Peer>()
             .ok_or_else(|| ApiProblem::internal("a request came without its peer"))?;
         // A proxy is there to be asked for under names of its own.
-        if !peer.is_by_proxy {
+        if peer.via != Via::NamedProxy {
             check_host(self.names, request.headers())?;
         }
         pass(&self.peers, &peer.address.ip())?;
@@ -246,7 +246,7 @@ fn say_scope(headers: &mut HeaderMap, horizon: &Horizon) {
     if let Ok(scope) = HeaderValue::from_bytes(scope.as_bytes()) {
         headers.insert(HeaderName::from_static(SCOPE_HEADER), scope);
         let hosts = HeaderName::from_static(SCOPE_HOSTS_HEADER);
-        headers.insert(hosts, horizon.hosts().len().into());
+        headers.insert(hosts, horizon.count().into());
     }
 }
 

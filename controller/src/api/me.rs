@@ -134,7 +134,7 @@ pub async fn view(app: &App, asking: &Asking) -> Answer<MeView> {
         has_password,
         expires_ms: caller.ends_at.map(Timestamp::unix_ms),
         scope: caller.scope.to_text(),
-        hosts: Some(horizon.hosts().len() as u64),
+        hosts: Some(horizon.count() as u64),
     })
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use super::connection::{Peer, Transport};
+use super::connection::{Peer, Transport, Via};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -41,7 +41,7 @@ impl Proxies {
         }
         if !self.trusts(peer.address.ip()) {
             return Peer {
-                is_direct: false,
+                via: Via::UnknownProxy,
                 ..peer
             };
         }
@@ -54,8 +54,7 @@ impl Proxies {
         Peer {
             address: self.nearest_stranger(peer.address, &hops),
             transport,
-            is_direct: false,
-            is_by_proxy: true,
+            via: Via::NamedProxy,
         }
     }
 
@@ -139,7 +138,10 @@ mod tests {
         ] {
             let peer = asked("127.0.0.1", &hops);
             assert_eq!(ip_of(peer), asker, "{hops:?}");
-            assert!(peer.is_by_proxy && !peer.is_loopback(), "{hops:?}");
+            assert!(
+                peer.via == Via::NamedProxy && !peer.is_loopback(),
+                "{hops:?}"
+            );
         }
     }
 
@@ -149,7 +151,7 @@ mod tests {
         let peer = asked("192.0.2.9", &claims);
         assert_eq!(ip_of(peer), "192.0.2.9");
         assert_eq!(peer.transport, Transport::Plain);
-        assert!(!peer.is_by_proxy);
+        assert_eq!(peer.via, Via::UnknownProxy);
         // A proxy on this machine that nobody named.
         let none = Proxies::default();
         let mut headers = HeaderMap::new();

@@ -103,7 +103,7 @@ impl List {
             total: if filter.is_empty() {
                 found
             } else {
-                horizon.hosts().len()
+                horizon.count()
             },
         })
     }

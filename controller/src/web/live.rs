@@ -54,7 +54,7 @@ pub async fn stream(
     let view = PageView {
         filter: HostFilter::of(&params)?,
         tiles_at: (only.is_none() && page == Shown::Hosts).then(Instant::now),
-        rows_at: (only.is_none() && horizon.hosts().len() > ROWS_MAX).then(Instant::now),
+        rows_at: (only.is_none() && horizon.count() > ROWS_MAX).then(Instant::now),
         page,
         horizon: horizon.clone(),
     };
