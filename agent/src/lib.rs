@@ -13,6 +13,7 @@ pub mod enroll;
 pub mod events;
 pub mod facts;
 pub mod identity;
+pub mod incarnation;
 pub mod link;
 pub mod outbox;
 mod owned_thread;

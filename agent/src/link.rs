@@ -7,6 +7,7 @@ pub mod failure;
 pub mod source_port;
 
 pub use address::ControllerAddress;
+pub(crate) use failure::FORBIDDEN_PAUSE;
 pub use failure::LinkFailure;
 pub use source_port::SourcePorts;
 

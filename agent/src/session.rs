@@ -22,6 +22,7 @@ use crate::actions::ActionFeed;
 use crate::audit::AuditFeed;
 use crate::checkpoints::{CheckpointBook, HeldStatus};
 use crate::identity::Vault;
+use crate::incarnation::IncarnationBook;
 use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
 use crate::upgrades::UpgradeFeed;
@@ -44,6 +45,8 @@ pub struct SessionParts {
     pub actions: ActionFeed,
     /// What the host holds of the controller's audit log; [`CheckpointBook::none`] where nothing is kept.
     pub checkpoints: CheckpointBook,
+    /// Which incarnation of the fleet the host has seen; [`IncarnationBook::none`] where nothing is kept.
+    pub incarnation: IncarnationBook,
     /// Releases go there; [`UpgradeFeed::none`] on a host that says nothing of its program.
     pub upgrades: UpgradeFeed,
     /// Wall-clock time, for certificates and the skew against the controller.

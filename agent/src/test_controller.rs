@@ -83,6 +83,8 @@ pub(crate) struct Knobs {
     pub(crate) refuses: Option<u64>,
     /// Acked before, whatever is stored.
     pub(crate) claims_acked: Option<u64>,
+    /// Which incarnation of the fleet it says it is of.
+    pub(crate) incarnation: u64,
     pub(crate) sample_interval_ms: u32,
     pub(crate) clock_ahead_ms: i64,
     /// Audits are taken, as this build's controller says in its welcome.
@@ -105,6 +107,7 @@ impl Default for Knobs {
             acks: true,
             refuses: None,
             claims_acked: None,
+            incarnation: 1,
             sample_interval_ms: 0,
             clock_ahead_ms: 0,
             takes_audits: true,
@@ -532,6 +535,7 @@ impl Conversation {
             sends_actions: knobs.sends_actions,
             takes_checkpoints: knobs.takes_checkpoints,
             sends_releases: false,
+            incarnation: knobs.incarnation,
         }))
         .await;
         for kind in &knobs.after_welcome {

@@ -57,6 +57,8 @@ pub struct App {
     pub budgets: Budgets,
     /// Who signs certificates.
     pub authority: Authority,
+    /// Which incarnation of the fleet the database is of.
+    pub incarnation: u64,
     /// The way into history.
     pub ingest: IngestHandle,
     /// Who did what.

@@ -199,6 +199,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     let (notices_tx, notices_rx) = mpsc::channel(NOTICES_MAX);
     let app = Arc::new(App {
         live: restore_live(&store, clock.now()).await?,
+        incarnation: store.read().await?.incarnation().await?,
         windows: ArcSwap::default(),
         causes: ArcSwap::default(),
         budgets: Budgets::default(),

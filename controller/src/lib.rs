@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod audit_log;
 pub mod backtest;
+pub mod backup;
 pub mod boot;
 pub mod budgets;
 pub mod diagnosis;

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tidemark_controller::admin_token::{self, AdminTokenArgs};
 use tidemark_controller::backtest::{self, BacktestArgs};
+use tidemark_controller::backup::{self, BackupArgs, MigrateArgs, RestoreArgs, VerifyArgs};
 use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::metrics::Metrics;
 use tidemark_controller::otlp::Otlp;
@@ -47,6 +48,34 @@ enum Command {
     },
     /// Replay a recorded fleet, a stream or the own history through the detectors, and say what they would have said
     Backtest(BacktestArgs),
+    /// Make a backup of everything, while the controller serves
+    Backup {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+    /// Restore a backup into a place that is empty, and end what it cannot know
+    Restore {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        restore: RestoreArgs,
+    },
+    /// Verify a backup, or the controller's database while it serves
+    Verify {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        verify: VerifyArgs,
+    },
+    /// Bring the database's tables up to date, as a start does
+    Migrate {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        migrate: MigrateArgs,
+    },
     /// Print a completion script for a shell
     Completion {
         /// Which shell
@@ -95,17 +124,25 @@ fn main() -> ExitCode {
             .map(|()| Outcome::Clean),
         Command::Backtest(args) => backtest(args),
         Command::ConfigCheck(args) => load(&args).map(|_| Outcome::Clean),
-        Command::Ready(args) => load(&args).and_then(|settings| {
-            block_on(async {
-                ready::ask(settings.http, &settings.web).await?;
-                Ok(Outcome::Clean)
-            })
+        Command::Ready(args) => with_settings(&args, async |settings| {
+            ready::ask(settings.http, &settings.web).await
         }),
-        Command::AdminToken { config, token } => load(&config).and_then(|settings| {
-            block_on(async {
-                admin_token::run(&settings, &token).await?;
-                Ok(Outcome::Clean)
-            })
+        Command::AdminToken { config, token } => with_settings(&config, async |settings| {
+            admin_token::run(settings, &token).await
+        }),
+        Command::Backup { config, backup } => with_settings(&config, async |settings| {
+            backup::back_up(settings, &backup).await
+        }),
+        Command::Restore { config, restore } => with_settings(&config, async |settings| {
+            backup::restore(settings, &restore).await
+        }),
+        // A backup needs no configuration.
+        Command::Verify { config, verify } => block_on(async {
+            backup::verify(|| load(&config), &verify).await?;
+            Ok(Outcome::Clean)
+        }),
+        Command::Migrate { config, migrate } => with_settings(&config, async |settings| {
+            backup::migrate(settings, migrate).await
         }),
         Command::Up(args) => block_on(up::run(&args)),
         Command::Serve(args) => load(&args).and_then(|settings| block_on(serve(settings))),
@@ -141,6 +178,18 @@ fn block_on(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Resu
         .enable_all()
         .build()?
         .block_on(work)
+}
+
+/// Loads the configuration and does one thing with it.
+fn with_settings(
+    args: &ConfigArgs,
+    work: impl AsyncFnOnce(&Settings) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    let settings = load(args)?;
+    block_on(async {
+        work(&settings).await?;
+        Ok(Outcome::Clean)
+    })
 }
 
 fn load(args: &ConfigArgs) -> anyhow::Result<Settings> {

@@ -8,6 +8,7 @@ use super::lock::DataLock;
 use super::{SettingsArgs, print};
 use crate::checkpoints::CheckpointBook;
 use crate::identity::Vault;
+use crate::incarnation::IncarnationBook;
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ResetArgs {
@@ -36,6 +37,8 @@ pub(super) fn run(args: &ResetArgs) -> anyhow::Result<Outcome> {
     Vault::reset(&folder)?;
     CheckpointBook::forget(&folder)
         .context("what this host saw of the audit log is not forgotten")?;
+    IncarnationBook::forget(&folder)
+        .context("what this host saw of its fleet's incarnation is not forgotten")?;
     print(&format!(
         "the identity of host {shown} is forgotten; enrol again with a new token (`tidemark token create`)\n"
     ))

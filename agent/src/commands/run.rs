@@ -31,6 +31,7 @@ use crate::events::reader::{EventAcks, EventReaderError};
 use crate::events::{BookmarkFile, EventReader, EventReaderParts, live, selection};
 use crate::facts;
 use crate::identity::Vault;
+use crate::incarnation::IncarnationBook;
 use crate::link::{ControllerAddress, Dialer, SourcePorts};
 use crate::outbox::OutboxHandle;
 use crate::sampler::{Sampler, SamplerControl, SamplerError, SamplerSettings, watchdog};
@@ -371,6 +372,7 @@ impl Delivery {
             actions,
             upgrades: feed.clone(),
             checkpoints: CheckpointBook::open(&self.config.identity_dir(), self.clock.clone()),
+            incarnation: IncarnationBook::open(&self.config.identity_dir()),
             clock: self.clock,
             entropy: self.entropy,
             events: Box::new(move |event| {

@@ -13,7 +13,7 @@ use crate::identity::VaultError;
 /// Longest text of a controller that is shown, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 /// A host that is shut out asks again this often: somebody may let it in.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// How deep a chain of causes is searched.
 const CAUSES_MAX: usize = 16;
 

@@ -28,7 +28,8 @@ use super::{SessionEnd, SessionEvent, SessionParts};
 use crate::actions::Message;
 use crate::facts;
 use crate::identity::{Credentials, Vault};
-use crate::link::{Dialer, Link, LinkFailure};
+use crate::incarnation::LeftBehind;
+use crate::link::{Dialer, FORBIDDEN_PAUSE, Link, LinkFailure};
 use crate::outbox::{Bounds, OutboxHandle};
 use crate::renew::{RenewError, renew};
 use crate::upgrades::UpgradeMessage;
@@ -343,6 +344,10 @@ impl Shell {
         let now = self.now();
         let controller_clock_ms = match &frame.kind {
             Some(v1::controller_frame::Kind::Welcome(welcome)) => {
+                if let Err(error) = self.parts.incarnation.take(welcome.incarnation) {
+                    self.stay_away(&error);
+                    return;
+                }
                 self.takes_audits = welcome.takes_audits;
                 self.sends_actions = welcome.sends_actions && self.parts.actions.is_there();
                 self.takes_checkpoints =
@@ -376,6 +381,15 @@ impl Shell {
         self.report_disconnect("protocol", &chain(error));
         let now = self.now();
         self.core.handle_disconnected(now, DisconnectReason::Lost);
+    }
+
+    /// Nothing is taken from a controller of an incarnation that is over; somebody may put the right one in its place.
+    fn stay_away(&mut self, error: &LeftBehind) {
+        self.wire = Wire::Idle;
+        self.report_disconnect("left_behind", &error.to_string());
+        let now = self.now();
+        self.core
+            .handle_disconnected(now, DisconnectReason::RetryAfter(FORBIDDEN_PAUSE));
     }
 
     fn welcomed(&mut self, controller_clock_ms: i64) {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod checkpoints;
+mod incarnation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::checkpoints::CheckpointBook;
 use crate::enroll::enroll;
+use crate::incarnation::IncarnationBook;
 use crate::outbox::{MemoryLimits, MemoryOutbox};
 use crate::test_controller::{TestController, World, facts};
 use crate::upgrades::UpgradeFeed;
@@ -76,6 +78,10 @@ impl Host {
             checkpoints: match &self.keeps_in {
                 Some(folder) => CheckpointBook::open(folder, Clock::System),
                 None => CheckpointBook::none(Clock::System),
+            },
+            incarnation: match &self.keeps_in {
+                Some(folder) => IncarnationBook::open(folder),
+                None => IncarnationBook::none(),
             },
             upgrades: UpgradeFeed::none(),
             audits: self.audits.clone(),

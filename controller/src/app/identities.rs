@@ -10,6 +10,7 @@ use super::App;
 use crate::gateway::enrolment::{EnrolmentError, Issued, TokenClaim};
 use crate::gateway::outcome::status_of;
 use crate::live::{HostProfile, shown_labels};
+use crate::pki::peer::AgentHeld;
 
 impl App {
     /// Burns the token and records the host and its certificate, in one transaction; says the certificate's
@@ -59,11 +60,7 @@ impl App {
                     facts: facts.clone(),
                     token_labels: token.labels,
                     enrolled_at: now,
-                    certificate: HostCertificate {
-                        generation: 1,
-                        not_after: issued.certificate.not_after,
-                        spki_hash: issued.key_hash,
-                    },
+                    certificate: issued.as_generation(1),
                 };
                 tx.host_insert(&host).await?;
                 1
@@ -106,17 +103,18 @@ impl App {
         }
         let current = host.certificate.generation;
         // Asking again with the newest key is a lost answer; anything else with an old generation is a second holder.
-        if presented != current && host.certificate.spki_hash != issued.key_hash {
+        if presented < current && host.certificate.spki_hash != issued.key_hash {
             drop(tx);
             self.quarantine(&host, presented).await?;
             return Err(EnrolmentError::Clone { presented, current });
         }
-        let generation = if presented == current {
-            tx.host_advance_generation(id, current, issued.certificate.not_after, &issued.key_hash)
-                .await?;
-            current.saturating_add(1)
-        } else {
+        // A later generation than is known here was issued after the backup that this database is of.
+        let generation = if presented < current {
             current
+        } else {
+            let certificate = issued.as_generation(presented.saturating_add(1));
+            tx.host_set_certificate(id, current, &certificate).await?;
+            certificate.generation
         };
         tx.commit().await?;
         let not_after = issued.certificate.not_after;
@@ -126,32 +124,48 @@ impl App {
         Ok(generation)
     }
 
-    /// Compares what a session's certificate claims with what was issued; a holder of an older one than the last is a
-    /// clone once the newer one has been seen in use.
+    /// Holds a session's certificate against what was issued. A later one than is known here was issued after the backup that
+    /// this database is of: the authority vouches for it, and it is the known one from now on.
     ///
     /// # Errors
-    /// A status for the agent when the generation was never issued.
-    pub async fn check_generation(&self, id: HostId, presented: u64) -> Result<(), Status> {
-        let found = async {
-            let mut tx = self.store.read().await?;
-            tx.host_find(id).await
+    /// A status for the agent when the host is unknown, or the database says no.
+    pub async fn check_generation(&self, held: &AgentHeld, presented: u64) -> Result<(), Status> {
+        let known = self.adopt(held, presented).await;
+        let Some(known) = known.map_err(|error| status_of(&error))? else {
+            return Err(Status::permission_denied(
+                "this host is unknown to this controller; enrol it with a new token",
+            ));
         };
-        let host = found
-            .await
-            .map_err(|error| status_of(&error))?
-            .ok_or_else(|| {
-                Status::permission_denied(
-                    "this host is unknown to this controller; enrol it with a new token",
-                )
-            })?;
-        let current = host.certificate.generation;
-        if presented > current {
-            return Err(Status::failed_precondition(format!(
-                "the agent holds certificate {presented} but this controller issued only {current}: was the controller restored \
-                 from a backup? The agent renews by itself"
-            )));
+        if presented > known.certificate.generation {
+            self.note(
+                Some(held.host),
+                NoticeKind::HostConnected,
+                format!(
+                    "{} holds certificate {presented} and {} was the last known here: the database is older than the certificate",
+                    known.facts.name, known.certificate.generation
+                ),
+            );
         }
         Ok(())
+    }
+
+    /// The host as it was known; its certificate is the one that it holds, where that is a later one.
+    async fn adopt(&self, held: &AgentHeld, presented: u64) -> Result<Option<Host>, StoreError> {
+        let Some(host) = self.store.read().await?.host_find(held.host).await? else {
+            return Ok(None);
+        };
+        if presented > host.certificate.generation {
+            let certificate = HostCertificate {
+                generation: presented,
+                not_after: held.not_after,
+                spki_hash: held.key_hash,
+            };
+            let mut tx = self.store.begin().await?;
+            tx.host_set_certificate(held.host, host.certificate.generation, &certificate)
+                .await?;
+            tx.commit().await?;
+        }
+        Ok(Some(host))
     }
 
     /// Takes what the agent says of its host; says whether the host has booted since it last did.
@@ -275,14 +289,10 @@ async fn readmit(
     if host.certificate.spki_hash == issued.key_hash {
         return Ok(current);
     }
-    tx.host_advance_generation(
-        host.id,
-        current,
-        issued.certificate.not_after,
-        &issued.key_hash,
-    )
-    .await?;
-    Ok(current.saturating_add(1))
+    let certificate = issued.as_generation(current.saturating_add(1));
+    tx.host_set_certificate(host.id, current, &certificate)
+        .await?;
+    Ok(certificate.generation)
 }
 
 /// The live profile of a stored host; labels that the controller holds win over the agent's own.

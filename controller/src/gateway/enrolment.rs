@@ -14,6 +14,7 @@ use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::facts::facts_from_wire;
 use tidemark_proto::v1::enrollment_server::Enrollment;
 use tidemark_proto::v1::{Credentials, EnrollRequest, EnrollResponse, RenewRequest, RenewResponse};
+use tidemark_store::HostCertificate;
 use tonic::{Request, Response, Status};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -277,6 +278,18 @@ pub struct Issued<'a> {
     pub key_hash: [u8; 32],
     /// The certificate.
     pub certificate: &'a AgentCertificate,
+}
+
+impl Issued<'_> {
+    /// What is recorded of it.
+    #[must_use]
+    pub const fn as_generation(&self, generation: u64) -> HostCertificate {
+        HostCertificate {
+            generation,
+            not_after: self.certificate.not_after,
+            spki_hash: self.key_hash,
+        }
+    }
 }
 
 fn verify_identity(

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tidemark_model::HostId;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::metrics::Metrics;
-use crate::pki::peer::{NotAnAgent, host_of};
+use crate::pki::peer::{AgentHeld, NotAnAgent, agent_of};
 
 /// A handshake that takes longer is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,7 +45,7 @@ pub struct Peer {
     /// Where from.
     pub address: SocketAddr,
     /// What its certificate proves; `None` without one.
-    pub host: Option<Result<HostId, NotAnAgent>>,
+    pub agent: Option<Result<AgentHeld, NotAnAgent>>,
 }
 
 /// One accepted connection.
@@ -147,10 +146,10 @@ async fn handshake(
         }
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let host = certificates.and_then(<[_]>::first).map(host_of);
+    let agent = certificates.and_then(<[_]>::first).map(agent_of);
     Ok(AgentConnection {
         stream,
-        peer: Peer { address, host },
+        peer: Peer { address, agent },
         _place: place,
     })
 }

@@ -31,6 +31,7 @@ use super::outcome::status_of;
 use crate::app::App;
 use crate::ingest::{Lane, OpenLane};
 use crate::live::SessionClaim;
+use crate::pki::peer::AgentHeld;
 use crate::remediate::lanes::Taking;
 
 /// Frames to the agent that wait for the network.
@@ -83,13 +84,13 @@ impl AgentGateway for Gateway {
             .extensions()
             .get::<Peer>()
             .ok_or_else(|| Status::internal("the connection has no identity"))?;
-        let host = authenticated(&self.app, &peer).await?;
+        let agent = authenticated(&self.app, &peer).await?;
         let (outbound_tx, outbound_rx) = mpsc::channel(OUTBOUND_MAX);
         let app = Arc::clone(&self.app);
         let frames = request.into_inner();
         self.app.life.spawn("session", async move {
             let outbound = outbound_tx.clone();
-            if let Err(status) = converse(app, host, frames, outbound_tx).await {
+            if let Err(status) = converse(app, agent, frames, outbound_tx).await {
                 // A full or closed queue means that the agent is gone and needs no status.
                 outbound.try_send(Err(status)).ok();
             }
@@ -98,17 +99,19 @@ impl AgentGateway for Gateway {
     }
 }
 
-/// The host that a connection may speak for. One that is unknown here may have enrolled at another controller a moment ago.
-pub(super) async fn authenticated(app: &App, peer: &Peer) -> Result<HostId, Status> {
-    let host = match peer.host {
+/// The agent of the host that a connection may speak for. One that is unknown here may have enrolled at another controller a
+/// moment ago.
+pub(super) async fn authenticated(app: &App, peer: &Peer) -> Result<AgentHeld, Status> {
+    let agent = match peer.agent {
         None => {
             return Err(Status::unauthenticated(
                 "a client certificate is required; enrol first, with a join token",
             ));
         }
         Some(Err(error)) => return Err(Status::unauthenticated(error.to_string())),
-        Some(Ok(host)) => host,
+        Some(Ok(agent)) => agent,
     };
+    let host = agent.host;
     let standing = || app.live.read(host, |host| host.profile.standing);
     let known = match standing() {
         Some(standing) => Some(standing),
@@ -119,7 +122,7 @@ pub(super) async fn authenticated(app: &App, peer: &Peer) -> Result<HostId, Stat
         }
     };
     match known {
-        Some(HostState::Enrolled | HostState::Quarantined) => Ok(host),
+        Some(HostState::Enrolled | HostState::Quarantined) => Ok(agent),
         Some(HostState::Revoked) => Err(Status::permission_denied(
             "this host is revoked; reset its identity and enrol it with a new token",
         )),
@@ -148,14 +151,14 @@ pub(crate) struct Session {
 
 async fn converse(
     app: Arc<App>,
-    host: HostId,
+    agent: AgentHeld,
     mut frames: Streaming<AgentFrame>,
     outbound: mpsc::Sender<Result<ControllerFrame, Status>>,
 ) -> Result<(), Status> {
     let hello = first_frame(&mut frames).await?;
-    let (session, acked) = introduce(app, host, hello, outbound).await?;
+    let (session, acked) = introduce(app, agent, hello, outbound).await?;
     let app = Arc::clone(&session.app);
-    let id = session.id;
+    let (host, id) = (session.host, session.id);
     app.metrics.sessions_opened.add(1);
     app.metrics.sessions.set(app.sessions_open.add());
     let result = inbound::run(session, frames, acked).await;
@@ -200,14 +203,14 @@ async fn first_frame(frames: &mut Streaming<AgentFrame>) -> Result<Hello, Status
 
 async fn introduce(
     app: Arc<App>,
-    host: HostId,
+    agent: AgentHeld,
     hello: Hello,
     outbound: mpsc::Sender<Result<ControllerFrame, Status>>,
 ) -> Result<(Session, Seq), Status> {
     let protocol = common_protocol(&hello)?;
     let now = app.clock.now();
     let skew_ms = hello.clock_ms.saturating_sub(now.unix_ms());
-    let generation = hello.certificate_generation;
+    let (host, generation) = (agent.host, hello.certificate_generation);
     let facts = hello
         .facts
         .ok_or(ConvertError::Missing {
@@ -215,7 +218,7 @@ async fn introduce(
         })
         .and_then(facts_from_wire)
         .map_err(|error| status_of(&error))?;
-    app.check_generation(host, generation).await?;
+    app.check_generation(&agent, generation).await?;
     let rebooted = app
         .take_facts(host, &facts)
         .await
@@ -260,6 +263,7 @@ async fn introduce(
         sends_actions: true,
         takes_checkpoints: true,
         sends_releases: true,
+        incarnation: session.app.incarnation,
     };
     session
         .send(controller_frame::Kind::Welcome(welcome))

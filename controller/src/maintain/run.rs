@@ -13,10 +13,10 @@ mod sign;
 mod signed;
 mod simulate;
 
-use tidemark_model::HostId;
 use tidemark_model::action::Approval;
 use tidemark_model::notice::NoticeKind;
-use tidemark_model::run::{Run, RunLifeStep, RunSpec};
+use tidemark_model::run::{Run, RunLifeStep, RunSpec, RunState};
+use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
 pub use ahead::count_planned;
@@ -71,6 +71,34 @@ async fn put(
         }
     }
     Ok(())
+}
+
+/// Ends a run at once, whatever is under way of it: nobody is there to see how that goes.
+pub(crate) async fn cut_off(
+    tx: &mut Tx,
+    run: &mut Run,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = run.clone();
+    let to = match run.state {
+        RunState::Planned | RunState::Approved => RunState::Cancelled,
+        RunState::Waiting | RunState::Running | RunState::Stopping => RunState::Stopped,
+        RunState::Finished
+        | RunState::Stopped
+        | RunState::Failed
+        | RunState::Rejected
+        | RunState::Expired
+        | RunState::Cancelled => return Ok(()),
+    };
+    machine::go(run, to, why.to_owned(), now);
+    let step = RunLifeStep {
+        at: now,
+        to,
+        by: None,
+        text: clean(why),
+    };
+    put(tx, &before, run, &[step]).await
 }
 
 /// Tells operators' lists of a step.

@@ -123,7 +123,11 @@ impl Authority {
         self.pin
     }
 
-    fn open_existing(folder: &Path) -> Result<Self, AuthorityError> {
+    /// Reads the authority of `folder`, and makes none.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] when it is not there or not whole.
+    pub fn open_existing(folder: &Path) -> Result<Self, AuthorityError> {
         let load = |name: &str| {
             let path = folder.join(name);
             fs::read(&path).map_err(|source| AuthorityError::Io {

@@ -185,7 +185,7 @@ pub(super) fn offset(now: Timestamp, seconds: i64) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::peer::host_of;
+    use crate::pki::peer::{AgentHeld, agent_of};
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 
@@ -209,11 +209,17 @@ mod tests {
     fn an_agent_gets_its_host_id_and_nothing_that_it_asked_for() {
         let (_folder, authority) = authority();
         let host = HostId::of_identity_spki(b"identity");
+        let csr = request("admin.example");
         let issued = authority
-            .issue_agent(&request("admin.example"), host, NOW, &Entropy::System)
+            .issue_agent(&csr, host, NOW, &Entropy::System)
             .unwrap();
         let leaf = issued.chain.first().unwrap();
-        assert_eq!(host_of(leaf), Ok(host));
+        let held = AgentHeld {
+            host,
+            key_hash: request_key_hash(&csr).unwrap(),
+            not_after: issued.not_after,
+        };
+        assert_eq!(agent_of(leaf), Ok(held));
         assert_eq!(issued.not_after.ms_since(NOW), 72 * 3_600_000);
         let text = String::from_utf8_lossy(leaf);
         assert!(!text.contains("admin.example"));

@@ -1,7 +1,8 @@
 //! From a verified client certificate to the host it speaks for.
 
 use rustls::pki_types::CertificateDer;
-use tidemark_model::HostId;
+use sha2::{Digest as _, Sha256};
+use tidemark_model::{HostId, Timestamp};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
@@ -25,11 +26,22 @@ pub fn host_uri(host: HostId) -> String {
     format!("{PREFIX}{host}")
 }
 
-/// The host that a certificate, already verified against the authority, was issued to.
+/// What a verified certificate says of the agent that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentHeld {
+    /// Whose it is.
+    pub host: HostId,
+    /// SHA-256 of its public key, as a request's.
+    pub key_hash: [u8; 32],
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+}
+
+/// What a certificate says that is already verified against the authority.
 ///
 /// # Errors
 /// [`NotAnAgent`] when it was not issued to an agent.
-pub fn host_of(certificate: &CertificateDer<'_>) -> Result<HostId, NotAnAgent> {
+pub fn agent_of(certificate: &CertificateDer<'_>) -> Result<AgentHeld, NotAnAgent> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| NotAnAgent::Malformed)?;
     let names = parsed
         .subject_alternative_name()
@@ -39,7 +51,12 @@ pub fn host_of(certificate: &CertificateDer<'_>) -> Result<HostId, NotAnAgent> {
         return Err(NotAnAgent::Name);
     };
     let id = uri.strip_prefix(PREFIX).ok_or(NotAnAgent::Name)?;
-    id.parse().map_err(|_| NotAnAgent::Name)
+    let seconds = parsed.validity().not_after.timestamp();
+    Ok(AgentHeld {
+        host: id.parse().map_err(|_| NotAnAgent::Name)?,
+        key_hash: Sha256::digest(parsed.public_key().raw).into(),
+        not_after: Timestamp::from_unix_ms(seconds.saturating_mul(1_000)),
+    })
 }
 
 #[cfg(test)]
@@ -66,7 +83,8 @@ mod tests {
     fn exactly_one_agent_name_is_taken() {
         let host = HostId::of_identity_spki(b"identity");
         let own = host_uri(host);
-        assert_eq!(host_of(&certificate(vec![uri(&own)])), Ok(host));
+        let taken = agent_of(&certificate(vec![uri(&own)])).map(|held| held.host);
+        assert_eq!(taken, Ok(host));
         for names in [
             Vec::new(),
             vec![uri(&own), uri(&own)],
@@ -76,10 +94,10 @@ mod tests {
                 "controller.tidemark.internal".try_into().unwrap(),
             )],
         ] {
-            assert_eq!(host_of(&certificate(names)), Err(NotAnAgent::Name));
+            assert_eq!(agent_of(&certificate(names)), Err(NotAnAgent::Name));
         }
         assert_eq!(
-            host_of(&CertificateDer::from(vec![1, 2, 3])),
+            agent_of(&CertificateDer::from(vec![1, 2, 3])),
             Err(NotAnAgent::Malformed)
         );
     }

@@ -9,6 +9,7 @@ use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 
 mod actions;
 mod audit_log;
+mod backup;
 mod cursors;
 mod documents;
 mod events;

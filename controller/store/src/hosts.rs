@@ -95,8 +95,8 @@ statements! {
         WHERE id = seen.host AND (last_seen_at IS NULL OR last_seen_at < seen.at)";
     HOST_UPDATE_FACTS = "UPDATE hosts SET name = $2, os = $3, agent_version = $4, boot_id = $5, capabilities = $6, \
         labels = $7, time_zone = $8 WHERE id = $1";
-    HOST_SET_CERTIFICATE = "UPDATE hosts SET certificate_generation = certificate_generation + 1, \
-        certificate_not_after = $3, certificate_spki_hash = $4 WHERE id = $1 AND certificate_generation = $2";
+    HOST_SET_CERTIFICATE = "UPDATE hosts SET certificate_generation = $5, certificate_not_after = $3, certificate_spki_hash = $4 \
+        WHERE id = $1 AND certificate_generation = $2";
     HOST_COUNT = "SELECT count(*) FROM hosts";
 }
 
@@ -374,23 +374,24 @@ impl Tx {
         one_row(updated, StoreError::NotFound { what: "host" })
     }
 
-    /// Stores a new certificate in place of the one of generation `expected`; the new one's is `expected + 1`.
+    /// Stores a new certificate in place of the one of generation `expected`.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when the stored generation is another one, or there is no such host.
-    pub async fn host_advance_generation(
+    pub async fn host_set_certificate(
         &mut self,
         id: HostId,
         expected: u64,
-        not_after: Timestamp,
-        spki_hash: &[u8; 32],
+        certificate: &HostCertificate,
     ) -> Result<(), StoreError> {
         let expected = columns::signed("certificate generation", expected)?;
+        let generation = columns::signed("certificate generation", certificate.generation)?;
         let updated = on_conn!(self, conn => sqlx::query(HOST_SET_CERTIFICATE)
             .bind(id.to_string())
             .bind(expected)
-            .bind(not_after.unix_ms())
-            .bind(spki_hash.as_slice())
+            .bind(certificate.not_after.unix_ms())
+            .bind(certificate.spki_hash.as_slice())
+            .bind(generation)
             .execute(conn).await?
             .rows_affected());
         one_row(

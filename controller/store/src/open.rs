@@ -10,7 +10,12 @@ use crate::{DatabaseUrl, StoreError};
 
 mod header;
 mod postgres;
+mod schema;
 mod sqlite;
+
+pub(crate) use postgres::CONTROLLERS_NAME;
+pub use schema::Schema;
+pub(crate) use sqlite::{connect_to_read, reserve};
 
 /// Why a database was not opened. It is left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +98,14 @@ pub(crate) async fn open_existing(url: &DatabaseUrl) -> Result<Pools, OpenError>
         })?;
     }
     open(url).await
+}
+
+/// The same, and nothing of it can be changed.
+pub(crate) async fn open_to_read(url: &DatabaseUrl) -> Result<Pools, OpenError> {
+    match &url.0 {
+        Place::Sqlite(path) => sqlite::open_to_read(path).await,
+        Place::Postgres(options) => postgres::open_to_read(url, options).await,
+    }
 }
 
 /// The file that SQLite keeps beside the database, as `-wal`.

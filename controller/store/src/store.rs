@@ -78,6 +78,16 @@ impl Store {
         Ok(Self { pools })
     }
 
+    /// Opens a database that is there so that nothing of it is changed, not even a SQLite file's header. Its tables must be of this
+    /// release.
+    ///
+    /// # Errors
+    /// As [`Store::open_existing`].
+    pub async fn open_to_read(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        let pools = open::open_to_read(url).await?;
+        Ok(Self { pools })
+    }
+
     /// Begins a transaction that writes. On SQLite there is one at a time; the others wait, 10 s at most.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use tidemark_agent::actions::ActionFeed;
 use tidemark_agent::audit::AuditFeed;
 use tidemark_agent::checkpoints::CheckpointBook;
 use tidemark_agent::identity::Vault;
+use tidemark_agent::incarnation::IncarnationBook;
 use tidemark_agent::link::Dialer;
 use tidemark_agent::outbox::{MemoryLimits, MemoryOutbox, OutboxHandle};
 use tidemark_agent::session::{self, SessionParts, SessionSettings};
@@ -200,6 +201,7 @@ impl Agent {
             audits: AuditFeed::none(),
             actions,
             checkpoints: CheckpointBook::none(self.clock.clone()),
+            incarnation: IncarnationBook::none(),
             upgrades: UpgradeFeed::none(),
             clock: self.clock.clone(),
             entropy: Entropy::System,

@@ -500,6 +500,7 @@ impl Conversation {
             sends_actions: true,
             takes_checkpoints: false,
             sends_releases: false,
+            incarnation: 1,
         }))
         .await;
         if hello.takes_actions {

@@ -140,7 +140,20 @@ impl Peer {
     /// # Errors
     /// When the controller refuses.
     pub async fn enrolled_as(controller: &Controller, facts: HostFacts) -> anyhow::Result<Self> {
-        let token: JoinToken = controller.join_token().await?.token.parse()?;
+        let token = controller.join_token().await?.token;
+        Self::enrolled_with(controller, &token, facts).await
+    }
+
+    /// The same with a token that is there already.
+    ///
+    /// # Errors
+    /// When the controller refuses.
+    pub async fn enrolled_with(
+        controller: &Controller,
+        token: &str,
+        facts: HostFacts,
+    ) -> anyhow::Result<Self> {
+        let token: JoinToken = token.parse()?;
         let peer = Self {
             vault: Vault::in_memory(token.ca_pin)?,
             dialer: dialer(controller)?,

@@ -67,6 +67,17 @@ impl Postgres {
         format!("postgres://{USER}@{ADDRESS}/postgres")
     }
 
+    /// Makes another, empty database on it; its address.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn another(&self, name: &str) -> anyhow::Result<String> {
+        let mut createdb = Command::new(self.programs.join("createdb"));
+        createdb.args(["--maintenance-db", &self.url(), name]);
+        Finished::of(createdb).await?.succeeded()?;
+        Ok(format!("postgres://{USER}@{ADDRESS}/{name}"))
+    }
+
     /// Kills it and everything it forked, as the out-of-memory killer does.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod ansible;
 mod api_fuzz;
 mod audit;
 mod audit_log;
+mod backup;
 mod bad_input;
 mod book;
 mod check;

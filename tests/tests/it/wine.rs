@@ -2,16 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use prost::Message as _;
 use serde_json::Value;
-use tidemark_agent::state_file::StateFile;
 use tidemark_agent::status::AgentStatus;
 use tidemark_model::view::{DeliveryView, HostView};
-use tidemark_proto::v1;
+use tidemark_tests::harness::agent::age_certificate;
 use tidemark_tests::harness::controller::tcp;
 use tidemark_tests::harness::site::{SERVICE, serve};
 use tidemark_tests::harness::{
@@ -320,27 +317,6 @@ fn a_windows_host_renews_its_certificate_and_its_samples_go_on() -> anyhow::Resu
         .await
         .with_context(|| again.said())
     })
-}
-
-/// Makes the agent take its certificate for one that is past the time to renew it: three quarters of its life lie behind
-/// it by what is written beside it. Returns its generation.
-fn age_certificate(identity: &Path) -> anyhow::Result<u64> {
-    let file = StateFile::new(identity, "credentials");
-    let stored = file.read();
-    let stored = stored.newest().context("there is a certificate")?;
-    // The length of the key, the key, and what was issued for it.
-    let (length, _) = stored.payload.split_first_chunk().context("a length")?;
-    let key_ends = size_of::<u32>() + usize::try_from(u32::from_be_bytes(*length))?;
-    let (key, issued) = stored
-        .payload
-        .split_at_checked(key_ends)
-        .context("a key and a certificate")?;
-    let mut issued = v1::Credentials::decode(issued)?;
-    let life_ms = issued.not_after_ms - issued.not_before_ms;
-    issued.not_before_ms -= life_ms * 3 / 4;
-    issued.not_after_ms -= life_ms * 3 / 4;
-    file.write(&[key, &issued.encode_to_vec()].concat())?;
-    Ok(issued.generation)
 }
 
 async fn first_sample(controller: &Controller, agent: &Process) -> anyhow::Result<HostView> {

@@ -15,7 +15,7 @@ contract!(
     hosts_of_one_name_are_all_found,
     the_state_changes_only_from_the_generation_that_was_read,
     labels_of_the_controller_change_only_from_the_generation_that_was_read,
-    the_certificate_advances_only_from_the_generation_that_was_read,
+    the_certificate_is_replaced_only_in_the_generation_that_was_read,
     last_seen_never_goes_back,
     facts_of_an_unknown_host_are_refused,
     text_that_one_database_cannot_hold_is_refused_on_both,
@@ -173,23 +173,21 @@ async fn labels_of_the_controller_change_only_from_the_generation_that_was_read(
     assert_eq!(both, expected);
 }
 
-async fn the_certificate_advances_only_from_the_generation_that_was_read(store: Store) {
+async fn the_certificate_is_replaced_only_in_the_generation_that_was_read(store: Store) {
     enrol(&store, 1).await;
+    let held = |generation, number| HostCertificate {
+        generation,
+        not_after: at(20_000),
+        spki_hash: [number; 32],
+    };
     let mut tx = store.begin().await.unwrap();
-    tx.host_advance_generation(host_id(0), 1, at(20_000), &[8; 32])
+    tx.host_set_certificate(host_id(0), 1, &held(2, 8))
         .await
         .unwrap();
-    let clone = tx
-        .host_advance_generation(host_id(0), 1, at(30_000), &[9; 32])
-        .await;
+    let clone = tx.host_set_certificate(host_id(0), 1, &held(2, 9)).await;
     assert!(matches!(clone, Err(StoreError::Stale { .. })));
     let host = tx.host_find(host_id(0)).await.unwrap().unwrap();
-    let expected = HostCertificate {
-        generation: 2,
-        not_after: at(20_000),
-        spki_hash: [8; 32],
-    };
-    assert_eq!(host.certificate, expected);
+    assert_eq!(host.certificate, held(2, 8));
 }
 
 async fn last_seen_never_goes_back(store: Store) {

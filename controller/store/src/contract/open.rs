@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::*;
 use crate::database_url::Place;
-use crate::testing::{postgres_url, sqlite_url};
+use crate::testing::{execute, postgres_url, sqlite_url};
 use crate::{DatabaseUrl, OpenError};
 
 fn path_of(url: &DatabaseUrl) -> PathBuf {
@@ -188,28 +188,63 @@ async fn another_programs_postgres_database_is_refused_and_left_alone() {
     assert_eq!(tables, 1);
 }
 
-contract!(a_database_of_a_newer_release_is_refused);
+contract!(
+    a_database_of_a_newer_release_is_refused,
+    a_database_that_a_newer_release_left_readable_is_opened,
+    what_a_database_needs_is_told_without_changing_it,
+);
 
-async fn a_database_of_a_newer_release_is_refused(store: Store) {
+/// Notes a migration that no release knows yet, and which migration its readers must know.
+async fn bring_to_the_future(store: &Store, readers: i64) -> DatabaseUrl {
     let note = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
         VALUES (9999, 'from the future', TRUE, $1, 0)";
-    let url = match &store.pools {
+    let readable = "UPDATE schema_readers SET migration_min = $1";
+    match &store.pools {
         crate::store::Pools::Sqlite { writer, path, .. } => {
             let query = sqlx::query(note).bind(&[1_u8][..]);
+            query.execute(writer).await.unwrap();
+            let query = sqlx::query(readable).bind(readers);
             query.execute(writer).await.unwrap();
             DatabaseUrl::sqlite(path)
         }
         crate::store::Pools::Postgres(pool) => {
             let query = sqlx::query(note).bind(&[1_u8][..]);
             query.execute(pool).await.unwrap();
+            let query = sqlx::query(readable).bind(readers);
+            query.execute(pool).await.unwrap();
             DatabaseUrl(Place::Postgres(Box::new((*pool.connect_options()).clone())))
         }
-    };
+    }
+}
+
+async fn a_database_of_a_newer_release_is_refused(store: Store) {
+    let url = bring_to_the_future(&store, 9_999).await;
     let refused = refusal(&url).await;
     assert!(
         matches!(refused, OpenError::Newer { version: 9_999, .. }),
         "{refused:?}"
     );
+}
+
+async fn a_database_that_a_newer_release_left_readable_is_opened(store: Store) {
+    enrol(&store, 1).await;
+    let url = bring_to_the_future(&store, 1).await;
+    assert!(url.schema().await.unwrap().is_newer_and_readable());
+    let older = Store::open(&url).await.unwrap();
+    assert_eq!(older.read().await.unwrap().hosts_count().await.unwrap(), 1);
+    older.close().await;
+}
+
+async fn what_a_database_needs_is_told_without_changing_it(store: Store) {
+    let url = bring_to_the_future(&store, 9_999).await;
+    let schema = url.schema().await.unwrap();
+    assert_eq!((schema.applied, schema.readers), (Some(9_999), Some(9_999)));
+    assert!(!schema.is_newer_and_readable() && !schema.is_behind());
+    execute(&store, "DELETE FROM _sqlx_migrations WHERE version > 1").await;
+    let older = url.schema().await.unwrap();
+    assert_eq!(older.applied, Some(1));
+    assert!(older.is_behind());
+    assert_eq!(url.schema().await.unwrap(), older);
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::host_hourly::STATEMENTS,
     crate::host_policies::STATEMENTS,
     crate::hosts::STATEMENTS,
+    crate::incarnation::STATEMENTS,
     crate::incident_entries::STATEMENTS,
     crate::incidents::STATEMENTS,
     crate::join_tokens::STATEMENTS,

@@ -11,11 +11,11 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::header::{self, HEADER_BYTES, Verdict};
-use super::{OpenError, beside, database_failed, migration_failed};
+use super::{OpenError, beside, database_failed, migration_failed, schema};
 use crate::StoreError;
 use crate::store::Pools;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,7 +47,10 @@ pub(super) async fn open(path: &Path) -> Result<Pools, OpenError> {
     };
     let mut connection = connect(path).await?;
     check(path, &mut connection, bytes).await?;
-    MIGRATIONS
+    let schema = schema::of_sqlite(&mut connection, &MIGRATIONS)
+        .await
+        .map_err(database_failed(shown(path)))?;
+    schema::migrator_for(&MIGRATIONS, schema, &shown(path))
         .run(&mut connection)
         .await
         .map_err(|error| migration_failed(shown(path), error))?;
@@ -197,7 +200,7 @@ async fn create(path: &Path) -> Result<(), OpenError> {
 
 /// Makes an empty file for SQLite to fill, which nobody else may read: it will hold hashes and keys. The files that
 /// SQLite puts beside it get the same mode.
-fn reserve(draft: &Path) -> std::io::Result<()> {
+pub(crate) fn reserve(draft: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -216,6 +219,39 @@ fn put_in_place(draft: &Path, path: &Path) -> std::io::Result<()> {
         _ => PathBuf::from("."),
     };
     std::fs::File::open(folder)?.sync_all()
+}
+
+/// Connections that change nothing, not even the journal's mode.
+fn options_to_read(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("trusted_schema", "OFF")
+        .disable_statement_logging()
+}
+
+/// A connection that changes nothing.
+pub(crate) async fn connect_to_read(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    options_to_read(path).connect().await
+}
+
+/// The file as it is; what asks to write is refused by SQLite.
+pub(super) async fn open_to_read(path: &Path) -> Result<Pools, OpenError> {
+    inspect(path)?.ok_or_else(|| OpenError::File {
+        path: path.to_path_buf(),
+        source: ErrorKind::NotFound.into(),
+    })?;
+    let readers = pool()
+        .max_connections(READERS)
+        .connect_with(options_to_read(path))
+        .await
+        .map_err(database_failed(shown(path)))?;
+    Ok(Pools::Sqlite {
+        writer: readers.clone(),
+        readers,
+        path: path.to_path_buf(),
+    })
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {

@@ -1,0 +1,316 @@
+//! What ends when a database is brought back from a copy. The copy does not know what was used, revoked, done or cancelled since it
+//! was made, so nothing of it may act by itself: open actions and runs end, roll-outs stop, policies are disabled, credentials and
+//! messages on their way end, and the fleet begins another incarnation, which agents tell from the one before.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tidemark_model::action::{Action, ActionState, LifeStep};
+use tidemark_model::audit_log::{Deed, Doer, DoerKind, NewEntry, Outcome, Subject};
+use tidemark_model::notice::NoticeKind;
+use tidemark_model::policy::PolicySpec;
+use tidemark_model::upgrade::{HostStage, UpgradeState};
+use tidemark_model::{HostId, Timestamp};
+use tidemark_store::{
+    ActionQuery, DocumentKind, DocumentVersion, Ended, NewNotice, RunQuery, Store, StoreError, Tx,
+};
+
+use crate::maintain::run;
+
+/// In whose name it is done.
+const COMMAND: &str = "tidemark-controller restore";
+/// Actions and runs that are read at once.
+const PAGE: u32 = 500;
+/// Policies that a controller keeps at most, with room.
+const POLICIES_MAX: u32 = 10_000;
+
+/// How a database is brought back.
+#[derive(Clone, Debug)]
+pub(super) struct Retirement {
+    /// When.
+    pub now: Timestamp,
+    /// From what, in words.
+    pub from: String,
+    /// Nobody revoked an API token since.
+    pub keep_api_tokens: bool,
+    /// How long an action's effect is to hold, as settings say.
+    pub hold: Duration,
+}
+
+/// What ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Retired {
+    /// Which incarnation began.
+    pub incarnation: u64,
+    /// Credentials and messages.
+    pub ended: Ended,
+    /// Actions that had not ended.
+    pub actions: u64,
+    /// Runs that had not ended.
+    pub runs: u64,
+    /// Roll-outs that had not ended.
+    pub roll_outs: u64,
+    /// Policies that looked at hosts.
+    pub policies: u64,
+}
+
+impl Retired {
+    /// What ended, with its words.
+    pub(super) fn counts(&self) -> [(u64, &'static str); 8] {
+        [
+            (
+                self.actions,
+                "actions ended: what became of those that were sent, their hosts tell",
+            ),
+            (self.runs, "maintenance runs ended: plan them again"),
+            (
+                self.roll_outs,
+                "roll-outs of agents stopped: start them again",
+            ),
+            (
+                self.policies,
+                "policies disabled: look at them, and apply those that still hold",
+            ),
+            (self.ended.join_tokens, "join tokens ended: make new ones"),
+            (self.ended.api_tokens, "API tokens ended: make new ones"),
+            (self.ended.sessions, "browsers signed out"),
+            (
+                self.ended.messages,
+                "messages to receivers given up: they may have been delivered",
+            ),
+        ]
+    }
+}
+
+/// Ends what the database cannot know, in one transaction.
+///
+/// # Errors
+/// When the database fails; nothing ended then.
+pub(super) async fn retire(store: &Store, how: &Retirement) -> anyhow::Result<Retired> {
+    let mut tx = store.begin().await?;
+    let before = tx.incarnation().await?;
+    let mut retired = Retired {
+        incarnation: tx.incarnation_begin(how.now).await?,
+        ended: tx
+            .incarnation_end_credentials(how.now, !how.keep_api_tokens)
+            .await?,
+        ..Retired::default()
+    };
+    retired.actions = end_actions(&mut tx, how).await?;
+    retired.runs = end_runs(&mut tx, how).await?;
+    retired.roll_outs = stop_roll_outs(&mut tx, how).await?;
+    retired.policies = disable_policies(&mut tx, how).await?;
+    let mut detail = BTreeMap::from([
+        ("from".to_owned(), how.from.clone()),
+        ("incarnation_before".to_owned(), before.to_string()),
+    ]);
+    for (name, count) in [
+        ("actions", retired.actions),
+        ("runs", retired.runs),
+        ("roll_outs", retired.roll_outs),
+        ("policies", retired.policies),
+        ("join_tokens", retired.ended.join_tokens),
+        ("api_tokens", retired.ended.api_tokens),
+        ("sessions", retired.ended.sessions),
+        ("messages", retired.ended.messages),
+    ] {
+        detail.insert(name.to_owned(), count.to_string());
+    }
+    record(
+        &mut tx,
+        how,
+        (Deed::Restore, "incarnations", retired.incarnation),
+        detail,
+    )
+    .await?;
+    tx.notices_append(&[NewNotice {
+        at: how.now,
+        host: None,
+        kind: NoticeKind::Controller,
+        text: format!(
+            "the controller was restored from {}: incarnation {} of the fleet",
+            how.from, retired.incarnation
+        )
+        .into(),
+    }])
+    .await?;
+    tx.commit().await?;
+    Ok(retired)
+}
+
+async fn record(
+    tx: &mut Tx,
+    how: &Retirement,
+    (what, kind, id): (Deed, &str, impl ToString),
+    detail: BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    record_about(tx, how, (what, kind, id, None), detail).await
+}
+
+async fn record_about(
+    tx: &mut Tx,
+    how: &Retirement,
+    (what, kind, id, host): (Deed, &str, impl ToString, Option<HostId>),
+    detail: BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    tx.audit_append(NewEntry {
+        at: how.now,
+        who: Doer {
+            kind: DoerKind::Machine,
+            name: COMMAND.to_owned(),
+            role: None,
+            credential: None,
+            address: None,
+        },
+        what,
+        on: Subject {
+            kind: kind.to_owned(),
+            id: id.to_string(),
+            host,
+        },
+        outcome: Outcome::Done,
+        detail,
+    })
+    .await?;
+    Ok(())
+}
+
+/// An action that no host has is cancelled; what became of another one, its host may still tell.
+async fn end_actions(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError> {
+    let mut ended = 0;
+    let mut before = None;
+    loop {
+        let query = ActionQuery {
+            before,
+            only_open: true,
+            limit: PAGE,
+            ..ActionQuery::default()
+        };
+        let page = tx.actions_page(&query).await?;
+        let Some(last) = page.last() else {
+            return Ok(ended);
+        };
+        before = Some(last.number);
+        for mut action in page {
+            let steps = end_action(&mut action, how);
+            tx.action_update(&mut action, &steps).await?;
+            let detail = BTreeMap::from([
+                ("action".to_owned(), action.order.spec.summary()),
+                ("state".to_owned(), action.state.as_str().to_owned()),
+            ]);
+            let what = (
+                Deed::ActionEnd,
+                "actions",
+                action.id(),
+                Some(action.order.host),
+            );
+            record_about(tx, how, what, detail).await?;
+            ended += 1;
+        }
+    }
+}
+
+fn end_action(action: &mut Action, how: &Retirement) -> Vec<LifeStep> {
+    let to: &[ActionState] = if action.sent_at.is_none() && !action.state.may_have_begun() {
+        &[ActionState::Cancelled]
+    } else if action.state == ActionState::Queued {
+        // It was sent before, and its host may have it.
+        &[ActionState::Sent, ActionState::TimedOut]
+    } else {
+        &[ActionState::TimedOut]
+    };
+    let text = format!(
+        "the controller was restored from {}, which does not know what became of it since",
+        how.from
+    );
+    let steps = to
+        .iter()
+        .filter_map(|to| action.go(*to, how.now, how.hold).ok());
+    let steps = steps.map(|step| LifeStep {
+        text: text.clone(),
+        ..step
+    });
+    steps.collect()
+}
+
+async fn end_runs(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError> {
+    let open = RunQuery {
+        only_open: true,
+        limit: PAGE,
+        ..RunQuery::default()
+    };
+    let mut ended = 0;
+    for found in tx.runs_page(&open).await? {
+        let mut found = tx.run_with_hosts(found).await?;
+        let why = format!("the controller was restored from {}", how.from);
+        run::cut_off(tx, &mut found, &why, how.now).await?;
+        let detail = BTreeMap::from([
+            ("name".to_owned(), found.spec.name.clone()),
+            ("state".to_owned(), found.state.as_str().to_owned()),
+        ]);
+        record(tx, how, (Deed::RunStep, "runs", found.number), detail).await?;
+        ended += 1;
+    }
+    Ok(ended)
+}
+
+async fn stop_roll_outs(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError> {
+    let mut stopped = 0;
+    for mut upgrade in tx.upgrades_open().await? {
+        let left = (HostStage::Waiting, HostStage::Left);
+        let why = "the controller was restored from a backup";
+        tx.upgrade_hosts_move(upgrade.number, left, (how.now, why))
+            .await?;
+        upgrade.state = UpgradeState::Stopped;
+        upgrade.note = format!("stopped: the controller was restored from {}", how.from);
+        upgrade.changed_at = how.now;
+        tx.upgrade_update(&upgrade).await?;
+        let detail = BTreeMap::from([("note".to_owned(), upgrade.note.clone())]);
+        record(
+            tx,
+            how,
+            (Deed::UpgradeStop, "upgrades", upgrade.number),
+            detail,
+        )
+        .await?;
+        stopped += 1;
+    }
+    Ok(stopped)
+}
+
+/// A policy may have been deleted or disabled since, and acts by itself.
+async fn disable_policies(tx: &mut Tx, how: &Retirement) -> anyhow::Result<u64> {
+    let mut disabled = 0;
+    let standing = tx
+        .documents_standing(DocumentKind::Policy, POLICIES_MAX)
+        .await?;
+    for policy in standing {
+        let body = policy.body.as_deref().unwrap_or_default();
+        let mut spec: PolicySpec = serde_json::from_str(body)?;
+        if !spec.enabled {
+            continue;
+        }
+        spec.enabled = false;
+        let version = DocumentVersion {
+            version: policy.version.saturating_add(1),
+            at: how.now,
+            author: COMMAND.to_owned(),
+            body: Some(serde_json::to_string(&spec)?),
+            ..policy
+        };
+        tx.document_append(DocumentKind::Policy, &version).await?;
+        let detail = BTreeMap::from([("enabled".to_owned(), "false".to_owned())]);
+        record(
+            tx,
+            how,
+            (Deed::PoliciesApply, "policies", &version.name),
+            detail,
+        )
+        .await?;
+        disabled += 1;
+    }
+    Ok(disabled)
+}
+
+#[cfg(test)]
+mod tests;
