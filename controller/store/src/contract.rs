@@ -18,6 +18,7 @@ mod host_audits;
 mod hosts;
 mod incidents;
 mod key_statements;
+mod leases;
 mod notices;
 mod notifications;
 mod open;
