@@ -1,3 +1,5 @@
+//! What a controller believes about its own lead, and when tasks have their turn; the time stands still until it is moved.
+
 use std::pin::pin;
 use std::task::Poll;
 
