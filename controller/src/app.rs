@@ -24,6 +24,7 @@ use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::ingest::IngestHandle;
 use crate::keys::Keys;
+use crate::leader::Leader;
 use crate::live::Live;
 use crate::maintain::Book;
 use crate::metrics::Metrics;
@@ -69,6 +70,8 @@ pub struct App {
     pub login_codes: LoginCodes,
     /// Credentials that were valid a short while ago.
     pub remembered_standings: RememberedStandings,
+    /// Which of several controllers leads.
+    pub leader: Leader,
     /// Where passwords are hashed.
     pub passwords: PasswordHasher,
     /// Where people sign in who have no password here.

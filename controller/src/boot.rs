@@ -27,6 +27,7 @@ use crate::budgets::{self, Budgets};
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
 use crate::keys::Keys;
+use crate::leader::{Leader, elect};
 use crate::live::{Delivery, Live};
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
@@ -207,6 +208,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         causes_wanted: Notify::new(),
         findings: ArcSwap::default(),
         started_at: clock.now(),
+        leader: Leader::new(&entropy, Arc::clone(&metrics)),
         metrics,
         login_codes: LoginCodes::new(entropy.clone()),
         remembered_standings: RememberedStandings::default(),
@@ -232,6 +234,8 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),
     });
+    // Before anything asks who leads: a controller that is alone leads from the start.
+    elect::begin(&app).await?;
     // Before anything looks at incidents: nobody is told of what a window silences.
     maintain::refresh(&app).await?;
     app.metrics.database_ready.set(1);

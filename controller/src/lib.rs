@@ -16,6 +16,7 @@ pub mod grants;
 pub mod incidents;
 pub mod ingest;
 pub mod keys;
+pub mod leader;
 pub mod live;
 pub mod maintain;
 pub mod metrics;

@@ -228,6 +228,12 @@ metrics! {
     Gauge lockdown = "tidemark_lockdown";
     /// Whether news of other controllers are heard (1) or only the tables are looked at (0).
     Gauge news_heard = "tidemark_news_heard";
+    /// Whether this controller leads (1) or not (0).
+    Gauge leads = "tidemark_controller_leader";
+    /// Term of whichever controller leads, as of the last look.
+    Gauge lease_epoch = "tidemark_controller_lease_epoch";
+    /// Writes of this controller that were refused because another one leads.
+    Counter led_writes_refused = "tidemark_controller_led_writes_refused_total";
     /// Requests that an OpenTelemetry collector took.
     Counter otlp_exports = "tidemark_otlp_exports_total";
     /// Requests that did not reach an OpenTelemetry collector or that it refused.

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit_log::{Exporter, Keeper};
 use crate::incidents::reconcile::Reconciler;
 use crate::keys::carry::KeyCarrier;
+use crate::leader::elect;
 use crate::maintain::run::RunDriver;
 use crate::notify::courier::Courier;
 use crate::notify::dispatch::Dispatcher;
@@ -31,6 +32,7 @@ mod windows;
 /// Starts them all; the lifecycle owns them.
 pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::ServerConfig>>) {
     let life = &app.life;
+    life.spawn("leader", elect::run(Arc::clone(app)));
     life.spawn(
         "compact",
         compact::Compactor::new(Arc::clone(app), settings.retention).run(),

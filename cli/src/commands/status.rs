@@ -1,7 +1,8 @@
 //! `status`: how the controller is.
 
 use serde::Serialize;
-use tidemark_model::view::{DeliveryView, StatusView};
+use tidemark_model::Timestamp;
+use tidemark_model::view::{DeliveryView, LeaderView, StatusView};
 
 use super::Ctx;
 use super::show::show;
@@ -56,6 +57,25 @@ pub fn delivery(delivery: &DeliveryView) -> String {
     )
 }
 
+/// Who leads, in one line.
+fn leader(leader: &LeaderView, now: Timestamp) -> String {
+    let who = match &leader.holder {
+        Some(_) if leader.is_this => "this controller".to_owned(),
+        Some(holder) => format!("another controller, {}", visible(holder)),
+        None if leader.epoch.is_some() => return "nobody at this moment".to_owned(),
+        None => return "?".to_owned(),
+    };
+    let term = leader.epoch.map(|epoch| format!(", term {epoch}"));
+    let since = leader
+        .since_ms
+        .map(|at| format!(", begun {}", words::relative(at, now)));
+    format!(
+        "{who}{}{}",
+        term.unwrap_or_default(),
+        since.unwrap_or_default()
+    )
+}
+
 impl Report for Status {
     fn table(&self, screen: &Screen) -> String {
         let status = &self.status;
@@ -90,6 +110,7 @@ impl Report for Status {
                 "database",
                 format!("{} {database}", visible(&status.database)),
             ),
+            ("leader", leader(&status.leader, screen.now)),
             (
                 "hosts",
                 if hosts.is_empty() {
@@ -122,6 +143,10 @@ impl Report for Status {
             row("clock_ms", Value::number(status.clock_ms)),
             row("database", Value::text(&status.database)),
             row("database_ready", Value::number(status.database_ready)),
+            row("leads", Value::number(status.leader.is_this)),
+            row("leader", Value::maybe_text(status.leader.holder.as_deref())),
+            row("leader_epoch", Value::maybe(status.leader.epoch)),
+            row("leader_since_ms", Value::maybe(status.leader.since_ms)),
             row("sessions", Value::number(status.sessions)),
             row("stored", Value::number(status.delivery.stored)),
             row("in_spool", Value::maybe(status.delivery.in_spool)),

@@ -9,7 +9,7 @@ use tidemark_model::finding::{PlaybookStep, Rule, Severity};
 use tidemark_model::view::{
     AttributeValue, CapabilityView, CauseView, CausesView, DeliveryView, EventView, HistoryView,
     HostDetail, HostEventView, HostFindings, HostName, HostView, JoinTokenCreated, JoinTokenView,
-    PortSpaceView, SeriesView, StatusView,
+    LeaderView, PortSpaceView, SeriesView, StatusView,
 };
 use tidemark_model::{Finding, Sample};
 
@@ -294,6 +294,12 @@ pub fn status() -> StatusView {
         clock_ms: NOW + 61_000,
         database: "sqlite".to_owned(),
         database_ready: true,
+        leader: LeaderView {
+            is_this: true,
+            holder: Some("tidemark-1/00c0ffee00c0ffee".to_owned()),
+            epoch: Some(7),
+            since_ms: Some(NOW - DAY),
+        },
         scope: None,
         hosts: BTreeMap::from([("online".to_owned(), 2), ("stale".to_owned(), 1)]),
         sessions: 2,

@@ -59,6 +59,7 @@ pub fn view(horizon: &Horizon, database_ready: bool) -> StatusView {
         clock_ms: now.unix_ms(),
         database: app.store.backend().as_str().to_owned(),
         database_ready,
+        leader: app.leader.view(),
         hosts,
         scope: horizon.scope().to_text(),
         sessions: if horizon.scope().is_all() {
@@ -119,6 +120,8 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Answer<&'static str> {
 )]
 pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    // A controller that was stopped does not lead any more, also before its tasks have come to say so.
+    app.leader.show();
     ([(header::CONTENT_TYPE, TEXT)], app.metrics.exposition())
 }
 

@@ -418,6 +418,7 @@ const fn is_transient(error: &StoreError) -> bool {
         | StoreError::NotFound { .. }
         | StoreError::Stale { .. }
         | StoreError::StaleCursors { .. }
+        | StoreError::Fenced { .. }
         | StoreError::MissingOwner(_)
         | StoreError::Query(_) => false,
     }

@@ -86,6 +86,7 @@ impl Courier {
             resend_interval, ..
         } = self.sender.receiver().kind
             && kept_alive_at.elapsed() >= resend_interval
+            && self.app.leader.term().is_some()
         {
             *kept_alive_at = Instant::now();
             self.keep_alive().await?;
@@ -204,7 +205,7 @@ impl Courier {
         Ok(())
     }
 
-    /// Tells Alertmanager again what it was told, before that lapses there.
+    /// Tells Alertmanager again what it was told, before that lapses there. The leader does: messages are claimed, this is not.
     async fn keep_alive(&self) -> Result<(), StoreError> {
         let name = &self.sender.receiver().name;
         let now = self.app.clock.now();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tidemark_model::Timestamp;
 use tidemark_model::incident::Incident;
 use tidemark_model::silence::{Labels, Silence};
-use tidemark_store::{NewNotification, NotificationState, StoreError};
+use tidemark_store::{Backend, NewNotification, NotificationState, StoreError, Term, Tx};
 
 use super::Route;
 use super::message::{INCIDENTS_MAX, Message, Reason, Status, Told, url};
@@ -72,12 +72,20 @@ impl Dispatcher {
     /// Runs until the stop.
     pub async fn run(self) {
         let stop = self.app.life.stop_token();
+        let mut last = None;
         loop {
+            let term = self.app.leader.term();
+            if term.is_some() && term != last {
+                self.look_at_settings().await;
+                last = term;
+            }
             match self.activate().await {
                 Ok(status) => {
                     self.app.metrics.notifications_pending.set(status.pending);
                     tracing::debug!(?status, "messages are queued");
                 }
+                // Another controller leads, and goes on with it.
+                Err(StoreError::Fenced { .. }) => {}
                 Err(error) => tracing::warn!(
                     error = chain(&error),
                     "messages cannot be queued; it is tried again"
@@ -86,12 +94,27 @@ impl Dispatcher {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.app.incidents_changed.notified() => {}
+                _ = self.app.leader.next_term(last.as_ref()) => {}
                 () = tokio::time::sleep(PERIOD) => {}
             }
         }
     }
 
-    /// Queues what is due.
+    /// Says so when this controller, which tells of incidents from now on, has nobody to tell, and somebody was told before:
+    /// another controller may have other settings.
+    async fn look_at_settings(&self) {
+        if self.app.store.backend() == Backend::Postgres
+            && self.app.notify.routes.is_empty()
+            && let Ok(groups) = self.groups().await
+            && !groups.is_empty()
+        {
+            tracing::warn!(
+                "nobody is told of incidents any more: this controller leads and has no [notify]; all controllers need the same"
+            );
+        }
+    }
+
+    /// Queues what is due, where this controller leads.
     ///
     /// # Errors
     /// What the database says; what was queued stays queued.
@@ -100,6 +123,9 @@ impl Dispatcher {
         if self.app.notify.routes.is_empty() {
             return Ok(status);
         }
+        let Some(term) = self.app.leader.term() else {
+            return Ok(status);
+        };
         let now = self.app.clock.now();
         let mut known = self.groups().await?;
         let standing = self.standing(&known, now).await?;
@@ -122,6 +148,7 @@ impl Dispatcher {
                 });
                 let task = Task {
                     dispatcher: self,
+                    term: &term,
                     terms: terms(route, receiver),
                     key,
                     now,
@@ -135,7 +162,7 @@ impl Dispatcher {
                 }
             }
         }
-        self.forget_strangers(known).await?;
+        self.forget_strangers(known, &term).await?;
         if status.queued > 0 {
             self.app
                 .notifications_queued
@@ -203,11 +230,15 @@ impl Dispatcher {
     }
 
     /// Groups that no route has any more: their receiver or route was taken out of the configuration.
-    async fn forget_strangers(&self, known: HashMap<String, Known>) -> Result<(), StoreError> {
+    async fn forget_strangers(
+        &self,
+        known: HashMap<String, Known>,
+        term: &Term,
+    ) -> Result<(), StoreError> {
         if known.is_empty() {
             return Ok(());
         }
-        let mut tx = self.app.store.begin().await?;
+        let mut tx = self.app.begin_in(term).await?;
         for (key, (generation, _)) in known {
             match tx.notification_group_delete(&key, generation).await {
                 Ok(()) | Err(StoreError::Stale { .. }) => {}
@@ -221,6 +252,7 @@ impl Dispatcher {
 /// One group of one activation.
 struct Task<'a> {
     dispatcher: &'a Dispatcher,
+    term: &'a Term,
     terms: Terms,
     key: String,
     now: Timestamp,
@@ -241,11 +273,10 @@ impl Task<'_> {
                 is_silenced: one.is_silenced,
             })
             .collect();
-        let store = &self.dispatcher.app.store;
         match plan(self.terms, group.clone(), &members, self.now) {
             Plan::Nothing => Ok(0),
             Plan::Keep(group) => {
-                let mut tx = store.begin().await?;
+                let mut tx = self.begin().await?;
                 tx.notification_group_put(&self.key, generation, &body_of(&group)?)
                     .await?;
                 tx.commit().await?;
@@ -253,7 +284,7 @@ impl Task<'_> {
             }
             Plan::Forget => {
                 if generation > 0 {
-                    let mut tx = store.begin().await?;
+                    let mut tx = self.begin().await?;
                     tx.notification_group_delete(&self.key, generation).await?;
                     tx.commit().await?;
                 }
@@ -261,7 +292,7 @@ impl Task<'_> {
             }
             Plan::Send(sending) => {
                 let message = self.message(&sending, &group, standing);
-                let mut tx = store.begin().await?;
+                let mut tx = self.begin().await?;
                 let is_new = tx
                     .notification_insert(&NewNotification {
                         receiver: message.receiver.clone(),
@@ -277,6 +308,10 @@ impl Task<'_> {
                 Ok(u64::from(is_new))
             }
         }
+    }
+
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        self.dispatcher.app.begin_in(self.term).await
     }
 
     fn message(&self, sending: &Sending, before: &Group, standing: &[&Standing]) -> Message {

@@ -88,8 +88,8 @@ impl ActionDispatcher {
             match self.activate().await {
                 Ok(status) if status == DispatchStatus::default() => {}
                 Ok(status) => tracing::debug!(?status, "actions dispatched"),
-                // Another controller or a person was quicker: what is so now is looked at next time.
-                Err(StoreError::Stale { .. }) => {}
+                // Another controller or a person was quicker, or another one leads: what is so now is looked at next time.
+                Err(StoreError::Stale { .. } | StoreError::Fenced { .. }) => {}
                 Err(error) => tracing::error!(
                     error = chain(&error),
                     "actions cannot be dispatched; it is tried again shortly"

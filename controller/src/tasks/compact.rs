@@ -84,18 +84,23 @@ impl Compactor {
 
     /// Runs until the stop.
     pub async fn run(mut self) {
-        let stop = self.app.life.stop_token();
+        let app = Arc::clone(&self.app);
+        let stop = app.life.stop_token();
+        // Whoever leads from the start begins with a pause.
+        let mut last = app.leader.term();
         loop {
-            tokio::select! {
+            last = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(PERIOD) => {}
-            }
+                term = app.leader.turn(last.as_ref(), PERIOD) => Some(term),
+            };
             let outcome = tokio::select! {
                 () = stop.cancelled() => return,
                 outcome = self.activate() => outcome,
             };
             match outcome {
                 Ok(status) => tracing::debug!(?status, "compacted"),
+                // Another controller leads, and goes on with it.
+                Err(StoreError::Fenced { .. }) => {}
                 Err(error) => tracing::error!(
                     error = chain(&error),
                     "history cannot be compacted; it is tried again in a minute"
@@ -104,13 +109,16 @@ impl Compactor {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due, where this controller leads.
     ///
     /// # Errors
     /// What the database says; what was done stays done.
     pub async fn activate(&mut self) -> Result<CompactStatus, StoreError> {
         let now = self.app.clock.now();
         let mut status = CompactStatus::default();
+        let Some(term) = self.app.leader.term() else {
+            return Ok(status);
+        };
         let mut tasks = Vec::new();
         let mut bytes = 0_usize;
         for host in self.due_hosts(now).await? {
@@ -120,11 +128,11 @@ impl Compactor {
                 tasks.push(task);
             }
             if bytes >= TASKS_BYTES_MAX || tasks.len() >= TASKS_MAX {
-                status.jobs += self.run_tasks(std::mem::take(&mut tasks)).await?;
+                status.jobs += self.run_tasks(std::mem::take(&mut tasks), &term).await?;
                 bytes = 0;
             }
         }
-        status.jobs += self.run_tasks(tasks).await?;
+        status.jobs += self.run_tasks(tasks, &term).await?;
         if self.swept_at == Some(now) {
             status.bytes_freed = self.app.store.shrink().await?;
         }

@@ -88,22 +88,25 @@ impl Expirer {
     /// Runs until the stop.
     pub async fn run(self) {
         let stop = self.app.life.stop_token();
+        let mut last = None;
         loop {
+            last = tokio::select! {
+                () = stop.cancelled() => return,
+                term = self.app.leader.turn(last.as_ref(), PERIOD) => Some(term),
+            };
             match self.activate().await {
                 Ok(status) => tracing::debug!(?status, "old rows deleted"),
+                // Another controller leads, and goes on with it.
+                Err(StoreError::Fenced { .. }) => {}
                 Err(error) => tracing::error!(
                     error = chain(&error),
                     "old rows cannot be deleted; it is tried again in an hour"
                 ),
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(PERIOD) => {}
-            }
         }
     }
 
-    /// Deletes what is due, in bounded steps.
+    /// Deletes what is due, in bounded steps, where this controller leads.
     ///
     /// # Errors
     /// What the database says; what was deleted stays deleted.
@@ -111,8 +114,11 @@ impl Expirer {
         let now = self.app.clock.now();
         let stop = self.app.life.stop_token();
         let mut status = ExpireStatus::default();
+        let Some(term) = self.app.leader.term() else {
+            return Ok(status);
+        };
         loop {
-            let mut tx = self.app.store.begin().await?;
+            let mut tx = self.app.begin_in(&term).await?;
             let notices = tx
                 .notices_delete_before(now.saturating_sub(NOTICES_KEPT), ROWS_MAX)
                 .await?;

@@ -88,6 +88,10 @@ async fn hear(app: &App, mut listener: Listener) -> StoreError {
             }
             News::Host(host) => app.learn_host(host).await,
             News::Documents => take_in_documents(app).await,
+            News::Lease => {
+                app.leader.look();
+                Ok(())
+            }
         };
         if let Err(error) = taken {
             tracing::warn!(

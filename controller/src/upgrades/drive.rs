@@ -1,5 +1,5 @@
 //! Takes roll-outs further: offers the release to the hosts whose turn it is, gives up on those that say nothing, and halts when too
-//! many fail. Idempotent; several controllers do it at once, each for the hosts that are connected to it.
+//! many fail. Idempotent; of several controllers each offers to the hosts that are connected to it, and the leader does the rest.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use tidemark_model::upgrade::{
 use tidemark_model::{HostId, SessionId, Timestamp};
 use tidemark_proto::convert::upgrade::offer_to_wire;
 use tidemark_proto::v1::controller_frame::Kind;
-use tidemark_store::{Backend, StoreError, Upgrade, UpgradeHost};
+use tidemark_store::{Backend, StoreError, Term, Tx, Upgrade, UpgradeHost};
 
 use super::releases;
 use crate::app::App;
@@ -57,8 +57,8 @@ impl UpgradeDriver {
         loop {
             match self.activate().await {
                 Ok(open) => self.app.metrics.upgrades_open.set(open),
-                // Another controller or a person was quicker; it is looked at again.
-                Err(StoreError::Stale { .. }) => {}
+                // Another controller or a person was quicker, or another one leads; it is looked at again.
+                Err(StoreError::Stale { .. } | StoreError::Fenced { .. }) => {}
                 Err(error) => tracing::warn!(
                     error = chain(&error),
                     "roll-outs cannot be taken further; it is tried again"
@@ -80,13 +80,16 @@ impl UpgradeDriver {
         let app = Arc::clone(&self.app);
         let open = app.store.read().await?.upgrades_open().await?;
         let mut seen = Vec::with_capacity(open.len());
+        let term = app.leader.term();
         for upgrade in open {
-            self.give_up_silent(&upgrade).await?;
+            if let Some(term) = &term {
+                self.give_up_silent(&upgrade, term).await?;
+            }
             let mut tx = app.store.read().await?;
             let tallies = tx.upgrade_tallies(upgrade.number).await?;
             drop(tx);
             seen.push((upgrade.clone(), tallies.clone()));
-            self.step(upgrade, &tallies).await?;
+            self.step(upgrade, &tallies, term.as_ref()).await?;
         }
         let count = seen.len() as u64;
         // Whichever controller moved a host: those who look here are told by this one.
@@ -104,7 +107,7 @@ impl UpgradeDriver {
     }
 
     /// No host stays at a stage for ever.
-    async fn give_up_silent(&self, upgrade: &Upgrade) -> Result<(), StoreError> {
+    async fn give_up_silent(&self, upgrade: &Upgrade, term: &Term) -> Result<(), StoreError> {
         let now = self.app.clock.now();
         for stage in HostStage::UNDER_WAY {
             let Some(limit) = stage.deadline() else {
@@ -117,7 +120,8 @@ impl UpgradeDriver {
             );
             for host in self.hosts_at(upgrade, stage, 0..=u8::MAX).await? {
                 if host.since.saturating_add(limit) <= now {
-                    self.become_stage(upgrade, &host, HostStage::Overdue, text.clone())
+                    let tx = self.app.begin_in(term).await?;
+                    self.become_stage(tx, (upgrade, &host), HostStage::Overdue, text.clone())
                         .await?;
                 }
             }
@@ -136,20 +140,32 @@ impl UpgradeDriver {
             .await
     }
 
-    async fn step(&mut self, upgrade: Upgrade, tallies: &[Tally]) -> Result<(), StoreError> {
+    async fn step(
+        &mut self,
+        upgrade: Upgrade,
+        tallies: &[Tally],
+        term: Option<&Term>,
+    ) -> Result<(), StoreError> {
         if upgrade.state != UpgradeState::Running {
             return Ok(());
         }
         let now = self.app.clock.now();
-        match next_step(&upgrade.plan, tallies, upgrade.forgiven, now) {
+        let next = next_step(&upgrade.plan, tallies, upgrade.forgiven, now);
+        if let NextStep::Ring(ring) = next {
+            self.offer_to_ring((&upgrade, ring), tallies, term).await?;
+        }
+        // How the whole stands is the leader's to say.
+        let Some(term) = term else {
+            return Ok(());
+        };
+        match next {
             NextStep::Ring(ring) => {
                 let note = format!("ring {} is open", ring.saturating_add(1));
-                self.offer_to_ring(&upgrade, tallies, ring).await?;
-                self.say(upgrade, note).await
+                self.say(upgrade, note, term).await
             }
             NextStep::Soak { ring, .. } => {
                 let note = format!("ring {ring} has ended and soaks");
-                self.say(upgrade, note).await
+                self.say(upgrade, note, term).await
             }
             NextStep::Halt { failures } => {
                 let note = format!(
@@ -157,22 +173,22 @@ impl UpgradeDriver {
                     upgrade.plan.failures_max
                 );
                 self.app.metrics.upgrades_halted.add(1);
-                self.end(upgrade, UpgradeState::Halted, note).await
+                self.end(upgrade, (UpgradeState::Halted, note), term).await
             }
             NextStep::Done => {
                 let healthy = hosts_at(tallies, |stage| stage == HostStage::Healthy);
                 let all = hosts_at(tallies, |_| true);
                 let note = format!("{healthy} of {all} hosts run it");
-                self.end(upgrade, UpgradeState::Done, note).await
+                self.end(upgrade, (UpgradeState::Done, note), term).await
             }
         }
     }
 
     async fn offer_to_ring(
         &mut self,
-        upgrade: &Upgrade,
+        (upgrade, ring): (&Upgrade, u8),
         tallies: &[Tally],
-        ring: u8,
+        term: Option<&Term>,
     ) -> Result<(), StoreError> {
         let found = {
             let mut tx = self.app.store.read().await?;
@@ -200,7 +216,8 @@ impl UpgradeDriver {
             .hosts_at(upgrade, HostStage::Waiting, ring..=ring)
             .await?
         {
-            if places > 0 && self.offer_to(upgrade, &host, signed, opened_at).await? {
+            let offer = (signed, opened_at);
+            if places > 0 && self.offer_to((upgrade, &host), offer, term).await? {
                 places = places.saturating_sub(1);
             }
         }
@@ -219,32 +236,37 @@ impl UpgradeDriver {
     /// Offers the release to a host that waits; whether it takes a place from now on.
     async fn offer_to(
         &mut self,
-        upgrade: &Upgrade,
-        host: &UpgradeHost,
-        signed: &SignedManifest,
-        opened_at: Timestamp,
+        (upgrade, host): (&Upgrade, &UpgradeHost),
+        (signed, opened_at): (&SignedManifest, Timestamp),
+        term: Option<&Term>,
     ) -> Result<bool, StoreError> {
         let told = self.app.upgrades.told(host.host);
         if let Some(why) = told.as_ref().and_then(|told| told.unable.clone()) {
-            self.become_stage(upgrade, host, HostStage::Missed, why)
+            let tx = self.app.store.begin().await?;
+            self.become_stage(tx, (upgrade, host), HostStage::Missed, why)
                 .await?;
             return Ok(false);
         }
         if told.is_some() && self.send(host.host, signed) {
-            self.become_stage(upgrade, host, HostStage::Offered, String::new())
+            let tx = self.app.store.begin().await?;
+            self.become_stage(tx, (upgrade, host), HostStage::Offered, String::new())
                 .await?;
             return Ok(true);
         }
         let wait = Duration::from_millis(upgrade.plan.wait_ms);
         let is_here = self.app.remediation.lanes.session_of(host.host).is_some();
         let is_over = opened_at.saturating_add(wait) <= self.app.clock.now();
-        if is_over && (is_here || !self.may_be_elsewhere(host.host).await?) {
-            let why = if is_here {
-                "its agent knows nothing of releases; upgrade it by its package"
-            } else {
-                "it was not connected"
-            };
-            self.become_stage(upgrade, host, HostStage::Missed, why.to_owned())
+        if is_over && is_here {
+            let why = "its agent knows nothing of releases; upgrade it by its package";
+            let tx = self.app.store.begin().await?;
+            self.become_stage(tx, (upgrade, host), HostStage::Missed, why.to_owned())
+                .await?;
+        } else if let Some(term) = term.filter(|_| is_over)
+            && !self.may_be_elsewhere(host.host).await?
+        {
+            let why = "it was not connected";
+            let tx = self.app.begin_in(term).await?;
+            self.become_stage(tx, (upgrade, host), HostStage::Missed, why.to_owned())
                 .await?;
         }
         Ok(false)
@@ -273,8 +295,8 @@ impl UpgradeDriver {
     /// Keeps that a host is at another stage, unless it went on by itself meanwhile.
     async fn become_stage(
         &self,
-        upgrade: &Upgrade,
-        host: &UpgradeHost,
+        mut tx: Tx,
+        (upgrade, host): (&Upgrade, &UpgradeHost),
         stage: HostStage,
         text: String,
     ) -> Result<(), StoreError> {
@@ -285,7 +307,6 @@ impl UpgradeDriver {
             text,
             ..host.clone()
         };
-        let mut tx = self.app.store.begin().await?;
         if tx
             .upgrade_host_update(upgrade.number, before, &after)
             .await?
@@ -296,13 +317,13 @@ impl UpgradeDriver {
     }
 
     /// Keeps what people are told of where it stands.
-    async fn say(&self, mut upgrade: Upgrade, note: String) -> Result<(), StoreError> {
+    async fn say(&self, mut upgrade: Upgrade, note: String, term: &Term) -> Result<(), StoreError> {
         if upgrade.note == note {
             return Ok(());
         }
         upgrade.note = note;
         upgrade.changed_at = self.app.clock.now();
-        let mut tx = self.app.store.begin().await?;
+        let mut tx = self.app.begin_in(term).await?;
         tx.upgrade_update(&upgrade).await?;
         tx.commit().await
     }
@@ -310,13 +331,13 @@ impl UpgradeDriver {
     async fn end(
         &self,
         mut upgrade: Upgrade,
-        state: UpgradeState,
-        note: String,
+        (state, note): (UpgradeState, String),
+        term: &Term,
     ) -> Result<(), StoreError> {
         upgrade.state = state;
         upgrade.note = note;
         upgrade.changed_at = self.app.clock.now();
-        let mut tx = self.app.store.begin().await?;
+        let mut tx = self.app.begin_in(term).await?;
         tx.upgrade_update(&upgrade).await?;
         self.app
             .record(Deed::UpgradeStep, "upgrades", upgrade.number)

@@ -9,7 +9,9 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use tidemark_model::view::{ApiTokenView, JoinTokenView, MeView, SessionView, UserView};
+use tidemark_model::view::{
+    ApiTokenView, JoinTokenView, LeaderView, MeView, SessionView, UserView,
+};
 use tidemark_model::{Role, Timestamp};
 
 use super::{Frame, for_person, page as respond, words};
@@ -52,6 +54,7 @@ async fn settings_page(app: &Arc<App>, asking: &Asking, told: Told) -> Answer<Re
     let limit = (None, ROWS as usize);
     let (sessions, _) = sessions::page(app, asking, None, limit).await?;
     let is_admin = asking.may(Role::Admin);
+    let leader = app.leader.view();
     let mut lists = Lists::default();
     if is_admin {
         lists = Lists::read(app, asking, now).await?;
@@ -68,6 +71,8 @@ async fn settings_page(app: &Arc<App>, asking: &Asking, told: Told) -> Answer<Re
         is_admin,
         sees_all: asking.scope().is_all(),
         lists,
+        leads_for: leader.since_ms.map(|at| relative(at, now)),
+        leader,
         told,
     }))
 }
@@ -88,6 +93,9 @@ struct SettingsPage {
     /// Whether what is there is about everybody, and not about those of a scope alone.
     sees_all: bool,
     lists: Lists,
+    /// Which controller leads.
+    leader: LeaderView,
+    leads_for: Option<String>,
     told: Told,
 }
 

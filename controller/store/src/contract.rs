@@ -19,6 +19,7 @@ mod host_audits;
 mod hosts;
 mod incidents;
 mod key_statements;
+mod leases;
 mod notices;
 mod notifications;
 mod open;

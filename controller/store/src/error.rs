@@ -61,6 +61,12 @@ pub enum StoreError {
         /// The hosts, at least one.
         hosts: Vec<HostId>,
     },
+    /// Another controller leads: what was to be written is its to write.
+    #[error("the term {epoch} as the leader is over")]
+    Fenced {
+        /// The term that was to be written in.
+        epoch: u64,
+    },
     /// The row belongs to a host or token that does not exist.
     #[error("the row belongs to a host or token that does not exist")]
     MissingOwner(#[source] sqlx::Error),
@@ -77,7 +83,9 @@ impl ApiError for StoreError {
             Self::InvalidValue { .. } => ErrorCode::InvalidArgument,
             Self::AlreadyExists { .. } => ErrorCode::Conflict,
             Self::NotFound { .. } | Self::MissingOwner(_) => ErrorCode::NotFound,
-            Self::Stale { .. } | Self::StaleCursors { .. } => ErrorCode::Precondition,
+            Self::Stale { .. } | Self::StaleCursors { .. } | Self::Fenced { .. } => {
+                ErrorCode::Precondition
+            }
             Self::Corrupt(_) | Self::Unreadable { .. } | Self::Query(_) => ErrorCode::Internal,
         }
     }

@@ -15,6 +15,8 @@ pub enum News {
     Actions,
     /// Applied documents: windows, budgets, policies.
     Documents,
+    /// The lease was given back.
+    Lease,
     /// A host enrolled, or its standing is another.
     Host(HostId),
 }
@@ -24,6 +26,7 @@ impl News {
         match self {
             Self::Actions => "actions".to_owned(),
             Self::Documents => "documents".to_owned(),
+            Self::Lease => "lease".to_owned(),
             Self::Host(host) => format!("host {host}"),
         }
     }
@@ -33,6 +36,7 @@ impl News {
         match text {
             "actions" => Some(Self::Actions),
             "documents" => Some(Self::Documents),
+            "lease" => Some(Self::Lease),
             other => {
                 let host = other.strip_prefix("host ")?;
                 host.parse().ok().map(Self::Host)
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn news_are_understood_as_they_were_said() {
         let host = News::Host(HostId::of_identity_spki(&[1]));
-        for news in [News::Actions, News::Documents, host] {
+        for news in [News::Actions, News::Documents, News::Lease, host] {
             assert_eq!(News::from_text(&news.to_text()), Some(news));
         }
         for other in ["", "host ", "host x", "weather"] {

@@ -25,6 +25,7 @@ mod host_page;
 mod incidents;
 mod keys_page;
 mod labels;
+mod leading;
 mod logged;
 mod login;
 mod made_up;

@@ -57,6 +57,7 @@ async fn everybody_sees_themselves_and_admins_who_may_sign_in() {
         "Join tokens",
         "Make a user",
         "Browsers that are signed in",
+        "This controller leads; term 1, begun ",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }

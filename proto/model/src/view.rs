@@ -472,6 +472,9 @@ pub struct StatusView {
     pub database: String,
     /// Whether the database answers.
     pub database_ready: bool,
+    /// Which controller leads.
+    #[serde(default)]
+    pub leader: LeaderView,
     /// The hosts that the caller sees; `null` for all. What follows is about those.
     #[serde(default)]
     pub scope: Option<String>,
@@ -487,6 +490,20 @@ pub struct StatusView {
     pub commits: u64,
     /// Time of the last group commit, in microseconds.
     pub commit_us: Option<u64>,
+}
+
+/// Which of the controllers of one database leads: compacts and deletes history, queues notifications, takes roll-outs further.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeaderView {
+    /// Whether it is the one that answers.
+    pub is_this: bool,
+    /// The one that leads, as `MACHINE/RANDOM`; `null` when nobody does, or nobody knows.
+    pub holder: Option<String>,
+    /// The term, which rises by one with each; `null` when the database has not said it for 10 s.
+    pub epoch: Option<u64>,
+    /// When the term began.
+    pub since_ms: Option<i64>,
 }
 
 /// RFC 9457 problem details: what the API answers instead of what was asked for.

@@ -244,6 +244,22 @@ impl Process {
         Ok(kill_process(self.pid, Signal::INT)?)
     }
 
+    /// Stops it where it is, as a debugger or an overloaded machine does.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        Ok(kill_process(self.pid, Signal::STOP)?)
+    }
+
+    /// Lets it go on after [`Process::pause`].
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        Ok(kill_process(self.pid, Signal::CONT)?)
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

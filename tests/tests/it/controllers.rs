@@ -1,4 +1,5 @@
-//! Two controllers on one Postgres: what is decided at one holds at the other, and a host is asked once, wherever its session is.
+//! Several controllers on one Postgres: what is decided at one holds at the others, a host is asked once, wherever its session is,
+//! and one of them leads.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,11 +11,13 @@ use serde_json::{Value, json};
 use tidemark_model::ActionState;
 use tidemark_model::run::RunState;
 use tidemark_model::upgrade::HostStage;
-use tidemark_model::view::{ActionDetail, ActionView, HostView, Page, RunDetail, UpgradeDetail};
+use tidemark_model::view::{
+    ActionDetail, ActionView, HostView, LeaderView, Page, RunDetail, StatusView, UpgradeDetail,
+};
 use tidemark_tests::harness::postgres::Postgres;
 use tidemark_tests::harness::releases::{Releases, described};
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Gate, Machine, Operators, Process, STARTING, Up, action_ended,
+    AgentFolder, Controller, Gate, Machine, Operators, Process, SOON, STARTING, Up, action_ended,
     on_own_network, program, until,
 };
 
@@ -357,6 +360,157 @@ fn a_run_is_carried_on_by_the_other_controller_and_asks_no_host_twice() -> anyho
         assert_eq!(ended.run.state, RunState::Finished, "{ended:#?}");
         assert_eq!(ran(&hosts), [1; 3], "{ended:#?}");
         drop(gate);
+        Ok(())
+    })
+}
+
+/// How long a lease holds that nobody renews.
+const LEASE: Duration = Duration::from_secs(15);
+/// Longest between two looks at the lease when nothing wakes a controller.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Controllers on one Postgres, without agents.
+struct Several {
+    controllers: Vec<Controller>,
+    postgres: Postgres,
+}
+
+impl Several {
+    async fn start(machine: &Machine, count: usize) -> anyhow::Result<Self> {
+        let postgres = Postgres::start(machine).await?;
+        let first = Up::alone().arg("--database").arg(postgres.url());
+        let second = first.clone().another();
+        let third = Up {
+            name: "third",
+            data: "third-data",
+            http_port: 7280,
+            grpc_port: 7643,
+            ..first.clone()
+        };
+        let mut controllers = Vec::new();
+        for up in [&first, &second, &third].into_iter().take(count) {
+            if !controllers.is_empty() {
+                share_authority(&first.data_dir(machine), &up.data_dir(machine))?;
+            }
+            controllers.push(Controller::up(machine, up).await?);
+        }
+        Ok(Self {
+            controllers,
+            postgres,
+        })
+    }
+
+    /// Waits until all agree on which one leads, in a term after `former`; takes it out, and says how it leads.
+    async fn take_leader(
+        &mut self,
+        former: u64,
+        patience: Duration,
+    ) -> anyhow::Result<(Controller, LeaderView)> {
+        let agreed = until("one leader", patience, async || {
+            let mut views = Vec::new();
+            for controller in &self.controllers {
+                views.push(leader(controller).await?);
+            }
+            let leading: Vec<usize> = (0..views.len()).filter(|at| views[*at].is_this).collect();
+            ensure!(leading.len() <= 1, "two lead: {views:#?}");
+            let is_one = |view: &LeaderView| {
+                view.holder.is_some()
+                    && view.holder == views[0].holder
+                    && view.epoch == views[0].epoch
+                    && view.epoch > Some(former)
+            };
+            let is_agreed = leading.len() == 1 && views.iter().all(is_one);
+            Ok(is_agreed.then(|| (leading[0], views[leading[0]].clone())))
+        });
+        let (at, view) = agreed.await?;
+        let controller = self.controllers.remove(at);
+        assert_eq!(controller.metric("tidemark_controller_leader").await?, 1);
+        for other in &self.controllers {
+            assert_eq!(other.metric("tidemark_controller_leader").await?, 0);
+        }
+        Ok((controller, view))
+    }
+}
+
+async fn leader(controller: &Controller) -> anyhow::Result<LeaderView> {
+    let status: StatusView = controller.get("/api/v1/status").await?;
+    Ok(status.leader)
+}
+
+fn epoch(view: &LeaderView) -> u64 {
+    view.epoch.unwrap_or_default()
+}
+
+#[test]
+fn one_of_three_controllers_leads_and_another_one_takes_over() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let mut several = Several::start(machine, 3).await?;
+        for controller in &several.controllers {
+            let hears = async || {
+                let heard = controller.metric("tidemark_news_heard").await?;
+                Ok((heard == 1).then_some(()))
+            };
+            until("news of other controllers", STARTING, hears).await?;
+        }
+        let (mut first, led) = several.take_leader(0, SOON).await?;
+        let said = first.cli(&["status"]).await?.succeeded()?;
+        assert!(said.contains("leader    this controller, term "), "{said}");
+        first.process.kill().await?;
+        let (second, then) = several.take_leader(epoch(&led), LEASE + LOOK).await?;
+        assert_ne!(then.holder, led.holder);
+        second.stop().await?;
+        // It gave the lease back: nobody waits for it to run out.
+        let (third, last) = several.take_leader(epoch(&then), LOOK).await?;
+        let metric = third.metric("tidemark_controller_lease_epoch").await?;
+        assert_eq!(metric, epoch(&last));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_controller_that_was_stopped_for_a_while_does_not_believe_that_it_leads() -> anyhow::Result<()>
+{
+    on_own_network(async |machine| {
+        let mut several = Several::start(machine, 2).await?;
+        let (stopped, led) = several.take_leader(0, SOON).await?;
+        stopped.process.pause()?;
+        let (now, then) = several.take_leader(epoch(&led), LEASE + LOOK).await?;
+        stopped.process.resume()?;
+        // Its first word, before it can have looked at the lease.
+        let leads = stopped.metric("tidemark_controller_leader").await?;
+        assert_eq!(leads, 0, "{}", stopped.process.said());
+        until("its word that the other one leads", SOON, async || {
+            let view = leader(&stopped).await?;
+            ensure!(!view.is_this, "{view:?}");
+            Ok((view.holder == then.holder).then_some(()))
+        })
+        .await?;
+        let view = leader(&now).await?;
+        assert_eq!((view.is_this, view.epoch), (true, then.epoch));
+        Ok(())
+    })
+}
+
+#[test]
+fn nobody_leads_while_the_database_is_away_and_somebody_does_afterwards() -> anyhow::Result<()> {
+    on_own_network(async |machine| {
+        let mut several = Several::start(machine, 2).await?;
+        let (one, led) = several.take_leader(0, SOON).await?;
+        several.controllers.push(one);
+        several.postgres.kill().await?;
+        until("nobody who leads", SOON, async || {
+            let mut leading = 0;
+            for controller in &several.controllers {
+                leading += controller.metric("tidemark_controller_leader").await?;
+            }
+            Ok((leading == 0).then_some(()))
+        })
+        .await?;
+        several.postgres.restart().await?;
+        let (_leader, then) = several
+            .take_leader(epoch(&led).saturating_sub(1), STARTING)
+            .await?;
+        assert!(then.epoch >= led.epoch, "{then:?}");
         Ok(())
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_model::action::Approval;
 use tidemark_model::audit_log::Deed;
 use tidemark_model::run::{Run, RunRules, RunState};
-use tidemark_store::{RunQuery, StoreError, Tx};
+use tidemark_store::{RunQuery, StoreError, Term, Tx};
 
 use super::ask::{self, Asked};
 use super::facts::{self, Shared};
@@ -49,8 +49,8 @@ impl RunDriver {
             match self.activate().await {
                 Ok(status) if status == RunStatus::default() => {}
                 Ok(status) => tracing::debug!(?status, "runs went on"),
-                // Another controller or a person was quicker: what is so now is looked at next time.
-                Err(StoreError::Stale { .. }) => {}
+                // Another controller or a person was quicker, or another one leads: what is so now is looked at next time.
+                Err(StoreError::Stale { .. } | StoreError::Fenced { .. }) => {}
                 Err(error) => tracing::error!(
                     error = chain(&error),
                     "runs cannot go on; it is tried again shortly"
@@ -79,9 +79,12 @@ impl RunDriver {
         let open = tx.runs_page(&open).await?;
         self.app.metrics.runs_open.set(open.len() as u64);
         let now = self.app.clock.now();
-        // Only time leads on from a plan that nobody approved yet.
+        let term = self.app.leader.term();
+        // Only time leads on from a plan that nobody approved yet, which is the leader's to say. From there on, what a run does hangs on
+        // the sessions and samples of its hosts, which each controller has of those that are connected to it.
         let may_move = |run: &Run| {
-            run.state != RunState::Planned || run.deadline.is_none_or(|deadline| deadline <= now)
+            run.state != RunState::Planned
+                || (term.is_some() && run.deadline.is_none_or(|deadline| deadline <= now))
         };
         let mut runs = Vec::new();
         // The oldest first: it was there first for hosts that two runs want.
@@ -97,7 +100,8 @@ impl RunDriver {
         }
         drop(tx);
         for run in runs {
-            match self.take_on(run, &mut shared, &mut status).await {
+            let led = term.as_ref().filter(|_| run.state == RunState::Planned);
+            match self.take_on(run, led, (&mut shared, &mut status)).await {
                 Ok(()) | Err(StoreError::Stale { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -108,8 +112,8 @@ impl RunDriver {
     async fn take_on(
         &self,
         run: Run,
-        shared: &mut Shared,
-        status: &mut RunStatus,
+        led: Option<&Term>,
+        (shared, status): (&mut Shared, &mut RunStatus),
     ) -> Result<(), StoreError> {
         let app = &self.app;
         let now = app.clock.now();
@@ -146,7 +150,12 @@ impl RunDriver {
         if next == run {
             return Ok(());
         }
-        let (next, asked) = self.store((&run, next), &rules, (&facts, &orders)).await?;
+        let tx = match led {
+            Some(term) => app.begin_in(term).await?,
+            None => app.store.begin().await?,
+        };
+        let stored = self.store(tx, (&run, next), &rules, (&facts, &orders));
+        let (next, asked) = stored.await?;
         shared.note(&next);
         tell_lists(app, &next);
         status.moved = status.moved.saturating_add(1);
@@ -163,12 +172,12 @@ impl RunDriver {
 
     async fn store(
         &self,
+        mut tx: Tx,
         (before, mut next): (&Run, Run),
         rules: &RunRules,
         (facts, orders): (&Facts, &[Order]),
     ) -> Result<(Run, u64), StoreError> {
         let app = &self.app;
-        let mut tx = app.store.begin().await?;
         let mut told: Vec<Asked> = Vec::new();
         let asks = orders.iter().any(|order| matches!(order, Order::Ask(_)));
         let approvals = if asks {

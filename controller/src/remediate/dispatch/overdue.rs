@@ -2,7 +2,7 @@
 
 use tidemark_model::action::{Action, ActionState};
 use tidemark_model::{SessionId, Timestamp};
-use tidemark_store::StoreError;
+use tidemark_store::{StoreError, Term, Tx};
 
 use super::{ActionDispatcher, DispatchStatus, escalate};
 use crate::audit_log;
@@ -16,8 +16,12 @@ impl ActionDispatcher {
         let app = &self.app;
         let now = app.clock.now();
         let due = app.store.read().await?.actions_due(now, DUE_MAX).await?;
+        let term = app.leader.term();
         for action in due {
-            match self.end_one(action, now).await {
+            let Some(tx) = self.begin_for(&action, term.as_ref()).await? else {
+                continue;
+            };
+            match self.end_one(tx, action, now).await {
                 Ok(()) => status.overdue = status.overdue.saturating_add(1),
                 // Its host or a person was quicker.
                 Err(StoreError::Stale { .. }) => {}
@@ -27,7 +31,26 @@ impl ActionDispatcher {
         Ok(())
     }
 
-    async fn end_one(&self, mut action: Action, now: Timestamp) -> Result<(), StoreError> {
+    /// Where this controller may end it: whether the session is still there that an action was sent over, each controller knows
+    /// of its own; everything else is in the database, and the leader's to end.
+    async fn begin_for(
+        &self,
+        action: &Action,
+        term: Option<&Term>,
+    ) -> Result<Option<Tx>, StoreError> {
+        match (action.state, term) {
+            (ActionState::Sent, _) => self.app.store.begin().await.map(Some),
+            (_, Some(term)) => self.app.begin_in(term).await.map(Some),
+            (_, None) => Ok(None),
+        }
+    }
+
+    async fn end_one(
+        &self,
+        mut tx: Tx,
+        mut action: Action,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let app = &self.app;
         let mut steps = Vec::new();
         for (to, text) in self.overdue_steps(&action, now) {
@@ -35,7 +58,6 @@ impl ActionDispatcher {
                 steps.push(step);
             }
         }
-        let mut tx = app.store.begin().await?;
         tx.action_update(&mut action, &steps).await?;
         audit_log::keep_steps(app, &mut tx, (&action, &steps)).await?;
         tx.commit().await?;

@@ -11,7 +11,7 @@ use tidemark_history::stored::{RecentMeta, SegmentMeta};
 use tidemark_history::{EntityNumber, Window};
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{Entity, HostId, Timestamp};
-use tidemark_store::{NewRecent, RecentId, Replacement, SegmentId, Span, StoreError, Tx};
+use tidemark_store::{NewRecent, RecentId, Replacement, SegmentId, Span, StoreError, Term, Tx};
 
 use super::{Compactor, Damaged, history_tier, stored_tier};
 use crate::gateway::outcome::chain;
@@ -127,7 +127,11 @@ impl Compactor {
 
     /// Does the work of `tasks` and puts the outcomes in the place of the sources, all in one transaction; says how
     /// many were done. Where another compactor was there first, the next activation plans with what it left.
-    pub(super) async fn run_tasks(&mut self, tasks: Vec<Task>) -> Result<u64, StoreError> {
+    pub(super) async fn run_tasks(
+        &mut self,
+        tasks: Vec<Task>,
+        term: &Term,
+    ) -> Result<u64, StoreError> {
         let work = move || {
             let worked = tasks.into_iter().map(|task| {
                 let outcome = run(&task.job, &task.sources, &task.entities);
@@ -146,17 +150,17 @@ impl Compactor {
                 Err(error) => self.set_aside(host, &job, &error),
             }
         }
-        match self.replace(&done).await {
+        match self.replace(&done, term).await {
             Ok(()) => Ok(done.len() as u64),
-            Err(StoreError::Stale { .. }) => self.replace_one_by_one(&done).await,
+            Err(StoreError::Stale { .. }) => self.replace_one_by_one(&done, term).await,
             Err(error) => Err(error),
         }
     }
 
-    async fn replace_one_by_one(&self, done: &[Done]) -> Result<u64, StoreError> {
+    async fn replace_one_by_one(&self, done: &[Done], term: &Term) -> Result<u64, StoreError> {
         let mut replaced = 0;
         for one in done.chunks(1) {
-            match self.replace(one).await {
+            match self.replace(one, term).await {
                 Ok(()) => replaced += 1,
                 Err(StoreError::Stale { .. }) => {}
                 Err(error) => return Err(error),
@@ -165,11 +169,11 @@ impl Compactor {
         Ok(replaced)
     }
 
-    async fn replace(&self, done: &[Done]) -> Result<(), StoreError> {
+    async fn replace(&self, done: &[Done], term: &Term) -> Result<(), StoreError> {
         if done.is_empty() {
             return Ok(());
         }
-        let mut tx = self.app.store.begin().await?;
+        let mut tx = self.app.begin_in(term).await?;
         for (host, job, outcome) in done {
             replace_in(&mut tx, *host, job, outcome).await?;
         }

@@ -45,6 +45,7 @@ const STATEMENTS: &[&[(&str, &str, &str)]] = &[
     crate::incidents::STATEMENTS,
     crate::join_tokens::STATEMENTS,
     crate::key_statements::STATEMENTS,
+    crate::leases::STATEMENTS,
     crate::lockdowns::STATEMENTS,
     crate::news::STATEMENTS,
     crate::notices::STATEMENTS,
