@@ -58,6 +58,15 @@ pub fn delivery(delivery: &DeliveryView) -> String {
 }
 
 /// Who leads, in one line.
+/// Nothing about a database that was never restored.
+fn incarnation(incarnation: u64) -> String {
+    if incarnation > 1 {
+        format!(", restored (incarnation {incarnation})")
+    } else {
+        String::new()
+    }
+}
+
 fn leader(leader: &LeaderView, now: Timestamp) -> String {
     let who = match &leader.holder {
         Some(_) if leader.is_this => "this controller".to_owned(),
@@ -108,7 +117,11 @@ impl Report for Status {
             ("clock", clock),
             (
                 "database",
-                format!("{} {database}", visible(&status.database)),
+                format!(
+                    "{} {database}{}",
+                    visible(&status.database),
+                    incarnation(status.incarnation)
+                ),
             ),
             ("leader", leader(&status.leader, screen.now)),
             (
@@ -143,6 +156,7 @@ impl Report for Status {
             row("clock_ms", Value::number(status.clock_ms)),
             row("database", Value::text(&status.database)),
             row("database_ready", Value::number(status.database_ready)),
+            row("incarnation", Value::number(status.incarnation)),
             row("leads", Value::number(status.leader.is_this)),
             row("leader", Value::maybe_text(status.leader.holder.as_deref())),
             row("leader_epoch", Value::maybe(status.leader.epoch)),

@@ -294,6 +294,7 @@ pub fn status() -> StatusView {
         clock_ms: NOW + 61_000,
         database: "sqlite".to_owned(),
         database_ready: true,
+        incarnation: 1_796_011_066,
         leader: LeaderView {
             is_this: true,
             holder: Some("tidemark-1/00c0ffee00c0ffee".to_owned()),

@@ -59,6 +59,7 @@ pub fn view(horizon: &Horizon, database_ready: bool) -> StatusView {
         clock_ms: now.unix_ms(),
         database: app.store.backend().as_str().to_owned(),
         database_ready,
+        incarnation: app.incarnation,
         leader: app.leader.view(),
         hosts,
         scope: horizon.scope().to_text(),

@@ -472,6 +472,9 @@ pub struct StatusView {
     pub database: String,
     /// Whether the database answers.
     pub database_ready: bool,
+    /// Which incarnation of the fleet the database is of: 1, unless it was restored.
+    #[serde(default)]
+    pub incarnation: u64,
     /// Which controller leads.
     #[serde(default)]
     pub leader: LeaderView,
