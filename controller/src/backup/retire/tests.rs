@@ -98,7 +98,7 @@ async fn an_action_ends_as_what_is_known_of_it_allows(store: Store) {
 
 fn run_of(state: RunState) -> Run {
     let spec: RunSpec = serde_json::from_value(json!({
-        "name": "patch", "reason": "updates", "hosts": ["host=*"], "actions": [{"action": "reboot", "grace_s": 60, "reason": "updates"}],
+        "name": "patch", "reason": "updates", "hosts": ["host=*"], "actions": [{"action": "recycle_app_pool", "pool": "Shop"}],
     }))
     .unwrap();
     let host = |place: u32, state| RunHost {
