@@ -289,3 +289,96 @@ impl Report {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tidemark_model::delivery::GapReason;
+    use tidemark_model::{Epoch, HostFacts, Seq};
+    use tidemark_store::{Cursor, HostCertificate, NewHost, NewSegment, contract};
+
+    use super::*;
+
+    contract!(records_that_nobody_counts_and_history_that_cannot_be_read_are_found);
+
+    const fn at(unix_ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(unix_ms)
+    }
+
+    fn cursor(host: HostId, epoch: u64, stored: u64) -> Cursor {
+        Cursor {
+            host,
+            epoch: Epoch::new(epoch),
+            through_seq: Seq::new(9),
+            stored,
+            duplicates: 0,
+            dropped: BTreeMap::from([(GapReason::SpoolFull, 2)]),
+            updated_at: at(1),
+        }
+    }
+
+    async fn problems(store: &Store) -> Vec<String> {
+        let mut report = Report::default();
+        verify_store(store, None, &mut report).await.unwrap();
+        report.problems
+    }
+
+    async fn records_that_nobody_counts_and_history_that_cannot_be_read_are_found(store: Store) {
+        let host = HostId::of_identity_spki(b"x");
+        let mut tx = store.begin().await.unwrap();
+        tx.host_insert(&NewHost {
+            id: host,
+            identity_spki: b"x".to_vec(),
+            facts: HostFacts {
+                name: "web-1".into(),
+                os: "Linux".into(),
+                agent_version: "0.1.0".into(),
+                boot_id: "b".into(),
+                time_zone: None,
+                capabilities: vec![],
+                labels: BTreeMap::new(),
+            },
+            token_labels: BTreeMap::new(),
+            enrolled_at: at(1),
+            certificate: HostCertificate {
+                generation: 1,
+                not_after: at(9),
+                spki_hash: [7; 32],
+            },
+        })
+        .await
+        .unwrap();
+        tx.cursors_save(&[cursor(host, 1, 7)]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(problems(&store).await, Vec::<String>::new());
+
+        let mut tx = store.begin().await.unwrap();
+        tx.cursors_save(&[cursor(host, 2, 6)]).await.unwrap();
+        tx.segment_put(&NewSegment {
+            host,
+            tier: Tier::Raw,
+            span: Span {
+                from: at(0),
+                to: at(7_200_000),
+            },
+            points: 3,
+            body: vec![1, 2, 3],
+        })
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        let found = problems(&store).await;
+        assert_eq!(found.len(), 2, "{found:#?}");
+        let counts = format!("host {host}, epoch 2: 9 records came, and 8 are stored");
+        assert!(
+            found.iter().any(|one| one.starts_with(&counts)),
+            "{found:#?}"
+        );
+        let piece = format!("history of host {host} until 1970-01-01T02:00:00Z");
+        assert!(
+            found.iter().any(|one| one.starts_with(&piece)),
+            "{found:#?}"
+        );
+    }
+}

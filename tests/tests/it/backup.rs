@@ -145,6 +145,10 @@ fn a_restored_controller_goes_on_with_its_hosts_and_brings_nothing_back() -> any
         ] {
             ensure!(verified.contains(good), "{good}: {verified}");
         }
+        ensure!(
+            !verified.contains(": 0 points"),
+            "nothing was read: {verified}"
+        );
         place.go_on().await?;
         let delivered = place.detail().await?.delivery.stored;
 
