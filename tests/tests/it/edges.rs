@@ -248,6 +248,26 @@ fn reach(metadata: &Metadata, package: &str) -> anyhow::Result<BTreeSet<String>>
     Ok(reached.map(|name| (*name).to_owned()).collect())
 }
 
+#[test]
+fn every_test_that_is_named_as_a_proof_is_there() -> anyhow::Result<()> {
+    let root = root()?;
+    let page = fs::read_to_string(root.join("docs/RELIABILITY.md"))?;
+    let sources = sources(&root)?;
+    // Between two backticks; a test's name is a sentence.
+    let is_sentence = |word: &&str| word.matches('_').count() >= 4;
+    let named: BTreeSet<&str> = page.split('`').filter(is_sentence).collect();
+    assert!(named.len() > 20, "only {named:?} are named");
+    for name in named {
+        let owners = [format!("fn {name}("), format!("mod {name} {{")];
+        let is_there = |(_, text): &(_, String)| owners.iter().any(|owner| text.contains(owner));
+        assert!(
+            sources.iter().any(is_there),
+            "docs/RELIABILITY.md names {name}, which is no test"
+        );
+    }
+    Ok(())
+}
+
 /// Every Rust file of the product, with its content.
 fn sources(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let mut folders: Vec<PathBuf> = SOURCE_FOLDERS.iter().map(|name| root.join(name)).collect();
