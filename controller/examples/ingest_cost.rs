@@ -20,13 +20,10 @@ use anyhow::Context as _;
 use clap::Parser;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
-use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
-use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_history::compact::Retention;
 use tidemark_model::Timestamp;
-use tidemark_model::incident::IncidentRules;
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::{DatabaseUrl, Store};
 
@@ -81,18 +78,11 @@ async fn main() -> anyhow::Result<()> {
     };
     let clock = Clock::manual(START);
     let life = Lifecycle::new(Duration::from_secs(60));
+    let store = Store::open(&url).await?;
+    let authority = Authority::open(&folder.path().join("pki"), START, &Entropy::System)?;
     let app = assemble(Foundation {
-        store: Store::open(&url).await?,
-        authority: Authority::open(&folder.path().join("pki"), START, &Entropy::System)?,
         life: life.clone(),
-        clock: clock.clone(),
-        entropy: Entropy::System,
-        agents_address: "unused:7443".to_owned(),
-        incident_rules: IncidentRules::default(),
-        notify: NotifySettings::default(),
-        remediation: RemediationRules::default(),
-        oidc: None,
-        metrics: Arc::default(),
+        ..Foundation::unconfigured(store, authority, clock.clone())
     })
     .await?;
     let mut figures = measure(&args, &app, &clock).await?;

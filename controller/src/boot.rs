@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -176,6 +177,26 @@ pub struct Foundation {
     pub oidc: Option<OidcSettings>,
     /// Its figures about itself.
     pub metrics: Arc<Metrics>,
+}
+
+impl Foundation {
+    /// One that nobody configured: with what ships, without receivers, and nothing of it reached from outside.
+    #[must_use]
+    pub fn unconfigured(store: Store, authority: Authority, clock: Clock) -> Self {
+        Self {
+            life: Lifecycle::new(Duration::from_secs(5)),
+            store,
+            clock,
+            entropy: Entropy::System,
+            authority,
+            agents_address: "unused:7443".to_owned(),
+            incident_rules: IncidentRules::default(),
+            notify: NotifySettings::default(),
+            remediation: RemediationRules::default(),
+            oidc: None,
+            metrics: Arc::default(),
+        }
+    }
 }
 
 /// The shared parts with live state restored, and ingest running; nothing listens.

@@ -229,17 +229,14 @@ fn is_due(last: Option<&Sent>, this: &Sent, is_answered: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use tidemark_model::action::{HostKey, Profile, RefusedStatement, Tier};
-    use tidemark_model::incident::IncidentRules;
     use tidemark_model::key_statement::{KeyRevocation, KeyRotation, SignedKeyStatement};
     use tidemark_model::signing::PrivateKey;
-    use tidemark_runtime::{Clock, Entropy, Lifecycle};
+    use tidemark_runtime::{Clock, Entropy};
     use tidemark_store::{DatabaseUrl, Store};
 
     use super::*;
     use crate::boot::{Foundation, assemble};
-    use crate::notify::NotifySettings;
     use crate::pki::Authority;
-    use crate::remediate::RemediationRules;
 
     const NOW: Timestamp = Timestamp::from_unix_ms(100_000_000_000);
 
@@ -341,19 +338,13 @@ mod tests {
     async fn what_a_host_told_is_not_lost_when_the_database_fails() {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::sqlite(folder.path().join("test.db"));
-        let app = assemble(Foundation {
-            store: Store::open(&url).await.unwrap(),
-            authority: Authority::open(&folder.path().join("pki"), NOW, &Entropy::System).unwrap(),
-            life: Lifecycle::new(Duration::from_secs(5)),
-            clock: Clock::manual(NOW),
-            entropy: Entropy::System,
-            agents_address: "unused:7443".to_owned(),
-            incident_rules: IncidentRules::default(),
-            notify: NotifySettings::default(),
-            remediation: RemediationRules::default(),
-            oidc: None,
-            metrics: Arc::default(),
-        })
+        let store = Store::open(&url).await.unwrap();
+        let authority = Authority::open(&folder.path().join("pki"), NOW, &Entropy::System).unwrap();
+        let app = assemble(Foundation::unconfigured(
+            store,
+            authority,
+            Clock::manual(NOW),
+        ))
         .await
         .unwrap();
         let host = HostId::of_identity_spki(&[1]);

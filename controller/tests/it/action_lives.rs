@@ -8,7 +8,6 @@ use serde_json::json;
 use tempfile::TempDir;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
-use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
 use tidemark_controller::remediate::decide::{Word, decide};
 use tidemark_controller::remediate::dispatch::ActionDispatcher;
@@ -21,12 +20,11 @@ use tidemark_model::action::{
     Action, ActionId, ActionKind, ActionReport, ActionState, HostPolicyView, Order, Profile,
     Refusal, Step, StepState,
 };
-use tidemark_model::incident::IncidentRules;
 use tidemark_model::signing::{PrivateKey, Purpose};
 use tidemark_model::view::ActionRequest;
 use tidemark_model::{HostFacts, HostId, SessionId, Timestamp};
 use tidemark_proto::v1::controller_frame::Kind;
-use tidemark_runtime::{Clock, Entropy, Lifecycle};
+use tidemark_runtime::{Clock, Entropy};
 use tidemark_store::{DatabaseUrl, HostCertificate, NewHost, Store};
 use tokio::sync::mpsc::Receiver;
 
@@ -51,19 +49,12 @@ impl Still {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::sqlite(folder.path().join("test.db"));
         let clock = Clock::manual(START);
+        let store = Store::open(&url).await.unwrap();
+        let authority =
+            Authority::open(&folder.path().join("pki"), START, &Entropy::System).unwrap();
         let app = assemble(Foundation {
-            store: Store::open(&url).await.unwrap(),
-            authority: Authority::open(&folder.path().join("pki"), START, &Entropy::System)
-                .unwrap(),
-            life: Lifecycle::new(Duration::from_secs(5)),
-            clock: clock.clone(),
-            entropy: Entropy::System,
-            agents_address: "unused:7443".to_owned(),
-            incident_rules: IncidentRules::default(),
-            notify: NotifySettings::default(),
             remediation: rules,
-            oidc: None,
-            metrics: Arc::default(),
+            ..Foundation::unconfigured(store, authority, clock.clone())
         })
         .await
         .unwrap();

@@ -8,14 +8,11 @@ use tempfile::TempDir;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
 use tidemark_controller::leader::Standing;
-use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
-use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::tasks::expire::{ExpireStatus, Expirer};
 use tidemark_model::Timestamp;
-use tidemark_model::incident::IncidentRules;
 use tidemark_model::notice::NoticeKind;
-use tidemark_runtime::{Clock, Entropy, Lifecycle};
+use tidemark_runtime::{Clock, Entropy};
 use tidemark_store::testing::{on_postgres, on_sqlite};
 use tidemark_store::{NewNotice, NoticeQuery, NoticeStart, Store, StoreError};
 
@@ -23,21 +20,11 @@ const TODAY: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 async fn controller(store: &Store, folder: &TempDir) -> Arc<App> {
-    assemble(Foundation {
-        store: store.clone(),
-        authority: Authority::open(&folder.path().join("pki"), TODAY, &Entropy::System).unwrap(),
-        life: Lifecycle::new(Duration::from_secs(5)),
-        clock: Clock::manual(TODAY),
-        entropy: Entropy::System,
-        agents_address: "unused:7443".to_owned(),
-        incident_rules: IncidentRules::default(),
-        notify: NotifySettings::default(),
-        remediation: RemediationRules::default(),
-        oidc: None,
-        metrics: Arc::default(),
-    })
-    .await
-    .unwrap()
+    let authority = Authority::open(&folder.path().join("pki"), TODAY, &Entropy::System).unwrap();
+    let clock = Clock::manual(TODAY);
+    assemble(Foundation::unconfigured(store.clone(), authority, clock))
+        .await
+        .unwrap()
 }
 
 /// Leaves a notice that has had its time.

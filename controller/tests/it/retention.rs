@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tidemark_controller::app::App;
 use tidemark_controller::boot::{Foundation, assemble};
-use tidemark_controller::notify::NotifySettings;
 use tidemark_controller::pki::Authority;
-use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_controller::tasks::expire::{ExpireStatus, Expirer};
 use tidemark_history::compact::Retention;
-use tidemark_model::incident::IncidentRules;
 use tidemark_model::{HostFacts, HostId, PortSpaceKey, Protocol, Timestamp};
-use tidemark_runtime::{Clock, Entropy, Lifecycle};
+use tidemark_runtime::{Clock, Entropy};
 use tidemark_store::{
     DatabaseUrl, HostCertificate, HourlyRow, NewHost, NewSegment, Span, Store, Tier,
 };
@@ -60,21 +56,11 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
     };
     tx.host_insert(&host).await.unwrap();
     tx.commit().await.unwrap();
-    assemble(Foundation {
-        store,
-        authority: Authority::open(&folder.path().join("pki"), TODAY, &Entropy::System).unwrap(),
-        life: Lifecycle::new(Duration::from_secs(5)),
-        clock: Clock::manual(TODAY),
-        entropy: Entropy::System,
-        agents_address: "unused:7443".to_owned(),
-        incident_rules: IncidentRules::default(),
-        notify: NotifySettings::default(),
-        remediation: RemediationRules::default(),
-        oidc: None,
-        metrics: Arc::default(),
-    })
-    .await
-    .unwrap()
+    let authority = Authority::open(&folder.path().join("pki"), TODAY, &Entropy::System).unwrap();
+    let clock = Clock::manual(TODAY);
+    assemble(Foundation::unconfigured(store, authority, clock))
+        .await
+        .unwrap()
 }
 
 fn hours_of(before: i64, size_bytes: usize) -> NewSegment {
