@@ -13,7 +13,6 @@ use tidemark_agent_core::{
     Action, CertificateStep, DisconnectCause, DisconnectReason, Incoming, OutboxView, Session,
     SessionState,
 };
-use tidemark_proto::convert::ConvertError;
 use tidemark_proto::convert::record::{BatchEncoder, BatchLimits};
 use tidemark_proto::v1;
 use tidemark_runtime::tls;
@@ -28,7 +27,6 @@ use super::{SessionEnd, SessionEvent, SessionParts};
 use crate::actions::Message;
 use crate::facts;
 use crate::identity::{Credentials, Vault};
-use crate::incarnation::LeftBehind;
 use crate::link::{Dialer, FORBIDDEN_PAUSE, Link, LinkFailure};
 use crate::outbox::{Bounds, OutboxHandle};
 use crate::renew::{RenewError, renew};
@@ -322,22 +320,18 @@ impl Shell {
             WireEvent::Frame(frame) => self.handle_frame(frame),
             WireEvent::Ended(failure) => self.handle_ended(&failure),
             WireEvent::Closed => {
-                self.wire = Wire::Idle;
-                self.report_disconnect("closed", "the controller closed the session");
-                self.core.handle_disconnected(now, DisconnectReason::Lost);
+                let text = "the controller closed the session";
+                self.break_off("closed", text, DisconnectReason::Lost);
             }
         }
     }
 
     fn handle_ended(&mut self, failure: &LinkFailure) {
-        self.wire = Wire::Idle;
         self.replace_certificate |= failure.needs_new_certificate();
-        self.report_disconnect(failure.kind(), &chain(failure));
         let reason = failure
             .pause()
             .map_or(DisconnectReason::Lost, DisconnectReason::RetryAfter);
-        let now = self.now();
-        self.core.handle_disconnected(now, reason);
+        self.break_off(failure.kind(), &chain(failure), reason);
     }
 
     fn handle_frame(&mut self, frame: v1::ControllerFrame) {
@@ -345,7 +339,9 @@ impl Shell {
         let controller_clock_ms = match &frame.kind {
             Some(v1::controller_frame::Kind::Welcome(welcome)) => {
                 if let Err(error) = self.parts.incarnation.take(welcome.incarnation) {
-                    self.stay_away(&error);
+                    // Somebody may put the right controller in its place.
+                    let pause = DisconnectReason::RetryAfter(FORBIDDEN_PAUSE);
+                    self.break_off("left_behind", &error.to_string(), pause);
                     return;
                 }
                 self.takes_audits = welcome.takes_audits;
@@ -368,28 +364,19 @@ impl Shell {
                 self.core.handle_incoming(now, incoming);
             }
             Ok(None) => tracing::debug!("frame of an unknown kind passed over"),
-            Err(error) => self.break_off(&error),
+            Err(error) => self.break_off("protocol", &chain(&error), DisconnectReason::Lost),
         }
         if let Some(clock_ms) = controller_clock_ms {
             self.welcomed(clock_ms);
         }
     }
 
-    /// The controller does not keep to the protocol: the session comes back later.
-    fn break_off(&mut self, error: &ConvertError) {
+    /// The connection is over; the session comes back later.
+    fn break_off(&mut self, kind: &'static str, text: &str, reason: DisconnectReason) {
         self.wire = Wire::Idle;
-        self.report_disconnect("protocol", &chain(error));
+        self.report_disconnect(kind, text);
         let now = self.now();
-        self.core.handle_disconnected(now, DisconnectReason::Lost);
-    }
-
-    /// Nothing is taken from a controller of an incarnation that is over; somebody may put the right one in its place.
-    fn stay_away(&mut self, error: &LeftBehind) {
-        self.wire = Wire::Idle;
-        self.report_disconnect("left_behind", &error.to_string());
-        let now = self.now();
-        self.core
-            .handle_disconnected(now, DisconnectReason::RetryAfter(FORBIDDEN_PAUSE));
+        self.core.handle_disconnected(now, reason);
     }
 
     fn welcomed(&mut self, controller_clock_ms: i64) {
