@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidemark_model::Role;
-use tidemark_model::audit_log::{Deed, Doer, DoerKind, NewEntry, Outcome, Subject};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::duration::{format_duration, parse_duration};
 use tidemark_model::notice::NoticeKind;
 use tidemark_runtime::{Clock, Entropy};
 use tidemark_store::{NewNotice, Store};
 
 use crate::access::{ApiKey, Holder, TTL_LIMITS, holder_problem};
+use crate::audit_log::Record;
 use crate::settings::Settings;
 
 /// Whose token it is, and for how long.
@@ -60,29 +61,12 @@ pub async fn run(settings: &Settings, args: &AdminTokenArgs) -> anyhow::Result<(
         args.name,
         Role::Admin.as_str()
     );
-    tx.audit_append(NewEntry {
-        at: now,
-        who: Doer {
-            kind: DoerKind::Machine,
-            name: "tidemark-controller admin-token".to_owned(),
-            role: None,
-            credential: None,
-            address: None,
-        },
-        what: Deed::ApiTokenCreate,
-        on: Subject {
-            kind: "api-tokens".to_owned(),
-            id: key.id.to_string(),
-            host: None,
-        },
-        outcome: Outcome::Done,
-        detail: [
-            ("name".to_owned(), args.name.clone()),
-            ("role".to_owned(), Role::Admin.as_str().to_owned()),
-        ]
-        .into(),
-    })
-    .await?;
+    let what = (Deed::ApiTokenCreate, "api-tokens", key.id);
+    Record::of_machine(now, "tidemark-controller admin-token", what)
+        .with("name", &args.name)
+        .with("role", Role::Admin.as_str())
+        .keep(&mut tx)
+        .await?;
     tx.notices_append(&[NewNotice {
         at: now,
         host: None,

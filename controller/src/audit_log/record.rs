@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tidemark_model::HostId;
 use tidemark_model::action::{Action, ActionState, LifeStep};
 use tidemark_model::audit_log::{Deed, Doer, DoerKind, NewEntry, Outcome, Subject};
 use tidemark_model::run::Run;
+use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{StoreError, Tx};
 
 use super::acting;
@@ -25,9 +25,23 @@ impl App {
 
 impl Record {
     pub(super) fn new(app: &App, what: Deed, kind: &str, id: impl ToString) -> Self {
+        let who = acting::doer().unwrap_or_else(|| named(DoerKind::Controller, "controller"));
+        Self::at(app.clock.now(), who, (what, kind, id))
+    }
+
+    /// Of what a command does on the controller's machine, whether a controller serves or not.
+    pub(crate) fn of_machine(
+        now: Timestamp,
+        command: &str,
+        what: (Deed, &str, impl ToString),
+    ) -> Self {
+        Self::at(now, named(DoerKind::Machine, command), what)
+    }
+
+    fn at(at: Timestamp, who: Doer, (what, kind, id): (Deed, &str, impl ToString)) -> Self {
         Self(NewEntry {
-            at: app.clock.now(),
-            who: acting::doer().unwrap_or_else(|| named(DoerKind::Controller, "controller")),
+            at,
+            who,
             what,
             on: Subject {
                 kind: kind.to_owned(),

@@ -24,60 +24,44 @@ pub(super) struct FileFacts {
 impl FileFacts {
     /// Reads the whole file.
     pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
-        let mut file = File::open(path)?;
-        let mut sum = Sum::default();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            let read = file.read(&mut buffer)?;
-            let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
-                return Ok(sum.facts());
-            };
-            sum.take(piece);
-        }
+        Ok(read_through(File::open(path)?, |_| Ok(()))?)
     }
 }
 
-#[derive(Default)]
-struct Sum {
-    bytes: u64,
-    hasher: Sha256,
-}
-
-impl Sum {
-    fn take(&mut self, piece: &[u8]) {
-        self.bytes = self.bytes.saturating_add(piece.len() as u64);
-        self.hasher.update(piece);
+/// Reads a file to its end and hands each piece of it to `take`.
+fn read_through(
+    mut file: File,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<FileFacts> {
+    let (mut bytes, mut hasher) = (0_u64, Sha256::new());
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
+            break;
+        };
+        take(piece)?;
+        bytes = bytes.saturating_add(piece.len() as u64);
+        hasher.update(piece);
     }
-
-    fn facts(self) -> FileFacts {
-        FileFacts {
-            bytes: self.bytes,
-            sha256: HEXLOWER.encode(&self.hasher.finalize()),
-        }
-    }
+    Ok(FileFacts {
+        bytes,
+        sha256: HEXLOWER.encode(&hasher.finalize()),
+    })
 }
 
 /// Copies a file to a place where there is none, for its owner alone, and makes it durable; answers what was copied.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<FileFacts> {
     let copied = || -> io::Result<FileFacts> {
-        let mut source = File::open(from)?;
+        let source = File::open(from)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut target = options.open(to)?;
-        let mut sum = Sum::default();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            let read = source.read(&mut buffer)?;
-            let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
-                break;
-            };
-            target.write_all(piece)?;
-            sum.take(piece);
-        }
+        let facts = read_through(source, |piece| target.write_all(piece))?;
         target.sync_all()?;
-        Ok(sum.facts())
+        Ok(facts)
     };
     copied().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
@@ -113,12 +97,6 @@ pub(super) fn names_in(folder: &Path) -> anyhow::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
-}
-
-/// Makes what was created in or moved into a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> anyhow::Result<()> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.with_context(|| format!("cannot write {}", folder.display()))
 }
 
 /// An instant for people, to the second.

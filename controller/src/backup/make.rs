@@ -51,7 +51,7 @@ pub async fn run(settings: &Settings, args: &BackupArgs) -> anyhow::Result<()> {
     let made = made.and_then(|manifest| {
         std::fs::rename(&unfinished, &folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        files::sync_folder(&args.to)?;
+        durable::sync_folder(&args.to)?;
         Ok(manifest)
     });
     let manifest = made.inspect_err(|_| {
@@ -127,7 +127,7 @@ fn add_files(manifest: &mut Manifest, folder: &Path, keys: &Path) -> anyhow::Res
         let facts = files::copy(&keys.join(&name), &folder.join(KEYS).join(&name))?;
         manifest.files.insert(format!("{KEYS}/{name}"), facts);
     }
-    files::sync_folder(&folder.join(KEYS))?;
+    durable::sync_folder(&folder.join(KEYS))?;
     manifest.write(folder)
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tidemark_model::Timestamp;
 use tidemark_runtime::durable::{self, Access};
-use tidemark_store::{Store, Tx};
+use tidemark_store::{Backend, Store, Tx};
 
 use super::files::{self, FileFacts};
 
@@ -93,6 +93,17 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Reads the manifest of a backup whose files are as they were made.
+    pub(super) async fn checked(folder: &Path) -> anyhow::Result<Self> {
+        let folder = folder.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let manifest = Self::read(&folder)?;
+            manifest.check_files(&folder)?;
+            Ok(manifest)
+        })
+        .await?
+    }
+
     /// Writes it into `folder`; a folder without it is no backup.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
@@ -103,7 +114,7 @@ impl Manifest {
 
     /// Name of the file that holds the database.
     pub(super) fn database_file(&self) -> &'static str {
-        if self.database == "sqlite" {
+        if self.database == Backend::Sqlite.as_str() {
             SQLITE
         } else {
             POSTGRES
@@ -126,7 +137,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Which files are missing, changed, or not of it, every one of them.
-    pub(super) fn check_files(&self, folder: &Path) -> anyhow::Result<()> {
+    fn check_files(&self, folder: &Path) -> anyhow::Result<()> {
         let mut problems = Vec::new();
         for (name, expected) in &self.files {
             if !is_plain(name) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use tidemark_runtime::Clock;
 use tidemark_runtime::durable::{self, Access};
-use tidemark_store::{DatabaseUrl, Store};
+use tidemark_store::{DatabaseUrl, Store, discard_sqlite};
 
 use super::manifest::{KEYS, Manifest};
 use super::retire::{Retired, Retirement, retire};
@@ -75,7 +75,7 @@ async fn from_backup(
     backup: &Path,
     keep_api_tokens: bool,
 ) -> anyhow::Result<Retired> {
-    let manifest = checked(backup).await?;
+    let manifest = Manifest::checked(backup).await?;
     let database = &settings.database;
     check_place(settings, backup, &manifest).await?;
     tell(&format!("restoring a backup {}", manifest.words()));
@@ -142,17 +142,6 @@ fn give_to_owner(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The manifest of a backup whose files are as they were made.
-async fn checked(backup: &Path) -> anyhow::Result<Manifest> {
-    let folder = backup.to_owned();
-    tokio::task::spawn_blocking(move || {
-        let manifest = Manifest::read(&folder)?;
-        manifest.check_files(&folder)?;
-        Ok(manifest)
-    })
-    .await?
-}
-
 /// Whether the backup fits to where it is to go, and nothing is there.
 async fn check_place(
     settings: &Settings,
@@ -160,11 +149,7 @@ async fn check_place(
     manifest: &Manifest,
 ) -> anyhow::Result<()> {
     let database = &settings.database;
-    let kind = if database.sqlite_file().is_some() {
-        "sqlite"
-    } else {
-        "postgres"
-    };
+    let kind = database.backend().as_str();
     ensure!(
         manifest.database == kind,
         "the backup is of a {} database, and {database} is {kind}: restore it into one of its own kind",
@@ -235,16 +220,12 @@ impl Draft {
         let folder = file
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
-        files::sync_folder(folder.unwrap_or(Path::new(".")))
+        Ok(durable::sync_folder(folder.unwrap_or(Path::new(".")))?)
     }
 
     fn remove(&self) {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            let mut name = self.file.as_os_str().to_owned();
-            name.push(suffix);
-            // It may not be there; what cannot be removed makes the copy fail, which says so.
-            std::fs::remove_file(PathBuf::from(name)).ok();
-        }
+        // What cannot be removed makes the copy fail, which says so.
+        discard_sqlite(&self.file).ok();
     }
 }
 
@@ -255,7 +236,7 @@ fn print(retired: &Retired) -> anyhow::Result<()> {
         "restored as incarnation {} of the fleet",
         retired.incarnation
     )?;
-    for (count, what) in retired.counts() {
+    for (_, count, what) in retired.counts() {
         if count > 0 {
             writeln!(to, "  {count:>5}  {what}")?;
         }

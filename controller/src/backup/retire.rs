@@ -2,19 +2,19 @@
 //! was made, so nothing of it may act by itself: open actions and runs end, roll-outs stop, policies are disabled, credentials and
 //! messages on their way end, and the fleet begins another incarnation, which agents tell from the one before.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidemark_model::Timestamp;
 use tidemark_model::action::{Action, ActionState, LifeStep};
-use tidemark_model::audit_log::{Deed, Doer, DoerKind, NewEntry, Outcome, Subject};
+use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::policy::PolicySpec;
 use tidemark_model::upgrade::{HostStage, UpgradeState};
-use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{
     ActionQuery, DocumentKind, DocumentVersion, Ended, NewNotice, RunQuery, Store, StoreError, Tx,
 };
 
+use crate::audit_log::Record;
 use crate::maintain::run;
 
 /// In whose name it is done.
@@ -37,6 +37,12 @@ pub(super) struct Retirement {
     pub hold: Duration,
 }
 
+impl Retirement {
+    fn record(&self, what: Deed, kind: &str, id: impl ToString) -> Record {
+        Record::of_machine(self.now, COMMAND, (what, kind, id))
+    }
+}
+
 /// What ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Retired {
@@ -55,27 +61,41 @@ pub(super) struct Retired {
 }
 
 impl Retired {
-    /// What ended, with its words.
-    pub(super) fn counts(&self) -> [(u64, &'static str); 8] {
+    /// What ended: its name, how many, and the words for whoever restores.
+    pub(super) fn counts(&self) -> [(&'static str, u64, &'static str); 8] {
+        let Ended {
+            join_tokens,
+            api_tokens,
+            sessions,
+            messages,
+        } = self.ended;
         [
             (
+                "actions",
                 self.actions,
                 "actions ended: what became of those that were sent, their hosts tell",
             ),
-            (self.runs, "maintenance runs ended: plan them again"),
+            ("runs", self.runs, "maintenance runs ended: plan them again"),
             (
+                "roll_outs",
                 self.roll_outs,
                 "roll-outs of agents stopped: start them again",
             ),
             (
+                "policies",
                 self.policies,
                 "policies disabled: look at them, and apply those that still hold",
             ),
-            (self.ended.join_tokens, "join tokens ended: make new ones"),
-            (self.ended.api_tokens, "API tokens ended: make new ones"),
-            (self.ended.sessions, "browsers signed out"),
             (
-                self.ended.messages,
+                "join_tokens",
+                join_tokens,
+                "join tokens ended: make new ones",
+            ),
+            ("api_tokens", api_tokens, "API tokens ended: make new ones"),
+            ("sessions", sessions, "browsers signed out"),
+            (
+                "messages",
+                messages,
                 "messages to receivers given up: they may have been delivered",
             ),
         ]
@@ -100,29 +120,14 @@ pub(super) async fn retire(store: &Store, how: &Retirement) -> anyhow::Result<Re
     retired.runs = end_runs(&mut tx, how).await?;
     retired.roll_outs = stop_roll_outs(&mut tx, how).await?;
     retired.policies = disable_policies(&mut tx, how).await?;
-    let mut detail = BTreeMap::from([
-        ("from".to_owned(), how.from.clone()),
-        ("incarnation_before".to_owned(), before.to_string()),
-    ]);
-    for (name, count) in [
-        ("actions", retired.actions),
-        ("runs", retired.runs),
-        ("roll_outs", retired.roll_outs),
-        ("policies", retired.policies),
-        ("join_tokens", retired.ended.join_tokens),
-        ("api_tokens", retired.ended.api_tokens),
-        ("sessions", retired.ended.sessions),
-        ("messages", retired.ended.messages),
-    ] {
-        detail.insert(name.to_owned(), count.to_string());
+    let mut record = how
+        .record(Deed::Restore, "incarnations", retired.incarnation)
+        .with("from", &how.from)
+        .with("incarnation_before", before);
+    for (name, count, _) in retired.counts() {
+        record = record.with(name, count);
     }
-    record(
-        &mut tx,
-        how,
-        (Deed::Restore, "incarnations", retired.incarnation),
-        detail,
-    )
-    .await?;
+    record.keep(&mut tx).await?;
     tx.notices_append(&[NewNotice {
         at: how.now,
         host: None,
@@ -136,43 +141,6 @@ pub(super) async fn retire(store: &Store, how: &Retirement) -> anyhow::Result<Re
     .await?;
     tx.commit().await?;
     Ok(retired)
-}
-
-async fn record(
-    tx: &mut Tx,
-    how: &Retirement,
-    (what, kind, id): (Deed, &str, impl ToString),
-    detail: BTreeMap<String, String>,
-) -> Result<(), StoreError> {
-    record_about(tx, how, (what, kind, id, None), detail).await
-}
-
-async fn record_about(
-    tx: &mut Tx,
-    how: &Retirement,
-    (what, kind, id, host): (Deed, &str, impl ToString, Option<HostId>),
-    detail: BTreeMap<String, String>,
-) -> Result<(), StoreError> {
-    tx.audit_append(NewEntry {
-        at: how.now,
-        who: Doer {
-            kind: DoerKind::Machine,
-            name: COMMAND.to_owned(),
-            role: None,
-            credential: None,
-            address: None,
-        },
-        what,
-        on: Subject {
-            kind: kind.to_owned(),
-            id: id.to_string(),
-            host,
-        },
-        outcome: Outcome::Done,
-        detail,
-    })
-    .await?;
-    Ok(())
 }
 
 /// An action that no host has is cancelled; what became of another one, its host may still tell.
@@ -194,17 +162,12 @@ async fn end_actions(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError> {
         for mut action in page {
             let steps = end_action(&mut action, how);
             tx.action_update(&mut action, &steps).await?;
-            let detail = BTreeMap::from([
-                ("action".to_owned(), action.order.spec.summary()),
-                ("state".to_owned(), action.state.as_str().to_owned()),
-            ]);
-            let what = (
-                Deed::ActionEnd,
-                "actions",
-                action.id(),
-                Some(action.order.host),
-            );
-            record_about(tx, how, what, detail).await?;
+            how.record(Deed::ActionEnd, "actions", action.id())
+                .about(action.order.host)
+                .with("action", action.order.spec.summary())
+                .with("state", action.state.as_str())
+                .keep(tx)
+                .await?;
             ended += 1;
         }
     }
@@ -244,11 +207,11 @@ async fn end_runs(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError> {
         let mut found = tx.run_with_hosts(found).await?;
         let why = format!("the controller was restored from {}", how.from);
         run::cut_off(tx, &mut found, &why, how.now).await?;
-        let detail = BTreeMap::from([
-            ("name".to_owned(), found.spec.name.clone()),
-            ("state".to_owned(), found.state.as_str().to_owned()),
-        ]);
-        record(tx, how, (Deed::RunStep, "runs", found.number), detail).await?;
+        how.record(Deed::RunStep, "runs", found.number)
+            .with("name", &found.spec.name)
+            .with("state", found.state.as_str())
+            .keep(tx)
+            .await?;
         ended += 1;
     }
     Ok(ended)
@@ -265,14 +228,10 @@ async fn stop_roll_outs(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError
         upgrade.note = format!("stopped: the controller was restored from {}", how.from);
         upgrade.changed_at = how.now;
         tx.upgrade_update(&upgrade).await?;
-        let detail = BTreeMap::from([("note".to_owned(), upgrade.note.clone())]);
-        record(
-            tx,
-            how,
-            (Deed::UpgradeStop, "upgrades", upgrade.number),
-            detail,
-        )
-        .await?;
+        how.record(Deed::UpgradeStop, "upgrades", upgrade.number)
+            .with("note", &upgrade.note)
+            .keep(tx)
+            .await?;
         stopped += 1;
     }
     Ok(stopped)
@@ -299,14 +258,10 @@ async fn disable_policies(tx: &mut Tx, how: &Retirement) -> anyhow::Result<u64> 
             ..policy
         };
         tx.document_append(DocumentKind::Policy, &version).await?;
-        let detail = BTreeMap::from([("enabled".to_owned(), "false".to_owned())]);
-        record(
-            tx,
-            how,
-            (Deed::PoliciesApply, "policies", &version.name),
-            detail,
-        )
-        .await?;
+        how.record(Deed::PoliciesApply, "policies", &version.name)
+            .with("enabled", false)
+            .keep(tx)
+            .await?;
         disabled += 1;
     }
     Ok(disabled)

@@ -9,7 +9,7 @@ use anyhow::{bail, ensure};
 use tidemark_history::{Bucket, CodecError, RecentReader, SegmentReader};
 use tidemark_model::audit_log::Chain;
 use tidemark_model::{HostId, Timestamp};
-use tidemark_store::{DatabaseUrl, Span, Store, Tier, Tx};
+use tidemark_store::{Backend, DatabaseUrl, Span, Store, Tier, Tx};
 
 use super::manifest::Manifest;
 use super::{check_release, server};
@@ -50,20 +50,14 @@ pub async fn run(
 }
 
 async fn verify_backup(backup: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let folder = backup.to_owned();
-    let manifest = tokio::task::spawn_blocking(move || {
-        let manifest = Manifest::read(&folder)?;
-        manifest.check_files(&folder)?;
-        anyhow::Ok(manifest)
-    })
-    .await??;
+    let manifest = Manifest::checked(backup).await?;
     report.good(&manifest.words())?;
     report.good(&format!(
         "{} files are as they were made",
         manifest.files.len()
     ))?;
     let database = backup.join(manifest.database_file());
-    if manifest.database != "sqlite" {
+    if manifest.database != Backend::Sqlite.as_str() {
         server::list(&database).await?;
         return report
             .good("pg_restore reads its contents; what they say shows only in a database");
@@ -100,7 +94,7 @@ async fn verify_store(
     manifest: Option<&Manifest>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    if store.backend() == tidemark_store::Backend::Sqlite {
+    if store.backend() == Backend::Sqlite {
         report.add(
             store.damage().await?,
             "the database's pages and references are whole",

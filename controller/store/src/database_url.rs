@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::Backend;
+
 /// Where the database is. `Display` and `Debug` hide a password.
 #[derive(Clone)]
 pub struct DatabaseUrl(pub(crate) Place);
@@ -41,6 +43,15 @@ impl DatabaseUrl {
     #[must_use]
     pub fn sqlite(path: impl AsRef<Path>) -> Self {
         Self(Place::Sqlite(path.as_ref().to_path_buf()))
+    }
+
+    /// Which kind of database it is.
+    #[must_use]
+    pub const fn backend(&self) -> Backend {
+        match self.0 {
+            Place::Sqlite(_) => Backend::Sqlite,
+            Place::Postgres(_) => Backend::Postgres,
+        }
     }
 }
 

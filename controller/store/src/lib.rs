@@ -92,7 +92,7 @@ pub use notification_groups::NotificationGroup;
 pub use notifications::{
     NewNotification, Notification, NotificationCount, NotificationQuery, NotificationState,
 };
-pub use open::{OpenError, Schema};
+pub use open::{OpenError, Schema, discard_sqlite};
 pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
 pub use releases::ReleaseRecord;

@@ -15,6 +15,7 @@ mod sqlite;
 
 pub(crate) use postgres::CONTROLLERS_NAME;
 pub use schema::Schema;
+pub use sqlite::discard as discard_sqlite;
 pub(crate) use sqlite::{connect_to_read, reserve};
 
 /// Why a database was not opened. It is left as it was.

@@ -93,13 +93,21 @@ fn write_synced(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Makes what was created in a folder, or moved into it, durable.
+///
+/// # Errors
+/// What the file system says.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
+/// Makes what was created in a folder, or moved into it, durable.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
+pub fn sync_folder(_folder: &Path) -> io::Result<()> {
     // NTFS journals the rename; a folder cannot be opened for syncing.
     Ok(())
 }

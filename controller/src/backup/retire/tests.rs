@@ -1,8 +1,9 @@
 //! What ends when a database is brought back, on both databases.
 
 use serde_json::json;
+use tidemark_model::HostId;
 use tidemark_model::action::{ActionId, ActionSpec, Order};
-use tidemark_model::audit_log::Chain;
+use tidemark_model::audit_log::{Chain, DoerKind};
 use tidemark_model::run::{
     Run, RunBody, RunHost, RunHostBody, RunHostState, RunLifeStep, RunSpec, RunState,
 };

@@ -172,13 +172,7 @@ async fn create(path: &Path) -> Result<(), OpenError> {
         path: path.to_path_buf(),
         source,
     };
-    for leftover in ["", "-wal", "-shm", "-journal"] {
-        match std::fs::remove_file(beside(&draft, leftover)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(&draft, error)),
-        }
-    }
+    discard(&draft).map_err(|error| failed(&draft, error))?;
     reserve(&draft).map_err(|source| failed(&draft, source))?;
     let mut connection = options(&draft)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
@@ -195,6 +189,20 @@ async fn create(path: &Path) -> Result<(), OpenError> {
         .map_err(database_failed(shown(&draft)))?;
     put_in_place(&draft, path).map_err(|source| failed(path, source))?;
     tracing::info!(path = %path.display(), "database created");
+    Ok(())
+}
+
+/// Removes a database's file and those that SQLite keeps beside it; one that is not there is no error.
+///
+/// # Errors
+/// What the file system says.
+pub fn discard(path: &Path) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        match std::fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
     Ok(())
 }
 
