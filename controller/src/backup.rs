@@ -2,12 +2,17 @@
 //!
 //! A backup is a folder: the database, the authority's keys and a manifest with a checksum of each file. It holds the fleet's
 //! secrets, and is for its owner alone. What a backup cannot know, since it happened later, ends when it is restored: see
-//! [`retire`].
+//! [`retire`]. A damaged SQLite file can be repaired
+//! without one, as far as it can be read.
 
+mod aside;
+mod draft;
 mod files;
+mod losses;
 mod make;
 mod manifest;
 mod migrate;
+mod repair;
 mod restore;
 mod retire;
 mod server;
@@ -15,6 +20,7 @@ mod verify;
 
 pub use make::{BackupArgs, run as back_up};
 pub use migrate::{MigrateArgs, run as migrate};
+pub use repair::{RepairArgs, run as repair};
 pub use restore::{RestoreArgs, run as restore};
 pub use verify::{VerifyArgs, run as verify};
 

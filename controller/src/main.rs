@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tidemark_controller::admin_token::{self, AdminTokenArgs};
 use tidemark_controller::backtest::{self, BacktestArgs};
-use tidemark_controller::backup::{self, BackupArgs, MigrateArgs, RestoreArgs, VerifyArgs};
+use tidemark_controller::backup::{self, BackupArgs, MigrateArgs, RepairArgs, RestoreArgs, VerifyArgs};
 use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::metrics::Metrics;
 use tidemark_controller::otlp::Otlp;
@@ -61,6 +61,13 @@ enum Command {
         config: ConfigArgs,
         #[command(flatten)]
         restore: RestoreArgs,
+    },
+    /// Make a new SQLite database of what can still be read of a damaged one, and end what it cannot know
+    Repair {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        repair: RepairArgs,
     },
     /// Verify a backup, or the controller's database while it serves
     Verify {
@@ -135,6 +142,9 @@ fn main() -> ExitCode {
         }),
         Command::Restore { config, restore } => with_settings(&config, async |settings| {
             backup::restore(settings, &restore).await
+        }),
+        Command::Repair { config, repair } => with_settings(&config, async |settings| {
+            backup::repair(settings, repair).await
         }),
         // A backup needs no configuration.
         Command::Verify { config, verify } => block_on(async {

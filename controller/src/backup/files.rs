@@ -104,3 +104,8 @@ pub(super) fn when(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.unix_ms() / 1_000 * 1_000)
         .map_or_else(|_| at.unix_ms().to_string(), |at| at.to_string())
 }
+
+/// An instant as part of a file's name, in the order of time.
+pub(super) fn stamp(at: Timestamp) -> String {
+    when(at).replace(['-', ':'], "")
+}

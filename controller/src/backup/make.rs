@@ -36,7 +36,7 @@ pub struct BackupArgs {
 pub async fn run(settings: &Settings, args: &BackupArgs) -> anyhow::Result<()> {
     let schema = check_release(&settings.database).await?;
     let now = Clock::System.now();
-    let name = format!("{NAME}{}", stamp(now));
+    let name = format!("{NAME}{}", files::stamp(now));
     let folder = args.to.join(&name);
     ensure!(
         !std::fs::exists(&folder)?,
@@ -152,9 +152,4 @@ fn prune(folder: &Path, keep: NonZeroU32) -> anyhow::Result<()> {
         tell(&format!("deleted the old backup {}", path.display()));
     }
     Ok(())
-}
-
-/// An instant as part of a file's name, in the order of time.
-fn stamp(at: Timestamp) -> String {
-    files::when(at).replace(['-', ':'], "")
 }

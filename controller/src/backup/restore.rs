@@ -1,14 +1,15 @@
 //! `tidemark-controller restore`: a backup in a place that is empty, or the end of what a database cannot know that was brought
 //! back by other means.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use tidemark_runtime::Clock;
 use tidemark_runtime::durable::{self, Access};
-use tidemark_store::{DatabaseUrl, Store, discard_sqlite};
+use tidemark_store::{DatabaseUrl, Store};
 
+use super::draft::Draft;
 use super::manifest::{KEYS, Manifest};
 use super::retire::{Retired, Retirement, retire};
 use super::{files, server, tell};
@@ -18,6 +19,9 @@ use crate::settings::Settings;
 
 /// Largest file of keys that is read.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
+
+/// In whose name what ends, ends.
+const COMMAND: &str = "tidemark-controller restore";
 
 /// What is restored.
 #[derive(Clone, Debug, clap::Args)]
@@ -61,9 +65,11 @@ async fn in_place(settings: &Settings, keep_api_tokens: bool) -> anyhow::Result<
     let store = Store::open_existing(&settings.database).await?;
     let retirement = Retirement {
         now: Clock::System.now(),
+        command: COMMAND,
         from: "a copy that was brought back by other means".to_owned(),
         keep_api_tokens,
         hold: settings.remediation.hold,
+        details: Vec::new(),
     };
     let retired = retire(&store, &retirement).await;
     store.close().await;
@@ -81,16 +87,18 @@ async fn from_backup(
     tell(&format!("restoring a backup {}", manifest.words()));
     let retirement = Retirement {
         now: Clock::System.now(),
+        command: COMMAND,
         from: format!("the backup of {}", files::when(manifest.made_ms)),
         keep_api_tokens,
         hold: settings.remediation.hold,
+        details: Vec::new(),
     };
     let source = backup.join(manifest.database_file());
     let keys = (backup.join(KEYS), settings.data_dir.join(KEYS));
     match database.sqlite_file() {
         Some(file) => {
-            let draft = Draft::of(file);
-            let retired = draft.fill(&source, &retirement).await;
+            let draft = Draft::of(file, ".restoring");
+            let retired = fill(&draft, &source, &retirement).await;
             let placed = match retired {
                 Ok(retired) => place_keys(&keys)
                     .and_then(|()| draft.put_in_place(file))
@@ -120,7 +128,7 @@ async fn from_backup(
 
 /// What root restored belongs to whoever owns the data folder: the service's user could not open it otherwise.
 #[cfg(unix)]
-fn give_to_owner(settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn give_to_owner(settings: &Settings) -> anyhow::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, chown};
     let folder = &settings.data_dir;
     let owner = std::fs::metadata(folder)?;
@@ -189,44 +197,13 @@ fn place_keys((from, to): &(PathBuf, PathBuf)) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A SQLite file that is made ready beside its place: a crash leaves no database that could be served before what it cannot know
-/// has ended.
-struct Draft {
-    file: PathBuf,
-}
-
-impl Draft {
-    fn of(file: &Path) -> Self {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".restoring");
-        let draft = Self { file: name.into() };
-        // Of a restore that did not come to its end.
-        draft.remove();
-        draft
-    }
-
-    async fn fill(&self, source: &Path, retirement: &Retirement) -> anyhow::Result<Retired> {
-        let (source, target) = (source.to_owned(), self.file.clone());
-        tokio::task::spawn_blocking(move || files::copy(&source, &target)).await??;
-        let store = Store::open_existing(&DatabaseUrl::sqlite(&self.file)).await?;
-        let retired = retire(&store, retirement).await;
-        store.close().await;
-        retired
-    }
-
-    fn put_in_place(&self, file: &Path) -> anyhow::Result<()> {
-        std::fs::rename(&self.file, file)
-            .with_context(|| format!("cannot create {}", file.display()))?;
-        let folder = file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        Ok(durable::sync_folder(folder.unwrap_or(Path::new(".")))?)
-    }
-
-    fn remove(&self) {
-        // What cannot be removed makes the copy fail, which says so.
-        discard_sqlite(&self.file).ok();
-    }
+async fn fill(draft: &Draft, source: &Path, retirement: &Retirement) -> anyhow::Result<Retired> {
+    let (source, target) = (source.to_owned(), draft.file.clone());
+    tokio::task::spawn_blocking(move || files::copy(&source, &target)).await??;
+    let store = Store::open_existing(&DatabaseUrl::sqlite(&draft.file)).await?;
+    let retired = retire(&store, retirement).await;
+    store.close().await;
+    retired
 }
 
 fn print(retired: &Retired) -> anyhow::Result<()> {
@@ -236,11 +213,7 @@ fn print(retired: &Retired) -> anyhow::Result<()> {
         "restored as incarnation {} of the fleet",
         retired.incarnation
     )?;
-    for (_, count, what) in retired.counts() {
-        if count > 0 {
-            writeln!(to, "  {count:>5}  {what}")?;
-        }
-    }
+    print_ended(&mut to, retired)?;
     writeln!(
         to,
         "Hosts, users and keys that were revoked since the backup are not revoked now: revoke them again before you start it.\n\
@@ -252,6 +225,16 @@ fn print(retired: &Retired) -> anyhow::Result<()> {
             to,
             "A token to begin with: tidemark-controller admin-token --name NAME"
         )?;
+    }
+    Ok(())
+}
+
+/// What ended, one line each.
+pub(super) fn print_ended(to: &mut impl Write, retired: &Retired) -> std::io::Result<()> {
+    for (_, count, what) in retired.counts() {
+        if count > 0 {
+            writeln!(to, "  {count:>5}  {what}")?;
+        }
     }
     Ok(())
 }

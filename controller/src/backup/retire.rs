@@ -17,8 +17,6 @@ use tidemark_store::{
 use crate::audit_log::Record;
 use crate::maintain::run;
 
-/// In whose name it is done.
-const COMMAND: &str = "tidemark-controller restore";
 /// Actions and runs that are read at once.
 const PAGE: u32 = 500;
 /// Policies that a controller keeps at most, with room.
@@ -29,17 +27,21 @@ const POLICIES_MAX: u32 = 10_000;
 pub(super) struct Retirement {
     /// When.
     pub now: Timestamp,
+    /// In whose name it is done.
+    pub command: &'static str,
     /// From what, in words.
     pub from: String,
     /// Nobody revoked an API token since.
     pub keep_api_tokens: bool,
     /// How long an action's effect is to hold, as settings say.
     pub hold: Duration,
+    /// What else is to be on record of it.
+    pub details: Vec<(&'static str, String)>,
 }
 
 impl Retirement {
     fn record(&self, what: Deed, kind: &str, id: impl ToString) -> Record {
-        Record::of_machine(self.now, COMMAND, (what, kind, id))
+        Record::of_machine(self.now, self.command, (what, kind, id))
     }
 }
 
@@ -126,6 +128,9 @@ pub(super) async fn retire(store: &Store, how: &Retirement) -> anyhow::Result<Re
         .with("incarnation_before", before);
     for (name, count, _) in retired.counts() {
         record = record.with(name, count);
+    }
+    for (name, value) in &how.details {
+        record = record.with(name, value);
     }
     record.keep(&mut tx).await?;
     tx.notices_append(&[NewNotice {
@@ -221,8 +226,8 @@ async fn stop_roll_outs(tx: &mut Tx, how: &Retirement) -> Result<u64, StoreError
     let mut stopped = 0;
     for mut upgrade in tx.upgrades_open().await? {
         let left = (HostStage::Waiting, HostStage::Left);
-        let why = "the controller was restored from a backup";
-        tx.upgrade_hosts_move(upgrade.number, left, (how.now, why))
+        let why = format!("the controller was restored from {}", how.from);
+        tx.upgrade_hosts_move(upgrade.number, left, (how.now, &why))
             .await?;
         upgrade.state = UpgradeState::Stopped;
         upgrade.note = format!("stopped: the controller was restored from {}", how.from);
@@ -253,7 +258,7 @@ async fn disable_policies(tx: &mut Tx, how: &Retirement) -> anyhow::Result<u64> 
         let version = DocumentVersion {
             version: policy.version.saturating_add(1),
             at: how.now,
-            author: COMMAND.to_owned(),
+            author: how.command.to_owned(),
             body: Some(serde_json::to_string(&spec)?),
             ..policy
         };

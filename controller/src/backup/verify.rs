@@ -179,18 +179,14 @@ async fn verify_history(tx: &mut Tx, hosts: &[HostId], report: &mut Report) -> a
     };
     for host in hosts {
         tx.recent_each(*host, all, |piece| {
-            let points = RecentReader::open(&piece.body).and_then(|reader| {
-                let mut points = 0_u64;
-                reader.each_point(|_| true, |_, _, _| points = points.saturating_add(1))?;
-                Ok(points)
-            });
+            let points = points_of_recent(&piece.body);
             read.take(*host, piece.last_at, u64::from(piece.points), points);
             ControlFlow::Continue(())
         })
         .await?;
         for tier in Tier::ALL {
             tx.segments_each(*host, tier, all, |piece| {
-                let points = SegmentReader::open(&piece.body).and_then(|reader| count(&reader));
+                let points = points_of_segment(&piece.body);
                 read.take(*host, piece.span.to, piece.points, points);
                 ControlFlow::Continue(())
             })
@@ -204,6 +200,18 @@ async fn verify_history(tx: &mut Tx, hosts: &[HostId], report: &mut Report) -> a
         read.pieces
     );
     report.add(read.problems, &words)
+}
+
+/// Points of a recent piece of history, each of them decoded.
+pub(super) fn points_of_recent(body: &[u8]) -> Result<u64, CodecError> {
+    let mut points = 0_u64;
+    RecentReader::open(body)?.each_point(|_| true, |_, _, _| points = points.saturating_add(1))?;
+    Ok(points)
+}
+
+/// Points of a segment, each of them decoded.
+pub(super) fn points_of_segment(body: &[u8]) -> Result<u64, CodecError> {
+    SegmentReader::open(body).and_then(|reader| count(&reader))
 }
 
 /// Cells of a segment, each of them decoded.

@@ -55,8 +55,9 @@ statements! {
     HASHES = "SELECT seq, hash FROM audit_log WHERE seq > $1 ORDER BY seq LIMIT $2";
 }
 
+/// An entry as it is stored, of whatever table.
 #[derive(FromRow)]
-struct EntryRow {
+pub(crate) struct EntryRow {
     seq: i64,
     at: i64,
     who_kind: String,
@@ -185,7 +186,7 @@ impl Tx {
     pub async fn audit_after(&mut self, seq: u64, limit: u32) -> Result<Vec<Kept>, StoreError> {
         let rows: Vec<EntryRow> = on_conn!(self, conn => sqlx::query_as(FORTH)
             .bind(columns::signed("seq", seq)?).bind(i64::from(limit)).fetch_all(conn).await?);
-        rows.into_iter().map(kept).collect()
+        rows.into_iter().map(kept_of).collect()
     }
 
     /// A page of entries, the newest first.
@@ -203,7 +204,7 @@ impl Tx {
             .bind(query.host.map(|host| host.to_string()))
             .bind(i64::from(query.limit))
             .fetch_all(conn).await?);
-        rows.into_iter().map(kept).collect()
+        rows.into_iter().map(kept_of).collect()
     }
 
     /// Hashes of entries after that place, as they are stored, with their places.
@@ -221,7 +222,8 @@ impl Tx {
     }
 }
 
-fn kept(row: EntryRow) -> Result<Kept, StoreError> {
+/// An entry with its place, or what of it cannot be read.
+pub(crate) fn kept_of(row: EntryRow) -> Result<Kept, StoreError> {
     Ok((TABLE.unsigned("seq", row.seq)?, Entry::try_from(row)))
 }
 

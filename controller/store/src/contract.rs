@@ -25,6 +25,7 @@ mod notifications;
 mod open;
 mod policies;
 mod runs;
+mod salvage;
 mod schema;
 mod silences;
 mod tokens;

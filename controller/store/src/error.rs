@@ -16,8 +16,8 @@ pub enum StoreError {
     /// No room: refuse samples, keep control; retry after room was made.
     #[error("the database's disk is full: free space, or lower the retention")]
     DiskFull(#[source] sqlx::Error),
-    /// The database is damaged: stop, and restore a backup.
-    #[error("the database is damaged: stop the controller and restore a backup")]
+    /// The database is damaged: stop, and restore a backup or repair it.
+    #[error("the database is damaged: stop the controller, and restore a backup or repair it")]
     Corrupt(#[source] sqlx::Error),
     /// A row that this release cannot read.
     #[error("the column {column} of table {table} holds what this release cannot read: {found}")]

@@ -96,7 +96,7 @@ impl Tx {
             0
         };
         let messages = on_conn!(self, conn => sqlx::query(END_MESSAGES)
-            .bind(at).bind("the controller was restored from a backup; it may have been delivered since")
+            .bind(at).bind("the controller's database was brought back; it may have been delivered since")
             .execute(conn).await?.rows_affected());
         Ok(Ended {
             join_tokens,

@@ -44,6 +44,7 @@ mod recent;
 mod releases;
 mod run_orders;
 mod runs;
+mod salvage;
 mod segments;
 mod settings;
 mod silences;
@@ -92,12 +93,15 @@ pub use notification_groups::NotificationGroup;
 pub use notifications::{
     NewNotification, Notification, NotificationCount, NotificationQuery, NotificationState,
 };
-pub use open::{OpenError, Schema, discard_sqlite};
+pub use open::{OpenError, REPAIR_NOTE, Schema, discard_sqlite};
 pub use policy_cases::PolicyFirings;
 pub use recent::{NewRecent, Recent, RecentId};
 pub use releases::ReleaseRecord;
 pub use run_orders::{RunOrder, RunOrderCount};
 pub use runs::{RunApproval, RunQuery};
+pub use salvage::{
+    HistoryPiece, Judge, LostHistory, Salvage, SalvageError, Salvaged, SalvagedLog, SalvagedTable,
+};
 pub use segments::{NewSegment, Replacement, Segment, SegmentDay, SegmentId, Tier};
 pub use settings::Setting;
 pub use span::Span;

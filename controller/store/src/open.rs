@@ -8,15 +8,16 @@ use crate::database_url::Place;
 use crate::store::Pools;
 use crate::{DatabaseUrl, StoreError};
 
-mod header;
+pub(crate) mod header;
 mod postgres;
 mod schema;
 mod sqlite;
 
+pub use header::REPAIR_NOTE;
 pub(crate) use postgres::CONTROLLERS_NAME;
 pub use schema::Schema;
 pub use sqlite::discard as discard_sqlite;
-pub(crate) use sqlite::{connect_to_read, reserve};
+pub(crate) use sqlite::{Draft, connect_to_read, reserve};
 
 /// Why a database was not opened. It is left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,8 @@ pub enum OpenError {
     /// The SQLite file is damaged.
     #[error(
         "{} is damaged ({found}) and was left as it is; to restore it: stop every controller, move it aside together \
-         with {}-wal and {}-shm, put the newest backup in its place, and start again",
+         with {}-wal and {}-shm, put the newest backup in its place, and start again; without a backup, `tidemark-controller repair` makes a \
+         new one of what can still be read",
         .path.display(), .path.display(), .path.display()
     )]
     Damaged {
@@ -32,6 +34,12 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong with it.
         found: String,
+    },
+    /// A repair of the SQLite file did not come to its end.
+    #[error("the repair of {} did not come to its end: run `tidemark-controller repair` again", .path.display())]
+    Repairing {
+        /// The file.
+        path: PathBuf,
     },
     /// The database belongs to another program.
     #[error(

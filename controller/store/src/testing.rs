@@ -4,9 +4,12 @@
 //! Everything panics with what to do about it: a test without its database has failed, not been skipped.
 
 use std::fmt::Display;
+use std::path::Path;
 
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
+use crate::open::connect_to_read;
 use crate::{DatabaseUrl, Store, Tx};
 
 mod postgres;
@@ -75,6 +78,28 @@ pub async fn execute(store: &Store, sql: &'static str) {
         },
     };
     self::done(sql, done);
+}
+
+/// Which tree each page of a SQLite file belongs to, from page 1 on; empty for pages of none.
+///
+/// # Panics
+/// When there is no such file, or a damaged one.
+pub async fn trees(file: &Path) -> Vec<String> {
+    let mut connection = done("open the file", connect_to_read(file).await);
+    let pages = sqlx::query_as("SELECT name, pageno FROM dbstat")
+        .fetch_all(&mut connection)
+        .await;
+    let pages: Vec<(String, i64)> = done("list the pages", pages);
+    done("close the file", connection.close().await);
+    let mut trees = Vec::new();
+    for (name, page) in pages {
+        let page = usize::try_from(page).unwrap_or_default();
+        trees.resize(trees.len().max(page), String::new());
+        if let Some(tree) = trees.get_mut(page.saturating_sub(1)) {
+            *tree = name;
+        }
+    }
+    trees
 }
 
 async fn run(url: &DatabaseUrl, case: impl AsyncFnOnce(Store)) {

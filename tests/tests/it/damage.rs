@@ -76,6 +76,7 @@ fn a_damaged_database_is_refused_with_how_to_restore_it_and_left_as_it_is() -> a
             let said = refused.stderr()?;
             assert!(said.contains("is damaged"), "byte {from}: {said}");
             assert!(said.contains("backup in its place"), "byte {from}: {said}");
+            assert!(said.contains("controller repair"), "byte {from}: {said}");
             assert_eq!(fs::read(&path)?, damaged, "it is left as it is");
         }
 

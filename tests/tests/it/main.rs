@@ -39,6 +39,7 @@ mod postgres;
 mod quick_start;
 mod real_windows;
 mod remediation;
+mod repair;
 mod rewind;
 mod run_plans;
 mod runs;

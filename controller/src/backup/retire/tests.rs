@@ -27,9 +27,11 @@ const NOW: Timestamp = at(1_700_000_000_000);
 fn how() -> Retirement {
     Retirement {
         now: NOW,
+        command: "tidemark-controller restore",
         from: "the backup of yesterday".to_owned(),
         keep_api_tokens: false,
         hold: Duration::from_secs(60),
+        details: vec![("kept_as", "elsewhere".to_owned())],
     }
 }
 

@@ -2,30 +2,38 @@
 //! touches it: opening another program's file would already change its journal mode.
 
 /// "Tide", as the first migration sets it.
-pub(super) const APPLICATION_ID: u32 = 0x5469_6465;
+pub(crate) const APPLICATION_ID: u32 = 0x5469_6465;
 /// Length of the header.
-pub(super) const HEADER_BYTES: usize = 100;
+pub(crate) const HEADER_BYTES: usize = 100;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// How the note begins that stands in a database's place while it is repaired; the name of the damaged file follows.
+pub const REPAIR_NOTE: &[u8] = b"Tidemark repair of ";
+
 /// What a file's header says of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// A database of ours that should have at least this many bytes; 0 when the header does not know.
     Ours { bytes_min: u64 },
     /// Not a database of ours.
     Foreign(&'static str),
+    /// The note of a repair that did not come to its end.
+    Repairing,
     /// No database of anybody any more.
     Damaged(&'static str),
 }
 
 /// Judges the first bytes of a file, [`HEADER_BYTES`] of them unless it is shorter.
-pub(super) fn judge(header: &[u8]) -> Verdict {
+pub(crate) fn judge(header: &[u8]) -> Verdict {
     if header.is_empty() {
         return Verdict::Damaged("it is empty");
     }
     if header.iter().all(|byte| *byte == 0) {
         return Verdict::Damaged("it begins with zeros only");
+    }
+    if header.starts_with(REPAIR_NOTE) {
+        return Verdict::Repairing;
     }
     let Some((magic, _)) = header.split_first_chunk::<16>() else {
         return Verdict::Foreign("it is too short for a database");

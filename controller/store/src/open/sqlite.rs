@@ -156,6 +156,9 @@ fn inspect(path: &Path) -> Result<Option<u64>, OpenError> {
             found: found.to_owned(),
         }),
         Verdict::Damaged(found) => Err(damaged(found)),
+        Verdict::Repairing => Err(OpenError::Repairing {
+            path: path.to_path_buf(),
+        }),
         // With a log the end of the file may still be in it.
         Verdict::Ours { bytes_min } if bytes < bytes_min && log_bytes == 0 => Err(damaged(
             &format!("it has {bytes} bytes where its header says {bytes_min}: it is cut off"),
@@ -190,6 +193,71 @@ async fn create(path: &Path) -> Result<(), OpenError> {
     put_in_place(&draft, path).map_err(|source| failed(path, source))?;
     tracing::info!(path = %path.display(), "database created");
     Ok(())
+}
+
+/// A new file that is filled with rows of another one; of no use before it is whole, so nothing of it is made durable meanwhile.
+pub(crate) struct Draft {
+    path: PathBuf,
+    connection: SqliteConnection,
+}
+
+impl Draft {
+    /// Makes an empty file where nothing is yet.
+    pub(crate) async fn create(path: &Path) -> Result<Self, OpenError> {
+        reserve(path).map_err(|source| OpenError::File {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        // With a journal: without one a row that is refused may leave the file damaged.
+        let connection = options(path)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Memory)
+            .synchronous(SqliteSynchronous::Off)
+            .foreign_keys(false)
+            .connect()
+            .await
+            .map_err(database_failed(shown(path)))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            connection,
+        })
+    }
+
+    /// The migrations that this release knows, in their order.
+    pub(crate) fn versions(&self) -> Vec<i64> {
+        MIGRATIONS
+            .iter()
+            .map(|migration| migration.version)
+            .collect()
+    }
+
+    /// The newest of them.
+    pub(crate) fn newest(&self) -> i64 {
+        self.versions().into_iter().max().unwrap_or_default()
+    }
+
+    /// Applies migrations up to that one.
+    pub(crate) async fn migrate(&mut self, version: i64) -> Result<(), OpenError> {
+        let some = MIGRATIONS.iter().filter(|one| one.version <= version);
+        let migrator = Migrator {
+            migrations: some.cloned().collect::<Vec<_>>().into(),
+            ..Migrator::DEFAULT
+        };
+        migrator
+            .run(&mut self.connection)
+            .await
+            .map_err(|error| migration_failed(shown(&self.path), error))
+    }
+
+    /// The connection to it.
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// The connection alone.
+    pub(crate) fn into_connection(self) -> SqliteConnection {
+        self.connection
+    }
 }
 
 /// Removes a database's file and those that SQLite keeps beside it; one that is not there is no error.

@@ -130,7 +130,7 @@ kinds! {
     UpgradeStop = "upgrade_stop",
     /// The controller halted a roll-out, or ended it.
     UpgradeStep = "upgrade_step",
-    /// The controller's database was restored from a backup, and what it cannot know ended.
+    /// The controller's database was restored from a backup or repaired, and what it cannot know ended.
     Restore = "restore",
     /// More was refused than is recorded one by one; how much, says the detail.
     RefusalsCount = "refusals_count",
