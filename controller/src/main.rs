@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tidemark_controller::admin_token::{self, AdminTokenArgs};
 use tidemark_controller::backtest::{self, BacktestArgs};
-use tidemark_controller::backup::{self, BackupArgs, MigrateArgs, RepairArgs, RestoreArgs, VerifyArgs};
+use tidemark_controller::backup::{
+    self, BackupArgs, MigrateArgs, RepairArgs, RestoreArgs, VerifyArgs,
+};
 use tidemark_controller::boot::{self, DataFolder};
 use tidemark_controller::metrics::Metrics;
 use tidemark_controller::otlp::Otlp;

@@ -39,21 +39,14 @@ pub(super) struct Damaged {
 impl Damaged {
     /// The damaged database at `place`, or the one that a repair which was cut off has put aside.
     pub(super) fn find(place: &Path, now: Timestamp) -> anyhow::Result<Self> {
-        let mut kept = place.as_os_str().to_owned();
-        kept.push(format!("{DAMAGED}{}", files::stamp(now)));
         let mut damaged = Self {
             place: place.to_owned(),
-            kept: kept.into(),
+            kept: free(&beside(place, &format!("{DAMAGED}{}", files::stamp(now))))?,
             is_aside: false,
         };
         let beginning =
             beginning(place).with_context(|| format!("{} cannot be read", place.display()))?;
         if beginning != REPAIR_NOTE {
-            ensure!(
-                !std::fs::exists(&damaged.kept)?,
-                "{} is there already: wait a second",
-                damaged.kept.display()
-            );
             return Ok(damaged);
         }
         let note = files::read_small(place, NOTE_BYTES_MAX)?;
@@ -94,7 +87,9 @@ impl Damaged {
         if !self.is_aside {
             for ending in [LOG, ""] {
                 let (from, to) = (beside(place, ending), beside(&self.kept, ending));
-                if std::fs::exists(&from)? {
+                // A log that nothing is in is none.
+                let has_content = std::fs::metadata(&from).is_ok_and(|file| file.len() > 0);
+                if has_content {
                     std::fs::hard_link(&from, &to).with_context(|| {
                         format!("cannot keep {} as {}", from.display(), to.display())
                     })?;
@@ -134,6 +129,16 @@ fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     file.take(REPAIR_NOTE.len() as u64)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A name that is not taken, of that one and those with a number behind it.
+fn free(path: &Path) -> io::Result<PathBuf> {
+    let (mut name, mut number) = (path.to_owned(), 1);
+    while std::fs::exists(&name)? {
+        number += 1;
+        name = beside(path, &format!("-{number}"));
+    }
+    Ok(name)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

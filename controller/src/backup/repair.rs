@@ -159,15 +159,9 @@ impl Repair<'_> {
     /// What SQLite says of a file of which everything could be read; `None` when it is content.
     async fn complaints(&self) -> Option<String> {
         let url = DatabaseUrl::sqlite(self.damaged.source());
-        let found = async {
-            let store = Store::open_to_read(&url).await?;
-            let found = store.damage().await;
-            store.close().await;
-            anyhow::Ok(found?)
-        };
-        match found.await {
+        match url.damage().await {
             Ok(found) => (!found.is_empty()).then(|| found.join("; ").chars().take(400).collect()),
-            Err(error) => Some(format!("{error:#}")),
+            Err(error) => Some(format!("{:#}", anyhow::Error::new(error))),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tidemark_model::Secret;
 
 use crate::database_url::Place;
@@ -137,6 +137,37 @@ async fn count(
     Ok(u64::try_from(counted).unwrap_or_default())
 }
 
+impl DatabaseUrl {
+    /// What is wrong with a SQLite file that nobody has open, as [`Store::damage`] says it; nothing is left beside it.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or fails in another way.
+    pub async fn damage(&self) -> Result<Vec<String>, StoreError> {
+        let Place::Sqlite(path) = &self.0 else {
+            return Ok(Vec::new());
+        };
+        let mut connection = open::connect_to_idle(path).await?;
+        let found = damage_of(&mut connection).await;
+        connection.close().await?;
+        found
+    }
+}
+
+async fn damage_of(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let mut found: Vec<String> = sqlx::query_scalar(CHECK)
+        .fetch_all(&mut *connection)
+        .await?;
+    found.retain(|line| line != "ok");
+    let broken: Vec<(String, i64, String)> =
+        sqlx::query_as(FOREIGN_KEYS).fetch_all(connection).await?;
+    let broken = broken
+        .into_iter()
+        .map(|(table, row, parent)| format!("row {row} of {table} refers to nothing in {parent}"));
+    found.extend(broken);
+    found.truncate(PROBLEMS_MAX);
+    Ok(found)
+}
+
 impl Store {
     /// Writes a copy of a SQLite database, as it is at this moment, to a file that is not there yet. Others go on reading and
     /// writing; what they write meanwhile waits in the write-ahead log.
@@ -173,16 +204,7 @@ impl Store {
         let Pools::Sqlite { readers, .. } = &self.pools else {
             return Ok(Vec::new());
         };
-        let mut found: Vec<String> = sqlx::query_scalar(CHECK).fetch_all(readers).await?;
-        found.retain(|line| line != "ok");
-        let broken: Vec<(String, i64, String)> =
-            sqlx::query_as(FOREIGN_KEYS).fetch_all(readers).await?;
-        let broken = broken.into_iter().map(|(table, row, parent)| {
-            format!("row {row} of {table} refers to nothing in {parent}")
-        });
-        found.extend(broken);
-        found.truncate(PROBLEMS_MAX);
-        Ok(found)
+        damage_of(&mut *readers.acquire().await?).await
     }
 }
 

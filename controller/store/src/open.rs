@@ -17,7 +17,7 @@ pub use header::REPAIR_NOTE;
 pub(crate) use postgres::CONTROLLERS_NAME;
 pub use schema::Schema;
 pub use sqlite::discard as discard_sqlite;
-pub(crate) use sqlite::{Draft, connect_to_read, reserve};
+pub(crate) use sqlite::{Draft, connect_to_idle, connect_to_read, reserve};
 
 /// Why a database was not opened. It is left as it was.
 #[derive(Debug, thiserror::Error)]

@@ -312,6 +312,12 @@ pub(crate) async fn connect_to_read(path: &Path) -> Result<SqliteConnection, sql
     options_to_read(path).connect().await
 }
 
+/// A connection to a file that nobody else has open; it leaves no log and no index of one beside it that was not there.
+pub(crate) async fn connect_to_idle(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    options_to_read(path).immutable(!has_log).connect().await
+}
+
 /// The file as it is; what asks to write is refused by SQLite.
 pub(super) async fn open_to_read(path: &Path) -> Result<Pools, OpenError> {
     inspect(path)?.ok_or_else(|| OpenError::File {

@@ -30,10 +30,14 @@ pub(super) async fn make(path: &Path, of: &Reader) -> Result<SqliteConnection, S
     if let Some(version) = of.migration.filter(|version| *version > draft.newest()) {
         return Err(SalvageError::Newer { version });
     }
-    for version in draft.versions() {
+    let versions = match of.migration {
+        Some(version) => vec![version],
+        // The pages that say it are damaged.
+        None => draft.versions(),
+    };
+    for version in versions {
         draft.migrate(version).await.map_err(SalvageError::Draft)?;
-        let here = of.migration.is_none_or(|said| said == version);
-        if here && known(draft.connection()).await? == wanted {
+        if known(draft.connection()).await? == wanted {
             return Ok(draft.into_connection());
         }
     }
