@@ -199,12 +199,12 @@ async fn whichever_page_is_damaged_no_other_table_loses_a_row_and_every_loss_is_
     let whole = Whole::make().await;
     let trees = whole.trees().await;
     for (page, tree) in trees.iter().enumerate() {
-        let other = if page % 2 == 0 {
-            Damage::Noise
-        } else {
-            Damage::Half
+        let damages = match page % 3 {
+            0 => &[Damage::Zeros, Damage::Noise][..],
+            1 => &[Damage::Zeros, Damage::Half],
+            _ => &[Damage::Zeros],
         };
-        for damage in [Damage::Zeros, other] {
+        for damage in damages.iter().copied() {
             let what = format!("page {} of {tree:?}, {damage:?}", page + 1);
             let found = whole
                 .damaged(|bytes| spoil(&mut bytes[page * PAGE..][..PAGE], damage))

@@ -184,8 +184,8 @@ impl Progress {
 fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     let code: i32 = code.and_then(|code| code.parse().ok()).unwrap_or_default();
-    // CONSTRAINT, MISMATCH, TOOBIG: https://www.sqlite.org/rescode.html.
-    matches!(code & 0xff, 19 | 20 | 18)
+    // TOOBIG, CONSTRAINT, MISMATCH: https://www.sqlite.org/rescode.html.
+    matches!(code & 0xff, 18..=20)
 }
 
 fn read(

@@ -124,7 +124,7 @@ fn value(kind: u64, content: &[u8]) -> Option<Value> {
         7 => Value::Real(f64::from_bits(signed(content).cast_unsigned())),
         8 => Value::Integer(0),
         9 => Value::Integer(1),
-        _ if kind % 2 == 0 => Value::Blob(content.to_vec()),
+        _ if kind.is_multiple_of(2) => Value::Blob(content.to_vec()),
         _ => {
             let text = std::str::from_utf8(content).ok()?;
             if text.contains('\0') {
