@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tidemark_history::query::{
-    Executor, HostHistory, HostInfo, HostReading, Plan, Query, QueryError, QueryResult, Step, plan,
+    Executor, HostHistory, HostInfo, HostPlan, HostReading, Plan, Query, QueryError, QueryResult,
+    Step, plan,
 };
 use tidemark_history::{EntityNumber, SegmentMeta, Window};
-use tidemark_model::entity::EntityKind;
 use tidemark_model::error_code::ApiError;
 use tidemark_model::time::duration_ms;
 use tidemark_model::{Entity, ErrorCode, HostId, Timestamp};
-use tidemark_store::{SegmentHead, Span, StoreError, Tier, Tx};
+use tidemark_store::{EntityRow, SegmentHead, SegmentId, Span, StoreError, Tier, Tx};
 use tokio::sync::mpsc;
 
 use crate::app::App;
@@ -20,8 +20,15 @@ use crate::app::App;
 /// Queries that run at once; more wait for their place. Each may keep a core busy for seconds.
 pub const PLACES: usize = 4;
 
-/// Hosts whose bytes wait to be decoded. A host's bytes are megabytes at most, so a query holds tens of them.
-const HOSTS_AHEAD: usize = 2;
+/// Hosts that are read at a time, since trips to the database cost more than rows. A host's bytes are megabytes at most,
+/// so a query holds tens of them.
+const PAGE: usize = 16;
+
+/// Hosts planned for at a time.
+const PLAN_PAGE: usize = 256;
+
+/// Pages of hosts whose bytes wait to be decoded.
+const PAGES_AHEAD: usize = 1;
 
 /// Beyond the range that is asked for, a plan may widen steps to a whole hour.
 const WIDENING_MS: i64 = 3_600_000;
@@ -60,7 +67,7 @@ struct HostBytes {
 }
 
 impl App {
-    /// Answers `query` about `hosts`. Reads one host at a time, so memory does not grow with the fleet.
+    /// Answers `query` about `hosts`. Reads a page of hosts at a time, so memory does not grow with the fleet.
     ///
     /// # Errors
     /// [`HistoryError`] when the query exceeds a limit or the store cannot be read.
@@ -73,13 +80,13 @@ impl App {
         let mut tx = self.store.read().await?;
         let span = widest_span(&query);
         let mut histories = Vec::with_capacity(hosts.len());
-        for host in hosts {
-            histories.push(history_of(&mut tx, *host, span).await?);
+        for page in hosts.chunks(PLAN_PAGE) {
+            histories.extend(histories_of(&mut tx, page, span).await?);
         }
         let plan = plan(&query, &histories, self.clock.now())?;
         drop(histories);
         let asked = Arc::new((query, plan));
-        let (bytes_tx, bytes_rx) = mpsc::channel(HOSTS_AHEAD);
+        let (bytes_tx, bytes_rx) = mpsc::channel(PAGES_AHEAD);
         let decoding = self.life.spawn_blocking({
             let asked = Arc::clone(&asked);
             move || decode(&asked.0, &asked.1, bytes_rx)
@@ -90,69 +97,78 @@ impl App {
         Ok(result)
     }
 
-    /// Sends the bytes of each host of the plan; ends early when nobody takes them any more.
+    /// Sends the bytes of the plan's hosts, page by page; ends early when nobody takes them any more.
     async fn read_hosts(
         &self,
         tx: &mut Tx,
         query: &Query,
         plan: &Plan,
-        to: mpsc::Sender<HostBytes>,
+        to: mpsc::Sender<Vec<HostBytes>>,
     ) -> Result<(), StoreError> {
         let kind = query.entities.kind.unwrap_or(query.metric.entity_kind());
-        for (place, host_plan) in plan.hosts.iter().enumerate() {
-            let id = host_plan.host;
-            let info = self.live.read(id, |host| HostInfo {
-                id,
-                name: Arc::clone(&host.profile.name),
-                labels: host.profile.labels.clone(),
-            });
-            let Some(info) = info.filter(|_| !host_plan.loads.is_empty()) else {
-                continue;
-            };
-            let entities = entities_of(tx, id, kind).await?;
-            if !entities
-                .iter()
-                .any(|(_, entity)| query.entities.matches(query.metric, entity))
-            {
-                continue;
+        let places: Vec<(usize, &HostPlan)> = plan
+            .hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host_plan)| !host_plan.loads.is_empty())
+            .collect();
+        for page in places.chunks(PAGE) {
+            let hosts: Vec<HostId> = page.iter().map(|(_, host_plan)| host_plan.host).collect();
+            let mut entities = tx.entities_of_kind(&hosts, kind).await?;
+            let mut asked = Vec::with_capacity(page.len());
+            for (place, host_plan) in page {
+                let entities = known(entities.remove(&host_plan.host).unwrap_or_default());
+                let Some(info) = self.info_of(host_plan.host) else {
+                    continue;
+                };
+                let matches = |(_, entity): &(EntityNumber, Entity)| {
+                    query.entities.matches(query.metric, entity)
+                };
+                if entities.iter().any(matches) {
+                    asked.push((*place, *host_plan, info, entities));
+                }
             }
-            let bytes = HostBytes {
-                place,
-                info,
-                entities,
-                segments: segments_of(tx, id, host_plan).await?,
-                recent: recent_of(tx, id, host_plan).await?,
-            };
-            if to.send(bytes).await.is_err() {
+            let page = bytes_of(tx, asked).await?;
+            if to.send(page).await.is_err() {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    fn info_of(&self, id: HostId) -> Option<HostInfo> {
+        self.live.read(id, |host| HostInfo {
+            id,
+            name: Arc::clone(&host.profile.name),
+            labels: host.profile.labels.clone(),
+        })
     }
 }
 
 fn decode(
     query: &Query,
     plan: &Plan,
-    mut hosts: mpsc::Receiver<HostBytes>,
+    mut pages: mpsc::Receiver<Vec<HostBytes>>,
 ) -> Result<QueryResult, QueryError> {
     let mut executor = Executor::new(query, plan);
-    while let Some(host) = hosts.blocking_recv() {
-        let Some(host_plan) = plan.hosts.get(host.place) else {
-            continue;
-        };
-        let entities = host
-            .entities
-            .iter()
-            .map(|(number, entity)| (*number, entity));
-        let mut reading = HostReading::new(query, plan, host_plan, host.info, entities);
-        for (id, body) in &host.segments {
-            reading.segment(*id, body)?;
+    while let Some(page) = pages.blocking_recv() {
+        for host in page {
+            let Some(host_plan) = plan.hosts.get(host.place) else {
+                continue;
+            };
+            let entities = host
+                .entities
+                .iter()
+                .map(|(number, entity)| (*number, entity));
+            let mut reading = HostReading::new(query, plan, host_plan, host.info, entities);
+            for (id, body) in &host.segments {
+                reading.segment(*id, body)?;
+            }
+            for body in &host.recent {
+                reading.recent(body)?;
+            }
+            executor.add(reading.finish())?;
         }
-        for body in &host.recent {
-            reading.recent(body)?;
-        }
-        executor.add(reading.finish())?;
     }
     Ok(executor.finish())
 }
@@ -173,13 +189,19 @@ fn widest_span(query: &Query) -> Span {
     }
 }
 
-async fn history_of(tx: &mut Tx, host: HostId, span: Span) -> Result<HostHistory, StoreError> {
-    let heads = tx.segment_heads(host, span).await?;
-    Ok(HostHistory {
-        host,
-        recent: tx.recent_bounds(host, span).await?,
-        segments: heads.iter().map(meta_of).collect(),
-    })
+async fn histories_of(
+    tx: &mut Tx,
+    hosts: &[HostId],
+    span: Span,
+) -> Result<Vec<HostHistory>, StoreError> {
+    let heads = tx.segment_heads(hosts, span).await?;
+    let recent = tx.recent_bounds(hosts, span).await?;
+    let histories = hosts.iter().map(|host| HostHistory {
+        host: *host,
+        recent: recent.get(host).copied(),
+        segments: heads.get(host).into_iter().flatten().map(meta_of).collect(),
+    });
+    Ok(histories.collect())
 }
 
 const fn meta_of(head: &SegmentHead) -> SegmentMeta {
@@ -198,65 +220,46 @@ const fn meta_of(head: &SegmentHead) -> SegmentMeta {
     }
 }
 
-async fn entities_of(
-    tx: &mut Tx,
-    host: HostId,
-    kind: EntityKind,
-) -> Result<Vec<(EntityNumber, Entity)>, StoreError> {
-    let rows = tx.entities_of(host).await?;
-    Ok(rows
+fn known(rows: Vec<EntityRow>) -> Vec<(EntityNumber, Entity)> {
+    let known = rows
         .into_iter()
-        .filter(|row| row.kind == kind)
-        .filter_map(|row| Some((EntityNumber::new(row.number), Entity::from_text(&row.text)?)))
-        .collect())
+        .filter_map(|row| Some((EntityNumber::new(row.number), Entity::from_text(&row.text)?)));
+    known.collect()
 }
 
-async fn segments_of(
-    tx: &mut Tx,
-    host: HostId,
-    host_plan: &tidemark_history::query::HostPlan,
-) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-    let wanted: Vec<i64> = host_plan.segments().collect();
-    let mut found: Vec<(i64, Vec<u8>)> = Vec::with_capacity(wanted.len());
-    for tier in Tier::ALL {
-        let loads = host_plan.loads.iter().filter(|load| {
-            load.source != tidemark_history::query::Source::Recent
-                && i64::from(load.tier.code()) == tier.number()
+/// A host that a query reads: its place in the plan, what to load, and what it is called.
+type Asked<'p> = (usize, &'p HostPlan, HostInfo, Vec<(EntityNumber, Entity)>);
+
+async fn bytes_of(tx: &mut Tx, asked: Vec<Asked<'_>>) -> Result<Vec<HostBytes>, StoreError> {
+    let wanted = asked.iter().flat_map(|(_, host_plan, ..)| {
+        let segments = host_plan.segments();
+        segments.map(|id| (host_plan.host, SegmentId::of_number(id)))
+    });
+    let mut segments = tx.segment_bodies(wanted).await?;
+    let mut page = Vec::with_capacity(asked.len());
+    for (place, host_plan, info, entities) in asked {
+        let ids = host_plan.segments();
+        page.push(HostBytes {
+            place,
+            info,
+            entities,
+            segments: ids
+                .filter_map(|id| Some((id, segments.remove(&SegmentId::of_number(id))?)))
+                .collect(),
+            recent: recent_of(tx, host_plan).await?,
         });
-        let Some(span) = loads
-            .map(|load| Span {
-                from: load.read.from,
-                to: load.read.to,
-            })
-            .reduce(around)
-        else {
-            continue;
-        };
-        tx.segments_each(host, tier, span, |segment| {
-            let id = segment.id.get();
-            if wanted.binary_search(&id).is_ok() {
-                found.push((id, segment.body));
-            }
-            ControlFlow::Continue(())
-        })
-        .await?;
     }
-    found.sort_unstable_by_key(|(id, _)| *id);
-    Ok(found)
+    Ok(page)
 }
 
-async fn recent_of(
-    tx: &mut Tx,
-    host: HostId,
-    host_plan: &tidemark_history::query::HostPlan,
-) -> Result<Vec<Vec<u8>>, StoreError> {
+async fn recent_of(tx: &mut Tx, host_plan: &HostPlan) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut found = Vec::new();
     for window in host_plan.recent() {
         let span = Span {
             from: window.from,
             to: window.to,
         };
-        tx.recent_each(host, span, |batch| {
+        tx.recent_each(host_plan.host, span, |batch| {
             found.push((batch.id, batch.body));
             ControlFlow::Continue(())
         })
@@ -265,11 +268,4 @@ async fn recent_of(
     found.sort_unstable_by_key(|(id, _)| *id);
     found.dedup_by_key(|(id, _)| *id);
     Ok(found.into_iter().map(|(_, body)| body).collect())
-}
-
-fn around(one: Span, other: Span) -> Span {
-    Span {
-        from: one.from.min(other.from),
-        to: one.to.max(other.to),
-    }
 }

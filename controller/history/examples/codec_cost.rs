@@ -48,7 +48,6 @@ impl Measured {
 /// The stages of a host's day, summed over the fleet.
 struct Stages {
     recent: Measured,
-    pack: Measured,
     window: Measured,
     day: Measured,
     hour: Measured,
@@ -69,8 +68,7 @@ impl Stages {
     fn new() -> Self {
         Self {
             recent: stage("encode recent"),
-            pack: stage("pack 15 min"),
-            window: stage("segment 2 h"),
+            window: stage("segment 1 h"),
             day: stage("segment 1 d"),
             hour: stage("tier 1h, of 1 d"),
             five_minutes: stage("tier 5m, of 1 d"),
@@ -78,10 +76,9 @@ impl Stages {
         }
     }
 
-    fn all(&self) -> [&Measured; 7] {
+    fn all(&self) -> [&Measured; 6] {
         [
             &self.recent,
-            &self.pack,
             &self.window,
             &self.day,
             &self.hour,
@@ -100,20 +97,11 @@ impl Stages {
             }
             recent.iter().map(|bytes| bytes.len() as u64).sum()
         });
-        let mut packs: Vec<Vec<u8>> = Vec::new();
-        let per_pack = rows.len() / 96;
-        timed(&mut self.pack, points, || {
-            for (window, rows) in (0..).zip(recent.chunks(per_pack)) {
-                let window = Window::of_ms(window * DAY_MS / 96, (window + 1) * DAY_MS / 96);
-                packs.push(compacted(window, rows, &[]));
-            }
-            packs.iter().map(|bytes| bytes.len() as u64).sum()
-        });
         let mut windows: Vec<Vec<u8>> = Vec::new();
         timed(&mut self.window, points, || {
-            for (window, packs) in (0..).zip(packs.chunks(8)) {
-                let window = Window::of_ms(window * DAY_MS / 12, (window + 1) * DAY_MS / 12);
-                windows.push(compacted(window, &[], packs));
+            for (window, rows) in (0..).zip(recent.chunks(rows.len() / 24)) {
+                let window = Window::of_ms(window * DAY_MS / 24, (window + 1) * DAY_MS / 24);
+                windows.push(compacted(window, rows));
             }
             windows.iter().map(|bytes| bytes.len() as u64).sum()
         });
@@ -143,10 +131,9 @@ impl Stages {
     }
 }
 
-fn compacted(window: Window, recent: &[Vec<u8>], segments: &[Vec<u8>]) -> Vec<u8> {
+fn compacted(window: Window, recent: &[Vec<u8>]) -> Vec<u8> {
     let recent: Vec<&[u8]> = recent.iter().map(Vec::as_slice).collect();
-    let segments: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
-    let compacted = compact_window(window, &recent, &segments).expect("a window fits");
+    let compacted = compact_window(window, &recent, &[]).expect("a window fits");
     compacted.segment.expect("there are samples").bytes
 }
 

@@ -357,7 +357,7 @@ mod tests {
 
         let mut tx = store.begin().await.unwrap();
         tx.cursors_save(&[cursor(host, 2, 6)]).await.unwrap();
-        tx.segment_put(&NewSegment {
+        tx.segments_put(&[NewSegment {
             host,
             tier: Tier::Raw,
             span: Span {
@@ -366,7 +366,7 @@ mod tests {
             },
             points: 3,
             body: vec![1, 2, 3],
-        })
+        }])
         .await
         .unwrap();
         tx.commit().await.unwrap();

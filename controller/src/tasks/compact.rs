@@ -3,43 +3,42 @@
 //! Each activation reads what a host has, asks the history's plan what is due, does it on bytes, and replaces the sources
 //! by the outcome in one transaction: it may be stopped anywhere and run twice.
 
-mod host;
+mod page;
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_history::Tier;
 use tidemark_history::compact::{CompactPolicy, DayBytes, Retention};
+use tidemark_model::time::duration_ms;
 use tidemark_model::{HostId, Timestamp};
 use tidemark_store::StoreError;
 
 use crate::app::App;
 use crate::gateway::outcome::chain;
 
-/// Rows wait this long for their first compaction. Each compaction of a host costs a dozen statements whatever it
-/// holds, so shorter packs cost more than the bytes that they save for an hour.
-const PACK: Duration = Duration::from_secs(3_600);
-
 /// Between two activations.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Every host is looked at this often, for merges, roll-ups and retention.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// Every host is looked at this often, each at its own minute: a fleet's work is spread over the hour, and its batches wait
+/// an hour longer than their window at most.
+const TURN: Duration = Duration::from_secs(3_600);
 
-/// Hosts read at a time.
-const PAGE: u32 = 500;
+/// Hosts looked at together.
+const PAGE: usize = 128;
 
-/// Jobs done in one transaction: one fsync for many hosts, and a short wait for ingest, which shares the writer.
-const TASKS_MAX: usize = 128;
-
-/// Sources held in memory for them, in bytes.
-const TASKS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Hosts whose batches have waited for longer than their turn are asked for in pages of this many.
+const OVERDUE_PAGE: u32 = 500;
 
 /// The compactor's state.
 pub struct Compactor {
     app: Arc<App>,
     policy: CompactPolicy,
+    /// Up to when hosts had their turn.
+    turned_at: Option<Timestamp>,
+    /// When room was last given back, and the days' bytes were last summed.
     swept_at: Option<Timestamp>,
     /// What each day of each tier took at the last sweep, where retention by bytes needs it.
     days: Vec<DayBytes>,
@@ -73,10 +72,10 @@ impl Compactor {
             app,
             policy: CompactPolicy {
                 retention,
-                pack: PACK,
                 ..CompactPolicy::default()
             },
             days: Vec::new(),
+            turned_at: None,
             swept_at: None,
             damaged: HashSet::new(),
         }
@@ -119,43 +118,50 @@ impl Compactor {
         let Some(term) = self.app.leader.term() else {
             return Ok(status);
         };
-        let mut tasks = Vec::new();
-        let mut bytes = 0_usize;
-        for host in self.due_hosts(now).await? {
-            status.hosts += 1;
-            for task in self.due_tasks(host, now).await? {
-                bytes = bytes.saturating_add(task.bytes());
-                tasks.push(task);
+        let is_sweep = self
+            .swept_at
+            .is_none_or(|at| now.ms_since(at) >= duration_ms(TURN));
+        if is_sweep {
+            self.days = self.days_of_tiers().await?;
+        }
+        let mut waiting = self.due_hosts(now).await?;
+        while !waiting.is_empty() {
+            let page: Vec<HostId> = waiting.iter().copied().take(PAGE).collect();
+            let (looked_at, jobs) = self.due_jobs(&page, now).await?;
+            status.hosts += looked_at.len() as u64;
+            for host in looked_at {
+                waiting.remove(&host);
             }
-            if bytes >= TASKS_BYTES_MAX || tasks.len() >= TASKS_MAX {
-                status.jobs += self.run_tasks(std::mem::take(&mut tasks), &term).await?;
-                bytes = 0;
+            for part in page::parts(jobs) {
+                status.jobs += self.run_jobs(part, &term).await?;
             }
         }
-        status.jobs += self.run_tasks(tasks, &term).await?;
-        if self.swept_at == Some(now) {
+        self.turned_at = Some(now);
+        if is_sweep {
+            self.swept_at = Some(now);
             status.bytes_freed = self.app.store.shrink().await?;
         }
         Ok(status)
     }
 
-    async fn due_hosts(&mut self, now: Timestamp) -> Result<BTreeSet<HostId>, StoreError> {
-        let is_sweep = self
-            .swept_at
-            .is_none_or(|at| now.ms_since(at) >= tidemark_model::time::duration_ms(SWEEP_EVERY));
-        if is_sweep {
-            self.swept_at = Some(now);
-            self.days = self.days_of_tiers().await?;
-            return Ok(self.app.live.ids().into_iter().collect());
+    /// Hosts whose turn has come since the last activation, and those whose batches have waited for longer than that.
+    async fn due_hosts(&self, now: Timestamp) -> Result<BTreeSet<HostId>, StoreError> {
+        let mut due: BTreeSet<HostId> = self.app.live.ids().into_iter().collect();
+        if let Some(last) = self.turned_at {
+            due.retain(|host| comes_between(*host, last, now));
         }
-        let cutoff = now.saturating_sub(self.policy.pack);
-        let mut due = BTreeSet::new();
+        let window = self.policy.window;
+        let cutoff = now
+            .saturating_sub(self.policy.grace + TURN + PERIOD)
+            .floor_to(duration_ms(window));
         let mut after = None;
         loop {
             let mut tx = self.app.store.read().await?;
-            let page = tx.recent_hosts_older_than(cutoff, after, PAGE).await?;
+            let page = tx
+                .recent_hosts_older_than(cutoff, after, OVERDUE_PAGE)
+                .await?;
             drop(tx);
-            let is_last = page.len() < PAGE as usize;
+            let is_last = page.len() < OVERDUE_PAGE as usize;
             after = page.last().copied();
             due.extend(page);
             if is_last {
@@ -178,6 +184,19 @@ impl Compactor {
     }
 }
 
+/// Whether a host's turn is after `last` and at `now` or before.
+fn comes_between(host: HostId, last: Timestamp, now: Timestamp) -> bool {
+    let turn_ms = duration_ms(TURN);
+    if now.ms_since(last) >= turn_ms || now < last {
+        return true;
+    }
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    let place_ms = i64::try_from(hasher.finish() % turn_ms.unsigned_abs()).unwrap_or(0);
+    let turns = |at: Timestamp| at.unix_ms().saturating_sub(place_ms).div_euclid(turn_ms);
+    turns(last) < turns(now)
+}
+
 /// The store's name of a tier.
 pub(super) const fn stored_tier(tier: Tier) -> tidemark_store::Tier {
     match tier {
@@ -193,5 +212,42 @@ pub(super) const fn history_tier(tier: tidemark_store::Tier) -> Tier {
         tidemark_store::Tier::Raw => Tier::Raw,
         tidemark_store::Tier::FiveMinutes => Tier::FiveMinutes,
         tidemark_store::Tier::Hour => Tier::Hour,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_has_one_turn_an_hour_and_the_hour_is_filled_evenly() {
+        let minute = |number: i64| Timestamp::from_unix_ms(1_780_000_000_000 + number * 60_000);
+        let hosts: Vec<HostId> = (0..600_u32)
+            .map(|number| HostId::of_identity_spki(&number.to_be_bytes()))
+            .collect();
+        let turns = |host: HostId| {
+            let of_minute = |number: &i64| comes_between(host, minute(number - 1), minute(*number));
+            (1..=120).filter(of_minute).collect::<Vec<i64>>()
+        };
+        let mut of_minutes = [0_u32; 60];
+        for host in &hosts {
+            let turns = turns(*host);
+            assert_eq!(turns.len(), 2, "{turns:?}");
+            assert_eq!(turns[1] - turns[0], 60);
+            of_minutes[usize::try_from(turns[0] - 1).unwrap()] += 1;
+        }
+        assert!(
+            of_minutes.iter().all(|hosts| (1..=30).contains(hosts)),
+            "{of_minutes:?}"
+        );
+    }
+
+    #[test]
+    fn a_turn_that_was_missed_or_a_clock_that_was_set_back_makes_every_host_due() {
+        let host = HostId::of_identity_spki(b"x");
+        let at = |ms| Timestamp::from_unix_ms(ms);
+        assert!(comes_between(host, at(0), at(3_600_000)));
+        assert!(comes_between(host, at(5_000), at(0)));
+        assert!(!comes_between(host, at(5_000), at(5_000)));
     }
 }

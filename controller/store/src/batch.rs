@@ -2,10 +2,7 @@
 //!
 //! Postgres takes arrays (`UNNEST`) instead.
 
-use tidemark_model::HostId;
-
-use crate::tx::TwoArmed;
-use crate::{StoreError, Tx};
+use crate::StoreError;
 
 /// Eight times a row of placeholders, separated by commas.
 macro_rules! eight_rows {
@@ -74,34 +71,6 @@ pub(crate) fn all_rows(
         Ok(())
     } else {
         Err(otherwise)
-    }
-}
-
-impl Tx {
-    /// Deletes exactly these rows of a host, by a statement that takes the host and the rows' ids.
-    ///
-    /// # Errors
-    /// [`StoreError::Stale`] when one of them is gone.
-    pub(crate) async fn delete_of_host(
-        &mut self,
-        statement: TwoArmed,
-        host: HostId,
-        ids: Vec<i64>,
-        what: &'static str,
-    ) -> Result<(), StoreError> {
-        let (host, expected) = (host.to_string(), ids.len());
-        let deleted = match self {
-            Self::Sqlite(tx) => {
-                let ids = serde_json::Value::from(ids).to_string();
-                let query = sqlx::query(statement.sqlite).bind(host).bind(ids);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-            Self::Postgres(tx) => {
-                let query = sqlx::query(statement.postgres).bind(host).bind(ids);
-                query.execute(&mut **tx).await?.rows_affected()
-            }
-        };
-        all_rows(deleted, expected, StoreError::Stale { what })
     }
 }
 

@@ -1,11 +1,14 @@
 //! The dictionary of what a host's series are about: numbers for texts.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 use tidemark_model::HostId;
 use tidemark_model::entity::EntityKind;
 
 use crate::batch::{BySize, all_rows, eight_rows, sixty_four_rows};
 use crate::columns::{self, Table};
+use crate::host_rows::host_texts;
 use crate::tx::{on_conn, statements};
 use crate::{StoreError, Tx};
 
@@ -36,6 +39,9 @@ macro_rules! add_entities {
 statements! {
     ENTITIES_OF = "SELECT host, number, kind, text FROM entities WHERE host = $1 AND number > $2 \
         ORDER BY number LIMIT $3";
+    OF_KIND = "SELECT host, number, kind, text FROM entities WHERE kind = $2 \
+        AND host IN (SELECT value FROM json_each($1))",
+        postgres "SELECT host, number, kind, text FROM entities WHERE kind = $2 AND host = ANY($1::text[])";
     ADD_64 = add_entities!(sixty_four_rows!("(?, ?, ?, ?)")), postgres ADD_ARRAYS;
     ADD_8 = add_entities!(eight_rows!("(?, ?, ?, ?)")), postgres ADD_ARRAYS;
     ADD_1 = add_entities!("(?, ?, ?, ?)"), postgres ADD_ARRAYS;
@@ -98,6 +104,40 @@ impl Tx {
                 entries.push(row.try_into()?);
             }
         }
+    }
+
+    /// The entries of one kind of hosts' dictionaries, in any order; hosts without any are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn entities_of_kind(
+        &mut self,
+        hosts: &[HostId],
+        kind: EntityKind,
+    ) -> Result<HashMap<HostId, Vec<EntityRow>>, StoreError> {
+        let texts = host_texts(hosts);
+        let rows: Vec<Row> = match self {
+            Self::Sqlite(tx) => {
+                sqlx::query_as(OF_KIND.sqlite)
+                    .bind(serde_json::json!(texts).to_string())
+                    .bind(kind.as_str())
+                    .fetch_all(&mut **tx)
+                    .await?
+            }
+            Self::Postgres(tx) => {
+                sqlx::query_as(OF_KIND.postgres)
+                    .bind(texts)
+                    .bind(kind.as_str())
+                    .fetch_all(&mut **tx)
+                    .await?
+            }
+        };
+        let mut of_hosts: HashMap<HostId, Vec<EntityRow>> = HashMap::new();
+        for row in rows {
+            let row = EntityRow::try_from(row)?;
+            of_hosts.entry(row.host).or_default().push(row);
+        }
+        Ok(of_hosts)
     }
 
     /// Adds entries to hosts' dictionaries.

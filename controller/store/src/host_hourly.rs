@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
 
-use crate::batch::all_rows;
+use crate::batch::{BySize, all_rows, eight_rows, sixty_four_rows};
 use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
 use crate::{Span, StoreError, Tx};
@@ -37,14 +37,41 @@ pub struct HourlyRow {
 
 const TABLE: Table = Table("host_hourly");
 
+macro_rules! upsert {
+    ($rows:expr) => {
+        concat!(
+            "INSERT INTO host_hourly (host, hour_at, protocol, namespace, capacity, in_use_min, in_use_avg, \
+             in_use_max, in_use_last, strong_max, time_wait_max, bound_max) ",
+            $rows,
+            " ON CONFLICT (host, hour_at, protocol, namespace) DO UPDATE SET capacity = excluded.capacity, \
+             in_use_min = excluded.in_use_min, in_use_avg = excluded.in_use_avg, in_use_max = excluded.in_use_max, \
+             in_use_last = excluded.in_use_last, strong_max = excluded.strong_max, \
+             time_wait_max = excluded.time_wait_max, bound_max = excluded.bound_max"
+        )
+    };
+}
+
+macro_rules! upsert_values {
+    ($rows:expr) => {
+        upsert!(concat!("VALUES ", $rows))
+    };
+}
+
+const UPSERT_ARRAYS: &str = upsert!(
+    "SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], \
+     $7::double precision[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])"
+);
+
+const UPSERT: BySize = BySize {
+    sixty_four: UPSERT_64.sqlite,
+    eight: UPSERT_8.sqlite,
+    one: UPSERT_1.sqlite,
+};
+
 statements! {
-    UPSERT = "INSERT INTO host_hourly (host, hour_at, protocol, namespace, capacity, in_use_min, in_use_avg, \
-        in_use_max, in_use_last, strong_max, time_wait_max, bound_max) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-        ON CONFLICT (host, hour_at, protocol, namespace) DO UPDATE SET capacity = excluded.capacity, \
-        in_use_min = excluded.in_use_min, in_use_avg = excluded.in_use_avg, in_use_max = excluded.in_use_max, \
-        in_use_last = excluded.in_use_last, strong_max = excluded.strong_max, \
-        time_wait_max = excluded.time_wait_max, bound_max = excluded.bound_max";
+    UPSERT_64 = upsert_values!(sixty_four_rows!("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")), postgres UPSERT_ARRAYS;
+    UPSERT_8 = upsert_values!(eight_rows!("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")), postgres UPSERT_ARRAYS;
+    UPSERT_1 = upsert_values!("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"), postgres UPSERT_ARRAYS;
     OF_HOST = "SELECT host, hour_at, protocol, namespace, capacity, in_use_min, in_use_avg, in_use_max, in_use_last, \
         strong_max, time_wait_max, bound_max FROM host_hourly \
         WHERE host = $1 AND hour_at >= $2 AND hour_at < $3 ORDER BY hour_at, protocol, namespace LIMIT $4";
@@ -110,31 +137,71 @@ impl TryFrom<Row> for HourlyRow {
 }
 
 impl Tx {
-    /// Writes hours; one that is there already is replaced.
+    /// Writes hours; one that is there already is replaced. No two of `rows` may be of one hour of one port space.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn host_hourly_upsert(&mut self, rows: &[HourlyRow]) -> Result<(), StoreError> {
         for row in rows {
-            let namespace = columns::text("namespace", &row.space.namespace)?;
-            let written = on_conn!(self, conn => sqlx::query(UPSERT)
-                .bind(row.host.to_string())
-                .bind(row.hour_at.unix_ms())
-                .bind(row.space.protocol.as_str())
-                .bind(namespace)
-                .bind(i64::from(row.capacity))
-                .bind(i64::from(row.in_use_min))
-                .bind(row.in_use_avg)
-                .bind(i64::from(row.in_use_max))
-                .bind(i64::from(row.in_use_last))
-                .bind(i64::from(row.strong_max))
-                .bind(i64::from(row.time_wait_max))
-                .bind(row.bound_max.map(i64::from))
-                .execute(conn).await?
-                .rows_affected());
-            all_rows(written, 1, StoreError::Stale { what: "hour" })?;
+            columns::text("namespace", &row.space.namespace)?;
         }
-        Ok(())
+        let written = match self {
+            Self::Sqlite(tx) => {
+                let mut written = 0;
+                for (statement, piece) in UPSERT.pieces(rows) {
+                    let mut query = sqlx::query(statement);
+                    for row in piece {
+                        query = query
+                            .bind(row.host.to_string())
+                            .bind(row.hour_at.unix_ms())
+                            .bind(row.space.protocol.as_str())
+                            .bind(&*row.space.namespace)
+                            .bind(i64::from(row.capacity))
+                            .bind(i64::from(row.in_use_min))
+                            .bind(row.in_use_avg)
+                            .bind(i64::from(row.in_use_max))
+                            .bind(i64::from(row.in_use_last))
+                            .bind(i64::from(row.strong_max))
+                            .bind(i64::from(row.time_wait_max))
+                            .bind(row.bound_max.map(i64::from));
+                    }
+                    written += query.execute(&mut **tx).await?.rows_affected();
+                }
+                written
+            }
+            Self::Postgres(tx) => {
+                let of = |value: fn(&HourlyRow) -> u32| {
+                    rows.iter()
+                        .map(|row| i64::from(value(row)))
+                        .collect::<Vec<_>>()
+                };
+                let hosts: Vec<_> = rows.iter().map(|row| row.host.to_string()).collect();
+                let hours: Vec<_> = rows.iter().map(|row| row.hour_at.unix_ms()).collect();
+                let protocols: Vec<_> =
+                    rows.iter().map(|row| row.space.protocol.as_str()).collect();
+                let namespaces: Vec<_> = rows.iter().map(|row| &*row.space.namespace).collect();
+                let averages: Vec<_> = rows.iter().map(|row| row.in_use_avg).collect();
+                let bound: Vec<_> = rows
+                    .iter()
+                    .map(|row| row.bound_max.map(i64::from))
+                    .collect();
+                let query = sqlx::query(UPSERT_1.postgres)
+                    .bind(hosts)
+                    .bind(hours)
+                    .bind(protocols)
+                    .bind(namespaces)
+                    .bind(of(|row| row.capacity))
+                    .bind(of(|row| row.in_use_min))
+                    .bind(averages)
+                    .bind(of(|row| row.in_use_max))
+                    .bind(of(|row| row.in_use_last))
+                    .bind(of(|row| row.strong_max))
+                    .bind(of(|row| row.time_wait_max))
+                    .bind(bound);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+        };
+        all_rows(written, rows.len(), StoreError::Stale { what: "hour" })
     }
 
     /// The hours of a host that begin in `span`, by time and port space, at most `limit`. For the rows after these

@@ -8,6 +8,7 @@ use tidemark_model::{HostId, Timestamp};
 
 use crate::batch::{BySize, all_rows, eight_rows, sixty_four_rows};
 use crate::columns::Table;
+use crate::host_rows::HostRows;
 use crate::tx::{on_conn, statements};
 use crate::{Span, StoreError, Tx};
 
@@ -72,13 +73,13 @@ statements! {
     APPEND_8 = append_recent!(eight_rows!("(?, ?, ?, ?, ?)")), postgres APPEND_ARRAYS;
     APPEND_1 = append_recent!("(?, ?, ?, ?, ?)"), postgres APPEND_ARRAYS;
     OF_HOST = select_recent!("WHERE host = $1 AND last_at >= $2 AND first_at < $3 ORDER BY last_at, id");
-    OLDEST_OF_HOST = select_recent!("WHERE host = $1 AND last_at < $2 ORDER BY last_at, id LIMIT $3");
     NEWEST_OF_HOST = "SELECT MAX(last_at) FROM recent WHERE host = $1";
     HOSTS_OLDER_THAN = "SELECT id FROM hosts WHERE id > $1 \
         AND EXISTS (SELECT 1 FROM recent WHERE recent.host = hosts.id AND recent.last_at < $2) \
         ORDER BY id LIMIT $3";
-    DELETE = "DELETE FROM recent WHERE host = $1 AND id IN (SELECT value FROM json_each($2))",
-        postgres "DELETE FROM recent WHERE host = $1 AND id = ANY($2::bigint[])";
+    DELETE = "DELETE FROM recent WHERE id IN (SELECT ids.value FROM json_each($1) AS hosts, json_each(hosts.value) AS ids)",
+        postgres "DELETE FROM recent USING UNNEST($1::text[], $2::bigint[]) AS gone (host, id) \
+            WHERE recent.host = gone.host AND recent.id = gone.id";
 }
 
 const APPEND_ARRAYS: &str = "INSERT INTO recent (host, first_at, last_at, points, body) \
@@ -199,22 +200,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The batches of one host that end before `cutoff`, oldest first, at most `limit`: what the compactor takes.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn recent_oldest_of(
-        &mut self,
-        host: HostId,
-        cutoff: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Recent>, StoreError> {
-        let rows: Vec<RecentRow> = on_conn!(self, conn => sqlx::query_as(OLDEST_OF_HOST)
-            .bind(host.to_string()).bind(cutoff.unix_ms()).bind(i64::from(limit))
-            .fetch_all(conn).await?);
-        rows.into_iter().map(Recent::try_from).collect()
-    }
-
     /// The time of a host's newest point among the batches; `None` without any.
     ///
     /// # Errors
@@ -245,17 +230,12 @@ impl Tx {
         ids.iter().map(|id| TABLE.host("host", id)).collect()
     }
 
-    /// Deletes exactly these batches of a host: a batch that came meanwhile is never deleted unread.
+    /// Deletes exactly these batches: one that came meanwhile is never deleted unread.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when one of them is gone: another compactor was there.
-    pub async fn recent_delete(
-        &mut self,
-        host: HostId,
-        batches: &[RecentId],
-    ) -> Result<(), StoreError> {
-        let ids = batches.iter().map(|RecentId(id)| *id).collect();
-        self.delete_of_host(DELETE, host, ids, "host's recent batch")
+    pub(crate) async fn recent_delete(&mut self, batches: &HostRows) -> Result<(), StoreError> {
+        self.delete_rows(DELETE, batches, "host's recent batch")
             .await
     }
 }

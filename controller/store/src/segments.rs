@@ -6,8 +6,9 @@ use futures::TryStreamExt;
 use sqlx::FromRow;
 use tidemark_model::{HostId, Timestamp};
 
+use crate::batch::{BySize, all_rows, eight_rows, sixty_four_rows};
 use crate::columns::{self, Table};
-use crate::error::one_row;
+use crate::host_rows::HostRows;
 use crate::tx::{on_conn, statements};
 use crate::{RecentId, Span, StoreError, Tx};
 
@@ -81,15 +82,15 @@ pub struct Segment {
 
 /// What replaces what, for one host, at once.
 #[derive(Clone, Debug)]
-pub struct Replacement<'r> {
+pub struct Replacement {
     /// The host.
     pub host: HostId,
     /// Batches that are in `put`.
-    pub recent: &'r [RecentId],
+    pub recent: Vec<RecentId>,
     /// Segments that are in `put`.
-    pub segments: &'r [SegmentId],
+    pub segments: Vec<SegmentId>,
     /// What takes their place.
-    pub put: &'r [NewSegment],
+    pub put: Vec<NewSegment>,
 }
 
 /// Bytes of one tier's segments of all hosts that end on one day.
@@ -114,12 +115,32 @@ macro_rules! select_segments {
     };
 }
 
+macro_rules! put_segments {
+    ($rows:expr) => {
+        concat!(
+            "INSERT INTO segments (host, tier, from_at, to_at, points, size_bytes, body) VALUES ",
+            $rows
+        )
+    };
+}
+
+const PUT_ARRAYS: &str = "INSERT INTO segments (host, tier, from_at, to_at, points, size_bytes, body) \
+    SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])";
+
+const PUT: BySize = BySize {
+    sixty_four: PUT_64.sqlite,
+    eight: PUT_8.sqlite,
+    one: PUT_1.sqlite,
+};
+
 statements! {
-    PUT = "INSERT INTO segments (host, tier, from_at, to_at, points, size_bytes, body) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    PUT_64 = put_segments!(sixty_four_rows!("(?, ?, ?, ?, ?, ?, ?)")), postgres PUT_ARRAYS;
+    PUT_8 = put_segments!(eight_rows!("(?, ?, ?, ?, ?, ?, ?)")), postgres PUT_ARRAYS;
+    PUT_1 = put_segments!("(?, ?, ?, ?, ?, ?, ?)"), postgres PUT_ARRAYS;
     OF_HOST = select_segments!("WHERE host = $1 AND tier = $2 AND to_at > $3 AND from_at < $4 ORDER BY to_at, id");
-    DELETE = "DELETE FROM segments WHERE host = $1 AND id IN (SELECT value FROM json_each($2))",
-        postgres "DELETE FROM segments WHERE host = $1 AND id = ANY($2::bigint[])";
+    DELETE = "DELETE FROM segments WHERE id IN (SELECT ids.value FROM json_each($1) AS hosts, json_each(hosts.value) AS ids)",
+        postgres "DELETE FROM segments USING UNNEST($1::text[], $2::bigint[]) AS gone (host, id) \
+            WHERE segments.host = gone.host AND segments.id = gone.id";
     // Division truncates alike on both, and segments before 1970 do not occur.
     DAYS = "SELECT tier, (to_at + 86399999) / 86400000 AS day, CAST(sum(size_bytes) AS BIGINT) AS size_bytes \
         FROM segments GROUP BY 1, 2 ORDER BY 1, 2";
@@ -167,45 +188,50 @@ impl Tx {
     /// Adds segments.
     ///
     /// # Errors
-    /// [`StoreError::InvalidValue`] when a segment's span is empty.
+    /// [`StoreError::InvalidValue`] when a segment's span is empty; nothing is then written.
     pub async fn segments_put<B>(&mut self, segments: &[NewSegment<B>]) -> Result<(), StoreError>
     where
         B: AsRef<[u8]> + Sync,
     {
-        for segment in segments {
-            self.segment_put(segment).await?;
-        }
-        Ok(())
-    }
-
-    /// Adds one segment.
-    ///
-    /// # Errors
-    /// [`StoreError::InvalidValue`] when its span is empty.
-    pub async fn segment_put<B>(&mut self, segment: &NewSegment<B>) -> Result<(), StoreError>
-    where
-        B: AsRef<[u8]> + Sync,
-    {
-        if segment.span.to <= segment.span.from {
-            return Err(StoreError::InvalidValue {
-                field: "end of a segment",
-                limit: "after its begin",
-            });
-        }
-        let body = segment.body.as_ref();
-        let points = columns::signed("points of a segment", segment.points)?;
-        let size_bytes = columns::signed("size of a segment", body.len() as u64)?;
-        let put = on_conn!(self, conn => sqlx::query(PUT)
-            .bind(segment.host.to_string())
-            .bind(segment.tier.number())
-            .bind(segment.span.from.unix_ms())
-            .bind(segment.span.to.unix_ms())
-            .bind(points)
-            .bind(size_bytes)
-            .bind(body)
-            .execute(conn).await?
-            .rows_affected());
-        one_row(put, StoreError::Stale { what: "segment" })
+        let rows: Vec<PutRow<'_>> = segments
+            .iter()
+            .map(PutRow::of)
+            .collect::<Result<_, StoreError>>()?;
+        let put = match self {
+            Self::Sqlite(tx) => {
+                let mut put = 0;
+                for (statement, piece) in PUT.pieces(&rows) {
+                    let mut query = sqlx::query(statement);
+                    for row in piece {
+                        query = query
+                            .bind(row.host.as_str())
+                            .bind(row.tier)
+                            .bind(row.from_at)
+                            .bind(row.to_at)
+                            .bind(row.points)
+                            .bind(row.size_bytes)
+                            .bind(row.body);
+                    }
+                    put += query.execute(&mut **tx).await?.rows_affected();
+                }
+                put
+            }
+            Self::Postgres(tx) => {
+                let of = |value: fn(&PutRow<'_>) -> i64| rows.iter().map(value).collect::<Vec<_>>();
+                let hosts: Vec<&str> = rows.iter().map(|row| row.host.as_str()).collect();
+                let bodies: Vec<&[u8]> = rows.iter().map(|row| row.body).collect();
+                let query = sqlx::query(PUT_1.postgres)
+                    .bind(hosts)
+                    .bind(of(|row| row.tier))
+                    .bind(of(|row| row.from_at))
+                    .bind(of(|row| row.to_at))
+                    .bind(of(|row| row.points))
+                    .bind(of(|row| row.size_bytes))
+                    .bind(bodies);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+        };
+        all_rows(put, rows.len(), StoreError::Stale { what: "segment" })
     }
 
     /// Shows the segments of one host and tier that overlap `span` to `visit`, by their end, until it breaks. One
@@ -236,21 +262,29 @@ impl Tx {
         Ok(())
     }
 
-    /// Puts segments in the place of batches and segments of one host.
+    /// Puts segments in the place of batches and segments, of many hosts at once.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when one of the replaced rows is gone: another compactor was there, and this transaction
     /// must be given up. [`StoreError::InvalidValue`] when a segment is of another host.
-    pub async fn segments_replace(&mut self, change: &Replacement<'_>) -> Result<(), StoreError> {
-        if change.put.iter().any(|segment| segment.host != change.host) {
-            return Err(StoreError::InvalidValue {
-                field: "host of a segment",
-                limit: "the host whose rows it replaces",
-            });
+    pub async fn history_replace(&mut self, changes: &[Replacement]) -> Result<(), StoreError> {
+        let (mut recent, mut segments) = (HostRows::default(), HostRows::default());
+        let mut put = Vec::new();
+        for change in changes {
+            if change.put.iter().any(|segment| segment.host != change.host) {
+                return Err(StoreError::InvalidValue {
+                    field: "host of a segment",
+                    limit: "the host whose rows it replaces",
+                });
+            }
+            recent.add(change.host, change.recent.iter().map(|RecentId(id)| *id));
+            segments.add(change.host, change.segments.iter().map(|SegmentId(id)| *id));
+            put.extend(change.put.iter().map(borrowed));
         }
-        self.recent_delete(change.host, change.recent).await?;
-        self.segments_delete(change.host, change.segments).await?;
-        self.segments_put(change.put).await
+        self.recent_delete(&recent).await?;
+        self.delete_rows(DELETE, &segments, "host's segment")
+            .await?;
+        self.segments_put(&put).await
     }
 
     /// Bytes by tier and the day on which segments end, oldest days of each tier first. Reads an index of all segments.
@@ -269,14 +303,46 @@ impl Tx {
         };
         rows.into_iter().map(day_of).collect()
     }
+}
 
-    async fn segments_delete(
-        &mut self,
-        host: HostId,
-        segments: &[SegmentId],
-    ) -> Result<(), StoreError> {
-        let ids = segments.iter().map(|SegmentId(id)| *id).collect();
-        self.delete_of_host(DELETE, host, ids, "host's segment")
-            .await
+fn borrowed(segment: &NewSegment) -> NewSegment<&[u8]> {
+    NewSegment {
+        host: segment.host,
+        tier: segment.tier,
+        span: segment.span,
+        points: segment.points,
+        body: &segment.body,
+    }
+}
+
+/// A segment's row as the statements take it.
+struct PutRow<'s> {
+    host: String,
+    tier: i64,
+    from_at: i64,
+    to_at: i64,
+    points: i64,
+    size_bytes: i64,
+    body: &'s [u8],
+}
+
+impl<'s> PutRow<'s> {
+    fn of<B: AsRef<[u8]>>(segment: &'s NewSegment<B>) -> Result<Self, StoreError> {
+        if segment.span.to <= segment.span.from {
+            return Err(StoreError::InvalidValue {
+                field: "end of a segment",
+                limit: "after its begin",
+            });
+        }
+        let body = segment.body.as_ref();
+        Ok(Self {
+            host: segment.host.to_string(),
+            tier: segment.tier.number(),
+            from_at: segment.span.from.unix_ms(),
+            to_at: segment.span.to.unix_ms(),
+            points: columns::signed("points of a segment", segment.points)?,
+            size_bytes: columns::signed("size of a segment", body.len() as u64)?,
+            body,
+        })
     }
 }

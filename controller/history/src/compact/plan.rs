@@ -85,7 +85,7 @@ impl Planner<'_> {
             due.extend(self.due_window(row.first));
             due.extend(self.due_window(row.last));
         }
-        // Packs whose window has closed without further rows.
+        // Shorter segments, as of an older release, whose window has closed without further rows.
         let window_ms = self.policy.window_ms();
         for segment in self.segments {
             let window = Window::holding(segment.window.from, window_ms);
@@ -103,9 +103,8 @@ impl Planner<'_> {
                 .iter()
                 .filter(|row| overlaps(row, window))
                 .count();
-            // One row alone is no better as a pack, one segment alone is no better as another.
-            let is_pack = window.length_ms() < window_ms && segments.is_empty();
-            if rows == 0 && segments.len() < 2 || is_pack && rows < 2 {
+            // One segment alone is no better as another.
+            if rows == 0 && segments.len() < 2 {
                 continue;
             }
             let recent = self.take_recent(|row| overlaps(row, window));
@@ -133,13 +132,7 @@ impl Planner<'_> {
         match existing {
             Some(existing) if existing.length_ms() >= window.length_ms() => Some(existing),
             Some(_) | None if self.is_backlog(at) => Some(Window::holding(at, DAY_MS)),
-            Some(_) | None if self.is_closed(window) => Some(window),
-            Some(existing) => Some(existing),
-            None => {
-                let pack = Window::holding(at, self.policy.pack_ms());
-                // Packs wait less: what is late for a pack is compacted with the window.
-                (pack.to <= self.now && window.covers(pack)).then_some(pack)
-            }
+            Some(_) | None => self.is_closed(window).then_some(window),
         }
     }
 

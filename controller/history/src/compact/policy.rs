@@ -61,13 +61,9 @@ pub enum PolicyError {
         /// What was asked for.
         kept: Duration,
     },
-    /// Windows would cross the borders of days, or packs those of windows.
-    #[error("a {part} of {} s does not divide a {whole}; choose a divisor", .length.as_secs())]
+    /// Windows would cross the borders of days.
+    #[error("a window of {} s does not divide a day into hours or more; choose a divisor", .length.as_secs())]
     Uneven {
-        /// `window` or `pack`.
-        part: &'static str,
-        /// `day` or `window`.
-        whole: &'static str,
         /// Its length.
         length: Duration,
     },
@@ -183,9 +179,7 @@ fn newest_over(tier: Tier, limit: u64, days: &[DayBytes]) -> Option<Timestamp> {
 pub struct CompactPolicy {
     /// What is kept how long.
     pub retention: Retention,
-    /// Rows of the window that is still open are packed in parts of this length, so that queries read few rows.
-    pub pack: Duration,
-    /// Length of the first segments.
+    /// Length of the first segments: whole hours, because hours are summed up from them.
     pub window: Duration,
     /// How long after its end a window is still waited for.
     pub grace: Duration,
@@ -207,12 +201,11 @@ pub struct CompactPolicy {
 }
 
 impl Default for CompactPolicy {
-    /// Packs of 15 minutes, windows of two hours, days; ten minutes of grace.
+    /// Windows of an hour, days; ten minutes of grace.
     fn default() -> Self {
         Self {
             retention: Retention::default(),
-            pack: 15 * MINUTE,
-            window: 2 * HOUR,
+            window: HOUR,
             grace: 10 * MINUTE,
             five_minutes_after: 7 * DAY,
             hour_after: DAY,
@@ -229,28 +222,15 @@ impl CompactPolicy {
     /// Whether it can be followed.
     ///
     /// # Errors
-    /// When the retention cannot be kept, or packs, windows and days do not divide each other.
+    /// When the retention cannot be kept, or windows do not divide a day.
     pub fn check(&self) -> Result<(), PolicyError> {
         self.retention.check()?;
         if DAY_MS % self.window_ms() != 0 || self.window < HOUR {
             return Err(PolicyError::Uneven {
-                part: "window",
-                whole: "day",
                 length: self.window,
             });
         }
-        if self.window_ms() % self.pack_ms() != 0 || self.pack < MINUTE {
-            return Err(PolicyError::Uneven {
-                part: "pack",
-                whole: "window",
-                length: self.pack,
-            });
-        }
         Ok(())
-    }
-
-    pub(super) fn pack_ms(&self) -> i64 {
-        duration_ms(self.pack).max(1)
     }
 
     pub(super) fn window_ms(&self) -> i64 {

@@ -151,29 +151,36 @@ proptest! {
 }
 
 #[test]
-fn the_open_window_is_packed_and_a_closed_one_becomes_one_segment() {
+fn the_open_window_waits_and_a_closed_one_becomes_one_segment() {
     let mut stored = Stored::of(&regular(START, START + 90 * 60_000));
     stored.compact(&eager(), at(START + 90 * 60_000));
-    assert!(
-        windows(&stored, Tier::Raw)
-            .iter()
-            .all(|length| *length == 900_000)
-    );
-    assert!(
-        stored.recent.len() <= 6,
-        "packs of one row are no gain: {}",
-        stored.recent.len()
-    );
+    assert_eq!(windows(&stored, Tier::Raw), [HOUR]);
+    assert_eq!(stored.recent.len(), 3, "of the open hour");
     stored.compact(&eager(), at(START + 2 * HOUR + 600_000));
-    assert_eq!(windows(&stored, Tier::Raw), [2 * HOUR]);
+    assert_eq!(windows(&stored, Tier::Raw), [HOUR; 2]);
     assert!(stored.recent.is_empty());
+}
+
+#[test]
+fn shorter_and_longer_windows_of_an_older_release_become_days_all_the_same() {
+    let older = |window| CompactPolicy { window, ..eager() };
+    let rows = regular(START, START + DAY);
+    let mut stored = Stored::of(&rows[..30]);
+    stored.compact(&older(Duration::from_secs(7_200)), at(START + 5 * HOUR));
+    assert!(windows(&stored, Tier::Raw).contains(&(2 * HOUR)));
+    stored.append(&rows[30..]);
+    stored.compact(&eager(), at(START + 9 * HOUR));
+    assert!(windows(&stored, Tier::Raw).contains(&HOUR));
+    stored.compact(&eager(), at(START + 2 * DAY));
+    assert_eq!(windows(&stored, Tier::Raw), [DAY]);
+    assert_eq!(raw_of(&stored), table_of(&rows));
 }
 
 #[test]
 fn a_late_sample_joins_the_day_that_is_there() {
     let mut stored = Stored::of(&regular(START, START + DAY));
     stored.compact(&eager(), at(START + 5 * HOUR));
-    assert!(windows(&stored, Tier::Raw).contains(&(2 * HOUR)));
+    assert!(windows(&stored, Tier::Raw).contains(&HOUR));
     stored.compact(&eager(), at(START + DAY + HOUR));
     assert_eq!(windows(&stored, Tier::Raw), [DAY]);
     let late = row(START + 5 * HOUR + 1, Metric::InUse, &[123_456]);
@@ -289,7 +296,7 @@ fn a_day_of_more_bytes_than_a_job_may_hold_stays_in_windows() {
     let rows = regular(START, START + DAY);
     let mut stored = Stored::of(&rows);
     stored.compact(&policy, at(START + 3 * DAY));
-    assert_eq!(windows(&stored, Tier::Raw), [2 * HOUR; 12]);
+    assert_eq!(windows(&stored, Tier::Raw), [HOUR; 24]);
     assert_eq!(
         buckets_of(&stored, Tier::Hour),
         roll_up_raw(&table_of(&rows), Tier::Hour)

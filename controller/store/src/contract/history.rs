@@ -1,13 +1,14 @@
 //! Recent batches, segments and hourly rows.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use tidemark_model::{PortSpaceKey, Protocol};
 
 use super::*;
 use crate::{
-    HourlyRow, NewRecent, NewSegment, Recent, RecentId, Replacement, Segment, Span, StoreError,
-    Tier, Tx,
+    HistoryHeads, HourlyRow, NewRecent, NewSegment, Recent, RecentId, Replacement, Segment,
+    SegmentId, Span, StoreError, Tier, Tx,
 };
 
 contract!(
@@ -17,7 +18,8 @@ contract!(
     compaction_replaces_exactly_what_it_read,
     segments_are_found_by_overlap,
     heads_say_what_there_is_without_the_bytes,
-    bodies_come_in_the_order_asked_for_or_not_at_all,
+    heads_of_many_hosts_are_answered_whole_or_left_for_another_call,
+    bodies_come_for_every_id_or_not_at_all,
     segments_are_summed_by_tier_and_day,
     hours_are_replaced_when_written_again,
 );
@@ -122,23 +124,61 @@ async fn heads_say_what_there_is_without_the_bytes(store: Store) {
         segment(1, Tier::Raw, 0, 40),
     ];
     tx.segments_put(&given).await.unwrap();
-    let bounds = tx.recent_bounds(host_id(0), span(0, 100)).await.unwrap();
-    assert_eq!(bounds, Some((at(10), at(59))));
-    let none = tx.recent_bounds(host_id(0), span(20, 50)).await.unwrap();
-    assert_eq!(none, None);
-    let heads = tx.segment_heads(host_id(0), span(20, 30)).await.unwrap();
-    let found: Vec<_> = heads
+    let both = [host_id(0), host_id(1)];
+    let bounds = tx.recent_bounds(&both, span(20, 50)).await.unwrap();
+    assert_eq!(bounds, HashMap::from([(host_id(1), (at(0), at(99)))]));
+    let bounds = tx.recent_bounds(&both, span(0, 100)).await.unwrap();
+    assert_eq!(bounds[&host_id(0)], (at(10), at(59)));
+    let heads = tx.segment_heads(&both, span(20, 30)).await.unwrap();
+    assert_eq!(heads[&host_id(1)].len(), 1);
+    let found: Vec<_> = heads[&host_id(0)]
         .iter()
         .map(|head| (head.tier, head.span, head.size_bytes))
         .collect();
     assert_eq!(
         found,
-        [(Tier::Raw, span(20, 40), 7), (Tier::Hour, span(0, 40), 6)]
+        [(Tier::Hour, span(0, 40), 6), (Tier::Raw, span(20, 40), 7)]
     );
-    assert!(heads[1].id.get() < heads[0].id.get());
 }
 
-async fn bodies_come_in_the_order_asked_for_or_not_at_all(store: Store) {
+async fn heads_of_many_hosts_are_answered_whole_or_left_for_another_call(store: Store) {
+    let mut tx = store.begin().await.unwrap();
+    let mut hosts: Vec<HostId> = (0..4).map(host_id).collect();
+    hosts.sort_by_key(ToString::to_string);
+    let of = |host: HostId, last| NewRecent {
+        host,
+        ..batch(0, 0, last)
+    };
+    // The first has nothing, the second two batches, the third three.
+    let given = [
+        of(hosts[2], 1),
+        of(hosts[1], 2),
+        of(hosts[2], 3),
+        of(hosts[1], 4),
+        of(hosts[2], 5),
+    ];
+    tx.recent_append(&given).await.unwrap();
+    let within = span(i64::MIN, i64::MAX);
+    let all = tx.history_heads(&hosts, within, 6).await.unwrap();
+    assert_eq!(all.len(), 4);
+    let times = |heads: &HistoryHeads| -> Vec<Timestamp> {
+        heads.recent.iter().map(|head| head.last_at).collect()
+    };
+    assert_eq!(times(&all[&hosts[2]]), [at(1), at(3), at(5)]);
+    assert_eq!(all[&hosts[1]].recent[0].size_bytes, 5);
+    assert_eq!(all[&hosts[3]], HistoryHeads::default());
+    // The limit cuts the third one off: what is answered of hosts before it is whole.
+    let some = tx.history_heads(&hosts, within, 4).await.unwrap();
+    assert_eq!(some.len(), 2);
+    assert_eq!(times(&some[&hosts[1]]), [at(2), at(4)]);
+    assert!(some[&hosts[0]].recent.is_empty());
+    // Nobody waits forever for a host that has more than the limit.
+    let one = tx.history_heads(&hosts[2..], within, 2).await.unwrap();
+    assert_eq!(one.len(), 1);
+    assert_eq!(times(&one[&hosts[2]]), [at(1), at(3)]);
+}
+
+async fn bodies_come_for_every_id_or_not_at_all(store: Store) {
     let mut tx = store.begin().await.unwrap();
     tx.recent_append(&[batch(0, 1, 2), batch(0, 3, 4), batch(1, 5, 6)])
         .await
@@ -146,24 +186,33 @@ async fn bodies_come_in_the_order_asked_for_or_not_at_all(store: Store) {
     tx.segments_put(&[segment(0, Tier::Raw, 0, 20)])
         .await
         .unwrap();
-    let heads = tx.recent_heads(host_id(0), 10).await.unwrap();
-    let times: Vec<_> = heads.iter().map(|head| head.first_at).collect();
-    assert_eq!(times, [at(1), at(3)]);
-    let ids = [heads[1].id, heads[0].id];
-    let bodies = tx.recent_bodies(host_id(0), &ids).await.unwrap();
-    assert_eq!(bodies, [b"0 3 4".to_vec(), b"0 1 2".to_vec()]);
-    let foreign = tx.recent_bodies(host_id(1), &ids).await;
+    let both = [host_id(0), host_id(1)];
+    let heads = tx.history_heads(&both, span(0, 100), 10).await.unwrap();
+    let of_recent: Vec<_> = both
+        .iter()
+        .flat_map(|host| heads[host].recent.iter().map(|head| (*host, head.id)))
+        .collect();
+    let bodies = tx.recent_bodies(of_recent.clone()).await.unwrap();
+    let found: Vec<&[u8]> = of_recent.iter().map(|(_, id)| &bodies[id][..]).collect();
+    assert_eq!(found, [b"0 1 2", b"0 3 4", b"1 5 6"]);
+    let foreign = tx.recent_bodies([(host_id(1), of_recent[0].1)]).await;
     assert!(matches!(foreign, Err(StoreError::Stale { .. })));
-    let segments = tx.segment_heads(host_id(0), span(0, 20)).await.unwrap();
-    let bodies = tx.segment_bodies(host_id(0), &[segments[0].id]).await;
-    assert_eq!(bodies.unwrap(), [b"0 0 20".to_vec()]);
+    let segment = heads[&host_id(0)].segments[0].id;
+    let bodies = tx.segment_bodies([(host_id(0), segment)]).await.unwrap();
+    assert_eq!(bodies[&segment], b"0 0 20");
+    let gone = [
+        (host_id(0), segment),
+        (host_id(0), SegmentId::of_number(77)),
+    ];
+    let gone = tx.segment_bodies(gone).await;
+    assert!(matches!(gone, Err(StoreError::Stale { .. })));
 }
 
 async fn a_batch_that_ends_before_it_begins_is_refused(store: Store) {
     let mut tx = store.begin().await.unwrap();
     let refused = tx.recent_append(&[batch(0, 0, 1), batch(0, 5, 4)]).await;
     assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
-    let refused = tx.segment_put(&segment(0, Tier::Raw, 5, 5)).await;
+    let refused = tx.segments_put(&[segment(0, Tier::Raw, 5, 5)]).await;
     assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
     assert!(recent_of(&mut tx, 0, span(0, 100)).await.is_empty());
 }
@@ -189,9 +238,6 @@ async fn the_compactor_finds_who_has_old_batches(store: Store) {
     let newest = tx.recent_newest_of(host_id(1)).await.unwrap();
     assert_eq!(newest, Some(at(310)));
     assert_eq!(tx.recent_newest_of(host_id(77)).await.unwrap(), None);
-    let oldest = tx.recent_oldest_of(host_id(1), at(311), 1).await.unwrap();
-    assert_eq!(oldest.len(), 1);
-    assert_eq!(oldest[0].last_at, at(200));
 }
 
 async fn compaction_replaces_exactly_what_it_read(store: Store) {
@@ -199,7 +245,9 @@ async fn compaction_replaces_exactly_what_it_read(store: Store) {
     tx.recent_append(&[batch(0, 0, 9), batch(0, 10, 19)])
         .await
         .unwrap();
-    tx.segment_put(&segment(0, Tier::Raw, 0, 5)).await.unwrap();
+    tx.segments_put(&[segment(0, Tier::Raw, 0, 5)])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
@@ -211,14 +259,28 @@ async fn compaction_replaces_exactly_what_it_read(store: Store) {
     let old = segments_of(&mut tx, 0, Tier::Raw, span(0, 100)).await;
     // Comes between the compactor's read and its write.
     tx.recent_append(&[batch(0, 3, 4)]).await.unwrap();
-    let put = [segment(0, Tier::Raw, 0, 20), segment(0, Tier::Hour, 0, 20)];
-    let change = Replacement {
-        host: host_id(0),
-        recent: &read,
-        segments: &[old[0].id],
-        put: &put,
-    };
-    tx.segments_replace(&change).await.unwrap();
+    let put = vec![segment(0, Tier::Raw, 0, 20), segment(0, Tier::Hour, 0, 20)];
+    tx.recent_append(&[batch(1, 0, 9)]).await.unwrap();
+    let of_another: Vec<RecentId> = recent_of(&mut tx, 1, span(0, 100))
+        .await
+        .iter()
+        .map(|recent| recent.id)
+        .collect();
+    let changes = [
+        Replacement {
+            host: host_id(0),
+            recent: read,
+            segments: vec![old[0].id],
+            put: put.clone(),
+        },
+        Replacement {
+            host: host_id(1),
+            recent: of_another,
+            segments: vec![],
+            put: vec![segment(1, Tier::Raw, 0, 20)],
+        },
+    ];
+    tx.history_replace(&changes).await.unwrap();
     tx.commit().await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
@@ -235,17 +297,20 @@ async fn compaction_replaces_exactly_what_it_read(store: Store) {
             .len(),
         1
     );
-    let again = tx.segments_replace(&change).await;
+    assert!(recent_of(&mut tx, 1, span(0, 100)).await.is_empty());
+    let of_another = segments_of(&mut tx, 1, Tier::Raw, span(0, 100)).await;
+    assert_eq!(of_another[0].body, b"1 0 20");
+    let again = tx.history_replace(&changes).await;
     assert!(matches!(again, Err(StoreError::Stale { .. })));
     drop(tx);
     let mut tx = store.begin().await.unwrap();
     let of_another = Replacement {
         host: host_id(1),
-        recent: &[],
-        segments: &[],
-        put: &put,
+        recent: vec![],
+        segments: vec![],
+        put,
     };
-    let refused = tx.segments_replace(&of_another).await;
+    let refused = tx.history_replace(&[of_another]).await;
     assert!(matches!(refused, Err(StoreError::InvalidValue { .. })));
 }
 

@@ -4,7 +4,7 @@ use sqlx::Executor;
 
 use super::*;
 use crate::store::Pools;
-use crate::{Backend, NewRecent, News, Span, StoreError, Tx};
+use crate::{Backend, NewRecent, News, Replacement, Span, StoreError, Tx};
 
 contract!(
     what_is_not_committed_never_was,
@@ -165,8 +165,18 @@ async fn a_sqlite_file_gets_smaller_after_retention() {
         tx.recent_append(&[batch(4_000_000)]).await.unwrap();
         tx.commit().await.unwrap();
         let mut tx = store.begin().await.unwrap();
-        let old = tx.recent_oldest_of(host_id(0), at(50), 1).await.unwrap();
-        tx.recent_delete(host_id(0), &[old[0].id]).await.unwrap();
+        let always = Span {
+            from: at(i64::MIN),
+            to: at(i64::MAX),
+        };
+        let heads = tx.history_heads(&[host_id(0)], always, 1).await.unwrap();
+        let old = Replacement {
+            host: host_id(0),
+            recent: vec![heads[&host_id(0)].recent[0].id],
+            segments: vec![],
+            put: vec![],
+        };
+        tx.history_replace(&[old]).await.unwrap();
         tx.commit().await.unwrap();
         assert!(store.shrink().await.unwrap() > 3_900_000);
         assert_eq!(store.shrink().await.unwrap(), 0);
