@@ -1,4 +1,4 @@
-//! The compactor: rows as they were committed become packs, windows, days and coarser tiers, and old ones go.
+//! The compactor: rows as they were committed become windows, days and coarser tiers, and old ones go.
 //!
 //! Each activation reads what a host has, asks the history's plan what is due, does it on bytes, and replaces the sources
 //! by the outcome in one transaction: it may be stopped anywhere and run twice.

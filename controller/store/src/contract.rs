@@ -11,6 +11,7 @@ mod actions;
 mod audit_log;
 mod backup;
 mod cursors;
+mod distribution;
 mod documents;
 mod events;
 mod grants;
