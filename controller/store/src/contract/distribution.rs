@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::Tx;
 use crate::Store;
+use crate::Tx;
 
 const PAGE: &str = include_str!("../../../../docs/tasks/scale-out.md");
 
 /// Tables that are named in calls of `function` on the page.
 fn named(function: &str) -> BTreeSet<String> {
-    let calls = PAGE.split(&format!("SELECT {function}('")).skip(1);
-    calls
+    let call = format!("SELECT {function}('");
+    PAGE.split(&call)
+        .skip(1)
         .filter_map(|rest| rest.split('\'').next())
         .map(str::to_owned)
         .collect()
@@ -45,17 +46,25 @@ async fn what_grows_with_hosts_and_time_can_be_distributed_by_host() {
     for table in &distributed {
         let keys: Vec<_> = unique.iter().filter(|(of, ..)| of == table).collect();
         assert!(!keys.is_empty(), "{table} is not a table with a key");
-        assert!(keys.iter().all(|(_, _, has_host)| *has_host), "{table}: {keys:?}");
+        assert!(
+            keys.iter().all(|(_, _, has_host)| *has_host),
+            "{table}: {keys:?}"
+        );
     }
-    let references: Vec<(String, String, String, String)> =
-        sqlx::query_as(REFERENCES).fetch_all(&mut *tx).await.unwrap();
+    let references: Vec<(String, String, String, String)> = sqlx::query_as(REFERENCES)
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
     for (from, to, column, target) in &references {
         if distributed.contains(from) {
             let within_a_host =
                 distributed.contains(to) && (column.as_str(), target.as_str()) == ("host", "host");
             assert!(within_a_host || everywhere.contains(to), "{from} to {to}");
         } else {
-            assert!(!distributed.contains(to), "{from} stays behind and refers to {to}");
+            assert!(
+                !distributed.contains(to),
+                "{from} stays behind and refers to {to}"
+            );
         }
     }
     // A new table of hosts' data is spread as well, or it is named here with why it need not be.
