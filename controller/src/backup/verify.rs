@@ -202,6 +202,12 @@ async fn verify_history(tx: &mut Tx, hosts: &[HostId], report: &mut Report) -> a
     report.add(read.problems, &words)
 }
 
+/// Whether a piece of history has as many points as its row tells; 0 tells nothing: an older release wrote so what was
+/// left of a batch when a part of it was compacted.
+pub(super) const fn is_told(points: u64, told: u64) -> bool {
+    points == told || told == 0
+}
+
 /// Points of a recent piece of history, each of them decoded.
 pub(super) fn points_of_recent(body: &[u8]) -> Result<u64, CodecError> {
     let mut points = 0_u64;
@@ -245,7 +251,7 @@ impl Pieces {
     ) {
         self.pieces = self.pieces.saturating_add(1);
         let problem = match found {
-            Ok(points) if points == expected => {
+            Ok(points) if is_told(points, expected) => {
                 self.points = self.points.saturating_add(points);
                 return;
             }
@@ -357,6 +363,26 @@ mod tests {
 
         let mut tx = store.begin().await.unwrap();
         tx.cursors_save(&[cursor(host, 2, 6)]).await.unwrap();
+        // What an older release left of a batch.
+        let row = tidemark_history::Row {
+            at: at(9),
+            points: vec![tidemark_history::Point {
+                key: tidemark_history::SeriesKey {
+                    entity: tidemark_history::EntityNumber::new(1),
+                    metric: 1,
+                },
+                value: 7,
+            }],
+        };
+        tx.recent_append(&[tidemark_store::NewRecent {
+            host,
+            first_at: at(9),
+            last_at: at(9),
+            points: 0,
+            body: tidemark_history::encode_recent(&[row]).unwrap(),
+        }])
+        .await
+        .unwrap();
         tx.segments_put(&[NewSegment {
             host,
             tier: Tier::Raw,

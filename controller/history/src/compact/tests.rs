@@ -330,6 +330,15 @@ fn bytes_end_a_tier_before_its_age_oldest_day_first() {
 }
 
 #[test]
+fn what_is_left_of_a_batch_outside_the_window_says_what_it_holds() {
+    let batch = crate::encode_recent(&regular(START, START + 2 * HOUR)).unwrap();
+    let compacted = compact_window(Window::holding(at(START), HOUR), &[&batch], &[]).unwrap();
+    assert_eq!(compacted.segment.unwrap().cells, 12);
+    let left = compacted.leftover.unwrap();
+    assert_eq!((left.first, left.points), (at(START + HOUR), 12));
+}
+
+#[test]
 fn a_damaged_source_is_named() {
     let good = crate::encode_recent(&regular(START, START + HOUR)).unwrap();
     let mut bad = good.clone();

@@ -30,6 +30,8 @@ pub struct Leftover {
     pub first: Timestamp,
     /// Time of its last sample.
     pub last: Timestamp,
+    /// Points in it.
+    pub points: u64,
     /// What to store.
     pub bytes: Vec<u8>,
 }
@@ -108,6 +110,7 @@ pub fn compact_window(
         (Some(first), Some(last)) => Some(Leftover {
             first: Timestamp::from_unix_ms(*first),
             last: Timestamp::from_unix_ms(*last),
+            points: rows.cells(),
             bytes: recent::encode_table(&rows).map_err(CompactError::Outcome)?,
         }),
         _ => None,

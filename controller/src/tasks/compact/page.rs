@@ -363,7 +363,7 @@ async fn replace_in(tx: &mut Tx, done: &[Done]) -> Result<(), StoreError> {
                 host: *host,
                 first_at: leftover.first,
                 last_at: leftover.last,
-                points: 0,
+                points: u32::try_from(leftover.points).unwrap_or(u32::MAX),
                 body: leftover.bytes.clone(),
             })
         })
