@@ -310,7 +310,9 @@ impl FoundSegments {
         if self.tail == Tail::Torn {
             segment.bytes = end.valid_bytes as u64;
         }
-        if segment.last < segment.first && self.tail != Tail::Unclear {
+        // The newest one stays if it has its header, and takes what comes next: its name is what ends the one before.
+        let is_begun = *expected.seqs.end() == SEQ_MAX && end.valid_bytes > 0;
+        if segment.last < segment.first && self.tail != Tail::Unclear && !is_begun {
             return fs::remove_file(&segment.path)
                 .map_err(SpoolError::io("removing", &segment.path));
         }

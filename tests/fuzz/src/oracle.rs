@@ -14,7 +14,10 @@ where
     let read: T = serde_json::from_slice(bytes).ok()?;
     let written = serde_json::to_vec(&read).expect("what was read can be written");
     let again: T = serde_json::from_slice(&written).expect("what was written can be read");
-    assert_eq!(again, read, "JSON was read as one thing and written as another");
+    assert_eq!(
+        again, read,
+        "JSON was read as one thing and written as another"
+    );
     Some(read)
 }
 
@@ -31,12 +34,17 @@ where
             let written = read.to_string();
             match written.parse::<T>() {
                 Ok(again) => assert_eq!(again, read, "{text:?} is written as {written:?}"),
-                Err(error) => panic!("{text:?} is written as {written:?}, which is refused: {error}"),
+                Err(error) => {
+                    panic!("{text:?} is written as {written:?}, which is refused: {error}")
+                }
             }
             true
         }
         Err(error) => {
-            assert!(!error.to_string().is_empty(), "{text:?} is refused without a word");
+            assert!(
+                !error.to_string().is_empty(),
+                "{text:?} is refused without a word"
+            );
             false
         }
     }

@@ -30,7 +30,10 @@ fn frame(bytes: &[u8]) -> bool {
     };
     let is_heard = tidemark_agent::fuzzing::is_heard(frame.clone());
     let is_taken = frame.kind.is_some_and(read);
-    assert!(is_taken || !is_heard, "heard, though its content is refused");
+    assert!(
+        is_taken || !is_heard,
+        "heard, though its content is refused"
+    );
     is_heard
 }
 

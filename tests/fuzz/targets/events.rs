@@ -71,7 +71,11 @@ fn saved_log(input: &[u8]) -> bool {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let path = PATH.get_or_init(|| {
         let root = PathBuf::from("/dev/shm");
-        let root = if root.is_dir() { root } else { std::env::temp_dir() };
+        let root = if root.is_dir() {
+            root
+        } else {
+            std::env::temp_dir()
+        };
         root.join(format!("tidemark-fuzz-{}.evtx", std::process::id()))
     });
     let (header, chunk) = input

@@ -71,7 +71,11 @@ fn empty_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let root = PathBuf::from("/dev/shm");
-        let root = if root.is_dir() { root } else { std::env::temp_dir() };
+        let root = if root.is_dir() {
+            root
+        } else {
+            std::env::temp_dir()
+        };
         root.join(format!("tidemark-fuzz-kept-{}", std::process::id()))
     });
     match fs::remove_dir_all(folder) {
@@ -127,7 +131,10 @@ fn state_file(input: &[u8]) -> bool {
 
 fn bookmark(payload: &[u8]) -> bool {
     let folder = empty_folder();
-    put(&folder.join(format!("{}.a", SYSTEM.bookmark)), &slot(1, payload));
+    put(
+        &folder.join(format!("{}.a", SYSTEM.bookmark)),
+        &slot(1, payload),
+    );
     let file = BookmarkFile::new(folder, &SYSTEM);
     match file.read() {
         Kept::Bookmark(found) => {
@@ -154,7 +161,10 @@ fn journal(bytes: &[u8]) -> bool {
     let mut again = Ledger::default();
     ledger.records().for_each(|record| again.apply(record));
     let (one, other): (Vec<_>, Vec<_>) = (ledger.records().collect(), again.records().collect());
-    assert_eq!(other, one, "a journal that is written anew says something else");
+    assert_eq!(
+        other, one,
+        "a journal that is written anew says something else"
+    );
     for record in &one {
         if let JournalRecord::Began { order, .. } = record {
             let (one, other) = (ledger.get(order.id), again.get(order.id));
@@ -203,8 +213,7 @@ fn sample_line(bytes: &[u8]) -> bool {
     };
     let sample = serde_json::from_str::<SampleLine<'_>>(text);
     let inventory = serde_json::from_str::<InventoryLine>(text);
-    sample.is_ok_and(|line| line.check().is_ok())
-        | inventory.is_ok_and(|line| line.check().is_ok())
+    sample.is_ok_and(|line| line.check().is_ok()) | inventory.is_ok_and(|line| line.check().is_ok())
 }
 
 /// Lines in any order, legal by themselves: whatever they say, the detectors hold.

@@ -88,7 +88,10 @@ fn session(bytes: &[u8]) -> bool {
             assert!(decoder.decode(&batch, LIMITS).is_err(), "broken and mended");
             break;
         };
-        assert_eq!(decoded.records.len() + decoded.refused.len(), count as usize);
+        assert_eq!(
+            decoded.records.len() + decoded.refused.len(),
+            count as usize
+        );
         let records: Vec<Record> = decoded.records.into_iter().map(|(_, one)| one).collect();
         if !records.is_empty() {
             carry(&records);

@@ -4,14 +4,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidemark_agent_core::actions::{
-    Circumstances, HostPolicy, Judgement, Ledger, judge::judge,
-};
+use tidemark_agent_core::actions::{Circumstances, HostPolicy, Judgement, Ledger, judge::judge};
 use tidemark_fuzz::oracle::{json, text};
 use tidemark_fuzz::parts::Parts;
 use tidemark_fuzz::{Decoder, run};
-use tidemark_model::action::{Profile, SignedOrder};
 use tidemark_model::action::unlock::Unlock;
+use tidemark_model::action::{Profile, SignedOrder};
 use tidemark_model::audit_log::{
     Chain, Checkpoint, Digest, Entry, Frontier, HeldCheckpoint, LogKey, LogSigner, Offered, Tree,
     consistency_proof, leaf_hash, node_hash, root_of, verify_consistency,
@@ -194,7 +192,10 @@ fn judged(input: &[u8]) -> bool {
         signatures: vec![if is_signed { signed } else { forged }],
     };
     let is_taken = matches!(judge(&asked, &at), Judgement::Take(_));
-    assert!(is_signed || !is_taken, "an order was taken that nobody signed");
+    assert!(
+        is_signed || !is_taken,
+        "an order was taken that nobody signed"
+    );
     is_taken
 }
 
@@ -260,7 +261,10 @@ fn checkpoint(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return false;
     };
-    let (signer, other) = (signer(), LogSigner::from_seed("tidemark.example/log", [8; 32]));
+    let (signer, other) = (
+        signer(),
+        LogSigner::from_seed("tidemark.example/log", [8; 32]),
+    );
     let other = other.expect("the name is legal");
     let is_open = Checkpoint::open(text, signer.key()).is_ok();
     let Ok(read) = Checkpoint::open(&signer.sign(text), signer.key()) else {
@@ -268,7 +272,10 @@ fn checkpoint(bytes: &[u8]) -> bool {
     };
     let again = read.sign(&signer);
     assert_eq!(Checkpoint::open(&again, signer.key()).as_ref(), Ok(&read));
-    assert!(Checkpoint::open(&again, other.key()).is_err(), "another key opened it");
+    assert!(
+        Checkpoint::open(&again, other.key()).is_err(),
+        "another key opened it"
+    );
     true
 }
 
@@ -290,7 +297,10 @@ fn held(input: &[u8]) -> bool {
         let offered = Offered {
             note: checkpoint.sign(&signer),
             key: key.clone(),
-            proof: hashes.iter().map(|hash| Digest::from_bytes(*hash)).collect(),
+            proof: hashes
+                .iter()
+                .map(|hash| Digest::from_bytes(*hash))
+                .collect(),
         };
         if let Ok(Some(taken)) = HeldCheckpoint::take(held.as_ref(), &offered) {
             let before = held.as_ref().map_or(0, |held| held.checkpoint.size);

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use tidemark_fuzz::parts::Parts;
 use tidemark_fuzz::{Decoder, run};
 use tidemark_model::{Epoch, GapReason, RecordGap, Seq, Timestamp};
-use tidemark_spool::{Item, Spool, SpoolLimits};
+use tidemark_spool::{Item, Spool, SpoolLimits, SpoolStatus};
 
 const DECODERS: [Decoder; 3] = [
     Decoder {
@@ -46,7 +46,11 @@ fn empty_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let root = PathBuf::from("/dev/shm");
-        let root = if root.is_dir() { root } else { std::env::temp_dir() };
+        let root = if root.is_dir() {
+            root
+        } else {
+            std::env::temp_dir()
+        };
         root.join(format!("tidemark-fuzz-spool-{}", std::process::id()))
     });
     match fs::remove_dir_all(folder) {
@@ -181,11 +185,24 @@ fn live(folder: &Path, script: &[u8]) -> bool {
     drop(spool);
     let (spool, recovery) = Spool::open(folder, LIMITS, now, Epoch::new(9)).expect("it was closed");
     assert_eq!(recovery.records_damaged, 0, "{recovery:?}");
-    assert!(!recovery.epoch_restarted && recovery.torn_bytes == 0, "{recovery:?}");
+    assert!(
+        !recovery.epoch_restarted && recovery.torn_bytes == 0,
+        "{recovery:?}"
+    );
     let after = spool.status();
+    // Segments of which everything is lost go when it is opened.
+    assert!(
+        after.counts.held_bytes <= before.counts.held_bytes,
+        "{after:?}"
+    );
+    let stands = |status: &SpoolStatus| {
+        let counts = status.counts;
+        let records = (counts.produced, counts.acked, counts.dropped, counts.held);
+        (status.epoch, records, status.oldest, status.newest)
+    };
     assert_eq!(
-        (after.epoch, after.counts, after.oldest, after.newest),
-        (before.epoch, before.counts, before.oldest, before.newest),
+        stands(&after),
+        stands(&before),
         "closed as one thing and opened as another"
     );
     produced > 0
@@ -225,7 +242,11 @@ fn step(spool: &mut Spool, steps: &mut Parts<'_>, now: &mut Timestamp) {
             if first <= last {
                 let reason = GapReason::Refused;
                 spool
-                    .give_up(RecordGap { first, last, reason })
+                    .give_up(RecordGap {
+                        first,
+                        last,
+                        reason,
+                    })
                     .expect("it is no newer than the newest");
             }
         }
@@ -242,7 +263,9 @@ fn step(spool: &mut Spool, steps: &mut Parts<'_>, now: &mut Timestamp) {
 
 /// Reads once; what is read has no holes.
 fn read(spool: &mut Spool, from: Seq) -> Option<Seq> {
-    let items = spool.read(from, 64, 64 * 1024).expect("the folder can be read");
+    let items = spool
+        .read(from, 64, 64 * 1024)
+        .expect("the folder can be read");
     let mut next = from.get().max(1);
     for item in items {
         let (first, last) = match item {

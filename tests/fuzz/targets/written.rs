@@ -134,7 +134,11 @@ fn window(bytes: &[u8]) -> bool {
     let vienna = Zone::named("Europe/Vienna").expect("tzdata has it");
     let zone = window.zone().on(Some(&vienna)).expect("a zone is at hand");
     let times: Vec<_> = window.times(zone, now).take(32).collect();
-    assert!(times.iter().eq(&again.times(zone, now).take(32).collect::<Vec<_>>()));
+    assert!(
+        times
+            .iter()
+            .eq(&again.times(zone, now).take(32).collect::<Vec<_>>())
+    );
     for (one, next) in times.iter().zip(times.iter().skip(1)) {
         assert!(one.start < next.start, "occurrences out of order");
     }
@@ -157,7 +161,10 @@ fn window(bytes: &[u8]) -> bool {
     let calendar = feed(&events);
     assert!(calendar.split("\r\n").all(|line| line.len() <= 75));
     assert!(!calendar.replace("\r\n", "").contains(['\r', '\n']));
-    assert_eq!(calendar.matches("\r\nBEGIN:VEVENT\r\n").count(), times.len());
+    assert_eq!(
+        calendar.matches("\r\nBEGIN:VEVENT\r\n").count(),
+        times.len()
+    );
     true
 }
 
@@ -190,7 +197,11 @@ fn as_file(bytes: &[u8]) -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let path = PATH.get_or_init(|| {
         let root = PathBuf::from("/dev/shm");
-        let root = if root.is_dir() { root } else { std::env::temp_dir() };
+        let root = if root.is_dir() {
+            root
+        } else {
+            std::env::temp_dir()
+        };
         root.join(format!("tidemark-fuzz-{}.toml", std::process::id()))
     });
     fs::write(path, bytes).expect("a file can be written");
@@ -218,7 +229,9 @@ fn matcher(bytes: &[u8]) -> bool {
     if !text::<Matcher>(written) {
         return false;
     }
-    let read: Matcher = String::from_utf8_lossy(written).parse().expect("it was read");
+    let read: Matcher = String::from_utf8_lossy(written)
+        .parse()
+        .expect("it was read");
     let again: Matcher = read.to_string().parse().expect("it was read");
     let labels = Labels::from([(read.label().to_owned(), value)]);
     assert_eq!(read.takes(&labels), again.takes(&labels));
@@ -231,7 +244,10 @@ fn scope(bytes: &[u8]) -> bool {
     }
     let written = String::from_utf8_lossy(bytes);
     let scope = HostScope::from_text(Some(&written)).expect("it was read");
-    assert!(!scope.takes(&Labels::new()), "it takes what nobody labelled");
+    assert!(
+        !scope.takes(&Labels::new()),
+        "it takes what nobody labelled"
+    );
     assert!(scope.is_within(&scope) && scope.is_within(&HostScope::All));
     assert_eq!(HostScope::from_text(scope.to_text().as_deref()), Ok(scope));
     true
