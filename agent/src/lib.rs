@@ -12,6 +12,8 @@ pub mod doctor;
 pub mod enroll;
 pub mod events;
 pub mod facts;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod identity;
 pub mod incarnation;
 pub mod link;

@@ -27,6 +27,8 @@ use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
 use crate::upgrades::UpgradeFeed;
 pub(crate) use failures::chain;
+#[cfg(feature = "fuzzing")]
+pub(crate) use frames::heard;
 use shell::Shell;
 
 /// What a session works with. One process may run thousands, each with parts of its own.

@@ -3,5 +3,6 @@
 pub mod authority;
 pub mod issue;
 pub mod peer;
+pub mod request;
 
 pub use authority::{Authority, AuthorityError};

@@ -37,6 +37,9 @@ pub use linux::{
     tables,
 };
 
+#[cfg(all(target_os = "linux", feature = "fuzzing"))]
+pub use linux::fuzzing;
+
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]

@@ -13,6 +13,8 @@ mod endpoint_protection;
 mod ethtool;
 pub mod event_log;
 pub mod folders;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod host;
 pub mod image;
 pub mod installation;

@@ -104,9 +104,7 @@ impl Spool {
             return self.move_to_epoch(fresh_epoch.get(), 0);
         }
         recovery.torn_bytes = found.tail_bytes;
-        if found.last_tail != Tail::Unclear
-            && let Err(error) = self.log.reopen_last()
-        {
+        if let Err(error) = self.log.reopen_last() {
             tracing::warn!(
                 error = error.with_sources(),
                 "the newest segment takes no more records"
@@ -240,8 +238,6 @@ struct FoundSegments {
     /// What stands at the end of the newest file.
     tail: Tail,
     tail_bytes: u64,
-    /// What stands at the end of the last segment that is kept.
-    last_tail: Tail,
 }
 
 impl FoundSegments {
@@ -259,7 +255,6 @@ impl FoundSegments {
             newest_age_ms: 0,
             tail: Tail::Clean,
             tail_bytes: 0,
-            last_tail: Tail::Clean,
         };
         let ends: Vec<u64> = files
             .iter()
@@ -310,11 +305,7 @@ impl FoundSegments {
         if self.tail == Tail::Torn {
             segment.bytes = end.valid_bytes as u64;
         }
-        if segment.last < segment.first && self.tail != Tail::Unclear {
-            return fs::remove_file(&segment.path)
-                .map_err(SpoolError::io("removing", &segment.path));
-        }
-        self.last_tail = self.tail;
+        // One that holds nothing stays as well, until what is before it is settled: its name ends the one before.
         self.segments.push_back(segment);
         Ok(())
     }

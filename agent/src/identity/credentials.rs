@@ -153,7 +153,7 @@ impl Credentials {
     }
 
     /// For a state file: the length of the key as 4 bytes big-endian, the key, and what was issued.
-    pub(super) fn to_stored(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_stored(&self) -> Zeroizing<Vec<u8>> {
         let length = u32::try_from(self.key_pkcs8.len())
             .expect("a P-256 key in PKCS#8 takes less than 200 bytes");
         let mut stored = Zeroizing::new(length.to_be_bytes().to_vec());
@@ -162,7 +162,7 @@ impl Credentials {
         stored
     }
 
-    pub(super) fn from_stored(stored: &[u8], pin: &CaPin) -> Result<Self, InvalidCredentials> {
+    pub(crate) fn from_stored(stored: &[u8], pin: &CaPin) -> Result<Self, InvalidCredentials> {
         let (length, rest) = stored
             .split_first_chunk()
             .ok_or(InvalidCredentials::Stored)?;

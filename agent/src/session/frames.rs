@@ -112,7 +112,7 @@ const fn frame(kind: agent_frame::Kind) -> v1::AgentFrame {
 
 /// What a frame says, and to whom.
 #[derive(Debug, PartialEq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// To the core's session.
     Core(Incoming),
     /// To the desk of actions.
@@ -127,7 +127,7 @@ pub(super) enum Heard {
 ///
 /// # Errors
 /// When a known frame is malformed.
-pub(super) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, ConvertError> {
+pub(crate) fn heard(frame: v1::ControllerFrame) -> Result<Option<Heard>, ConvertError> {
     let Some(kind) = frame.kind else {
         return Ok(None);
     };

@@ -4,8 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use sha2::{Digest as _, Sha256};
 use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::token::{JoinToken, TokenId};
@@ -16,18 +14,14 @@ use tidemark_proto::v1::enrollment_server::Enrollment;
 use tidemark_proto::v1::{Credentials, EnrollRequest, EnrollResponse, RenewRequest, RenewResponse};
 use tidemark_store::HostCertificate;
 use tonic::{Request, Response, Status};
-use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::outcome::status_of;
 use crate::app::App;
-use crate::pki::issue::{AgentCertificate, IssueError, request_key_hash};
+use crate::pki::issue::{AgentCertificate, IssueError};
+use crate::pki::request::{IdentityFault, request_key_hash, verify_identity};
 
 /// Enrolments and renewals a second over all agents; each costs two signatures and a durable write.
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("200 is not 0");
-
-/// Largest identity key that is looked at, in bytes; a P-256 one has 91.
-const SPKI_BYTES_MAX: usize = 512;
 
 const ENROLL_CONTEXT: &[u8] = b"tidemark/enroll/v1\0";
 const RENEW_CONTEXT: &[u8] = b"tidemark/renew/v1\0";
@@ -62,14 +56,9 @@ pub enum EnrolmentError {
         "this join token is used up; make a new one with `tidemark token create`, with more --uses for more hosts"
     )]
     TokenUsedUp,
-    /// The identity key is malformed.
-    #[error("identity_spki_der is not the SubjectPublicKeyInfo of an ECDSA P-256 key")]
-    IdentityKey,
-    /// The signature does not belong to the key.
-    #[error(
-        "identity_signature is wrong: the request was not made by the holder of the identity key"
-    )]
-    Signature,
+    /// Whoever asks does not show that it holds the identity key.
+    #[error(transparent)]
+    Identity(#[from] IdentityFault),
     /// The host is not enrolled here.
     #[error("this host is unknown to this controller; enrol it with a new token")]
     HostUnknown,
@@ -102,10 +91,11 @@ impl ApiError for EnrolmentError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Busy => ErrorCode::Exhausted,
-            Self::TokenId | Self::IdentityKey => ErrorCode::InvalidArgument,
-            Self::TokenUnknown | Self::TokenExpired | Self::TokenUsedUp | Self::Signature => {
-                ErrorCode::Unauthenticated
-            }
+            Self::TokenId | Self::Identity(IdentityFault::Key) => ErrorCode::InvalidArgument,
+            Self::TokenUnknown
+            | Self::TokenExpired
+            | Self::TokenUsedUp
+            | Self::Identity(IdentityFault::Signature) => ErrorCode::Unauthenticated,
             Self::HostUnknown => ErrorCode::NotFound,
             Self::HostRevoked => ErrorCode::Forbidden,
             Self::Clone { .. } => ErrorCode::Precondition,
@@ -193,7 +183,7 @@ impl Enrolment {
             self.app
                 .authority
                 .issue_agent(&request.csr_der, claim.host, now, &self.app.entropy)?;
-        let key_hash = request_key_hash(&request.csr_der)?;
+        let key_hash = request_key_hash(&request.csr_der).map_err(IssueError::from)?;
         let generation = self
             .app
             .enrol(
@@ -231,7 +221,7 @@ impl Enrolment {
             self.app
                 .authority
                 .issue_agent(&request.csr_der, host, now, &self.app.entropy)?;
-        let key_hash = request_key_hash(&request.csr_der)?;
+        let key_hash = request_key_hash(&request.csr_der).map_err(IssueError::from)?;
         let generation = self
             .app
             .renew(
@@ -289,62 +279,5 @@ impl Issued<'_> {
             not_after: self.certificate.not_after,
             spki_hash: self.key_hash,
         }
-    }
-}
-
-fn verify_identity(
-    context: &[u8],
-    csr_der: &[u8],
-    suffix: &[u8],
-    spki_der: &[u8],
-    signature: &[u8],
-) -> Result<(), EnrolmentError> {
-    if spki_der.len() > SPKI_BYTES_MAX {
-        return Err(EnrolmentError::IdentityKey);
-    }
-    let (rest, spki) =
-        SubjectPublicKeyInfo::from_der(spki_der).map_err(|_| EnrolmentError::IdentityKey)?;
-    if !rest.is_empty() {
-        // Bytes after the key would give one key many host ids.
-        return Err(EnrolmentError::IdentityKey);
-    }
-    let message = [context, &Sha256::digest(csr_der), suffix].concat();
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &spki.subject_public_key.data)
-        .verify(&message, signature)
-        .map_err(|_| EnrolmentError::Signature)
-}
-
-#[cfg(test)]
-mod tests {
-    use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
-
-    use super::*;
-
-    #[test]
-    fn only_the_holder_of_the_identity_key_is_believed() {
-        let key = KeyPair::generate().unwrap();
-        let spki = key.subject_public_key_info();
-        let message = [ENROLL_CONTEXT, &Sha256::digest(b"csr")].concat();
-        let signature = key.sign(&message).unwrap();
-        verify_identity(ENROLL_CONTEXT, b"csr", &[], &spki, &signature).unwrap();
-
-        let other = KeyPair::generate().unwrap().subject_public_key_info();
-        for (context, csr, key) in [
-            (ENROLL_CONTEXT, &b"csr"[..], &other),
-            (ENROLL_CONTEXT, b"other", &spki),
-            (RENEW_CONTEXT, b"csr", &spki),
-        ] {
-            let error = verify_identity(context, csr, &[], key, &signature).unwrap_err();
-            assert_eq!(error.code(), ErrorCode::Unauthenticated);
-        }
-    }
-
-    #[test]
-    fn one_key_has_one_host_id() {
-        let key = KeyPair::generate().unwrap();
-        let mut spki = key.subject_public_key_info();
-        spki.push(0);
-        let error = verify_identity(ENROLL_CONTEXT, b"csr", &[], &spki, &[]).unwrap_err();
-        assert!(matches!(error, EnrolmentError::IdentityKey));
     }
 }

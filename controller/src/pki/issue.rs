@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+    SerialNumber,
 };
-use rustls::pki_types::{
-    CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer,
-};
-use sha2::{Digest as _, Sha256};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tidemark_model::error_code::ApiError;
 use tidemark_model::{ErrorCode, HostId, Timestamp};
 use tidemark_proto::SERVER_NAME;
@@ -20,6 +17,7 @@ use time::OffsetDateTime;
 
 use super::Authority;
 use super::peer::host_uri;
+use super::request::{RequestError, read_request};
 
 /// Life of an agent's certificate; agents renew at half of it. Short, so that revocation lists stay short.
 pub const AGENT_CERTIFICATE_LIFE: Duration = Duration::from_secs(72 * 3_600);
@@ -29,9 +27,6 @@ pub const SERVER_CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// How far a certificate's start lies before its making, for hosts whose clock is behind.
 const BACKDATE_S: i64 = 3_600;
-
-/// Largest certificate request that is looked at; an ECDSA one has about 400 bytes.
-pub const CSR_BYTES_MAX: usize = 4_096;
 
 /// An agent's new certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,17 +42,9 @@ pub struct AgentCertificate {
 /// Why no certificate was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The request is too large.
-    #[error("csr_der has {bytes} bytes; at most {CSR_BYTES_MAX} are taken")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// The request is malformed or its own signature is wrong.
-    #[error(
-        "csr_der is not a certificate request with a valid signature of an ECDSA or Ed25519 key"
-    )]
-    Request(#[source] rcgen::Error),
+    /// The request is no request.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// Signing failed.
     #[error("the certificate could not be signed")]
     Sign(#[source] rcgen::Error),
@@ -66,18 +53,10 @@ pub enum IssueError {
 impl ApiError for IssueError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::TooLarge { .. } | Self::Request(_) => ErrorCode::InvalidArgument,
+            Self::Request(_) => ErrorCode::InvalidArgument,
             Self::Sign(_) => ErrorCode::Internal,
         }
     }
-}
-
-/// SHA-256 of a request's public key: asking again with the same key is a retry, not a second holder.
-///
-/// # Errors
-/// [`IssueError::TooLarge`] or [`IssueError::Request`].
-pub fn request_key_hash(csr_der: &[u8]) -> Result<[u8; 32], IssueError> {
-    Ok(Sha256::digest(parse_request(csr_der)?.public_key.subject_public_key_info()).into())
 }
 
 impl Authority {
@@ -92,7 +71,7 @@ impl Authority {
         now: Timestamp,
         entropy: &Entropy,
     ) -> Result<AgentCertificate, IssueError> {
-        let request = parse_request(csr_der)?;
+        let request = read_request(csr_der)?;
         let uri = Ia5String::try_from(host_uri(host)).map_err(IssueError::Sign)?;
         let mut params =
             leaf_params(now, AGENT_CERTIFICATE_LIFE, entropy).map_err(IssueError::Sign)?;
@@ -140,16 +119,6 @@ impl Authority {
     }
 }
 
-fn parse_request(csr_der: &[u8]) -> Result<CertificateSigningRequestParams, IssueError> {
-    if csr_der.len() > CSR_BYTES_MAX {
-        return Err(IssueError::TooLarge {
-            bytes: csr_der.len(),
-        });
-    }
-    CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr_der))
-        .map_err(IssueError::Request)
-}
-
 fn leaf_params(
     now: Timestamp,
     life: Duration,
@@ -186,6 +155,7 @@ pub(super) fn offset(now: Timestamp, seconds: i64) -> OffsetDateTime {
 mod tests {
     use super::*;
     use crate::pki::peer::{AgentHeld, agent_of};
+    use crate::pki::request::{CSR_BYTES_MAX, request_key_hash};
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 
@@ -244,7 +214,7 @@ mod tests {
         csr[last] ^= 1;
         assert!(matches!(
             request_key_hash(&csr),
-            Err(IssueError::Request(_))
+            Err(RequestError::Malformed(_))
         ));
     }
 }

@@ -16,7 +16,7 @@ impl ProtocolCounters {
         Ok(Self::parse(&snmp, &netstat, &snmp6))
     }
 
-    fn parse(snmp: &str, netstat: &str, snmp6: &str) -> Self {
+    pub(super) fn parse(snmp: &str, netstat: &str, snmp6: &str) -> Self {
         let tcp = |name| column(snmp, "Tcp:", name);
         let udp = |name, name6| {
             let v4 = column(snmp, "Udp:", name)?;
@@ -50,7 +50,7 @@ impl SocketTotals {
         Ok(Self::parse(&v4, &v6))
     }
 
-    fn parse(sockstat: &str, sockstat6: &str) -> Self {
+    pub(super) fn parse(sockstat: &str, sockstat6: &str) -> Self {
         let field = |text: &str, line: &str, name: &str| {
             let fields = text.lines().find_map(|l| l.strip_prefix(line))?;
             let mut fields = fields.split_whitespace();

@@ -44,18 +44,7 @@ impl Dpkg {
     /// When the list cannot be read.
     pub(super) fn versions(&self, packages: &[&str]) -> io::Result<BTreeMap<String, String>> {
         let status = BufReader::new(File::open(self.0.join("status"))?.take(BYTES_MAX));
-        let mut versions = BTreeMap::new();
-        let mut stanza = Stanza::default();
-        for line in status.split(b'\n') {
-            let line = line?;
-            if line.is_empty() {
-                std::mem::take(&mut stanza).note(packages, &mut versions);
-            } else {
-                stanza.take(&line);
-            }
-        }
-        stanza.note(packages, &mut versions);
-        Ok(versions)
+        versions_in(status, packages)
     }
 
     /// The package of a file, as its list is called.
@@ -94,6 +83,25 @@ impl Dpkg {
         }
         Ok(None)
     }
+}
+
+/// Versions of those packages in the list of what is installed.
+pub(super) fn versions_in(
+    status: impl BufRead,
+    packages: &[&str],
+) -> io::Result<BTreeMap<String, String>> {
+    let mut versions = BTreeMap::new();
+    let mut stanza = Stanza::default();
+    for line in status.split(b'\n') {
+        let line = line?;
+        if line.is_empty() {
+            std::mem::take(&mut stanza).note(packages, &mut versions);
+        } else {
+            stanza.take(&line);
+        }
+    }
+    stanza.note(packages, &mut versions);
+    Ok(versions)
 }
 
 /// What is wanted of one package's lines.

@@ -79,7 +79,7 @@ fn zone_in(etc: &Path) -> Option<String> {
 }
 
 /// What may be the IANA name of a zone, as `TZ` and links have it; a rule like `CET-1CEST` is none.
-fn zone_name(text: &str) -> Option<String> {
+pub(super) fn zone_name(text: &str) -> Option<String> {
     let name = text.strip_prefix(':').unwrap_or(text);
     let name = name.strip_prefix("posix/").unwrap_or(name);
     let is_legible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-');
@@ -131,13 +131,13 @@ fn holds(capability: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
 }
 
-fn parse_version(release: &str) -> Option<(u32, u32)> {
+pub(super) fn parse_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Name and version from an os-release file (freedesktop.org, `os-release(5)`).
-fn distribution(text: &str) -> Option<String> {
+pub(super) fn distribution(text: &str) -> Option<String> {
     let value = |key: &str| {
         let line = text
             .lines()

@@ -99,12 +99,12 @@ fn read_text<'a>(file: &File, path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a
     }
 }
 
-fn parse_range(text: &str) -> Option<PortRange> {
+pub(super) fn parse_range(text: &str) -> Option<PortRange> {
     let mut ports = text.split_whitespace().map(str::parse::<u16>);
     PortRange::new(ports.next()?.ok()?, ports.next()?.ok()?)
 }
 
-fn parse_reserved(text: &str, mut on_range: impl FnMut(PortRange)) -> Option<()> {
+pub(super) fn parse_reserved(text: &str, mut on_range: impl FnMut(PortRange)) -> Option<()> {
     for item in text.trim().split(',').filter(|item| !item.is_empty()) {
         let (first, last) = item.split_once('-').unwrap_or((item, item));
         on_range(PortRange::new(first.parse().ok()?, last.parse().ok()?)?);

@@ -249,7 +249,7 @@ impl ProcessPath {
     }
 }
 
-fn number_in(name: &[u8]) -> Option<u32> {
+pub(super) fn number_in(name: &[u8]) -> Option<u32> {
     if name.is_empty() || name.len() > 9 {
         return None;
     }
@@ -261,7 +261,7 @@ fn number_in(name: &[u8]) -> Option<u32> {
 }
 
 /// `socket:[inode]`, or something else.
-fn descriptor_behind(target: &[u8]) -> Descriptor {
+pub(super) fn descriptor_behind(target: &[u8]) -> Descriptor {
     let inode = target
         .strip_prefix(b"socket:[")
         .and_then(|rest| rest.strip_suffix(b"]"))
@@ -275,7 +275,7 @@ pub(super) const SHORT_NAME_BYTES_MAX: usize = 15;
 
 /// A short name as long as the kernel keeps is probably cut: the executable's file name when
 /// that goes on from there. The kernel marks a file that was replaced since as deleted.
-fn whole_name<'a>(short_name: &'a str, executable: Option<&'a str>) -> &'a str {
+pub(super) fn whole_name<'a>(short_name: &'a str, executable: Option<&'a str>) -> &'a str {
     let file = executable.and_then(|path| path.rsplit('/').next());
     let file = file.map(|file| file.strip_suffix(" (deleted)").unwrap_or(file));
     match file {
@@ -288,7 +288,7 @@ fn whole_name<'a>(short_name: &'a str, executable: Option<&'a str>) -> &'a str {
 
 /// Field 22 of `/proc/PID/stat`. The name in field 2 may hold anything, parentheses and spaces included, so the
 /// fields are counted from the last parenthesis (`proc_pid_stat(5)`).
-fn start_ticks_in(stat: &[u8]) -> Option<u64> {
+pub(super) fn start_ticks_in(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
@@ -296,7 +296,7 @@ fn start_ticks_in(stat: &[u8]) -> Option<u64> {
 
 /// The innermost systemd unit in `/proc/PID/cgroup`: the last part of the unified or systemd hierarchy's path that
 /// ends in `.service` or `.scope`.
-fn unit_in(cgroup: &str) -> Option<&str> {
+pub(super) fn unit_in(cgroup: &str) -> Option<&str> {
     let path = cgroup.lines().find_map(|line| {
         line.strip_prefix("0::")
             .filter(|path| *path != "/")

@@ -27,6 +27,37 @@ impl Unlock {
     /// # Errors
     /// When they are none, in a sentence.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(bytes).map_err(|error| format!("it is unreadable: {error}"))
+        let unlock: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("it is unreadable: {error}"))?;
+        if unlock.to_bytes() == bytes {
+            Ok(unlock)
+        } else {
+            Err("the end of a lockdown is written in one way only, and this is another; make it with `tidemark`".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_lockdown_is_written_in_one_way() {
+        let unlock = Unlock {
+            host: HostId::of_identity_spki(b"host"),
+            issued_at_ms: Timestamp::from_unix_ms(5),
+        };
+        let bytes = unlock.to_bytes();
+        assert_eq!(Unlock::from_bytes(&bytes), Ok(unlock));
+        let text = String::from_utf8(bytes).unwrap();
+        for other in [
+            text.replacen('{', "{ ", 1),
+            text.replacen("\"issued_at_ms\":5", "\"issued_at_ms\":5 ", 1),
+            format!("{text}\n"),
+        ] {
+            assert_ne!(other, text);
+            let told = Unlock::from_bytes(other.as_bytes()).unwrap_err();
+            assert!(told.contains("one way only"), "{told}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::frame::{self, Record, Worth};
+use crate::segment;
 
 /// A spool of these records in one segment, and the path of that segment.
 fn one_segment(dir: &Path, records: u64) -> PathBuf {
@@ -352,5 +354,52 @@ proptest::proptest! {
             fs::write(dir.path().join("meta.b"), &meta).unwrap();
         }
         reopened(dir.path());
+    }
+}
+
+#[test]
+fn a_segment_that_was_begun_and_holds_nothing_still_ends_the_one_before() {
+    let dir = folder();
+    let first = one_segment(dir.path(), 1);
+    let mut bytes = fs::read(&first).unwrap();
+    // What a disk brought back in the middle of the segment, beyond the seqs that it can hold.
+    let stale = Record {
+        worth: Worth::Ordinary,
+        payload: b"stale",
+    };
+    bytes.extend(frame::encode(EPOCH.get(), 65, 0, stale));
+    for n in 2..=3 {
+        let payload = payload(n);
+        let worth = Worth::Ordinary;
+        let record = Record {
+            worth,
+            payload: &payload,
+        };
+        bytes.extend(frame::encode(EPOCH.get(), n, 0, record));
+    }
+    fs::write(&first, bytes).unwrap();
+    let begun = dir
+        .path()
+        .join(format!("{:016x}-{:016x}.seg", EPOCH.get(), 4));
+    fs::write(begun, segment::header(EPOCH.get(), 4)).unwrap();
+    for slot in ["meta.a", "meta.b"] {
+        fs::remove_file(dir.path().join(slot)).ok();
+    }
+
+    let (mut spool, recovery) = Spool::open(dir.path(), small(), at(0), FRESH_EPOCH).unwrap();
+    assert_eq!(
+        (recovery.records_damaged, recovery.epoch_restarted),
+        (0, false)
+    );
+    assert_eq!(spool.append(at(1), &payload(4)).seq, Seq::new(4));
+    drop(spool);
+    for _ in 0..2 {
+        let (mut spool, recovery) = Spool::open(dir.path(), small(), at(2), FRESH_EPOCH).unwrap();
+        assert_eq!(
+            (recovery.records_damaged, recovery.epoch_restarted),
+            (0, false)
+        );
+        let items = everything(&mut spool);
+        assert_eq!(items, (1..=4).map(|n| record(n, n)).collect::<Vec<_>>());
     }
 }
