@@ -10,12 +10,12 @@ agent_part() {
     [ "$scene" = idle ] || sockets=${scene%k}000
     target/release/examples/collect_cost beside "$scene" "$PWD/tests/bench/on_host.sh" "$scene" "$sockets" >"$BENCH_WORK/ours"
     row=$(grep '^{' "$BENCH_WORK/ours") || fail "collect_cost gave no figures"
-    ours() { jq ".$1" <<<"$row"; }
-    figure agent "$scene" "tidemark (with owners)" cpu_ms "$(ours sample_cpu_mean_ms)" \
+    of_row() { jq ".$1" <<<"$row"; }
+    figure agent "$scene" "tidemark (with owners)" cpu_ms "$(of_row sample_cpu_mean_ms)" \
       "a sample: TCP, UDP, bound, owners, destinations; mean of 15, CPU of its process"
-    figure agent "$scene" "tidemark (with owners)" resident_mb "$(ours 'resident_bytes / 1e6')" \
+    figure agent "$scene" "tidemark (with owners)" resident_mb "$(of_row 'resident_bytes / 1e6')" \
       "the collector after its rounds, without TLS and the session"
-    figure agent "$scene" "bare sock_diag dump" cpu_ms "$(ours dump_cpu_mean_ms)" "TCP over IPv4 and IPv6, nothing made of it; mean of 15"
+    figure agent "$scene" "bare sock_diag dump" cpu_ms "$(of_row dump_cpu_mean_ms)" "TCP over IPv4 and IPv6, nothing made of it; mean of 15"
     figure agent "$scene" "bare sock_diag dump" resident_mb null "it is measured inside of tidemark's process"
   done
 }

@@ -10,7 +10,7 @@ server_part() {
 
   say "server: tidemark"
   target/release/examples/ingest_cost --hosts "$BENCH_HOSTS" --hours "$BENCH_HOURS" --json "$BENCH_WORK/ingest.json" >/dev/null
-  ours "$scene"
+  stored_by_ours "$scene"
 
   say "server: the same points as remote write"
   local requests="$BENCH_WORK/requests" written
@@ -25,7 +25,7 @@ server_part() {
   prometheus_server "$scene" "$requests"
 }
 
-ours() {
+stored_by_ours() {
   local scene=$1 who=tidemark file="$BENCH_WORK/ingest.json"
   # Milliseconds of the queries whose names begin so, summed.
   took() { jq --arg name "$1" '[.queries[] | select(.query | startswith($name)) | .median_ms] | add' "$file"; }
@@ -36,7 +36,7 @@ ours() {
   figure server "$scene" "$who" raw_day_ms "$(took 'a:')" "in process, median of 5"
   figure server "$scene" "$who" five_minutes_ms "$(took 'b:')" "in process, average and highest one after the other, medians of 5"
   figure server "$scene" "$who" fleet_ten_ms "$(took 'c: fleet'"'"'s top 10 by time to exhaustion, from')" \
-    "in process from history, median of 5: trends that withstand outliers"
+    "in process from history, median of 5: least squares"
   figure server "$scene" "$who (live forecasts)" fleet_ten_ms "$(took 'c: fleet'"'"'s top 10 by time to exhaustion, live')" \
     "in process from the detectors' state, once: what the product answers with"
 }
