@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release -p tidemark-agent --example collect_cost` as root; prints a table and one line of JSON. Sockets
 //! are made in network namespaces of their own, on loopback, by child processes. The JSON of a run is in `collect_cost.json`.
+//!
+//! `collect_cost beside SCENE COMMAND [ARGUMENT...]` measures one scene and then runs the command inside of its namespace,
+//! while the sockets are still held: what others cost there. `tests/bench/run` does.
 
 use std::error::Error;
 use std::fs;
@@ -42,7 +45,13 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (None, _) => run_all(),
-        (Some("scene"), Some(index)) => run_in_new(|| measure(index.parse()?))?,
+        (Some("scene"), Some(index)) => run_in_new(|| measure(index.parse()?, &[]))?,
+        (Some("beside"), Some(name)) => {
+            let index = SCENES.iter().position(|scene| scene.0 == name);
+            let index = index.ok_or_else(|| format!("there is no scene {name}"))?;
+            let command: Vec<String> = arguments.collect();
+            run_in_new(|| measure(index, &command))?
+        }
         (Some(kind), Some(sockets)) => hold(kind, sockets.parse()?),
         (Some(other), None) => Err(format!("unknown argument {other}").into()),
     }
@@ -193,7 +202,7 @@ struct Costs {
     sample: Vec<Duration>,
 }
 
-fn measure(index: usize) -> Outcome<()> {
+fn measure(index: usize, then: &[String]) -> Outcome<()> {
     let (name, kind, sockets, churns) = *SCENES.get(index).ok_or("no such scene")?;
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535")?;
     // Otherwise connections take over ports in TIME_WAIT, and the scene has fewer sockets than it says.
@@ -233,7 +242,21 @@ fn measure(index: usize) -> Outcome<()> {
         costs.sample.push(cost);
         check(&sample.port_spaces, kind, sockets, holders.len())?;
     }
-    report(name, (visible, rows), first, &mut costs)
+    report(name, (visible, rows), first, &mut costs)?;
+    run_beside(then)
+}
+
+/// Runs a command, if one is given, where the scene's sockets are.
+fn run_beside(command: &[String]) -> Outcome<()> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(());
+    };
+    let status = Command::new(program).args(arguments).status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program}: {status}").into())
+    }
 }
 
 /// A fast answer that is wrong is no answer.
@@ -276,6 +299,7 @@ fn report(
     first: Duration,
     costs: &mut Costs,
 ) -> Outcome<()> {
+    let (dump_mean, sample_mean) = (mean_ms(&costs.dump), mean_ms(&costs.sample));
     let dump = median_ms(&mut costs.dump);
     let all = median_ms(&mut costs.dump_with_bound);
     let light = median_ms(&mut costs.light);
@@ -301,6 +325,8 @@ fn report(
         "light_cpu_ms": light,
         "first_sample_cpu_ms": first,
         "sample_cpu_ms": sample,
+        "dump_cpu_mean_ms": dump_mean,
+        "sample_cpu_mean_ms": sample_mean,
         "sample_by_dump": by_dump,
         "sample_by_dump_with_bound": sample / all,
         "light_by_dump": light / dump,
@@ -314,4 +340,9 @@ fn median_ms(costs: &mut [Duration]) -> f64 {
     costs.sort_unstable();
     let middle = costs.get(costs.len() / 2).copied().unwrap_or_default();
     middle.as_secs_f64() * 1e3
+}
+
+fn mean_ms(costs: &[Duration]) -> f64 {
+    let sum: Duration = costs.iter().sum();
+    sum.as_secs_f64() * 1e3 / costs.len().max(1) as f64
 }

@@ -9,6 +9,8 @@
 
 #[path = "ingest_cost/fleet.rs"]
 mod fleet;
+#[path = "ingest_cost/load.rs"]
+mod load;
 #[path = "ingest_cost/queries.rs"]
 mod queries;
 
@@ -23,17 +25,11 @@ use tidemark_controller::boot::{Foundation, assemble};
 use tidemark_controller::pki::Authority;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_history::compact::Retention;
-use tidemark_model::Timestamp;
 use tidemark_runtime::{Clock, Entropy, Lifecycle};
 use tidemark_store::{DatabaseUrl, Store};
 
 use fleet::Fleet;
-
-/// Midnight UTC of a day long past, so that windows and days are whole.
-const START: Timestamp = Timestamp::from_unix_ms(1_780_012_800_000);
-
-/// Time that passes between two rounds; each host's samples of a round come as one batch, as after a short outage.
-const ROUND: Duration = Duration::from_secs(600);
+use load::{ROUND, START};
 
 #[derive(Debug, Parser)]
 struct Args {
