@@ -332,6 +332,27 @@ mod tests {
         report.problems
     }
 
+    /// What was left of a batch when a part of it was compacted, without a count of its points.
+    fn left_by_an_older_release(host: HostId) -> tidemark_store::NewRecent {
+        let row = tidemark_history::Row {
+            at: at(9),
+            points: vec![tidemark_history::Point {
+                key: tidemark_history::SeriesKey {
+                    entity: tidemark_history::EntityNumber::new(1),
+                    metric: 1,
+                },
+                value: 7,
+            }],
+        };
+        tidemark_store::NewRecent {
+            host,
+            first_at: at(9),
+            last_at: at(9),
+            points: 0,
+            body: tidemark_history::encode_recent(&[row]).unwrap(),
+        }
+    }
+
     async fn records_that_nobody_counts_and_history_that_cannot_be_read_are_found(store: Store) {
         let host = HostId::of_identity_spki(b"x");
         let mut tx = store.begin().await.unwrap();
@@ -363,26 +384,9 @@ mod tests {
 
         let mut tx = store.begin().await.unwrap();
         tx.cursors_save(&[cursor(host, 2, 6)]).await.unwrap();
-        // What an older release left of a batch.
-        let row = tidemark_history::Row {
-            at: at(9),
-            points: vec![tidemark_history::Point {
-                key: tidemark_history::SeriesKey {
-                    entity: tidemark_history::EntityNumber::new(1),
-                    metric: 1,
-                },
-                value: 7,
-            }],
-        };
-        tx.recent_append(&[tidemark_store::NewRecent {
-            host,
-            first_at: at(9),
-            last_at: at(9),
-            points: 0,
-            body: tidemark_history::encode_recent(&[row]).unwrap(),
-        }])
-        .await
-        .unwrap();
+        tx.recent_append(&[left_by_an_older_release(host)])
+            .await
+            .unwrap();
         tx.segments_put(&[NewSegment {
             host,
             tier: Tier::Raw,
