@@ -25,7 +25,10 @@ pub(crate) fn count(decoders: &[Decoder], place: usize, is_legal: bool) {
     };
     runs.fetch_add(1, Ordering::Relaxed);
     taken.fetch_add(u64::from(is_legal), Ordering::Relaxed);
-    if ALL.fetch_add(1, Ordering::Relaxed) % WRITE_EVERY == 0 {
+    if ALL
+        .fetch_add(1, Ordering::Relaxed)
+        .is_multiple_of(WRITE_EVERY)
+    {
         write(decoders);
     }
 }

@@ -185,7 +185,7 @@ fn grants(bytes: &[u8]) -> bool {
     let written = serde_json::to_vec(&book).expect("a book can be written");
     let again: Book = serde_json::from_slice(&written).expect("it can be read");
     assert_eq!(again.reread(), book);
-    assert!(book.clone().bar(Timestamp::from_unix_ms(5)).is_barred());
+    assert!(book.bar(Timestamp::from_unix_ms(5)).is_barred());
     true
 }
 
