@@ -1,9 +1,11 @@
 //! The segments of one epoch: records in, records out, whole segments away. Knows nothing of acks and gaps.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tidemark_disk::{Disk, DiskFile, Opening};
 
 use crate::error::SpoolError;
 use crate::frame::{self, HEADER_BYTES, Record, Worth};
@@ -15,6 +17,7 @@ use crate::thin::Thinned;
 /// Segments in ascending order; the last one may take appends.
 #[derive(Debug)]
 pub(crate) struct SegmentLog {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     epoch: u64,
     limits: ByteLimits,
@@ -28,7 +31,7 @@ pub(crate) struct SegmentLog {
 /// Where the next record stands, after one was read.
 #[derive(Debug)]
 struct Cursor {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     seq: u64,
     offset: u64,
@@ -57,6 +60,7 @@ pub(crate) struct SyncFailure {
 impl SegmentLog {
     /// The log of these segments, ascending. All their records are synced; `newest` is the newest seq given out.
     pub(crate) fn new(
+        disk: Arc<dyn Disk>,
         dir: &Path,
         epoch: u64,
         limits: ByteLimits,
@@ -64,6 +68,7 @@ impl SegmentLog {
         newest: u64,
     ) -> Self {
         Self {
+            disk,
             dir: dir.to_owned(),
             epoch,
             limits,
@@ -77,7 +82,7 @@ impl SegmentLog {
     /// Appends go on in the last segment.
     pub(crate) fn reopen_last(&mut self) -> Result<(), SpoolError> {
         if let Some(last) = self.segments.back() {
-            self.writer = Some(SegmentWriter::reopen(&last.path, last.bytes)?);
+            self.writer = Some(SegmentWriter::reopen(&*self.disk, &last.path, last.bytes)?);
         }
         Ok(())
     }
@@ -104,6 +109,13 @@ impl SegmentLog {
             .is_some_and(|writer| writer.bytes() >= self.limits.segment)
     }
 
+    /// How many bytes this record will take, with the header of the segment that it may begin.
+    pub(crate) fn bytes_to_append(&self, record: Record<'_>) -> u64 {
+        let begins = self.writer.is_none() || self.is_full();
+        let segment_header = if begins { segment::HEADER_BYTES } else { 0 };
+        (segment_header + HEADER_BYTES + record.payload.len()) as u64
+    }
+
     /// Appends a record. The caller has synced a full segment before, see [`SegmentLog::close_full`].
     pub(crate) fn append(
         &mut self,
@@ -112,7 +124,7 @@ impl SegmentLog {
         record: Record<'_>,
     ) -> Result<(), SpoolError> {
         if self.writer.is_none() {
-            let writer = SegmentWriter::create(&self.dir, self.epoch, seq)?;
+            let writer = SegmentWriter::create(&*self.disk, &self.dir, self.epoch, seq)?;
             self.segments.push_back(Segment {
                 path: writer.path().to_owned(),
                 first: seq,
@@ -208,11 +220,11 @@ impl SegmentLog {
             .as_mut()
             .filter(|cursor| cursor.seq == seq && cursor.path == *path)?;
         let mut header = [0; HEADER_BYTES];
-        cursor.file.seek(SeekFrom::Start(cursor.offset)).ok()?;
-        cursor.file.read_exact(&mut header).ok()?;
+        cursor.file.read_at(cursor.offset, &mut header).ok()?;
         let header = frame::parse_header(self.epoch, &header).filter(|header| header.seq == seq)?;
         let mut payload = vec![0; header.payload_bytes];
-        cursor.file.read_exact(&mut payload).ok()?;
+        let behind_header = cursor.offset + HEADER_BYTES as u64;
+        cursor.file.read_at(behind_header, &mut payload).ok()?;
         header.matches(&payload).then_some(())?;
         cursor.seq += 1;
         cursor.offset += header.frame_bytes() as u64;
@@ -228,7 +240,7 @@ impl SegmentLog {
         let Some(segment) = self.segments.get(index) else {
             return Ok(Lookup::Missing { through: seq });
         };
-        let bytes = segment::load(&segment.path)?;
+        let bytes = segment::load(&*self.disk, &segment.path)?;
         let expected = Expected {
             epoch: self.epoch,
             seqs: segment.first..=segment.last,
@@ -249,7 +261,7 @@ impl SegmentLog {
             return Ok(Lookup::Missing { through });
         };
         self.cursor = Some(Cursor {
-            file: File::open(&segment.path)?,
+            file: self.disk.open(&segment.path, Opening::Read)?,
             path: segment.path.clone(),
             seq: seq + 1,
             offset: (offset + header.frame_bytes()) as u64,
@@ -285,7 +297,7 @@ impl SegmentLog {
             .iter()
             .take(closed)
             .find(|segment| !segment.is_thinned)?;
-        let thinned = Thinned::of(segment, self.epoch, acked_through);
+        let thinned = Thinned::of(&*self.disk, segment, self.epoch, acked_through);
         Some((segment.first, segment.last, thinned))
     }
 
@@ -301,7 +313,9 @@ impl SegmentLog {
         };
         self.cursor = None;
         let replaced = match self.segments.get_mut(index) {
-            Some(segment) if !thinned.is_empty() => thinned.replace(segment, &self.dir),
+            Some(segment) if !thinned.is_empty() => {
+                thinned.replace(segment, &*self.disk, &self.dir)
+            }
             Some(_) | None => return self.segments.remove(index).map_or(Ok(()), Err),
         };
         match replaced {
@@ -326,7 +340,7 @@ impl SegmentLog {
             {
                 self.cursor = None;
             }
-            if let Err(error) = std::fs::remove_file(&segment.path) {
+            if let Err(error) = self.disk.remove_file(&segment.path) {
                 tracing::warn!(path = %segment.path.display(), %error, "a segment cannot be removed");
             }
         }

@@ -1,10 +1,10 @@
 //! The spool's state file in two generations, `meta.a` and `meta.b`: written, synced, renamed, the folder synced. A file
 //! that is empty, all zeros or damaged is a lost generation; the other one counts.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
+use tidemark_disk::{Disk, Opening};
 use tidemark_model::GapReason;
 
 use crate::error::SpoolError;
@@ -55,12 +55,12 @@ enum Parsed {
 }
 
 /// Reads both generations.
-pub(crate) fn load(dir: &Path) -> Result<Loaded, SpoolError> {
+pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, SpoolError> {
     let mut newest: Option<Meta> = None;
     let mut illegible = false;
     for slot in SLOTS {
         let path = dir.join(slot);
-        let bytes = match read(&path) {
+        let bytes = match disk.read(&path, READ_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(SpoolError::io("reading", path)(error)),
@@ -86,17 +86,9 @@ pub(crate) fn load(dir: &Path) -> Result<Loaded, SpoolError> {
     })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(READ_BYTES_MAX)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 impl Meta {
     /// Writes it over the older of the two generations.
-    pub(crate) fn store(&self, dir: &Path) -> Result<(), SpoolError> {
+    pub(crate) fn store(&self, disk: &dyn Disk, dir: &Path) -> Result<(), SpoolError> {
         let temporary = dir.join(TEMPORARY);
         let [even, odd] = SLOTS;
         let slot = dir.join(if self.generation.is_multiple_of(2) {
@@ -104,13 +96,16 @@ impl Meta {
         } else {
             odd
         });
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(&self.encode())?;
-            file.sync_all()
-        });
+        let written = disk
+            .open(&temporary, Opening::WriteEmpty)
+            .and_then(|mut file| {
+                file.write_at(0, &self.encode())?;
+                file.sync()
+            });
         written.map_err(SpoolError::io("writing", &temporary))?;
-        std::fs::rename(&temporary, &slot).map_err(SpoolError::io("replacing", &slot))?;
-        sync_dir(dir)
+        disk.rename(&temporary, &slot)
+            .map_err(SpoolError::io("replacing", &slot))?;
+        sync_dir(disk, dir)
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -1,10 +1,11 @@
 //! Opens a spool: rebuilds its state from what the disk holds, whatever that is.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use tidemark_disk::{Disk, Lock, SystemDisk};
 use tidemark_model::{Epoch, GapReason, Timestamp};
 
 use crate::error::SpoolError;
@@ -50,16 +51,32 @@ impl Spool {
         now: Timestamp,
         fresh_epoch: Epoch,
     ) -> Result<(Self, Recovery), SpoolError> {
-        fs::create_dir_all(dir).map_err(SpoolError::io("creating", dir))?;
-        let lock = lock(dir)?;
+        Self::open_on(Arc::new(SystemDisk), dir, limits, now, fresh_epoch)
+    }
+
+    /// As [`Spool::open`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        limits: SpoolLimits,
+        now: Timestamp,
+        fresh_epoch: Epoch,
+    ) -> Result<(Self, Recovery), SpoolError> {
+        disk.make_folder(dir)
+            .map_err(SpoolError::io("creating", dir))?;
+        let lock = lock(&*disk, dir)?;
         let bytes = limits.in_bytes();
         let mut recovery = Recovery::default();
-        let meta = load_meta(dir, fresh_epoch, &mut recovery)?;
-        let mut found = FoundSegments::load(dir, meta.epoch)?;
+        let meta = load_meta(&*disk, dir, fresh_epoch, &mut recovery)?;
+        let mut found = FoundSegments::load(&*disk, dir, meta.epoch)?;
         let newest = meta.newest.max(found.newest);
         let segments = std::mem::take(&mut found.segments);
-        let log = SegmentLog::new(dir, meta.epoch, bytes, segments, newest);
+        let log = SegmentLog::new(Arc::clone(&disk), dir, meta.epoch, bytes, segments, newest);
         let mut spool = Self {
+            disk,
             dir: dir.to_owned(),
             limits,
             bytes,
@@ -125,25 +142,26 @@ impl Spool {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, SpoolError> {
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, SpoolError> {
     let path = dir.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(&path)
-        .map_err(SpoolError::io("opening", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse {
-            path: dir.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(SpoolError::io("locking", path)(source)),
-    }
+    disk.lock(&path).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            SpoolError::InUse {
+                path: dir.to_owned(),
+            }
+        } else {
+            SpoolError::io("locking", path)(error)
+        }
+    })
 }
 
 /// The state to start from: the newest legible state file, or what the segments' names tell.
-fn load_meta(dir: &Path, fresh_epoch: Epoch, recovery: &mut Recovery) -> Result<Meta, SpoolError> {
+fn load_meta(
+    disk: &dyn Disk,
+    dir: &Path,
+    fresh_epoch: Epoch,
+    recovery: &mut Recovery,
+) -> Result<Meta, SpoolError> {
     let empty = |epoch| Meta {
         generation: 0,
         epoch,
@@ -153,20 +171,20 @@ fn load_meta(dir: &Path, fresh_epoch: Epoch, recovery: &mut Recovery) -> Result<
         settled: DropCounts::default(),
         gaps: GapLedger::default(),
     };
-    match meta::load(dir)? {
+    match meta::load(disk, dir)? {
         Loaded::Found { meta, damaged } => {
             recovery.state_files_lost = u8::from(damaged);
             return Ok(meta);
         }
         Loaded::Foreign => {
-            recovery.set_aside = Some(set_aside(dir)?);
+            recovery.set_aside = Some(set_aside(disk, dir)?);
             recovery.created = true;
             return Ok(empty(fresh_epoch.get()));
         }
         Loaded::Absent => {}
         Loaded::Lost => recovery.state_files_lost = 2,
     }
-    let Some((epoch, first)) = surviving_epoch(dir)? else {
+    let Some((epoch, first)) = surviving_epoch(disk, dir)? else {
         recovery.created = recovery.state_files_lost == 0;
         return Ok(empty(fresh_epoch.get()));
     };
@@ -180,9 +198,9 @@ fn load_meta(dir: &Path, fresh_epoch: Epoch, recovery: &mut Recovery) -> Result<
 }
 
 /// The epoch with most segments, and the first seq of the first of them.
-fn surviving_epoch(dir: &Path) -> Result<Option<(u64, u64)>, SpoolError> {
+fn surviving_epoch(disk: &dyn Disk, dir: &Path) -> Result<Option<(u64, u64)>, SpoolError> {
     let mut epochs: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
-    for (_, epoch, first) in segment_files(dir)? {
+    for (_, epoch, first) in segment_files(disk, dir)? {
         let (count, lowest) = epochs.entry(epoch).or_insert((0, first));
         *count += 1;
         *lowest = first.min(*lowest);
@@ -191,38 +209,36 @@ fn surviving_epoch(dir: &Path) -> Result<Option<(u64, u64)>, SpoolError> {
     Ok(most.map(|(epoch, (_, first))| (epoch, first)))
 }
 
-fn segment_files(dir: &Path) -> Result<Vec<(PathBuf, u64, u64)>, SpoolError> {
-    let entries = fs::read_dir(dir).map_err(SpoolError::io("listing", dir))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(SpoolError::io("listing", dir))?;
-        if let Some((epoch, first)) = segment::parse_name(&entry.file_name()) {
-            files.push((entry.path(), epoch, first));
-        }
-    }
-    Ok(files)
+fn segment_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(PathBuf, u64, u64)>, SpoolError> {
+    let names = disk.list(dir).map_err(SpoolError::io("listing", dir))?;
+    Ok(names
+        .into_iter()
+        .filter_map(|name| {
+            let (epoch, first) = segment::parse_name(&name)?;
+            Some((dir.join(name), epoch, first))
+        })
+        .collect())
 }
 
 /// Moves everything but the lock out of the way. What was moved before goes: one is enough to look into.
-fn set_aside(dir: &Path) -> Result<PathBuf, SpoolError> {
+fn set_aside(disk: &dyn Disk, dir: &Path) -> Result<PathBuf, SpoolError> {
     let aside = dir.join(SET_ASIDE);
-    match fs::remove_dir_all(&aside) {
+    match disk.remove_folder(&aside) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(SpoolError::io("removing", &aside)(error)),
     }
-    fs::create_dir(&aside).map_err(SpoolError::io("creating", &aside))?;
-    let entries = fs::read_dir(dir).map_err(SpoolError::io("listing", dir))?;
-    for entry in entries {
-        let entry = entry.map_err(SpoolError::io("listing", dir))?;
-        let name = entry.file_name();
+    disk.make_folder(&aside)
+        .map_err(SpoolError::io("creating", &aside))?;
+    for name in disk.list(dir).map_err(SpoolError::io("listing", dir))? {
         if name == SET_ASIDE || name == LOCK {
             continue;
         }
-        fs::rename(entry.path(), aside.join(&name))
-            .map_err(SpoolError::io("moving", entry.path()))?;
+        let path = dir.join(&name);
+        disk.rename(&path, &aside.join(&name))
+            .map_err(SpoolError::io("moving", path))?;
     }
-    segment::sync_dir(dir)?;
+    segment::sync_dir(disk, dir)?;
     Ok(aside)
 }
 
@@ -242,10 +258,11 @@ struct FoundSegments {
 
 impl FoundSegments {
     /// Scans the segments of `epoch` and removes those of others, which a restart of the epoch left.
-    fn load(dir: &Path, epoch: u64) -> Result<Self, SpoolError> {
-        let mut files = segment_files(dir)?;
+    fn load(disk: &dyn Disk, dir: &Path, epoch: u64) -> Result<Self, SpoolError> {
+        let mut files = segment_files(disk, dir)?;
         for (path, ..) in files.extract_if(.., |(_, of, _)| *of != epoch) {
-            fs::remove_file(&path).map_err(SpoolError::io("removing", &path))?;
+            disk.remove_file(&path)
+                .map_err(SpoolError::io("removing", &path))?;
         }
         files.sort_unstable_by_key(|(_, _, first)| *first);
         let mut found = Self {
@@ -267,13 +284,18 @@ impl FoundSegments {
                 epoch,
                 seqs: first..=end,
             };
-            found.add(path, &expected)?;
+            found.add(disk, path, &expected)?;
         }
         Ok(found)
     }
 
-    fn add(&mut self, path: PathBuf, expected: &Expected) -> Result<(), SpoolError> {
-        let loaded = match segment::load(&path) {
+    fn add(
+        &mut self,
+        disk: &dyn Disk,
+        path: PathBuf,
+        expected: &Expected,
+    ) -> Result<(), SpoolError> {
+        let loaded = match segment::load(disk, &path) {
             Ok(bytes) => Some(bytes),
             Err(error) if segment::is_damage(&error) => None,
             Err(error) => return Err(SpoolError::io("reading", path)(error)),

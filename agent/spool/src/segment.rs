@@ -1,15 +1,16 @@
 //! Segment files: a header that names epoch and first seq, then records. Named `<epoch>-<first seq>.seg`, both in hex.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use tidemark_disk::{Disk, DiskFile, Opening};
 
 use crate::error::SpoolError;
 
 const MAGIC: [u8; 8] = *b"TMSEG\0\0\x01";
 /// Bytes before the first record.
-const HEADER_BYTES: usize = 32;
+pub(crate) const HEADER_BYTES: usize = 32;
 /// Most bytes that are read of a segment: more than any segment of any limits holds.
 const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -72,12 +73,8 @@ pub(crate) fn header(epoch: u64, first: u64) -> Vec<u8> {
 }
 
 /// The bytes of a segment file.
-pub(crate) fn load(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(READ_BYTES_MAX)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
+pub(crate) fn load(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    disk.read(path, READ_BYTES_MAX)
 }
 
 /// Whether an error means that the bytes are gone, rather than that they cannot be had now.
@@ -99,23 +96,15 @@ const MEDIUM_ERRORS: [i32; 1] = [5];
 const MEDIUM_ERRORS: [i32; 5] = [23, 27, 30, 1393, 1117];
 
 /// Makes what was created, renamed or removed in a folder durable.
-#[cfg(unix)]
-pub(crate) fn sync_dir(dir: &Path) -> Result<(), SpoolError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
+pub(crate) fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), SpoolError> {
+    disk.sync_folder(dir)
         .map_err(SpoolError::io("syncing", dir))
-}
-
-/// NTFS journals what changes in a folder; a folder cannot be opened for syncing.
-#[cfg(not(unix))]
-pub(crate) fn sync_dir(_dir: &Path) -> Result<(), SpoolError> {
-    Ok(())
 }
 
 /// The segment that takes appends.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     bytes: u64,
     synced_bytes: u64,
@@ -125,13 +114,15 @@ pub(crate) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Creates a segment whose first record is to be `first`.
-    pub(crate) fn create(dir: &Path, epoch: u64, first: u64) -> Result<Self, SpoolError> {
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        epoch: u64,
+        first: u64,
+    ) -> Result<Self, SpoolError> {
         let path = dir.join(name(epoch, first));
-        let mut writer = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
+        let mut writer = disk
+            .open(&path, Opening::WriteOrMake)
             .map(|file| Self {
                 file,
                 path: path.clone(),
@@ -144,20 +135,19 @@ impl SegmentWriter {
         let created = writer.truncate(0).and_then(|()| {
             writer.append(&header(epoch, first))?;
             writer.sync()?;
-            sync_dir(dir)
+            sync_dir(disk, dir)
         });
         if let Err(error) = created {
-            let _removed_or_scanned_as_empty = std::fs::remove_file(&writer.path);
+            let _removed_or_scanned_as_empty = disk.remove_file(&writer.path);
             return Err(error);
         }
         Ok(writer)
     }
 
     /// Goes on in a segment whose records end at `bytes`; what lies behind is cut off.
-    pub(crate) fn reopen(path: &Path, bytes: u64) -> Result<Self, SpoolError> {
-        let file = OpenOptions::new()
-            .write(true)
-            .open(path)
+    pub(crate) fn reopen(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<Self, SpoolError> {
+        let file = disk
+            .open(path, Opening::Write)
             .map_err(SpoolError::io("opening", path))?;
         let mut writer = Self {
             file,
@@ -176,7 +166,7 @@ impl SegmentWriter {
     /// # Errors
     /// When the disk is full or failing; the segment is as it was, or [`SegmentWriter::is_broken`].
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
-        if let Err(source) = self.file.write_all(bytes) {
+        if let Err(source) = self.file.write_at(self.bytes, bytes) {
             self.broken = self.truncate(self.bytes).is_err();
             return Err(SpoolError::io("writing", &self.path)(source));
         }
@@ -188,7 +178,7 @@ impl SegmentWriter {
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
         if !self.is_synced() {
             self.file
-                .sync_data()
+                .sync()
                 .map_err(SpoolError::io("syncing", &self.path))?;
             self.synced_bytes = self.bytes;
         }
@@ -200,12 +190,10 @@ impl SegmentWriter {
         self.truncate(self.synced_bytes)
     }
 
-    /// Cuts the file and writes on at its end. It is not opened for appending, because Windows does not let such a
-    /// file be cut.
+    /// Cuts the file; appends go on at its end.
     fn truncate(&mut self, bytes: u64) -> Result<(), SpoolError> {
         self.file
             .set_len(bytes)
-            .and_then(|()| self.file.seek(SeekFrom::Start(bytes)))
             .map_err(SpoolError::io("truncating", &self.path))?;
         self.bytes = bytes;
         self.synced_bytes = self.synced_bytes.min(bytes);

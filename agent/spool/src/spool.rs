@@ -1,13 +1,14 @@
 //! The spool: what becomes of each record from its append to its ack.
 
-use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_disk::{Disk, Lock};
 use tidemark_model::{Epoch, GapReason, RecordGap, Seq, SpoolCounts, Timestamp};
 
 use crate::error::SpoolError;
-use crate::frame::{HEADER_BYTES, Record, Worth};
+use crate::frame::{Record, Worth};
 use crate::gaps::{DropCounts, Gap, GapLedger};
 use crate::limits::{ByteLimits, RECORD_BYTES_MAX, SpoolLimits};
 use crate::log::{Lookup, SegmentLog, SyncFailure};
@@ -27,11 +28,12 @@ const SYNC_INTERVAL_MS: u64 = 1_000;
 /// A store-and-forward spool in a folder, open for one process alone.
 #[derive(Debug)]
 pub struct Spool {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     pub(crate) limits: SpoolLimits,
     pub(crate) bytes: ByteLimits,
     /// Held for as long as the spool is open.
-    pub(crate) _lock: File,
+    pub(crate) _lock: Box<dyn Lock>,
     /// Of the newest state file.
     pub(crate) generation: u64,
     pub(crate) epoch: u64,
@@ -135,7 +137,7 @@ impl Spool {
         self.next += 1;
         let mut dropped = None;
         let stored = self.check_size(record.payload).and_then(|()| {
-            dropped = self.make_room((HEADER_BYTES + record.payload.len()) as u64);
+            dropped = self.make_room(self.log.bytes_to_append(record));
             self.store(seq, record)
         });
         if stored.is_err() {
@@ -318,7 +320,7 @@ impl Spool {
             settled: self.settled,
             gaps: self.gaps.clone(),
         };
-        meta.store(&self.dir)?;
+        meta.store(&*self.disk, &self.dir)?;
         self.meta_dirty = false;
         Ok(())
     }

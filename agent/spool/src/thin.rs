@@ -1,8 +1,8 @@
 //! What is kept of a segment when room is made: the lasting records, without the ordinary ones between them.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
+
+use tidemark_disk::{Disk, Opening};
 
 use crate::error::SpoolError;
 use crate::frame::Worth;
@@ -23,13 +23,13 @@ pub(crate) struct Thinned {
 
 impl Thinned {
     /// What would be kept of `segment` behind `acked_through`. A segment that cannot be read has nothing to keep.
-    pub(crate) fn of(segment: &Segment, epoch: u64, acked_through: u64) -> Self {
+    pub(crate) fn of(disk: &dyn Disk, segment: &Segment, epoch: u64, acked_through: u64) -> Self {
         let mut thinned = Self {
             bytes: segment::header(epoch, segment.first),
             seqs: Vec::new(),
             newest_age_ms: 0,
         };
-        let loaded = segment::load(&segment.path).unwrap_or_default();
+        let loaded = segment::load(disk, &segment.path).unwrap_or_default();
         let expected = Expected {
             epoch,
             seqs: segment.first..=segment.last,
@@ -67,18 +67,25 @@ impl Thinned {
     }
 
     /// Takes the segment's place on disk, at once as a crash sees it.
-    pub(crate) fn replace(self, segment: &mut Segment, dir: &Path) -> Result<(), SpoolError> {
+    pub(crate) fn replace(
+        self,
+        segment: &mut Segment,
+        disk: &dyn Disk,
+        dir: &Path,
+    ) -> Result<(), SpoolError> {
         let temporary = dir.join(TEMPORARY);
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(&self.bytes)?;
-            file.sync_all()
-        });
+        let written = disk
+            .open(&temporary, Opening::WriteEmpty)
+            .and_then(|mut file| {
+                file.write_at(0, &self.bytes)?;
+                file.sync()
+            });
         written.map_err(SpoolError::io("writing", &temporary))?;
-        std::fs::rename(&temporary, &segment.path)
+        disk.rename(&temporary, &segment.path)
             .map_err(SpoolError::io("replacing", &segment.path))?;
         segment.bytes = self.bytes.len() as u64;
         segment.newest_age_ms = self.newest_age_ms;
         segment.is_thinned = true;
-        segment::sync_dir(dir)
+        segment::sync_dir(disk, dir)
     }
 }

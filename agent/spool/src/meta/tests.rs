@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tidemark_disk::SystemDisk;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -35,22 +37,22 @@ fn meta(generation: u64) -> Meta {
 #[test]
 fn the_newer_of_two_generations_counts() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(load(dir.path()).unwrap(), Loaded::Absent);
+    assert_eq!(load(&SystemDisk, dir.path()).unwrap(), Loaded::Absent);
     for generation in 1..=3 {
-        meta(generation).store(dir.path()).unwrap();
+        meta(generation).store(&SystemDisk, dir.path()).unwrap();
         let found = Loaded::Found {
             meta: meta(generation),
             damaged: false,
         };
-        assert_eq!(load(dir.path()).unwrap(), found);
+        assert_eq!(load(&SystemDisk, dir.path()).unwrap(), found);
     }
 }
 
 #[test]
 fn a_generation_that_is_empty_zeroed_or_damaged_at_any_byte_falls_back_to_the_other() {
     let dir = tempfile::tempdir().unwrap();
-    meta(1).store(dir.path()).unwrap();
-    meta(2).store(dir.path()).unwrap();
+    meta(1).store(&SystemDisk, dir.path()).unwrap();
+    meta(2).store(&SystemDisk, dir.path()).unwrap();
     let [newest, _] = SLOTS.map(|slot| dir.path().join(slot));
     let intact = fs::read(&newest).unwrap();
     let zeroed = vec![0; intact.len()];
@@ -66,7 +68,7 @@ fn a_generation_that_is_empty_zeroed_or_damaged_at_any_byte_falls_back_to_the_ot
             meta: meta(1),
             damaged: true,
         };
-        assert_eq!(load(dir.path()).unwrap(), found);
+        assert_eq!(load(&SystemDisk, dir.path()).unwrap(), found);
     }
 }
 
@@ -79,7 +81,7 @@ fn a_newer_version_is_told_from_damage() {
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
     fs::write(dir.path().join(SLOTS[0]), bytes).unwrap();
-    assert_eq!(load(dir.path()).unwrap(), Loaded::Foreign);
+    assert_eq!(load(&SystemDisk, dir.path()).unwrap(), Loaded::Foreign);
 }
 
 proptest! {

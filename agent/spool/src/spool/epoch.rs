@@ -1,6 +1,7 @@
 //! New epochs: what is held moves into a new sequence, in one step as a crash sees it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tidemark_model::{Epoch, GapReason};
 
@@ -31,7 +32,7 @@ impl Spool {
             );
         }
         let mut moved = Moved {
-            log: SegmentLog::new(&self.dir, epoch, self.bytes, VecDeque::new(), 0),
+            log: self.empty_log(epoch),
             gaps: GapLedger::default(),
             next: 1,
         };
@@ -52,6 +53,11 @@ impl Spool {
         let persisted = self.persist().and_then(|()| self.persist());
         self.log.remove_files(&old);
         persisted
+    }
+
+    fn empty_log(&self, epoch: u64) -> SegmentLog {
+        let disk = Arc::clone(&self.disk);
+        SegmentLog::new(disk, &self.dir, epoch, self.bytes, VecDeque::new(), 0)
     }
 
     fn copy_to(&mut self, moved: &mut Moved, from: u64) -> Result<(), SpoolError> {

@@ -10,6 +10,7 @@ use crate::Recovery;
 
 mod conservation;
 mod damage;
+mod every_step;
 mod full_disk;
 mod lasting;
 
@@ -78,7 +79,7 @@ fn gap(first: u64, last: u64, reason: GapReason) -> RecordGap {
 
 /// Ends as the death of its process ends a spool: the lock goes, and nothing is synced or written any more.
 fn die(mut spool: Spool) {
-    let placeholder = File::open(&spool.dir).unwrap();
+    let placeholder = Box::new(fs::File::open(&spool.dir).unwrap());
     drop(std::mem::replace(&mut spool._lock, placeholder));
     std::mem::forget(spool);
 }
@@ -112,6 +113,23 @@ fn assert_conserved(spool: &mut Spool) {
     }
     assert_eq!(expected, status.newest.get() + 1);
     assert!(status.counts.balances(), "{status:?}");
+}
+
+#[test]
+fn no_append_takes_a_spool_beyond_its_limit() {
+    for bytes in 100..140 {
+        let dir = folder();
+        let (mut spool, _) = open(dir.path());
+        for n in 0..2_000 {
+            if n % 7 == 0 {
+                spool.append_lasting(at(n), &vec![b'e'; bytes]);
+            } else {
+                spool.append(at(n), &vec![b's'; bytes]);
+            }
+            let status = spool.status();
+            assert!(status.counts.held_bytes <= status.bytes_max, "{status:?}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::frame::HEADER_BYTES;
 use crate::frame::{self, Record, Worth};
 use crate::segment;
 
