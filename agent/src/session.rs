@@ -4,6 +4,7 @@
 //! Knows sockets, certificates and frames; when to connect, what to send and when to give up is the core's.
 
 mod failures;
+mod flow;
 mod frames;
 mod renewal;
 mod shell;
@@ -27,6 +28,7 @@ use crate::link::Dialer;
 use crate::outbox::OutboxHandle;
 use crate::upgrades::UpgradeFeed;
 pub(crate) use failures::chain;
+pub use flow::{Outgoing, RecordFlow};
 #[cfg(feature = "fuzzing")]
 pub(crate) use frames::heard;
 use shell::Shell;

@@ -6,6 +6,8 @@
 mod apply;
 mod batch;
 mod lane;
+#[cfg(test)]
+mod simulation;
 mod staging;
 mod writer;
 

@@ -3,23 +3,24 @@
 
 mod actions;
 mod checkpoints;
-mod records;
 mod upgrades;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_agent_core::{
-    Action, CertificateStep, DisconnectCause, DisconnectReason, Incoming, OutboxView, Session,
-    SessionState,
+    Action, CertificateStep, DisconnectCause, DisconnectReason, Incoming, OutboxView, Sent,
+    Session, SessionState,
 };
-use tidemark_proto::convert::record::{BatchEncoder, BatchLimits};
+use tidemark_model::{Epoch, Seq};
+use tidemark_proto::convert::record::BatchLimits;
 use tidemark_proto::v1;
 use tidemark_runtime::tls;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::failures::{FailureLog, chain};
+use super::flow::RecordFlow;
 use super::frames::{self, Greeting, Heard};
 use super::renewal::Renewal;
 use super::wire::{Connecting, Wire, WireEvent};
@@ -28,7 +29,6 @@ use crate::actions::Message;
 use crate::facts;
 use crate::identity::{Credentials, Vault};
 use crate::link::{Dialer, FORBIDDEN_PAUSE, Link, LinkFailure};
-use crate::outbox::{Bounds, OutboxHandle};
 use crate::renew::{RenewError, renew};
 use crate::upgrades::UpgradeMessage;
 
@@ -42,7 +42,7 @@ pub(super) struct Shell {
     parts: SessionParts,
     core: Session,
     wire: Wire,
-    encoder: BatchEncoder,
+    records: RecordFlow,
     renewal: Renewal,
     failures: FailureLog,
     began: Instant,
@@ -78,7 +78,7 @@ enum Wake {
 impl Shell {
     pub(super) fn new(parts: SessionParts) -> Self {
         let entropy = parts.entropy.clone();
-        let view = view_of(&parts.outbox);
+        let records = RecordFlow::new(parts.outbox.clone());
         let renewal = Renewal::new(
             Arc::clone(&parts.dialer),
             Arc::clone(&parts.vault),
@@ -87,9 +87,9 @@ impl Shell {
         );
         let draw = Box::new(move || entropy.u64());
         Self {
-            core: Session::new(parts.settings.core, view, draw, Duration::ZERO),
+            core: Session::new(parts.settings.core, records.view(), draw, Duration::ZERO),
             wire: Wire::Idle,
-            encoder: BatchEncoder::default(),
+            records,
             renewal,
             failures: FailureLog::default(),
             began: Instant::now(),
@@ -197,15 +197,38 @@ impl Shell {
                 let counts = self.parts.outbox.counts();
                 self.wire.send(frames::status(counts), None);
             }
-            Action::Trim { through } => self.trim(through),
-            Action::GiveUp(gap) => self.give_up(gap),
+            Action::Trim { through } => {
+                self.records.trim(through);
+                self.tell(SessionEvent::Acked { through });
+            }
+            Action::GiveUp(gap) => {
+                self.records.give_up(gap);
+                self.tell(SessionEvent::GaveUp(gap));
+            }
             Action::ApplySettings(settings) => {
                 let wish_ms = u64::from(settings.sample_interval_ms);
                 let interval = (wish_ms > 0).then(|| Duration::from_millis(wish_ms));
                 self.tell(SessionEvent::SampleInterval(interval));
             }
-            Action::RestartEpoch => self.restart_epoch(),
+            Action::RestartEpoch => {
+                let epoch = Epoch::from_random(self.parts.entropy.u64());
+                let view = self.records.restart_epoch(epoch);
+                self.core.handle_epoch_restarted(self.now(), view);
+            }
             Action::Disconnect(cause) => self.disconnect(cause),
+        }
+    }
+
+    /// The core hears of the frame once it is on its way; of nothing to send, at once.
+    fn send_records(&mut self, from: Seq, limits: BatchLimits) {
+        match self.records.next_frame(from, limits) {
+            Some(outgoing) => {
+                if let Some(gap) = outgoing.gave_up {
+                    self.tell(SessionEvent::GaveUp(gap));
+                }
+                self.wire.send(outgoing.frame, Some(outgoing.sent));
+            }
+            None => self.core.handle_sent(self.now(), Sent::Nothing),
         }
     }
 
@@ -233,7 +256,7 @@ impl Shell {
     }
 
     fn send_hello(&mut self, view: OutboxView) {
-        self.encoder = BatchEncoder::default();
+        self.records.begin();
         facts::refresh(&mut self.parts.settings.facts.capabilities);
         self.takes_audits = false;
         self.sends_actions = false;
@@ -449,16 +472,6 @@ async fn connect(
     let config = tls::client_config(credentials.trust(), Some(credentials.tls_identity()))?;
     let link = dialer.dial(config).await?;
     Ok((link, credentials.generation()))
-}
-
-fn view_of(outbox: &OutboxHandle) -> OutboxView {
-    let outbox = outbox.lock();
-    let Bounds { oldest, newest } = outbox.bounds();
-    OutboxView {
-        epoch: outbox.epoch(),
-        oldest,
-        newest,
-    }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -5,6 +5,7 @@
 mod actions;
 mod checkpoints;
 mod inbound;
+pub(crate) mod inflow;
 mod upgrades;
 
 use std::pin::Pin;

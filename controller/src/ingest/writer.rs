@@ -143,7 +143,7 @@ impl Writer {
         self.commit(batch, life).await
     }
 
-    async fn stage(&mut self, batch: &mut Batch, item: Item) {
+    pub(super) async fn stage(&mut self, batch: &mut Batch, item: Item) {
         match item {
             Item::Open(wish, answer) => match self.open(wish).await {
                 Ok(opened) => batch.opens.push((answer, opened)),
@@ -228,16 +228,8 @@ impl Writer {
                     self.committed(batch, began);
                     return Ok(());
                 }
-                Err(error @ StoreError::Corrupt(_)) => return Err(error),
                 Err(error) => {
-                    self.parts.metrics.commits_failed.add(1);
-                    self.parts.metrics.database_ready.set(0);
-                    tracing::error!(
-                        error = chain(&error),
-                        "samples cannot be stored; trying again"
-                    );
-                    if !is_transient(&error) {
-                        self.isolate(&mut batch, &error).await;
+                    if self.mend(&mut batch, error).await? == Mended::LeftOut {
                         continue;
                     }
                 }
@@ -250,8 +242,30 @@ impl Writer {
         }
     }
 
+    /// After a commit that failed: makes of the batch what the database may take.
+    pub(super) async fn mend(
+        &mut self,
+        batch: &mut Batch,
+        error: StoreError,
+    ) -> Result<Mended, StoreError> {
+        if let StoreError::Corrupt(_) = error {
+            return Err(error);
+        }
+        self.parts.metrics.commits_failed.add(1);
+        self.parts.metrics.database_ready.set(0);
+        tracing::error!(
+            error = chain(&error),
+            "samples cannot be stored; trying again"
+        );
+        if is_transient(&error) {
+            return Ok(Mended::Unchanged);
+        }
+        self.isolate(batch, &error).await;
+        Ok(Mended::LeftOut)
+    }
+
     /// Encodes each host's rows, once for all tries.
-    fn seal(&mut self, batch: &mut Batch) {
+    pub(super) fn seal(&mut self, batch: &mut Batch) {
         for (host, part) in &mut batch.hosts {
             let unencodable = part.encode(*host);
             if let Some(lane) = self.lanes.get_mut(host).filter(|_| unencodable > 0) {
@@ -263,7 +277,7 @@ impl Writer {
     }
 
     #[tracing::instrument(target = SPANS, name = "group_commit", skip_all, err, fields(hosts = batch.hosts.len()))]
-    async fn try_commit(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+    pub(super) async fn try_commit(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         let writes: Vec<HostWrite<'_>> = batch
             .hosts
             .iter()
@@ -322,7 +336,7 @@ impl Writer {
             .collect()
     }
 
-    fn committed(&mut self, batch: Batch, began: Instant) {
+    pub(super) fn committed(&mut self, batch: Batch, began: Instant) {
         let metrics = &self.parts.metrics;
         metrics.commits.add(1);
         metrics
@@ -405,6 +419,15 @@ impl Writer {
         }
         refused
     }
+}
+
+/// What was done about a commit that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// Nothing: it may succeed later as it is.
+    Unchanged,
+    /// What the database refuses was left out: the rest may succeed at once.
+    LeftOut,
 }
 
 /// Whether the same commit may succeed later.

@@ -110,6 +110,12 @@ impl MemoryDisk {
         self.state().files()
     }
 
+    /// Bytes of all files together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.state().used()
+    }
+
     /// This disk as it would be if power had gone and come back now.
     #[must_use]
     pub fn image(&self) -> Self {

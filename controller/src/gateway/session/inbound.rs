@@ -12,17 +12,18 @@ use tidemark_proto::convert::action::{policy_from_wire, report_from_wire};
 use tidemark_proto::convert::audit::audit_from_wire;
 use tidemark_proto::convert::checkpoint::reported_from_wire;
 use tidemark_proto::convert::delivery::{counts_from_wire, gap_from_wire};
-use tidemark_proto::convert::record::{BatchDecoder, BatchLimits, DecodedBatch};
+use tidemark_proto::convert::record::DecodedBatch;
 use tidemark_proto::convert::upgrade;
 use tidemark_proto::v1::{
-    self, Ack, AgentFrame, RecordBatch, Refused, SpoolStatus, agent_frame, controller_frame,
+    self, Ack, AgentFrame, RecordBatch, SpoolStatus, agent_frame, controller_frame,
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
 
 use super::actions::{Actions, is_away};
 use super::checkpoints::Checkpoints;
-use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS, DRAIN_PATIENCE, Session};
+use super::inflow::{Inflow, Missing, refused_batch, refused_records};
+use super::{CREDIT_RECORDS, DRAIN_PATIENCE, Session};
 use crate::gateway::outcome::status_of;
 use crate::ingest::Delivered;
 
@@ -44,7 +45,7 @@ pub(super) async fn run(
     acked: Seq,
 ) -> Result<(), Status> {
     let mut running = Running {
-        decoder: BatchDecoder::default(),
+        inflow: Inflow::from(acked.next().get()),
         limiter: RateLimiter::direct(
             Quota::per_second(FRAMES_PER_SECOND).allow_burst(FRAMES_AT_ONCE),
         ),
@@ -53,7 +54,6 @@ pub(super) async fn run(
         actions: Actions::open(&session),
         checkpoints: Checkpoints::open(&session),
         acked,
-        expected: acked.next().get(),
         session,
     };
     let stop = running.session.app.life.stop_token();
@@ -88,6 +88,10 @@ pub(super) async fn run(
     }
 }
 
+fn missing(missing: Missing) -> Status {
+    Status::invalid_argument(missing.to_string())
+}
+
 /// See [`AUDIT_PERIOD`].
 fn audit_quota() -> Quota {
     Quota::with_period(AUDIT_PERIOD)
@@ -97,7 +101,7 @@ fn audit_quota() -> Quota {
 
 struct Running {
     session: Session,
-    decoder: BatchDecoder,
+    inflow: Inflow,
     limiter: DefaultDirectRateLimiter,
     audit_limiter: DefaultDirectRateLimiter,
     /// The newest audit, while the database is away or full; the session lasts meanwhile.
@@ -105,8 +109,6 @@ struct Running {
     actions: Actions,
     checkpoints: Checkpoints,
     acked: Seq,
-    /// The first seq that was not delivered yet.
-    expected: u64,
 }
 
 impl Running {
@@ -138,12 +140,9 @@ impl Running {
     async fn take(&mut self, frame: AgentFrame, heartbeat: &mut Interval) -> Result<(), Status> {
         self.limiter.until_ready().await;
         match frame.kind {
-            Some(agent_frame::Kind::Records(batch)) => match self.decode(&batch) {
+            Some(agent_frame::Kind::Records(batch)) => match self.inflow.decode(&batch) {
                 Ok(decoded) => {
-                    self.expect(
-                        batch.first_seq,
-                        batch.first_seq.saturating_add(u64::from(batch.count)),
-                    )?;
+                    self.inflow.expect_records(&batch).map_err(missing)?;
                     self.tell_refused(&decoded).await?;
                     self.deliver(Delivered::Records(decoded), heartbeat).await
                 }
@@ -151,7 +150,7 @@ impl Running {
             },
             Some(agent_frame::Kind::Gap(gap)) => {
                 let gap = gap_from_wire(&gap).map_err(|error| self.session.refused(&error))?;
-                self.expect(gap.first.get(), gap.last.next().get())?;
+                self.inflow.expect_gap(gap).map_err(missing)?;
                 self.deliver(Delivered::Gap(gap), heartbeat).await
             }
             Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
@@ -216,40 +215,16 @@ impl Running {
         }
     }
 
-    /// Holds the agent to ascending seqs without holes: what is missing must be said in a gap.
-    fn expect(&mut self, first: u64, next: u64) -> Result<(), Status> {
-        if first > self.expected {
-            return Err(Status::invalid_argument(format!(
-                "records {} to {} are missing; an agent that lost them must say so in a gap",
-                self.expected,
-                first.saturating_sub(1)
-            )));
-        }
-        self.expected = self.expected.max(next);
-        Ok(())
-    }
-
     async fn tell_refused(&self, decoded: &DecodedBatch) -> Result<(), Status> {
-        for (seq, error) in &decoded.refused {
+        for (_, error) in &decoded.refused {
             let _: Status = self.session.refused(error);
-            let refused = Refused {
-                first_seq: seq.get(),
-                last_seq: seq.get(),
-                reason: error.to_string(),
-            };
+        }
+        for refused in refused_records(decoded) {
             self.session
                 .send(controller_frame::Kind::Refused(refused))
                 .await?;
         }
         Ok(())
-    }
-
-    fn decode(&mut self, batch: &RecordBatch) -> Result<DecodedBatch, ConvertError> {
-        let limits = BatchLimits {
-            records_max: BATCH_RECORDS_MAX,
-            bytes_max: BATCH_BYTES_MAX,
-        };
-        self.decoder.decode(batch, limits)
     }
 
     /// Hands records to ingest; while ingest is busy, heartbeats go on.
@@ -276,15 +251,7 @@ impl Running {
     /// Tells the agent which records cannot be taken, and ends the session: its name table may be half read.
     async fn refuse(&mut self, batch: &RecordBatch, error: &ConvertError) -> Result<(), Status> {
         let status = self.session.refused(error);
-        let last = batch
-            .first_seq
-            .saturating_add(u64::from(batch.count.max(1)))
-            .saturating_sub(1);
-        let refused = Refused {
-            first_seq: batch.first_seq,
-            last_seq: last,
-            reason: error.to_string(),
-        };
+        let refused = refused_batch(batch, error);
         self.session
             .send(controller_frame::Kind::Refused(refused))
             .await?;

@@ -222,15 +222,19 @@ impl State {
         Ok(())
     }
 
-    /// How many of so many more bytes fit.
-    fn room_for(&self, bytes: usize) -> usize {
-        let Some(room) = self.room else { return bytes };
-        let named = self
+    /// Bytes of all files together.
+    pub(super) fn used(&self) -> u64 {
+        let inodes = self
             .names
             .values()
             .filter_map(|inode| self.inodes.get(inode));
-        let used: usize = named.map(|inode| inode.bytes().len()).sum();
-        let room = room.saturating_sub(used as u64);
+        inodes.map(|inode| inode.bytes().len() as u64).sum()
+    }
+
+    /// How many of so many more bytes fit.
+    fn room_for(&self, bytes: usize) -> usize {
+        let Some(room) = self.room else { return bytes };
+        let room = room.saturating_sub(self.used());
         usize::try_from(room).unwrap_or(usize::MAX).min(bytes)
     }
 
