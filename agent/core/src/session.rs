@@ -95,8 +95,9 @@ pub enum SessionState {
 pub struct Session {
     config: SessionConfig,
     outbox: OutboxView,
-    /// The newest record that the last hello stated.
-    greeted_newest: Seq,
+    /// The newest record that a controller can have: one that was durable when this session began, or that it sent since, over
+    /// any connection.
+    deliverable: Seq,
     backoff: Backoff,
     draw: Draw,
     state: State,
@@ -119,7 +120,7 @@ impl Session {
         Self {
             config,
             outbox,
-            greeted_newest: outbox.newest,
+            deliverable: outbox.newest,
             backoff: Backoff::new(config.backoff),
             draw,
             state: State::Waiting { until: now },
@@ -203,7 +204,6 @@ impl Session {
             self.state = State::Greeting {
                 deadline: now + self.config.welcome_timeout,
             };
-            self.greeted_newest = self.outbox.newest;
             self.actions.push_back(Action::SendHello(self.outbox));
         }
     }
@@ -253,6 +253,7 @@ impl Session {
         match sent {
             Sent::Records { last, .. } | Sent::Gap { last, .. } => {
                 self.outbox.newest = self.outbox.newest.max(last);
+                self.deliverable = self.deliverable.max(last);
             }
             Sent::Nothing => {}
         }
@@ -262,6 +263,8 @@ impl Session {
     /// The spool began a new epoch, as [`Action::RestartEpoch`] asked.
     pub fn handle_epoch_restarted(&mut self, now: Duration, outbox: OutboxView) {
         self.outbox = outbox;
+        // Nothing of the new epoch was ever sent.
+        self.deliverable = Seq::ZERO;
         if matches!(self.state, State::RestartingEpoch) {
             let wait = self.backoff.after_failure((self.draw)());
             self.state = State::Waiting { until: now + wait };
@@ -299,7 +302,8 @@ impl Session {
             self.disconnect(now, DisconnectCause::Protocol(error));
             return;
         }
-        if welcome.acked > self.greeted_newest {
+        // A host that was put back to an older image of itself gives out seqs again that were acked as others.
+        if welcome.acked > self.deliverable {
             self.actions
                 .push_back(Action::Disconnect(DisconnectCause::EpochRestart));
             self.actions.push_back(Action::RestartEpoch);
@@ -343,12 +347,12 @@ impl Session {
     }
 
     /// An ack may cover records that this connection has yet to send: an earlier one sent them, and they were committed
-    /// only when a record before them was settled. It cannot cover what this host had not made durable.
+    /// only when a record before them was settled. It cannot cover what was never sent.
     fn handle_ack(&mut self, now: Duration, through: Seq, credit: u32) {
         let State::Open(open) = &mut self.state else {
             return;
         };
-        if through >= open.next() && through > self.greeted_newest {
+        if through >= open.next() && through > self.deliverable {
             let cause = DisconnectCause::Protocol("an ack of records that were not sent");
             self.disconnect(now, cause);
             return;

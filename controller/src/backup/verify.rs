@@ -319,6 +319,7 @@ mod tests {
             host,
             epoch: Epoch::new(epoch),
             through_seq: Seq::new(9),
+            previous_seq: Seq::ZERO,
             stored,
             duplicates: 0,
             dropped: BTreeMap::from([(GapReason::SpoolFull, 2)]),

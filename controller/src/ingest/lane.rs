@@ -62,11 +62,17 @@ impl HostLane {
             host,
             epoch,
             through_seq: Seq::ZERO,
+            previous_seq: Seq::ZERO,
             stored: 0,
             duplicates: 0,
             dropped: BTreeMap::new(),
             updated_at: now,
         }
+    }
+
+    /// Its cursor is in the database as it stands here.
+    pub(super) const fn saved(&mut self) {
+        self.cursor.previous_seq = self.cursor.through_seq;
     }
 
     /// Advances over a record if it is the next one, and counts it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_history::{EntityInterner, EntityNumber};
 use tidemark_model::delivery::GapReason;
 use tidemark_model::notice::{Notice, NoticeKind};
-use tidemark_model::{Entity, HostId, Timestamp};
+use tidemark_model::{Entity, HostId, Seq, Timestamp};
 use tidemark_runtime::telemetry::SPANS;
 use tidemark_runtime::{Clock, Lifecycle};
 use tidemark_store::{EntityRow, NewRecent, Store, StoreError};
@@ -145,7 +145,7 @@ impl Writer {
 
     pub(super) async fn stage(&mut self, batch: &mut Batch, item: Item) {
         match item {
-            Item::Open(wish, answer) => match self.open(wish).await {
+            Item::Open(wish, answer) => match self.open(batch, wish).await {
                 Ok(opened) => batch.opens.push((answer, opened)),
                 // A dropped answer means that the session is gone.
                 Err(error) => drop(answer.send(Err(IngestError::Store(error)))),
@@ -154,15 +154,13 @@ impl Writer {
         }
     }
 
-    async fn open(&mut self, wish: OpenLane) -> Result<Opened, StoreError> {
+    async fn open(&mut self, batch: &mut Batch, wish: OpenLane) -> Result<Opened, StoreError> {
         let now = self.parts.clock.now();
-        let known = self
-            .lanes
-            .get(&wish.host)
-            .is_some_and(|lane| lane.cursor.epoch == wish.epoch);
-        if !known {
+        if !self.is_current(wish).await? {
             let lane = load(&self.parts.store, wish, now).await?;
             self.lanes.insert(wish.host, lane);
+            // What another lane of this host left here is not acked, and comes again.
+            batch.hosts.remove(&wish.host);
         }
         let lane = self
             .lanes
@@ -185,6 +183,19 @@ impl Writer {
                 acked: acked_rx,
             },
         })
+    }
+
+    /// Whether the host's lane is of that epoch and goes on from where the database stands: meanwhile the host may have been at
+    /// another controller.
+    async fn is_current(&self, wish: OpenLane) -> Result<bool, StoreError> {
+        let lane = self.lanes.get(&wish.host);
+        let Some(lane) = lane.filter(|lane| lane.cursor.epoch == wish.epoch) else {
+            return Ok(false);
+        };
+        let mut tx = self.parts.store.read().await?;
+        let stored = tx.cursor_find(wish.host, wish.epoch).await?;
+        let stands_at = stored.map_or(Seq::ZERO, |cursor| cursor.through_seq);
+        Ok(stands_at == lane.cursor.previous_seq)
     }
 
     fn stage_delivery(&mut self, batch: &mut Batch, key: LaneKey, delivered: Delivered) {
@@ -344,9 +355,10 @@ impl Writer {
             .set(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         metrics.database_ready.set(1);
         for (host, part) in &batch.hosts {
-            let Some(lane) = self.lanes.get(host) else {
+            let Some(lane) = self.lanes.get_mut(host) else {
                 continue;
             };
+            lane.saved();
             metrics
                 .records_stored
                 .add(part.stored_rows.saturating_add(part.events.len() as u64));

@@ -77,6 +77,7 @@ async fn commit(store: &Store, hosts: &[HostId], round: u32) {
                 host: *host,
                 epoch: Epoch::new(1),
                 through_seq: Seq::new(u64::from(round)),
+                previous_seq: Seq::new(u64::from(round).saturating_sub(1)),
                 stored: u64::from(round),
                 duplicates: 0,
                 dropped: BTreeMap::new(),

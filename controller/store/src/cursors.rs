@@ -20,6 +20,9 @@ pub struct Cursor {
     pub epoch: Epoch,
     /// Everything up to here is stored or counted as dropped.
     pub through_seq: Seq,
+    /// Where it stands in the database, as was read or written last; 0 where there is none. It is saved only if it still stands
+    /// there.
+    pub previous_seq: Seq,
     /// Records stored.
     pub stored: u64,
     /// Records that came more than once.
@@ -35,15 +38,17 @@ const DROPS: Table = Table("cursor_drops");
 /// Cursors read at a time by [`Tx::cursors_each`].
 const PAGE_ROWS: i64 = 1_000;
 
-// A cursor never goes back: a controller that lost a host to another one learns it here.
+// A cursor goes on from where it stands: a controller that lost a host to another one, or that was not told that its commit
+// is done, learns it here.
 macro_rules! save_cursors {
     ($rows:expr) => {
         concat!(
-            "INSERT INTO cursors (host, epoch, through_seq, stored, duplicates, updated_at) VALUES ",
+            "INSERT INTO cursors (host, epoch, through_seq, previous_seq, stored, duplicates, updated_at) VALUES ",
             $rows,
-            " ON CONFLICT (host, epoch) DO UPDATE SET through_seq = excluded.through_seq, stored = excluded.stored, \
+            " ON CONFLICT (host, epoch) DO UPDATE SET through_seq = excluded.through_seq, \
+             previous_seq = excluded.previous_seq, stored = excluded.stored, \
              duplicates = excluded.duplicates, updated_at = excluded.updated_at \
-             WHERE cursors.through_seq <= excluded.through_seq"
+             WHERE cursors.through_seq = excluded.previous_seq"
         )
     };
 }
@@ -58,9 +63,9 @@ macro_rules! select_cursors {
 }
 
 statements! {
-    SAVE_64 = save_cursors!(sixty_four_rows!("(?, ?, ?, ?, ?, ?)")), postgres SAVE_ARRAYS;
-    SAVE_8 = save_cursors!(eight_rows!("(?, ?, ?, ?, ?, ?)")), postgres SAVE_ARRAYS;
-    SAVE_1 = save_cursors!("(?, ?, ?, ?, ?, ?)"), postgres SAVE_ARRAYS;
+    SAVE_64 = save_cursors!(sixty_four_rows!("(?, ?, ?, ?, ?, ?, ?)")), postgres SAVE_ARRAYS;
+    SAVE_8 = save_cursors!(eight_rows!("(?, ?, ?, ?, ?, ?, ?)")), postgres SAVE_ARRAYS;
+    SAVE_1 = save_cursors!("(?, ?, ?, ?, ?, ?, ?)"), postgres SAVE_ARRAYS;
     DROPS_SAVE = "INSERT INTO cursor_drops (host, epoch, reason, records) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (host, epoch, reason) DO UPDATE SET records = excluded.records";
     THROUGH_SEQ = "SELECT through_seq FROM cursors WHERE host = $1 AND epoch = $2";
@@ -72,11 +77,11 @@ statements! {
         WHERE (host, epoch) > ($1, $2) AND (host, epoch) <= ($3, $4)";
 }
 
-const SAVE_ARRAYS: &str = "INSERT INTO cursors (host, epoch, through_seq, stored, duplicates, updated_at) \
-    SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
-    ON CONFLICT (host, epoch) DO UPDATE SET through_seq = excluded.through_seq, stored = excluded.stored, \
-    duplicates = excluded.duplicates, updated_at = excluded.updated_at \
-    WHERE cursors.through_seq <= excluded.through_seq";
+const SAVE_ARRAYS: &str = "INSERT INTO cursors (host, epoch, through_seq, previous_seq, stored, duplicates, updated_at) \
+    SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) \
+    ON CONFLICT (host, epoch) DO UPDATE SET through_seq = excluded.through_seq, previous_seq = excluded.previous_seq, \
+    stored = excluded.stored, duplicates = excluded.duplicates, updated_at = excluded.updated_at \
+    WHERE cursors.through_seq = excluded.previous_seq";
 
 const SAVE: BySize = BySize {
     sixty_four: SAVE_64.sqlite,
@@ -110,6 +115,7 @@ impl TryFrom<CursorRow> for Cursor {
             host: TABLE.host("host", &host)?,
             epoch: Epoch::new(TABLE.unsigned("epoch", epoch)?),
             through_seq: Seq::new(TABLE.unsigned("through_seq", through_seq)?),
+            previous_seq: Seq::new(TABLE.unsigned("through_seq", through_seq)?),
             stored: TABLE.unsigned("stored", stored)?,
             duplicates: TABLE.unsigned("duplicates", duplicates)?,
             dropped: BTreeMap::new(),
@@ -156,6 +162,7 @@ struct Numbers {
     host: String,
     epoch: i64,
     through_seq: i64,
+    previous_seq: i64,
     stored: i64,
     duplicates: i64,
     updated_at: i64,
@@ -167,6 +174,7 @@ impl Numbers {
             host: cursor.host.to_string(),
             epoch: columns::signed("epoch", cursor.epoch.get())?,
             through_seq: columns::signed("seq", cursor.through_seq.get())?,
+            previous_seq: columns::signed("previous seq", cursor.previous_seq.get())?,
             stored: columns::signed("count of stored records", cursor.stored)?,
             duplicates: columns::signed("count of duplicates", cursor.duplicates)?,
             updated_at: cursor.updated_at.unix_ms(),
@@ -178,8 +186,8 @@ impl Tx {
     /// Writes cursors, in the transaction of the records they count. Each (host, epoch) may be given once.
     ///
     /// # Errors
-    /// [`StoreError::StaleCursors`] when a stored cursor is further: another controller took those hosts over, and
-    /// this transaction must be given up. [`StoreError::MissingOwner`] when there is no such host.
+    /// [`StoreError::StaleCursors`] when a stored cursor is not where it was: another controller took those hosts over, or this
+    /// very commit is done already; this transaction must be given up. [`StoreError::MissingOwner`] when there is no such host.
     pub async fn cursors_save(&mut self, cursors: &[Cursor]) -> Result<(), StoreError> {
         // In one order everywhere, so that two controllers never wait for each other's rows.
         let in_order: BTreeMap<_, _> = cursors
@@ -198,7 +206,7 @@ impl Tx {
             .collect::<Result<Vec<_>, _>>()?;
         let saved = self.cursor_numbers_save(&numbers).await?;
         if usize::try_from(saved) != Ok(cursors.len()) {
-            let hosts = self.hosts_of_further_cursors(cursors).await?;
+            let hosts = self.hosts_of_moved_cursors(cursors).await?;
             return Err(StoreError::StaleCursors { hosts });
         }
         for cursor in cursors {
@@ -286,6 +294,7 @@ impl Tx {
                             .bind(row.host.as_str())
                             .bind(row.epoch)
                             .bind(row.through_seq)
+                            .bind(row.previous_seq)
                             .bind(row.stored)
                             .bind(row.duplicates)
                             .bind(row.updated_at);
@@ -301,6 +310,7 @@ impl Tx {
                     .bind(hosts)
                     .bind(column(|row| row.epoch))
                     .bind(column(|row| row.through_seq))
+                    .bind(column(|row| row.previous_seq))
                     .bind(column(|row| row.stored))
                     .bind(column(|row| row.duplicates))
                     .bind(column(|row| row.updated_at))
@@ -337,7 +347,7 @@ impl Tx {
         Ok(())
     }
 
-    async fn hosts_of_further_cursors(
+    async fn hosts_of_moved_cursors(
         &mut self,
         cursors: &[Cursor],
     ) -> Result<Vec<HostId>, StoreError> {
@@ -346,8 +356,8 @@ impl Tx {
             let epoch = columns::signed("epoch", cursor.epoch.get())?;
             let stored: Option<i64> = on_conn!(self, conn => sqlx::query_scalar(THROUGH_SEQ)
                 .bind(cursor.host.to_string()).bind(epoch).fetch_optional(conn).await?);
-            let given = columns::signed("seq", cursor.through_seq.get())?;
-            if stored.is_some_and(|stored| stored > given) {
+            let previous = columns::signed("previous seq", cursor.previous_seq.get())?;
+            if stored.is_some_and(|stored| stored != previous) {
                 hosts.push(cursor.host);
             }
         }

@@ -297,6 +297,31 @@ fn records_appended_after_the_hello_do_not_hide_that_the_controller_knows_more()
 }
 
 #[test]
+fn records_of_a_host_that_was_put_back_are_not_taken_for_those_that_were_acked_under_their_seqs() {
+    let mut session = new(1, 5);
+    // The image held up to 5; these are others than those that the controller has as 6 and 7.
+    session.handle_appended(Seq::new(9));
+    session.handle_timeout(seconds(0));
+    session.handle_connected(seconds(1));
+    session.handle_incoming(seconds(1), Incoming::Welcome(welcome(7, 100)));
+    assert_eq!(session.state(), SessionState::RestartingEpoch);
+}
+
+#[test]
+fn what_an_earlier_connection_sent_may_be_acked_by_the_next() {
+    let mut session = open(1, 5, welcome(0, 100));
+    session.handle_sent(seconds(1), records(1, 5));
+    session.handle_appended(Seq::new(8));
+    session.handle_sent(seconds(1), records(6, 8));
+    session.handle_disconnected(seconds(2), DisconnectReason::Lost);
+    let until = waits(&session).unwrap();
+    session.handle_timeout(until);
+    session.handle_connected(until);
+    session.handle_incoming(until, Incoming::Welcome(welcome(8, 100)));
+    assert!(matches!(session.state(), SessionState::Open { .. }));
+}
+
+#[test]
 fn a_silent_peer_is_left_in_each_state() {
     let mut connecting = new(1, 5);
     connecting.handle_timeout(Duration::ZERO);

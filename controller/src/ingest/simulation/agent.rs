@@ -283,16 +283,6 @@ impl Fleet {
         self.act(host).await
     }
 
-    pub(super) async fn sent(&mut self, connection: u64, sent: Sent) -> Result<(), Broken> {
-        let now_ms = self.now_ms;
-        let Some((host, process)) = self.holder(connection) else {
-            return Ok(());
-        };
-        let now = process.now(now_ms);
-        process.core.handle_sent(now, sent);
-        self.act(host).await
-    }
-
     pub(super) async fn heard(
         &mut self,
         connection: u64,
@@ -382,7 +372,10 @@ impl Fleet {
                     bytes_max,
                 };
                 match process.flow.next_frame(from, limits) {
-                    Some(outgoing) => self.send_records(number, outgoing.frame, outgoing.sent),
+                    Some(outgoing) => {
+                        process.core.handle_sent(now, outgoing.sent);
+                        self.send(number, Frame::Agent(outgoing.frame));
+                    }
                     None => process.core.handle_sent(now, Sent::Nothing),
                 }
             }
@@ -438,15 +431,6 @@ impl Fleet {
         }
     }
 
-    fn send_records(&mut self, number: usize, frame: AgentFrame, sent: Sent) {
-        let Some(connection) = self.hosts[number].connection() else {
-            return;
-        };
-        self.send(number, Frame::Agent(frame));
-        let wait_ms = self.chance.between(0, 3);
-        self.after(wait_ms, Event::Sent(connection, sent));
-    }
-
     fn send(&mut self, number: usize, frame: Frame) {
         let at_ms = self.now_ms + self.latency_ms();
         let Some(connection) = self.hosts[number].connection() else {
@@ -473,7 +457,7 @@ impl Fleet {
     pub(super) fn trouble_host(&mut self, number: usize, trouble: Trouble) {
         let (low_ms, high_ms) = (200, 30_000);
         let host = &mut self.hosts[number];
-        // Nobody can tell that a host was put back once it has been started twice since.
+        // Nobody can tell that a host was put back once its agent has been started twice without reaching a controller.
         let is_spared = host.is_put_back;
         let soon = host.disk.steps() + self.chance.between(0, 12);
         match trouble {
@@ -494,7 +478,7 @@ impl Fleet {
             }
             Trouble::DiskFails => host.disk.fail_at(soon, Fault::Medium),
             Trouble::DiskBusy => host.disk.fail_at(soon, Fault::Busy),
-            Trouble::Snapshot => self.snapshot(number),
+            Trouble::Snapshot if !is_spared => self.snapshot(number),
             Trouble::HostClock => {
                 let jump_ms = self.chance.between(0, 7_200_000).cast_signed() - 3_600_000;
                 host.clock_ms += jump_ms;

@@ -64,8 +64,12 @@ impl Fleet {
             loses_outcome: false,
         };
         fleet.begin().await;
-        fleet.run().await?;
-        checks::at_the_end(&mut fleet).await?;
+        let lived = match fleet.run().await {
+            Ok(()) => checks::at_the_end(&mut fleet).await,
+            broken => broken,
+        };
+        let troubles = &fleet.happened.troubles;
+        lived.map_err(|broken| format!("{broken}\n{troubles:?}\n{:?}", fleet.plan))?;
         Ok(fleet.happened)
     }
 
@@ -124,7 +128,6 @@ impl Fleet {
             Event::NotConnected(connection) | Event::HostLoses(connection) => {
                 self.host_loses(connection).await?;
             }
-            Event::Sent(connection, sent) => self.sent(connection, sent).await?,
             Event::ToHost(connection, incoming) => self.heard(connection, incoming).await?,
             Event::ToSide(connection, frame) => self.take(connection, frame).await,
             Event::SideLoses(connection) => self.side_loses(connection),

@@ -1,6 +1,6 @@
 //! Connections between hosts and controllers, and what is under way on them.
 
-use tidemark_agent_core::{Incoming, Sent};
+use tidemark_agent_core::Incoming;
 use tidemark_model::{Epoch, Timestamp};
 use tidemark_proto::v1;
 
@@ -41,8 +41,6 @@ pub(super) enum Event {
     HostUp(usize),
     Connected(u64),
     NotConnected(u64),
-    /// A frame of records is on its way.
-    Sent(u64, Sent),
     ToSide(u64, Frame),
     ToHost(u64, Incoming),
     /// The host notices that its connection is gone.

@@ -43,7 +43,8 @@ pub(super) struct Side {
 /// One process of a controller.
 struct Running {
     writer: Writer,
-    handle: IngestHandle,
+    /// Keeps the queue open, which lanes are made for.
+    _handle: IngestHandle,
     live: Live,
     clock: Clock,
     is_draining: bool,
@@ -118,7 +119,7 @@ impl Fleet {
         side.life += 1;
         side.running = Some(Running {
             writer: Writer::new(parts, queue),
-            handle,
+            _handle: handle,
             live,
             clock,
             is_draining: false,

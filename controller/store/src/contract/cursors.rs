@@ -9,7 +9,7 @@ use crate::{Cursor, EntityRow, StoreError};
 
 contract!(
     cursors_are_read_as_they_were_written,
-    a_cursor_never_goes_back,
+    a_cursor_is_saved_only_where_it_stands,
     a_cursor_needs_its_host,
     a_cursor_given_twice_is_refused,
     every_cursor_is_visited_once,
@@ -22,6 +22,7 @@ fn cursor(host: u32, epoch: u64, through: u64) -> Cursor {
         host: host_id(host),
         epoch: Epoch::new(epoch),
         through_seq: Seq::new(through),
+        previous_seq: Seq::ZERO,
         stored: through,
         duplicates: 0,
         dropped: BTreeMap::new(),
@@ -35,6 +36,7 @@ async fn cursors_are_read_as_they_were_written(store: Store) {
     let mut first = cursor(0, u64::MAX >> 1, 10);
     first.dropped = BTreeMap::from([(GapReason::SpoolFull, 3), (GapReason::Damaged, 1)]);
     tx.cursors_save(&[first.clone()]).await.unwrap();
+    first.previous_seq = first.through_seq;
     first.through_seq = Seq::new(20);
     first.duplicates = 4;
     first.dropped.insert(GapReason::SpoolFull, 5);
@@ -46,6 +48,9 @@ async fn cursors_are_read_as_they_were_written(store: Store) {
     tx.commit().await.unwrap();
 
     let mut tx = store.read().await.unwrap();
+    for saved in [&mut first, &mut second] {
+        saved.previous_seq = saved.through_seq;
+    }
     let latest = tx.cursors_latest(host_id(0), 10).await.unwrap();
     assert_eq!(latest, [second.clone(), first.clone()]);
     assert_eq!(
@@ -60,7 +65,7 @@ async fn cursors_are_read_as_they_were_written(store: Store) {
     );
 }
 
-async fn a_cursor_never_goes_back(store: Store) {
+async fn a_cursor_is_saved_only_where_it_stands(store: Store) {
     enrol(&store, 3).await;
     let mut tx = store.begin().await.unwrap();
     tx.cursors_save(&[cursor(0, 1, 50), cursor(1, 1, 50)])
@@ -68,16 +73,29 @@ async fn a_cursor_never_goes_back(store: Store) {
         .unwrap();
     tx.commit().await.unwrap();
     let mut tx = store.begin().await.unwrap();
-    let batch = [cursor(0, 1, 50), cursor(1, 1, 49), cursor(2, 1, 1)];
+    // Another controller was there: it goes on from 40, and the cursor stands at 50.
+    let on_from = |host, from, through| Cursor {
+        previous_seq: Seq::new(from),
+        ..cursor(host, 1, through)
+    };
+    let batch = [on_from(0, 50, 60), on_from(1, 40, 60), cursor(2, 1, 1)];
     let refused = tx.cursors_save(&batch).await.unwrap_err();
     let StoreError::StaleCursors { hosts } = &refused else {
         panic!("{refused:?}");
     };
     assert_eq!(hosts, &[host_id(1)]);
     tx.rollback().await.unwrap();
+    // The same again, because nobody said that it was done.
+    let mut tx = store.begin().await.unwrap();
+    let again = tx.cursors_save(&[cursor(0, 1, 50)]).await.unwrap_err();
+    assert!(matches!(&again, StoreError::StaleCursors { hosts } if *hosts == [host_id(0)]));
+    tx.rollback().await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    tx.cursors_save(&[on_from(0, 50, 60)]).await.unwrap();
+    tx.commit().await.unwrap();
     let mut tx = store.read().await.unwrap();
     let kept = tx.cursor_find(host_id(1), Epoch::new(1)).await.unwrap();
-    assert_eq!(kept, Some(cursor(1, 1, 50)));
+    assert_eq!(kept, Some(on_from(1, 50, 50)));
     assert_eq!(
         tx.cursor_find(host_id(2), Epoch::new(1)).await.unwrap(),
         None
@@ -116,6 +134,9 @@ async fn every_cursor_is_visited_once(store: Store) {
     tx.cursors_each(|cursor| visited.push(cursor))
         .await
         .unwrap();
+    given
+        .iter_mut()
+        .for_each(|cursor| cursor.previous_seq = cursor.through_seq);
     given.sort_by_key(|cursor| (cursor.host.to_string(), cursor.epoch));
     assert_eq!(visited, given);
 }
