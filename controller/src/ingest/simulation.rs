@@ -2,7 +2,7 @@
 //! gateway's order, ingest and a real database, with time, network and faults of this file's making.
 //!
 //! One number gives the same life again: `SIMULATE=4711 cargo test -p tidemark-controller --lib simulation`, with
-//! `SIMULATE_COUNT=100000` as many from there on. Each life draws which faults it has at all, since faults that always
+//! `SIMULATE_TRACE=1` step by step, with `SIMULATE_COUNT=100000` as many from there on. Each life draws which faults it has at all, since faults that always
 //! come together hide each other ("swarm testing", Groce et al., ISSTA 2012).
 
 mod agent;
@@ -13,8 +13,8 @@ mod network;
 mod plan;
 mod side;
 
-use tidemark_store::Store;
-use tidemark_store::testing::sqlite_url;
+use tempfile::TempDir;
+use tidemark_store::{DatabaseUrl, Store};
 
 use fleet::Fleet;
 
@@ -30,7 +30,11 @@ async fn simulate(first: u64) {
     } else {
         LIVES
     });
-    let (url, _folder) = sqlite_url();
+    // In memory where that can be had: thousands of commits a test.
+    let folder = TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap();
+    let url = DatabaseUrl::sqlite(folder.path().join("test.db"));
     let store = Store::open(&url).await.unwrap();
     let mut told = checks::Told::default();
     for seed in first..first + lives {

@@ -49,6 +49,8 @@ pub(super) struct Host {
     pub(super) unsure: BTreeSet<u64>,
     /// Records that no controller takes.
     pub(super) nonsense: BTreeSet<u64>,
+    /// Records up to here may be stored twice: the end of the spool could not be read, and what it held began a new epoch.
+    pub(super) may_repeat_through: u64,
     /// Records that were counted as damaged without being any: the end of a segment that could not be read.
     pub(super) counted_too_much: u64,
 }
@@ -79,6 +81,7 @@ impl Host {
             kept: BTreeSet::new(),
             unsure: BTreeSet::new(),
             nonsense: BTreeSet::new(),
+            may_repeat_through: 0,
             counted_too_much: 0,
         }
     }
@@ -165,7 +168,10 @@ impl Fleet {
         if is_gentle && (damaged > 0 || recovery.epoch_restarted) {
             return Err(format!("a crash looks like damage: {recovery:?}"));
         }
-        host.counted_too_much += u64::from(recovery.epoch_restarted);
+        if recovery.epoch_restarted {
+            host.counted_too_much += 1;
+            host.may_repeat_through = host.numbered;
+        }
         self.happened.epochs_restarted += u64::from(recovery.epoch_restarted);
         host.processes += 1;
         let outbox = OutboxHandle::new(spool);
@@ -499,6 +505,7 @@ impl Fleet {
             return;
         };
         host.disk.restore(&image);
+        host.mend_disk();
         let since = host.kept.split_off(&(numbered + 1));
         host.unsure.extend(since);
         host.is_put_back = true;

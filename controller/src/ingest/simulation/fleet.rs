@@ -40,6 +40,8 @@ pub(super) struct Fleet {
     pub(super) away_until_ms: u64,
     /// The next commit is done and told to have failed.
     pub(super) loses_outcome: bool,
+    /// Tells every step.
+    is_traced: bool,
 }
 
 impl Fleet {
@@ -62,6 +64,7 @@ impl Fleet {
             connections_made: 0,
             away_until_ms: 0,
             loses_outcome: false,
+            is_traced: std::env::var_os("SIMULATE_TRACE").is_some(),
         };
         fleet.begin().await;
         let lived = match fleet.run().await {
@@ -120,6 +123,7 @@ impl Fleet {
     }
 
     async fn happen(&mut self, event: Event) -> Result<(), Broken> {
+        self.trace(&event);
         match event {
             Event::Sample(host) => self.sample(host).await?,
             Event::Timer(host, process) => self.look_at_time(host, process).await?,
@@ -139,6 +143,12 @@ impl Fleet {
             Event::DiskMended(host) => self.hosts[host].mend_disk(),
         }
         Ok(())
+    }
+
+    fn trace(&self, what: &dyn std::fmt::Debug) {
+        if self.is_traced {
+            eprintln!("{} ms: {what:?} | {}", self.now_ms, self.standing());
+        }
     }
 
     /// Has an event happen so many milliseconds from now.

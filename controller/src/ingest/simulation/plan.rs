@@ -92,7 +92,7 @@ impl Plan {
             hosts: chance.between(1, 3).try_into().unwrap_or(1),
             controllers: chance.between(1, 3).try_into().unwrap_or(1),
             interval_ms: chance.between(500, 5_000),
-            troubled_ms: chance.between(60_000, 300_000),
+            troubled_ms: chance.between(40_000, 160_000),
             troubles: troubles
                 .into_iter()
                 .map(|trouble| (trouble, chance.between(mean_ms / 2, mean_ms * 2)))
