@@ -72,9 +72,12 @@ pub(crate) fn header(epoch: u64, first: u64) -> Vec<u8> {
     header
 }
 
-/// The bytes of a segment file.
+/// The bytes of a segment file. A medium that fails is asked twice: what it refuses then counts as lost.
 pub(crate) fn load(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    disk.read(path, READ_BYTES_MAX)
+    match disk.read(path, READ_BYTES_MAX) {
+        Err(error) if is_failing_medium(&error) => disk.read(path, READ_BYTES_MAX),
+        read => read,
+    }
 }
 
 /// Whether an error means that the bytes are gone, rather than that they cannot be had now.
@@ -82,7 +85,11 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
-    ) || error
+    ) || is_failing_medium(error)
+}
+
+fn is_failing_medium(error: &io::Error) -> bool {
+    error
         .raw_os_error()
         .is_some_and(|code| MEDIUM_ERRORS.contains(&code))
 }

@@ -107,8 +107,7 @@ impl Host {
     pub(super) fn is_delivered(&self) -> bool {
         self.process.as_ref().is_some_and(|process| {
             let bounds = process.outbox.lock().bounds();
-            let is_open = matches!(process.core.state(), SessionState::Open { .. });
-            is_open && bounds.oldest > bounds.newest
+            is_open(process) && bounds.oldest > bounds.newest
         })
     }
 
@@ -125,6 +124,10 @@ impl Host {
     fn time(&self, now_ms: u64) -> Timestamp {
         Timestamp::from_unix_ms(BEGAN_MS + now_ms.cast_signed() + self.clock_ms)
     }
+}
+
+fn is_open(process: &Process) -> bool {
+    matches!(process.core.state(), SessionState::Open { .. })
 }
 
 impl Process {
@@ -302,10 +305,10 @@ impl Fleet {
         let Some((host, process)) = self.holder(connection).filter(|_| !is_lost) else {
             return Ok(());
         };
-        let is_welcome = matches!(incoming, Incoming::Welcome(_));
         let now = process.now(now_ms);
+        let was_open = is_open(process);
         process.core.handle_incoming(now, incoming);
-        if is_welcome {
+        if !was_open && is_open(process) {
             self.happened.sessions += 1;
             self.hosts[host].is_put_back = false;
         }

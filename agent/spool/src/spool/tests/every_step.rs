@@ -298,3 +298,26 @@ fn a_disk_that_stays_full_or_fails_from_any_step_on_costs_counted_records_until_
         }
     }
 }
+
+#[test]
+fn a_medium_that_fails_to_read_once_costs_nothing() {
+    let disk = MemoryDisk::new(1);
+    let mut life = Life::begin(disk.clone());
+    life.append(30);
+    life.flush();
+    life.read();
+    let before = life.spool().unwrap().status().counts;
+    life.spool = None;
+    let opening = disk.steps();
+    life.open();
+    let steps = disk.steps() - opening;
+    for step in 0..steps {
+        life.spool = None;
+        disk.fail_at(disk.steps() + step, Fault::Medium);
+        life.open();
+        disk.mend();
+        life.assert_kept(&format!("at step {step} of opening"), &[]);
+        let counts = life.spool().unwrap().status().counts;
+        assert_eq!(counts, before, "at step {step} of opening");
+    }
+}
