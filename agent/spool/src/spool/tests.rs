@@ -10,6 +10,7 @@ use crate::Recovery;
 
 mod conservation;
 mod damage;
+mod extremes;
 mod full_disk;
 mod lasting;
 
