@@ -34,6 +34,14 @@ pub enum SpoolError {
         /// The limit.
         limit_bytes: usize,
     },
+    /// The epoch's last seq was given out.
+    #[error("all {limit} seqs of the spool's epoch are given out; stop the agent and move {} away", path.display())]
+    SeqsUsedUp {
+        /// The last seq that can be.
+        limit: Seq,
+        /// The folder.
+        path: PathBuf,
+    },
     /// An ack or a range of records lies beyond what may have been sent.
     #[error("record {given} was never sendable; the newest that was is {newest}")]
     BeyondNewest {

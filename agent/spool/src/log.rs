@@ -109,10 +109,9 @@ impl SegmentLog {
             .is_some_and(|writer| writer.bytes() >= self.limits.segment)
     }
 
-    /// How many bytes this record will take, with the header of the segment that it may begin.
+    /// How many bytes this record will take, with the header of the segment that it begins where none takes appends.
     pub(crate) fn bytes_to_append(&self, record: Record<'_>) -> u64 {
-        let begins = self.writer.is_none() || self.is_full();
-        let segment_header = if begins { segment::HEADER_BYTES } else { 0 };
+        let segment_header = self.writer.as_ref().map_or(segment::HEADER_BYTES, |_| 0);
         (segment_header + HEADER_BYTES + record.payload.len()) as u64
     }
 

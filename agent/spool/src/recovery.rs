@@ -113,12 +113,17 @@ impl Spool {
         recovery: &mut Recovery,
     ) -> Result<(), SpoolError> {
         if found.tail == Tail::Unclear {
-            // At least one record is in there.
-            self.next += 1;
-            self.lose(self.next - 1, self.next - 1, GapReason::Damaged);
-            recovery.records_damaged += 1;
+            // At least one record is in there, as long as there are seqs.
+            if self.next <= SEQ_MAX {
+                self.next += 1;
+                self.lose(self.next - 1, self.next - 1, GapReason::Damaged);
+                recovery.records_damaged += 1;
+            }
             recovery.epoch_restarted = true;
-            return self.move_to_epoch(fresh_epoch.get(), 0);
+            self.move_to_epoch(fresh_epoch.get(), 0)?;
+            // The limits may have become tighter.
+            let _counted = self.make_room(0);
+            return Ok(());
         }
         recovery.torn_bytes = found.tail_bytes;
         if let Err(error) = self.log.reopen_last() {

@@ -13,7 +13,7 @@ use crate::gaps::{DropCounts, Gap, GapLedger};
 use crate::limits::{ByteLimits, RECORD_BYTES_MAX, SpoolLimits};
 use crate::log::{Lookup, SegmentLog, SyncFailure};
 use crate::meta::Meta;
-use crate::segment::Segment;
+use crate::segment::{SEQ_MAX, Segment};
 
 mod epoch;
 #[cfg(test)]
@@ -57,7 +57,7 @@ pub struct Spool {
 /// What became of an append.
 #[derive(Debug)]
 pub struct Appended {
-    /// The record's seq; it is used up even when the record could not be stored.
+    /// The record's seq; it is used up even when the record could not be stored. The last one there is when none is left.
     pub seq: Seq,
     /// Whether the record is held. If not, it is counted as dropped, its gap will be told, and the spool goes on.
     pub stored: Result<(), SpoolError>,
@@ -113,7 +113,8 @@ pub(crate) struct AgeClock {
 impl AgeClock {
     fn advance(&mut self, now: Timestamp) {
         let step_ms = u64::try_from(now.ms_since(self.read_at)).unwrap_or(0);
-        self.age_ms += step_ms.min(AGE_STEP_MAX.as_millis() as u64);
+        let step_ms = step_ms.min(AGE_STEP_MAX.as_millis() as u64);
+        self.age_ms = self.age_ms.saturating_add(step_ms);
         self.read_at = now;
     }
 }
@@ -132,13 +133,18 @@ impl Spool {
     }
 
     fn append_record(&mut self, now: Timestamp, record: Record<'_>) -> Appended {
+        if self.next > SEQ_MAX {
+            return self.refused_for_want_of_seqs();
+        }
         self.age.advance(now);
         let seq = self.next;
         self.next += 1;
         let mut dropped = None;
         let stored = self.check_size(record.payload).and_then(|()| {
+            // First, so that what is full may go as well.
+            self.close_full()?;
             dropped = self.make_room(self.log.bytes_to_append(record));
-            self.store(seq, record)
+            self.log.append(seq, self.age.age_ms, record)
         });
         if stored.is_err() {
             self.lose(seq, seq, GapReason::WriteFailed);
@@ -148,6 +154,17 @@ impl Spool {
             seq: Seq::new(seq),
             stored,
             dropped,
+        }
+    }
+
+    /// No host gets there, but a state file may say anything, and a seq beyond would be taken for damage later.
+    fn refused_for_want_of_seqs(&self) -> Appended {
+        let limit = Seq::new(SEQ_MAX);
+        let path = self.dir.clone();
+        Appended {
+            seq: limit,
+            stored: Err(SpoolError::SeqsUsedUp { limit, path }),
+            dropped: None,
         }
     }
 
@@ -163,11 +180,10 @@ impl Spool {
         Ok(())
     }
 
-    fn store(&mut self, seq: u64, record: Record<'_>) -> Result<(), SpoolError> {
-        if let Err(failure) = self.log.close_full() {
-            return Err(self.give_up_unsynced(failure));
-        }
-        self.log.append(seq, self.age.age_ms, record)
+    fn close_full(&mut self) -> Result<(), SpoolError> {
+        self.log
+            .close_full()
+            .map_err(|failure| self.give_up_unsynced(failure))
     }
 
     /// Drops the oldest records until `needed` more bytes fit and nothing is too old. Answers the first and the last of
@@ -309,7 +325,8 @@ impl Spool {
 
     /// Writes the state file.
     pub(crate) fn persist(&mut self) -> Result<(), SpoolError> {
-        self.generation += 1;
+        // Of two files of the same generation the one counts that the last generation is written over.
+        self.generation = self.generation.saturating_add(1);
         let last_lost = self.gaps.iter().last().map_or(0, |gap| gap.last);
         let meta = Meta {
             generation: self.generation,

@@ -11,6 +11,7 @@ use crate::Recovery;
 mod conservation;
 mod damage;
 mod every_step;
+mod extremes;
 mod full_disk;
 mod lasting;
 
