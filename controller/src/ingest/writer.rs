@@ -192,8 +192,13 @@ impl Writer {
         let Some(lane) = lane.filter(|lane| lane.cursor.epoch == wish.epoch) else {
             return Ok(false);
         };
+        self.stands(lane).await
+    }
+
+    /// Whether the database stands where the lane's cursor was saved or read last.
+    async fn stands(&self, lane: &HostLane) -> Result<bool, StoreError> {
         let mut tx = self.parts.store.read().await?;
-        let stored = tx.cursor_find(wish.host, wish.epoch).await?;
+        let stored = tx.cursor_find(lane.cursor.host, lane.cursor.epoch).await?;
         let stands_at = stored.map_or(Seq::ZERO, |cursor| cursor.through_seq);
         Ok(stands_at == lane.cursor.previous_seq)
     }
@@ -271,7 +276,16 @@ impl Writer {
         if is_transient(&error) {
             return Ok(Mended::Unchanged);
         }
-        self.isolate(batch, &error).await;
+        let suspects = if let StoreError::StaleCursors = error {
+            match self.moved_hosts(batch).await {
+                Ok(moved) if !moved.is_empty() => moved,
+                // Nobody knows which, for now.
+                Ok(_) | Err(_) => return Ok(Mended::Unchanged),
+            }
+        } else {
+            self.refused_hosts(batch).await
+        };
+        self.leave_out(batch, &suspects, &error);
         Ok(Mended::LeftOut)
     }
 
@@ -384,15 +398,10 @@ impl Writer {
         }
     }
 
-    /// Finds the hosts whose part the database refuses, and leaves them out: the others must not wait for them. Nothing
-    /// of theirs is acked, and their sessions are cut, so that they start from what is durable.
-    async fn isolate(&mut self, batch: &mut Batch, error: &StoreError) {
-        let suspects = if let StoreError::StaleCursors { hosts } = error {
-            hosts.clone()
-        } else {
-            self.refused_hosts(batch).await
-        };
-        for host in &suspects {
+    /// Leaves out the hosts whose part the database refuses: the others must not wait for them. Nothing of theirs is acked,
+    /// and their sessions are cut, so that they start from what is durable.
+    fn leave_out(&mut self, batch: &mut Batch, suspects: &[HostId], error: &StoreError) {
+        for host in suspects {
             batch.hosts.remove(host);
             batch
                 .opens
@@ -414,6 +423,20 @@ impl Writer {
             let lost = std::mem::take(&mut batch.notices);
             self.parts.metrics.notices_dropped.add(lost.len() as u64);
         }
+    }
+
+    /// The hosts of the batch whose lanes do not go on from where the database stands.
+    async fn moved_hosts(&self, batch: &Batch) -> Result<Vec<HostId>, StoreError> {
+        let mut moved = Vec::new();
+        for host in batch.hosts.keys() {
+            let Some(lane) = self.lanes.get(host) else {
+                continue;
+            };
+            if !self.stands(lane).await? {
+                moved.push(*host);
+            }
+        }
+        Ok(moved)
     }
 
     async fn refused_hosts(&self, batch: &Batch) -> Vec<HostId> {
@@ -452,7 +475,7 @@ const fn is_transient(error: &StoreError) -> bool {
         | StoreError::AlreadyExists { .. }
         | StoreError::NotFound { .. }
         | StoreError::Stale { .. }
-        | StoreError::StaleCursors { .. }
+        | StoreError::StaleCursors
         | StoreError::Fenced { .. }
         | StoreError::MissingOwner(_)
         | StoreError::Query(_) => false,

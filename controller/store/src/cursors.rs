@@ -68,7 +68,6 @@ statements! {
     SAVE_1 = save_cursors!("(?, ?, ?, ?, ?, ?, ?)"), postgres SAVE_ARRAYS;
     DROPS_SAVE = "INSERT INTO cursor_drops (host, epoch, reason, records) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (host, epoch, reason) DO UPDATE SET records = excluded.records";
-    THROUGH_SEQ = "SELECT through_seq FROM cursors WHERE host = $1 AND epoch = $2";
     FIND = select_cursors!("WHERE host = $1 AND epoch = $2");
     LATEST = select_cursors!("WHERE host = $1 ORDER BY updated_at DESC, epoch DESC LIMIT $2");
     PAGE = select_cursors!("WHERE (host, epoch) > ($1, $2) ORDER BY host, epoch LIMIT $3");
@@ -186,8 +185,8 @@ impl Tx {
     /// Writes cursors, in the transaction of the records they count. Each (host, epoch) may be given once.
     ///
     /// # Errors
-    /// [`StoreError::StaleCursors`] when a stored cursor is not where it was: another controller took those hosts over, or this
-    /// very commit is done already; this transaction must be given up. [`StoreError::MissingOwner`] when there is no such host.
+    /// [`StoreError::StaleCursors`] when a stored cursor is not where it was: another controller took its host over, or this very
+    /// commit is done already; this transaction must be given up. [`StoreError::MissingOwner`] when there is no such host.
     pub async fn cursors_save(&mut self, cursors: &[Cursor]) -> Result<(), StoreError> {
         // In one order everywhere, so that two controllers never wait for each other's rows.
         let in_order: BTreeMap<_, _> = cursors
@@ -206,8 +205,7 @@ impl Tx {
             .collect::<Result<Vec<_>, _>>()?;
         let saved = self.cursor_numbers_save(&numbers).await?;
         if usize::try_from(saved) != Ok(cursors.len()) {
-            let hosts = self.hosts_of_moved_cursors(cursors).await?;
-            return Err(StoreError::StaleCursors { hosts });
+            return Err(StoreError::StaleCursors);
         }
         for cursor in cursors {
             self.cursor_drops_save(cursor).await?;
@@ -345,22 +343,5 @@ impl Tx {
             row.place(std::slice::from_mut(cursor))?;
         }
         Ok(())
-    }
-
-    async fn hosts_of_moved_cursors(
-        &mut self,
-        cursors: &[Cursor],
-    ) -> Result<Vec<HostId>, StoreError> {
-        let mut hosts = Vec::new();
-        for cursor in cursors {
-            let epoch = columns::signed("epoch", cursor.epoch.get())?;
-            let stored: Option<i64> = on_conn!(self, conn => sqlx::query_scalar(THROUGH_SEQ)
-                .bind(cursor.host.to_string()).bind(epoch).fetch_optional(conn).await?);
-            let previous = columns::signed("previous seq", cursor.previous_seq.get())?;
-            if stored.is_some_and(|stored| stored != previous) {
-                hosts.push(cursor.host);
-            }
-        }
-        Ok(hosts)
     }
 }

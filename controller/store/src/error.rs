@@ -1,6 +1,5 @@
 //! What can go wrong with the database, by what a caller can do about it. Knows the drivers' codes; nobody else does.
 
-use tidemark_model::HostId;
 use tidemark_model::error_code::{ApiError, ErrorCode};
 
 /// Why a database operation failed. Give up the transaction it happened in: Postgres takes nothing more in it, and
@@ -55,12 +54,9 @@ pub enum StoreError {
         /// Which kind of row.
         what: &'static str,
     },
-    /// Another controller has stored more of these hosts' records: leave the hosts to it.
-    #[error("another controller is ahead on {} host(s), first {}", .hosts.len(), .hosts.first().map_or_else(String::new, ToString::to_string))]
-    StaleCursors {
-        /// The hosts, at least one.
-        hosts: Vec<HostId>,
-    },
+    /// A host's cursor is not where it was: another controller has stored records of it, or the same ones are stored already.
+    #[error("a host's records were stored by another controller, or are stored already")]
+    StaleCursors,
     /// Another controller leads: what was to be written is its to write.
     #[error("the term {epoch} as the leader is over")]
     Fenced {
@@ -83,7 +79,7 @@ impl ApiError for StoreError {
             Self::InvalidValue { .. } => ErrorCode::InvalidArgument,
             Self::AlreadyExists { .. } => ErrorCode::Conflict,
             Self::NotFound { .. } | Self::MissingOwner(_) => ErrorCode::NotFound,
-            Self::Stale { .. } | Self::StaleCursors { .. } | Self::Fenced { .. } => {
+            Self::Stale { .. } | Self::StaleCursors | Self::Fenced { .. } => {
                 ErrorCode::Precondition
             }
             Self::Corrupt(_) | Self::Unreadable { .. } | Self::Query(_) => ErrorCode::Internal,

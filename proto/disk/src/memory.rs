@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, Lock, Opening};
-use state::{NameChange, State};
+use state::{NameChange, State, Step};
 
 /// What goes wrong at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Fault {
 #[derive(Clone)]
 pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
+    /// The process that it is for; none of a test's own.
+    process: Option<u64>,
 }
 
 impl fmt::Debug for MemoryDisk {
@@ -47,6 +49,17 @@ impl MemoryDisk {
     pub fn new(seed: u64) -> Self {
         Self {
             state: Arc::new(Mutex::new(State::new(seed))),
+            process: None,
+        }
+    }
+
+    /// The disk for the process that runs now: once it has ended, by [`MemoryDisk::end_process`] or without power, it can do
+    /// nothing to the disk any more.
+    #[must_use]
+    pub fn for_process(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            process: Some(self.state().process),
         }
     }
 
@@ -123,6 +136,7 @@ impl MemoryDisk {
         state.power_up();
         Self {
             state: Arc::new(Mutex::new(state)),
+            process: None,
         }
     }
 
@@ -132,6 +146,14 @@ impl MemoryDisk {
         self.state().restore(image);
     }
 
+    fn step(&self) -> io::Result<Step> {
+        let mut state = self.state();
+        match self.process {
+            Some(process) => state.step_of(process),
+            None => state.step(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,18 +161,18 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        self.state().step()?.to_change()?;
+        self.step()?.to_change()?;
         self.state().make_folder(folder);
         Ok(())
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<OsString>> {
-        self.state().step()?.to_read()?;
+        self.step()?.to_read()?;
         self.state().list(folder)
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-        self.state().step()?.to_read()?;
+        self.step()?.to_read()?;
         let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         let state = self.state();
         let bytes = state.inode(path)?.bytes();
@@ -158,7 +180,7 @@ impl Disk for MemoryDisk {
     }
 
     fn open(&self, path: &Path, opening: Opening) -> io::Result<Box<dyn DiskFile>> {
-        let step = self.state().step()?;
+        let step = self.step()?;
         step.to_open()?;
         let inode = self.state().open(path, opening, step)?;
         let process = self.state().process;
@@ -170,30 +192,30 @@ impl Disk for MemoryDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let step = self.state().step()?;
+        let step = self.step()?;
         let change = NameChange::Rename(from.to_owned(), to.to_owned());
         self.state().change_names(change, step)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let step = self.state().step()?;
+        let step = self.step()?;
         let change = NameChange::Remove(path.to_owned());
         self.state().change_names(change, step)
     }
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
-        let step = self.state().step()?;
+        let step = self.step()?;
         self.state().remove_folder(folder, step)
     }
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
-        self.state().step()?.to_sync()?;
+        self.step()?.to_sync()?;
         self.state().sync_names();
         Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        self.state().step()?.to_read()?;
+        self.step()?.to_read()?;
         let process = self.state().lock(path)?;
         Ok(Box::new(Held {
             disk: self.clone(),

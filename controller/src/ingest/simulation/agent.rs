@@ -155,7 +155,7 @@ impl Fleet {
         if !host.disk.is_on() {
             host.disk.power_up();
         }
-        let disk = Arc::new(host.disk.clone());
+        let disk = Arc::new(host.disk.for_process());
         let opened = Spool::open_on(disk, Path::new(SPOOL), limits, host.time(now_ms), epoch);
         let (spool, recovery) = match opened {
             Ok(opened) => opened,
@@ -174,6 +174,9 @@ impl Fleet {
         if recovery.epoch_restarted {
             host.counted_too_much += 1;
             host.may_repeat_through = host.numbered;
+            // How many there were in what cannot be read, nobody knows.
+            let kept = std::mem::take(&mut host.kept);
+            host.unsure.extend(kept);
         }
         self.happened.epochs_restarted += u64::from(recovery.epoch_restarted);
         host.processes += 1;

@@ -80,15 +80,12 @@ async fn a_cursor_is_saved_only_where_it_stands(store: Store) {
     };
     let batch = [on_from(0, 50, 60), on_from(1, 40, 60), cursor(2, 1, 1)];
     let refused = tx.cursors_save(&batch).await.unwrap_err();
-    let StoreError::StaleCursors { hosts } = &refused else {
-        panic!("{refused:?}");
-    };
-    assert_eq!(hosts, &[host_id(1)]);
+    assert!(matches!(refused, StoreError::StaleCursors), "{refused:?}");
     tx.rollback().await.unwrap();
     // The same again, because nobody said that it was done.
     let mut tx = store.begin().await.unwrap();
     let again = tx.cursors_save(&[cursor(0, 1, 50)]).await.unwrap_err();
-    assert!(matches!(&again, StoreError::StaleCursors { hosts } if *hosts == [host_id(0)]));
+    assert!(matches!(again, StoreError::StaleCursors), "{again:?}");
     tx.rollback().await.unwrap();
     let mut tx = store.begin().await.unwrap();
     tx.cursors_save(&[on_from(0, 50, 60)]).await.unwrap();

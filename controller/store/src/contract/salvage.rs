@@ -19,7 +19,7 @@ const ROWS: &str = "
     CREATE TEMP TABLE n (i INTEGER PRIMARY KEY);
     INSERT INTO n WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90) SELECT i FROM n;
     CREATE TEMP TABLE h AS SELECT row_number() OVER (ORDER BY id) - 1 AS k, id FROM hosts;
-    INSERT INTO cursors SELECT id, 1, 10, 8, 0, 5 FROM hosts;
+    INSERT INTO cursors (host, epoch, through_seq, stored, duplicates, updated_at) SELECT id, 1, 10, 8, 0, 5 FROM hosts;
     INSERT INTO cursor_drops SELECT id, 1, 'spool_full', 2 FROM hosts;
     INSERT INTO entities SELECT id, i, 'service', 'service-' || i FROM hosts, n WHERE i <= 5;
     INSERT INTO recent (host, first_at, last_at, points, body)

@@ -139,3 +139,17 @@ fn a_snapshot_brings_back_what_was() {
     assert_eq!(content(&disk), b"derable");
     assert!(!disk.damage(Path::new("/f/file"), 7));
 }
+
+#[test]
+fn a_process_that_has_ended_does_nothing_to_the_disk_any_more() {
+    let disk = with_durable_file(1);
+    let its = disk.for_process();
+    its.rename(Path::new("/f/file"), Path::new("/f/renamed"))
+        .unwrap();
+    disk.end_process();
+    its.rename(Path::new("/f/renamed"), Path::new("/f/file"))
+        .unwrap_err();
+    its.open(Path::new("/f/renamed"), Opening::WriteEmpty)
+        .unwrap_err();
+    assert_eq!(disk.files(), [Path::new("/f/renamed")]);
+}

@@ -47,7 +47,7 @@ impl Life {
         self.fresh_epochs += 1;
         let now = at(self.appended as i64);
         let opened = Spool::open_on(
-            Arc::new(self.disk.clone()),
+            Arc::new(self.disk.for_process()),
             Path::new(DIR),
             small(),
             now,
