@@ -121,6 +121,15 @@ impl Host {
         )
     }
 
+    /// The end of its spool cannot be read: what it held begins a new epoch, acked or not, and how many records there were in
+    /// what cannot be read, nobody knows. They count as one at least.
+    fn begins_anew(&mut self) {
+        self.counted_too_much += 1;
+        self.may_repeat_through = self.numbered;
+        let kept = std::mem::take(&mut self.kept);
+        self.unsure.extend(kept);
+    }
+
     fn time(&self, now_ms: u64) -> Timestamp {
         Timestamp::from_unix_ms(BEGAN_MS + now_ms.cast_signed() + self.clock_ms)
     }
@@ -163,6 +172,8 @@ impl Fleet {
                 return Err(format!("a spool cannot be opened: {error:?}"));
             }
             Err(_) => {
+                // It may have begun a new epoch before it failed.
+                host.begins_anew();
                 self.after(5_000, Event::HostUp(number));
                 return Ok(());
             }
@@ -172,11 +183,7 @@ impl Fleet {
             return Err(format!("a crash looks like damage: {recovery:?}"));
         }
         if recovery.epoch_restarted {
-            host.counted_too_much += 1;
-            host.may_repeat_through = host.numbered;
-            // How many there were in what cannot be read, nobody knows.
-            let kept = std::mem::take(&mut host.kept);
-            host.unsure.extend(kept);
+            host.begins_anew();
         }
         self.happened.epochs_restarted += u64::from(recovery.epoch_restarted);
         host.processes += 1;
