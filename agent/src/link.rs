@@ -120,9 +120,10 @@ impl Dialer {
     }
 
     async fn connect_any(&self) -> Result<TcpStream, LinkFailure> {
-        let addresses = self.address.resolve().await?;
+        let addresses = self.address.resolve(&self.entropy).await?;
         let mut last = None;
         for address in addresses {
+            self.address.doubt(address);
             match self.connect_one(address).await {
                 Ok(stream) => {
                     self.address.remember(address);
