@@ -101,7 +101,8 @@ pub struct Restart {
     pub refused: u64,
     /// Lost connections and failed attempts of agents, by kind.
     pub disconnects: BTreeMap<&'static str, u64>,
-    /// Of everything that was acked within a minute of when agents could connect again, what had waited included.
+    /// Of everything that was acked within a minute of when agents could connect again (or the watch, where that is shorter), what
+    /// had waited included.
     pub minute: Latency,
     /// Of what was produced after 99 in a hundred sessions were back.
     pub lag: Latency,

@@ -31,7 +31,7 @@ const OTHER_FILES: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A blow that no agent has noticed by then took no session.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(60);
-/// How long after agents could connect again all acks are counted.
+/// How long after agents could connect again all acks are counted, unless the watch is shorter.
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a controller may take to end in order at the end.
 const END_PATIENCE: Duration = Duration::from_secs(60);
@@ -178,7 +178,7 @@ impl Herd<'_> {
         let struck = strike(&mut self.field, kind, victim, &self.arguments).await?;
         let minute = self.meter().follow(self.began);
         let (lag, minute) = tokio::join!(self.all_back(&struck), async {
-            sleep_until(struck.open_at + MINUTE).await;
+            sleep_until(struck.open_at + MINUTE.min(self.arguments.watch)).await;
             minute.latency()
         });
         let back_at = Instant::now();

@@ -131,7 +131,7 @@ fn restart(restart: &Restart, row: &mut impl FnMut(&str, String)) {
             restart.disconnects
         ),
     );
-    row("  acked within a minute", latency(&restart.minute));
+    row("  acked in the first minute", latency(&restart.minute));
     row("  sample to ack, once back", latency(&restart.lag));
     row(
         "  an interval later",
