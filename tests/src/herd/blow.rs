@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::args::Arguments;
-use super::field::Field;
+use super::field::{CameUp, Field};
 use crate::harness::neighbour::Cable;
 
 /// How long a controller may take to end before the herd gives up; the goal is 15 s.
@@ -32,8 +32,8 @@ pub struct Struck {
     pub at: Instant,
     /// When agents could connect again.
     pub open_at: Instant,
-    /// From the controller's start until it listened.
-    pub listens_after: Option<Duration>,
+    /// From the controller's start until it listened, and until it answered.
+    pub came_up: Option<CameUp>,
     /// From the request to end until it had, and whether it ended well.
     pub ended: Option<(Duration, bool)>,
 }
@@ -63,7 +63,7 @@ pub async fn strike(
             return Ok(Struck {
                 at,
                 open_at: Instant::now(),
-                listens_after: None,
+                came_up: None,
                 ended: None,
             });
         }
@@ -72,7 +72,7 @@ pub async fn strike(
     Ok(Struck {
         at,
         open_at: came_up.listens_at,
-        listens_after: Some(came_up.listens_after),
+        came_up: Some(came_up),
         ended,
     })
 }

@@ -53,8 +53,10 @@ struct Post {
 /// How a controller came up.
 #[derive(Clone, Copy, Debug)]
 pub struct CameUp {
-    /// From its start until it took connections of agents.
+    /// From its start until connections of agents were queued for it.
     pub listens_after: Duration,
+    /// From its start until it answered everything.
+    pub serves_after: Duration,
     /// When that was.
     pub listens_at: Instant,
 }
@@ -152,6 +154,7 @@ impl<'m> Field<'m> {
         post.life += 1;
         Ok(CameUp {
             listens_after: listens_at - began,
+            serves_after: began.elapsed(),
             listens_at,
         })
     }

@@ -87,6 +87,8 @@ pub struct Restart {
     pub ended_well: Option<bool>,
     /// From its start until it listened.
     pub listens_s: Option<f64>,
+    /// From its start until it answered everything.
+    pub serves_s: Option<f64>,
     /// Until half of the lost sessions were back; from when agents could connect again, with several controllers from the blow.
     pub back_50_s: Option<f64>,
     /// Until 99 in a hundred were.

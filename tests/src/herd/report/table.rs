@@ -111,10 +111,11 @@ fn restart(restart: &Restart, row: &mut impl FnMut(&str, String)) {
     row(
         &format!("restart {}: {kind}{victim}", restart.number),
         format!(
-            "{} lost; exit {}, listens {}; back 50 % {}, 99 % {}, 100 % {}; missing {}",
+            "{} lost; exit {}, listens {}, serves {}; back 50 % {}, 99 % {}, 100 % {}; missing {}",
             restart.lost,
             seconds(restart.exit_s),
             seconds(restart.listens_s),
+            seconds(restart.serves_s),
             seconds(restart.back_50_s),
             seconds(restart.back_99_s),
             seconds(restart.back_100_s),
