@@ -124,6 +124,16 @@ impl ControllerAddress {
         self.cached().clear();
     }
 
+    /// A name that was resolved to these addresses.
+    #[cfg(test)]
+    pub(super) fn of_name(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            host: "controllers.example".to_owned(),
+            port: 7443,
+            cached: Mutex::new(addresses.into_iter().collect()),
+        }
+    }
+
     fn cached(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,13 +159,6 @@ mod tests {
 
     use super::*;
 
-    fn known(texts: &[&str]) -> ControllerAddress {
-        let address: ControllerAddress = "controllers.example:7443".parse().unwrap();
-        let known = texts.iter().map(|text| text.parse().unwrap());
-        *address.cached() = known.collect();
-        address
-    }
-
     #[test]
     fn hosts_spread_over_the_addresses_of_a_name_and_keep_to_the_preferred_family() {
         let all = ["[fe80::1]:1", "[fe80::2]:1", "[fe80::3]:1", "10.0.0.1:1"];
@@ -172,7 +175,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_swallows_everything_is_not_tried_first_again() {
-        let address = known(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        let known = ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"];
+        let address = ControllerAddress::of_name(known.map(|text| text.parse().unwrap()));
         let order = address.resolve(&Entropy::System).await.unwrap();
         // The first is tried, and the attempt given up on the way.
         address.doubt(order[0]);

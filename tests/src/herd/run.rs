@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tidemark_model::view::{DeliveryView, HostView, Page};
 use tidemark_model::{HostId, Secret};
 use tidemark_runtime::Lifecycle;
+use tidemark_runtime::lifecycle::shutdown_signal;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -81,6 +82,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Herd
         .ask(herd.askable().await?, herd.arguments.questions);
     let (steady, restarts) = tokio::select! {
         measured = Box::pin(herd.measure()) => measured?,
+        () = shutdown_signal() => anyhow::bail!("asked to end before everything was measured"),
         () = following => anyhow::bail!("the timeline ended"),
         ended = asking => return Err(ended.err().context("the questions ended")?),
     };
