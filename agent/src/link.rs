@@ -97,13 +97,14 @@ impl Dialer {
         &self.address
     }
 
-    /// Connects. Addresses stay cached as long as one of them answers; the name is resolved anew after a failure, so that
-    /// a host without ports for the resolver still comes back.
+    /// Connects. Addresses stay cached as long as one of them takes connections; the name is resolved anew after that, so
+    /// that a host without ports for the resolver still comes back. An address has answered when its handshakes are done: a
+    /// controller that hangs still takes connections.
     ///
     /// # Errors
     /// [`LinkFailure`], by what an operator would do about it.
     pub async fn dial(&self, tls: Arc<ClientConfig>) -> Result<Link, LinkFailure> {
-        let stream = self.connect_any().await?;
+        let (stream, address) = self.connect_any().await?;
         let local = stream.local_addr().map_err(LinkFailure::from_connect)?;
         let sent_bytes = Arc::clone(&self.sent_bytes);
         let handshake =
@@ -112,6 +113,7 @@ impl Dialer {
             step: "the TLS handshake",
             limit: HANDSHAKE_TIMEOUT,
         })??;
+        self.address.remember(address);
         Ok(Link {
             service,
             connection,
@@ -119,15 +121,13 @@ impl Dialer {
         })
     }
 
-    async fn connect_any(&self) -> Result<TcpStream, LinkFailure> {
-        let addresses = self.address.resolve().await?;
+    async fn connect_any(&self) -> Result<(TcpStream, SocketAddr), LinkFailure> {
+        let addresses = self.address.resolve(&self.entropy).await?;
         let mut last = None;
         for address in addresses {
+            self.address.doubt(address);
             match self.connect_one(address).await {
-                Ok(stream) => {
-                    self.address.remember(address);
-                    return Ok(stream);
-                }
+                Ok(stream) => return Ok((stream, address)),
                 Err(failure) => last = Some(failure),
             }
         }
@@ -257,3 +257,6 @@ impl Service<http::Request<Body>> for LinkService {
         Box::pin(self.sender.send_request(request))
     }
 }
+
+#[cfg(test)]
+mod tests;

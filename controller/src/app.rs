@@ -22,6 +22,7 @@ use crate::access::{LoginCodes, RememberedStandings};
 use crate::audit_log::AuditLog;
 use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
+use crate::gateway::session::drain::DrainSpread;
 use crate::ingest::IngestHandle;
 use crate::keys::Keys;
 use crate::leader::Leader;
@@ -82,6 +83,8 @@ pub struct App {
     pub query_places: Semaphore,
     /// Sessions that are open.
     pub sessions_open: OpenCount,
+    /// Over how long agents come back once this controller ends.
+    pub drain_spread: DrainSpread,
     /// When this controller started.
     pub started_at: Timestamp,
     /// Address that agents are told to connect to, `host:port`.

@@ -25,6 +25,7 @@ use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount};
 use crate::audit_log::{self, AuditLog};
 use crate::budgets::{self, Budgets};
+use crate::gateway::session::drain::DrainSpread;
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
 use crate::keys::Keys;
@@ -238,6 +239,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         sign_in_limits: SignInLimits::default(),
         query_places: Semaphore::new(query::PLACES),
         sessions_open: OpenCount::default(),
+        drain_spread: DrainSpread::default(),
         ingest: ingest_handle,
         notices: notices_tx.clone(),
         life,

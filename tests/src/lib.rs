@@ -1,4 +1,5 @@
-//! Whole-system tests and fleetsim.
+//! Whole-system tests, fleetsim, and what becomes of a large fleet when its sessions end all at once.
 
 pub mod fleetsim;
 pub mod harness;
+pub mod herd;

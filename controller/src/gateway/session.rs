@@ -4,6 +4,7 @@
 
 mod actions;
 mod checkpoints;
+pub mod drain;
 mod inbound;
 pub(crate) mod inflow;
 mod upgrades;
@@ -43,10 +44,6 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a draining session waits for the agent to end it.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
-
-/// Drain spreads reconnects so far that 10,000 agents take 120 s (12 ms each); a lone agent waits for nobody.
-const DRAIN_MS_PER_HOST: usize = 12;
-const DRAIN_MS_MAX: usize = 120_000;
 
 /// Records that an agent may send beyond the last ack. 4 batches keep a link of 100 ms busy.
 pub const CREDIT_RECORDS: u32 = 1_024;
@@ -330,9 +327,7 @@ impl Session {
 
     /// Asks the agent to come back later and waits a moment for it to go.
     pub(crate) async fn drain(&self) -> Result<(), Status> {
-        let hosts = usize::try_from(self.app.sessions_open.count()).unwrap_or(usize::MAX);
-        let spread_ms = hosts.saturating_mul(DRAIN_MS_PER_HOST).min(DRAIN_MS_MAX);
-        let spread_ms = u32::try_from(spread_ms).unwrap_or(u32::MAX);
+        let spread_ms = self.app.drain_spread.ms(self.app.sessions_open.count());
         self.send(controller_frame::Kind::Drain(Drain { spread_ms }))
             .await
     }

@@ -39,7 +39,8 @@ pub struct FleetSettings {
 #[derive(Debug)]
 pub struct Fleet {
     agents: Vec<Arc<Agent>>,
-    dialer: Arc<Dialer>,
+    /// The one that enrolled them, and one of each agent: which of several controllers answered last is its own affair.
+    dialers: Vec<Arc<Dialer>>,
     meter: Arc<Meter>,
     sessions: Lifecycle,
     /// Hosts that were refused or never reached the controller.
@@ -76,13 +77,13 @@ impl Fleet {
         stop: &CancellationToken,
     ) -> Result<Self, FleetError> {
         let asked = hosts.len();
-        let dialer = Arc::new(Dialer::new(
-            settings.controller,
-            SourcePorts::KernelChoice,
-            Entropy::System,
-        ));
+        let dialer = || {
+            let (address, ports) = (settings.controller.clone(), SourcePorts::KernelChoice);
+            Arc::new(Dialer::new(address, ports, Entropy::System))
+        };
+        let mut dialers = vec![dialer()];
         let door = Door {
-            dialer: Arc::clone(&dialer),
+            dialer: Arc::clone(&dialers[0]),
             token: settings.token,
             per_second: settings.enrol_per_second,
         };
@@ -106,18 +107,17 @@ impl Fleet {
                 let limits = settings.delivery.outbox;
                 let (meter, orders) = (Arc::clone(&meter), settings.orders.clone());
                 let agent = Arc::new(Agent::new(facts, vault, limits, meter, orders));
-                let delivering = Arc::clone(&agent).deliver(
-                    Arc::clone(&dialer),
-                    settings.delivery,
-                    sessions.stop_token(),
-                );
+                let dialer = dialer();
+                dialers.push(Arc::clone(&dialer));
+                let delivering =
+                    Arc::clone(&agent).deliver(dialer, settings.delivery, sessions.stop_token());
                 sessions.spawn("agent", delivering);
                 agent
             })
             .collect();
         Ok(Self {
             agents,
-            dialer,
+            dialers,
             meter,
             sessions,
             refused: enrolled.refused,
@@ -140,7 +140,7 @@ impl Fleet {
     /// Bytes handed to TCP, enrolment and TLS included.
     #[must_use]
     pub fn sent_bytes(&self) -> u64 {
-        self.dialer.sent_bytes()
+        self.dialers.iter().map(|dialer| dialer.sent_bytes()).sum()
     }
 
     /// Waits until every agent has its session, for at most `patience`.

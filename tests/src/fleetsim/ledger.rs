@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tidemark_agent::outbox::OutboxHandle;
 use tidemark_agent::session::SessionEvent;
@@ -78,12 +77,8 @@ impl Ledger {
                 }
             }
             SessionEvent::Acked { through } => {
-                let now = Instant::now();
-                let latencies: Vec<Duration> = account
-                    .acked(*through)
-                    .map(|produced_at| now.duration_since(produced_at))
-                    .collect();
-                self.meter.acked(&latencies);
+                let produced: Vec<Instant> = account.acked(*through).collect();
+                self.meter.acked(Instant::now(), &produced);
                 self.acked.notify_one();
             }
             SessionEvent::GaveUp(gap) => {

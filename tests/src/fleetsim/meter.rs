@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// Longest latency that is told apart, in microseconds: a day.
 const LATENCY_US_MAX: u64 = 86_400 * 1_000_000;
@@ -46,9 +47,20 @@ pub struct Meter {
     pub reconnects: Figure,
     /// Samples that were not taken because this process was too slow for the interval.
     pub missed: Figure,
-    latency_us: Mutex<Histogram<u64>>,
+    latency: Latencies,
+    spans: Mutex<Vec<Weak<LatencySpan>>>,
     disconnects: Mutex<BTreeMap<&'static str, u64>>,
 }
+
+/// Latencies of what is produced from a moment on, for as long as somebody keeps this.
+#[derive(Debug)]
+pub struct LatencySpan {
+    produced_from: Instant,
+    latency: Latencies,
+}
+
+#[derive(Debug)]
+struct Latencies(Mutex<Histogram<u64>>);
 
 /// How long records took from their making to their ack, in milliseconds; `None` without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -67,31 +79,47 @@ pub struct Latency {
 
 impl Default for Meter {
     fn default() -> Self {
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS)
-            .expect("the bounds are constants that the histogram accepts");
         Self {
             produced: Figure::default(),
             acked: Figure::default(),
             connected: Figure::default(),
             reconnects: Figure::default(),
             missed: Figure::default(),
-            latency_us: Mutex::new(latency_us),
+            latency: Latencies::default(),
+            spans: Mutex::default(),
             disconnects: Mutex::default(),
         }
     }
 }
 
 impl Meter {
-    pub(super) fn acked(&self, latencies: &[Duration]) {
+    /// Records that were produced at these moments are acked.
+    pub(super) fn acked(&self, now: Instant, produced: &[Instant]) {
         self.acked
-            .add(u64::try_from(latencies.len()).unwrap_or(u64::MAX));
-        let mut histogram = self
-            .latency_us
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for latency in latencies {
-            histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        }
+            .add(u64::try_from(produced.len()).unwrap_or(u64::MAX));
+        self.latency.take(now, produced.iter());
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.retain(|span| {
+            let Some(span) = span.upgrade() else {
+                return false;
+            };
+            let from = span.produced_from;
+            span.latency
+                .take(now, produced.iter().filter(|at| **at >= from));
+            true
+        });
+    }
+
+    /// Follows records that are produced from `produced_from` on and acked from here on.
+    #[must_use]
+    pub fn follow(&self, produced_from: Instant) -> Arc<LatencySpan> {
+        let span = Arc::new(LatencySpan {
+            produced_from,
+            latency: Latencies::default(),
+        });
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.push(Arc::downgrade(&span));
+        span
     }
 
     pub(super) fn disconnected(&self, kind: &'static str, text: &str) {
@@ -116,10 +144,37 @@ impl Meter {
     /// Latency from production to ack so far.
     #[must_use]
     pub fn latency(&self) -> Latency {
-        let histogram = self
-            .latency_us
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        self.latency.figures()
+    }
+}
+
+impl LatencySpan {
+    /// Latency from production to ack so far.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        self.latency.figures()
+    }
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS)
+            .expect("the bounds are constants that the histogram accepts");
+        Self(Mutex::new(latency_us))
+    }
+}
+
+impl Latencies {
+    fn take<'a>(&self, now: Instant, produced: impl Iterator<Item = &'a Instant>) {
+        let mut histogram = self.histogram();
+        for produced_at in produced {
+            let latency = now.duration_since(*produced_at);
+            histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn figures(&self) -> Latency {
+        let histogram = self.histogram();
         let records = histogram.len();
         let at = |us: u64| {
             let ms = Duration::from_micros(us).as_secs_f64() * 1_000.0;
@@ -132,6 +187,10 @@ impl Meter {
             p99_ms: at(histogram.value_at_quantile(0.99)),
             max_ms: at(histogram.max()),
         }
+    }
+
+    fn histogram(&self) -> MutexGuard<'_, Histogram<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,9 +206,15 @@ mod tests {
     #[test]
     fn latencies_come_back_in_order() {
         let meter = Meter::default();
-        let latencies: Vec<_> = (1..=100).map(Duration::from_millis).collect();
-        meter.acked(&latencies);
+        let began = Instant::now();
+        let produced: Vec<_> = (0..100)
+            .map(|ms| began + Duration::from_millis(ms))
+            .collect();
+        let end = began + Duration::from_millis(100);
+        let late = meter.follow(began + Duration::from_millis(90));
+        meter.acked(end, &produced);
         let latency = meter.latency();
+        assert_eq!(late.latency().records, 10, "of what is produced since");
         assert_eq!(latency.records, 100);
         let (p50, max) = (latency.p50_ms.unwrap(), latency.max_ms.unwrap());
         assert!((49.0..=51.0).contains(&p50), "{p50}");

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use rustix::process::Pid;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
@@ -19,7 +20,17 @@ pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
     owner: Owner,
+    flush: Flush,
     server: Process,
+}
+
+/// Whether commits wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// As shipped.
+    EachCommit,
+    /// Enough where processes are killed and not machines.
+    Never,
 }
 
 /// Whom the server runs as: it refuses to be root.
@@ -35,6 +46,14 @@ impl Postgres {
     /// # Errors
     /// When Postgres is not installed or does not start.
     pub async fn start(machine: &Machine) -> anyhow::Result<Self> {
+        Self::start_with(machine, Flush::Never).await
+    }
+
+    /// The same, where it matters whether commits wait for the disk.
+    ///
+    /// # Errors
+    /// When Postgres is not installed or does not start.
+    pub async fn start_with(machine: &Machine, flush: Flush) -> anyhow::Result<Self> {
         let programs = programs()?;
         let owner = owner()?;
         let folder = machine.folder().join("postgres");
@@ -50,15 +69,22 @@ impl Postgres {
             .args(["--no-locale", "--no-sync", "--no-instructions"]);
         owner.runs(&mut initdb);
         Finished::of(initdb).await?.succeeded().context("initdb")?;
-        let server = launch(&programs, &folder, owner)?;
+        let server = launch(&programs, &folder, (owner, flush))?;
         let mut postgres = Self {
             programs,
             folder,
             owner,
+            flush,
             server,
         };
         postgres.until_ready().await?;
         Ok(postgres)
+    }
+
+    /// The process that starts all others of it.
+    #[must_use]
+    pub const fn pid(&self) -> Pid {
+        self.server.pid()
     }
 
     /// The address for `--database`.
@@ -91,7 +117,7 @@ impl Postgres {
     /// # Errors
     /// When it does not come back.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.server = launch(&self.programs, &self.folder, self.owner)?;
+        self.server = launch(&self.programs, &self.folder, (self.owner, self.flush))?;
         self.until_ready().await
     }
 
@@ -114,7 +140,11 @@ impl Owner {
     }
 }
 
-fn launch(programs: &Path, folder: &Path, owner: Owner) -> anyhow::Result<Process> {
+fn launch(
+    programs: &Path,
+    folder: &Path,
+    (owner, flush): (Owner, Flush),
+) -> anyhow::Result<Process> {
     let mut command = Command::new(programs.join("postgres"));
     command
         .arg("-D")
@@ -122,9 +152,10 @@ fn launch(programs: &Path, folder: &Path, owner: Owner) -> anyhow::Result<Proces
         .args(["-c", "listen_addresses=127.0.0.1"])
         .args(["-c", "unix_socket_directories="])
         .args(["-c", "shared_buffers=32MB"])
-        // Processes are killed here, not machines.
-        .args(["-c", "fsync=off"])
         .kill_on_drop(true);
+    if flush == Flush::Never {
+        command.args(["-c", "fsync=off"]);
+    }
     owner.runs(&mut command);
     let logs = folder.parent().context("the folder lies in the test's")?;
     Process::start("postgres", command, logs)

@@ -244,6 +244,14 @@ impl Process {
         Ok(kill_process(self.pid, Signal::INT)?)
     }
 
+    /// Asks it to end, as a service manager does.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        Ok(kill_process(self.pid, Signal::TERM)?)
+    }
+
     /// Stops it where it is, as a debugger or an overloaded machine does.
     ///
     /// # Errors
