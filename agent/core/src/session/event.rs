@@ -101,7 +101,8 @@ pub enum Action {
     GiveUp(RecordGap),
     /// Take these settings over.
     ApplySettings(Settings),
-    /// The controller knows records of this epoch that were never sent from here (a disk that lied, a restored image): begin a new epoch with what is held, then call `handle_epoch_restarted`. Follows a `Disconnect`.
+    /// The controller knows records of this epoch that were never sent from here (a disk that lied, a restored image): begin
+    /// a new epoch with what is held, then call `handle_epoch_restarted`. Follows a `Disconnect`.
     RestartEpoch,
     /// Close the connection. Nothing of it may be reported to the session from here on.
     Disconnect(DisconnectCause),
