@@ -35,7 +35,7 @@ impl Figure {
 }
 
 /// Figures of a fleet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Meter {
     /// Records handed to the agents' outboxes.
     pub produced: Figure,
@@ -75,21 +75,6 @@ pub struct Latency {
     pub p99_ms: Option<f64>,
     /// The slowest.
     pub max_ms: Option<f64>,
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Self {
-            produced: Figure::default(),
-            acked: Figure::default(),
-            connected: Figure::default(),
-            reconnects: Figure::default(),
-            missed: Figure::default(),
-            latency: Latencies::default(),
-            spans: Mutex::default(),
-            disconnects: Mutex::default(),
-        }
-    }
 }
 
 impl Meter {

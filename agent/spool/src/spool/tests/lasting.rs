@@ -1,5 +1,7 @@
 //! Lasting records outlive ordinary ones when room must be made, and only then.
 
+use tidemark_disk::MemoryDisk;
+
 use super::*;
 
 /// Appends 400 bytes, every tenth of them lasting, and says which seqs those are.
@@ -110,4 +112,36 @@ fn a_crash_while_a_segment_is_thinned_loses_nothing_more() {
     assert_eq!((recovery.records_damaged, held(&mut spool)), (0, before));
     let more = overfill(&mut spool, 400..500);
     assert_eq!(held(&mut spool).0, [lasting, more].concat());
+}
+
+#[test]
+fn a_month_without_a_controller_costs_what_is_older_than_a_week_counted_and_nothing_newer() {
+    const A_DAY: u64 = 2_880;
+    let disk = Arc::new(MemoryDisk::new(1));
+    let open = || {
+        let limits = SpoolLimits::default();
+        Spool::open_on(disk.clone(), Path::new("/spool"), limits, at(0), EPOCH).unwrap()
+    };
+    let (mut spool, _) = open();
+    for n in 0..31 * A_DAY {
+        let appended = spool.append(at(n as i64 * 30), &[b's'; 330]);
+        assert!(appended.stored.is_ok() && spool.flush().is_ok());
+    }
+    drop(spool);
+    let (mut spool, recovery) = open();
+    assert_eq!(recovery, Recovery::default());
+    let status = spool.status();
+    let counts = status.counts;
+    assert_eq!(counts.produced, 31 * A_DAY);
+    assert!(
+        counts.balances() && counts.held_bytes < 16 * 1024 * 1024,
+        "{counts:?}"
+    );
+    assert_eq!(status.dropped_for(GapReason::SpoolFull), counts.dropped);
+    // Segments go as a whole: up to one of 4 MiB more than a week is left.
+    assert!((7 * A_DAY..12 * A_DAY).contains(&counts.held), "{counts:?}");
+    let newest_week = Seq::new(24 * A_DAY + 1);
+    let items = spool.read(newest_week, usize::MAX, usize::MAX).unwrap();
+    assert_eq!(items.len() as u64, 7 * A_DAY);
+    assert!(items.iter().all(|item| matches!(item, Item::Record { .. })));
 }
