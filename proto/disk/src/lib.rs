@@ -5,7 +5,7 @@
 
 mod system;
 
-#[cfg(feature = "memory")]
+#[cfg(any(test, feature = "memory"))]
 pub mod memory;
 
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-#[cfg(feature = "memory")]
+#[cfg(any(test, feature = "memory"))]
 pub use memory::{Fault, MemoryDisk};
 pub use system::SystemDisk;
 

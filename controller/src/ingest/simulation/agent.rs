@@ -393,14 +393,15 @@ impl Fleet {
                 match process.flow.next_frame(from, limits) {
                     Some(outgoing) => {
                         process.core.handle_sent(now, outgoing.sent);
-                        self.send(number, Frame::Agent(outgoing.frame));
+                        self.send(number, Frame::Agent(Box::new(outgoing.frame)));
                     }
                     None => process.core.handle_sent(now, Sent::Nothing),
                 }
             }
             Action::SendGap(gap) => {
                 let kind = agent_frame::Kind::Gap(gap_to_wire(gap));
-                self.send(number, Frame::Agent(AgentFrame { kind: Some(kind) }));
+                let frame = AgentFrame { kind: Some(kind) };
+                self.send(number, Frame::Agent(Box::new(frame)));
             }
             Action::Trim { through } => self.trim(number, through).await?,
             Action::GiveUp(gap) => process.flow.give_up(gap),
@@ -503,7 +504,17 @@ impl Fleet {
                 host.clock_ms += jump_ms;
             }
             Trouble::Refused => host.tells_nonsense = true,
-            _ => {}
+            Trouble::KillAgent
+            | Trouble::StopAgent
+            | Trouble::CutPower
+            | Trouble::Snapshot
+            | Trouble::Break
+            | Trouble::Partition
+            | Trouble::KillController
+            | Trouble::Drain
+            | Trouble::DatabaseAway
+            | Trouble::OutcomeLost
+            | Trouble::ControllerClock => {}
         }
     }
 

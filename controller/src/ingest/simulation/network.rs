@@ -27,7 +27,7 @@ pub(super) struct Connection {
 #[derive(Clone, Debug)]
 pub(super) enum Frame {
     Hello { epoch: Epoch, clock: Timestamp },
-    Agent(v1::AgentFrame),
+    Agent(Box<v1::AgentFrame>),
 }
 
 /// What happens at a time; the numbers name hosts, controllers and connections.

@@ -158,7 +158,7 @@ impl Fleet {
         self.set_clock(number);
         match frame {
             Frame::Hello { epoch, clock } => self.greet(connection, host, epoch, clock).await,
-            Frame::Agent(frame) => self.take_frame(number, connection, frame).await,
+            Frame::Agent(frame) => self.take_frame(number, connection, *frame).await,
         }
     }
 
@@ -202,27 +202,14 @@ impl Fleet {
             return;
         }
         let key = desk.lane.key;
-        let delivered = match frame.kind {
-            Some(agent_frame::Kind::Records(batch)) => match take_records(desk, &batch) {
-                Ok((decoded, refused)) => {
-                    for refused in refused {
-                        self.refuse(connection, &refused);
-                    }
-                    Some(decoded)
-                }
-                Err(refused) => {
-                    if let Some(refused) = refused {
-                        self.refuse(connection, &refused);
-                    }
-                    None
-                }
-            },
-            Some(agent_frame::Kind::Gap(gap)) => gap_from_wire(&gap)
-                .ok()
-                .filter(|gap| desk.inflow.expect_gap(*gap).is_ok())
-                .map(Delivered::Gap),
-            _ => None,
+        let (delivered, refused) = if let Some(agent_frame::Kind::Records(batch)) = &frame.kind {
+            take_records(desk, batch)
+        } else {
+            (take_gap(desk, &frame), Vec::new())
         };
+        for refused in refused {
+            self.refuse(connection, &refused);
+        }
         match delivered {
             Some(delivered) => self.stage(number, Item::Records(key, delivered)).await,
             None => {
@@ -364,14 +351,12 @@ impl Fleet {
                 }
             },
             Some(Desk::Open(desk)) if desk.cut.is_cancelled() => self.close(number, connection),
-            Some(Desk::Open(desk)) => {
-                if desk.lane.acked.has_changed().unwrap_or(false) {
-                    desk.acked = *desk.lane.acked.borrow_and_update();
-                    let through = desk.acked;
-                    self.say(connection, ack(through));
-                }
+            Some(Desk::Open(desk)) if desk.lane.acked.has_changed().unwrap_or(false) => {
+                desk.acked = *desk.lane.acked.borrow_and_update();
+                let through = desk.acked;
+                self.say(connection, ack(through));
             }
-            None => {}
+            Some(Desk::Open(_)) | None => {}
         }
     }
 
@@ -499,18 +484,25 @@ impl std::fmt::Debug for Side {
     }
 }
 
-type Taken = Result<(Delivered, Vec<Refused>), Option<Refused>>;
-
-/// As the gateway's session takes a batch; what is refused is said, and an error ends the session.
-fn take_records(desk: &mut OpenDesk, batch: &RecordBatch) -> Taken {
+/// As the gateway's session takes a batch: what is delivered, and what is refused. Without anything delivered it ends.
+fn take_records(desk: &mut OpenDesk, batch: &RecordBatch) -> (Option<Delivered>, Vec<Refused>) {
     match desk.inflow.decode(batch) {
-        Ok(decoded) => {
-            desk.inflow.expect_records(batch).map_err(|_| None)?;
+        Ok(decoded) if desk.inflow.expect_records(batch).is_ok() => {
             let refused = refused_records(&decoded);
-            Ok((Delivered::Records(decoded), refused))
+            (Some(Delivered::Records(decoded)), refused)
         }
-        Err(error) => Err(Some(refused_batch(batch, &error))),
+        Ok(_) => (None, Vec::new()),
+        Err(error) => (None, vec![refused_batch(batch, &error)]),
     }
+}
+
+fn take_gap(desk: &mut OpenDesk, frame: &AgentFrame) -> Option<Delivered> {
+    let Some(agent_frame::Kind::Gap(gap)) = &frame.kind else {
+        return None;
+    };
+    let gap = gap_from_wire(gap).ok()?;
+    desk.inflow.expect_gap(gap).ok()?;
+    Some(Delivered::Gap(gap))
 }
 
 fn ack(through: Seq) -> Incoming {
