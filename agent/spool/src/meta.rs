@@ -4,12 +4,12 @@
 use std::io;
 use std::path::Path;
 
-use tidemark_disk::{Disk, Opening};
+use tidemark_disk::Disk;
 use tidemark_model::GapReason;
 
 use crate::error::SpoolError;
 use crate::gaps::{DropCounts, GAPS_MAX, Gap, GapLedger};
-use crate::segment::{SEQ_MAX, sync_dir};
+use crate::segment::{self, SEQ_MAX, sync_dir};
 
 const MAGIC: [u8; 7] = *b"TMSPOOL";
 const VERSION: u8 = 1;
@@ -96,15 +96,7 @@ impl Meta {
         } else {
             odd
         });
-        let written = disk
-            .open(&temporary, Opening::WriteEmpty)
-            .and_then(|mut file| {
-                file.write_at(0, &self.encode())?;
-                file.sync()
-            });
-        written.map_err(SpoolError::io("writing", &temporary))?;
-        disk.rename(&temporary, &slot)
-            .map_err(SpoolError::io("replacing", &slot))?;
+        segment::replace(disk, &temporary, &slot, &self.encode())?;
         sync_dir(disk, dir)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tidemark_disk::{Disk, Opening};
+use tidemark_disk::Disk;
 
 use crate::error::SpoolError;
 use crate::frame::Worth;
@@ -74,15 +74,7 @@ impl Thinned {
         dir: &Path,
     ) -> Result<(), SpoolError> {
         let temporary = dir.join(TEMPORARY);
-        let written = disk
-            .open(&temporary, Opening::WriteEmpty)
-            .and_then(|mut file| {
-                file.write_at(0, &self.bytes)?;
-                file.sync()
-            });
-        written.map_err(SpoolError::io("writing", &temporary))?;
-        disk.rename(&temporary, &segment.path)
-            .map_err(SpoolError::io("replacing", &segment.path))?;
+        segment::replace(disk, &temporary, &segment.path, &self.bytes)?;
         segment.bytes = self.bytes.len() as u64;
         segment.newest_age_ms = self.newest_age_ms;
         segment.is_thinned = true;

@@ -56,10 +56,15 @@ impl RecordFlow {
         self.encoder = BatchEncoder::default();
     }
 
-    /// The frame that begins with `from`; `None` when nothing is there, or cannot be read for now.
-    pub fn next_frame(&mut self, from: Seq, limits: BatchLimits) -> Option<Outgoing> {
+    /// The frame that begins with `from`, within what the controller takes of a batch; `None` when nothing is there, or cannot
+    /// be read for now.
+    pub fn next_frame(&mut self, from: Seq, records_max: u32, bytes_max: u32) -> Option<Outgoing> {
+        let limits = BatchLimits {
+            records_max,
+            bytes_max,
+        };
         let read_limits = ReadLimits {
-            records_max: usize::try_from(limits.records_max).unwrap_or(usize::MAX),
+            records_max: usize::try_from(records_max).unwrap_or(usize::MAX),
             bytes_max: READ_BYTES_MAX,
         };
         let reading = self.outbox.lock().read(from, read_limits);

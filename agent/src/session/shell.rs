@@ -13,7 +13,6 @@ use tidemark_agent_core::{
     Session, SessionState,
 };
 use tidemark_model::{Epoch, Seq};
-use tidemark_proto::convert::record::BatchLimits;
 use tidemark_proto::v1;
 use tidemark_runtime::tls;
 use tokio::time::Instant;
@@ -185,13 +184,7 @@ impl Shell {
                 from,
                 records_max,
                 bytes_max,
-            } => {
-                let limits = BatchLimits {
-                    records_max,
-                    bytes_max,
-                };
-                self.send_records(from, limits);
-            }
+            } => self.send_records(from, records_max, bytes_max),
             Action::SendGap(gap) => self.wire.send(frames::gap(gap), None),
             Action::SendStatus => {
                 let counts = self.parts.outbox.counts();
@@ -220,8 +213,8 @@ impl Shell {
     }
 
     /// The core hears of the frame once it is on its way; of nothing to send, at once.
-    fn send_records(&mut self, from: Seq, limits: BatchLimits) {
-        match self.records.next_frame(from, limits) {
+    fn send_records(&mut self, from: Seq, records_max: u32, bytes_max: u32) {
+        match self.records.next_frame(from, records_max, bytes_max) {
             Some(outgoing) => {
                 if let Some(gap) = outgoing.gave_up {
                     self.tell(SessionEvent::GaveUp(gap));

@@ -303,8 +303,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use tidemark_model::delivery::GapReason;
-    use tidemark_model::{Epoch, HostFacts, Seq};
-    use tidemark_store::{Cursor, HostCertificate, NewHost, NewSegment, contract};
+    use tidemark_model::{Epoch, Seq};
+    use tidemark_store::testing::new_host;
+    use tidemark_store::{Cursor, NewSegment, contract};
 
     use super::*;
 
@@ -357,28 +358,7 @@ mod tests {
     async fn records_that_nobody_counts_and_history_that_cannot_be_read_are_found(store: Store) {
         let host = HostId::of_identity_spki(b"x");
         let mut tx = store.begin().await.unwrap();
-        tx.host_insert(&NewHost {
-            id: host,
-            identity_spki: b"x".to_vec(),
-            facts: HostFacts {
-                name: "web-1".into(),
-                os: "Linux".into(),
-                agent_version: "0.1.0".into(),
-                boot_id: "b".into(),
-                time_zone: None,
-                capabilities: vec![],
-                labels: BTreeMap::new(),
-            },
-            token_labels: BTreeMap::new(),
-            enrolled_at: at(1),
-            certificate: HostCertificate {
-                generation: 1,
-                not_after: at(9),
-                spki_hash: [7; 32],
-            },
-        })
-        .await
-        .unwrap();
+        tx.host_insert(&new_host(b"x", "web-1")).await.unwrap();
         tx.cursors_save(&[cursor(host, 1, 7)]).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(problems(&store).await, Vec::<String>::new());

@@ -43,7 +43,10 @@ const OUTBOUND_MAX: usize = 16;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a draining session waits for the agent to end it.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// An ack that says nothing new tells the agent that the controller lives, also while the database does not.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Records that an agent may send beyond the last ack. 4 batches keep a link of 100 ms busy.
 pub const CREDIT_RECORDS: u32 = 1_024;

@@ -6,7 +6,6 @@
 //! come together hide each other ("swarm testing", Groce et al., ISSTA 2012).
 
 mod agent;
-mod chance;
 mod checks;
 mod fleet;
 mod network;

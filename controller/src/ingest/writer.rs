@@ -23,7 +23,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 
 /// A batch is committed when it is this old: the price of one fsync for many hosts.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Or when its rows have about this size.
 const COMMIT_BYTES: usize = 4 * 1024 * 1024;

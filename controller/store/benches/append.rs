@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use tidemark_model::{Epoch, HostFacts, HostId, Seq, Timestamp};
-use tidemark_store::testing::{on_postgres, on_sqlite};
-use tidemark_store::{Cursor, HostCertificate, NewHost, NewRecent, Store};
+use tidemark_model::{Epoch, HostId, Seq, Timestamp};
+use tidemark_store::testing::{new_host, on_postgres, on_sqlite};
+use tidemark_store::{Cursor, NewRecent, Store};
 use tokio::time::Instant;
 
 /// Hosts of the fleet; each commit holds one row of each of `BATCH` of them.
@@ -96,29 +96,9 @@ async fn enrol(store: &Store) -> Vec<HostId> {
     let mut tx = store.begin().await.expect("the store is open");
     let mut hosts = Vec::new();
     for number in 0..HOSTS {
-        let id = HostId::of_identity_spki(&number.to_be_bytes());
-        let host = NewHost {
-            id,
-            identity_spki: number.to_be_bytes().to_vec(),
-            facts: HostFacts {
-                name: format!("host-{number}").into(),
-                os: "Linux".into(),
-                agent_version: "0".into(),
-                boot_id: "0".into(),
-                time_zone: None,
-                capabilities: vec![],
-                labels: BTreeMap::new(),
-            },
-            token_labels: BTreeMap::new(),
-            enrolled_at: Timestamp::EPOCH,
-            certificate: HostCertificate {
-                generation: 1,
-                not_after: Timestamp::EPOCH,
-                spki_hash: [0; 32],
-            },
-        };
+        let host = new_host(&number.to_be_bytes(), &format!("host-{number}"));
         tx.host_insert(&host).await.expect("the host is new");
-        hosts.push(id);
+        hosts.push(host.id);
     }
     tx.commit().await.expect("the disk takes it");
     hosts

@@ -3,18 +3,46 @@
 //!
 //! Everything panics with what to do about it: a test without its database has failed, not been skipped.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
 use sqlx::Connection as _;
 use tempfile::TempDir;
+use tidemark_model::{HostFacts, HostId, Timestamp};
 
 use crate::open::connect_to_read;
-use crate::{DatabaseUrl, Store, Tx};
+use crate::{DatabaseUrl, HostCertificate, NewHost, Store, Tx};
 
 mod postgres;
 
 pub use postgres::postgres_url;
+
+/// A host of that name as its enrolment stores it, at the beginning of time and with nothing special about it. Its identity key is
+/// any bytes that no other host has.
+#[must_use]
+pub fn new_host(identity_spki: &[u8], name: &str) -> NewHost {
+    NewHost {
+        id: HostId::of_identity_spki(identity_spki),
+        identity_spki: identity_spki.to_vec(),
+        facts: HostFacts {
+            name: name.into(),
+            os: "Linux".into(),
+            agent_version: "0.1.0".into(),
+            boot_id: "b1".into(),
+            time_zone: None,
+            capabilities: vec![],
+            labels: BTreeMap::new(),
+        },
+        token_labels: BTreeMap::new(),
+        enrolled_at: Timestamp::EPOCH,
+        certificate: HostCertificate {
+            generation: 1,
+            not_after: Timestamp::EPOCH,
+            spki_hash: [1; 32],
+        },
+    }
+}
 
 /// Runs one case on both databases, as two tests: `contract!(a, b)` expands `a` to `a::on_sqlite` and `a::on_postgres`.
 /// A case is an `async fn(Store)` in the scope of the macro.

@@ -14,7 +14,7 @@ use std::io;
 use std::path::Path;
 
 #[cfg(any(test, feature = "memory"))]
-pub use memory::{Fault, MemoryDisk};
+pub use memory::{Chance, Fault, MemoryDisk};
 pub use system::SystemDisk;
 
 /// Folders and files. What is created, renamed or removed is durable once its folder is synced; what is written, once its

@@ -4,6 +4,7 @@
 //! since the last sync of a folder, the first so many; of what was written to a file since its last sync, the first so
 //! many writes, the last of them torn, or the length without the bytes. Which of it, the seed says.
 
+mod chance;
 mod inode;
 mod state;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, DiskFile, Lock, Opening};
+pub use chance::Chance;
 use state::{NameChange, State, Step};
 
 /// What goes wrong at a step.
@@ -74,9 +76,9 @@ impl MemoryDisk {
         self.state().plan.insert(step, fault);
     }
 
-    /// Has every step from now on fail, until [`MemoryDisk::mend`].
-    pub fn fail_from_now(&self, fault: Fault) {
-        self.state().lasting = Some(fault);
+    /// Has every step from `step` on fail, until [`MemoryDisk::mend`].
+    pub fn fail_from(&self, step: u64, fault: Fault) {
+        self.state().lasting = Some((step, fault));
     }
 
     /// Takes back all faults that are still to come.
@@ -110,11 +112,6 @@ impl MemoryDisk {
     /// Ends the process that had files open: they are closed and its locks are gone, and what it wrote stays.
     pub fn end_process(&self) {
         self.state().end_process();
-    }
-
-    /// Changes one byte of a file, durably; says whether there is such a file with such a byte.
-    pub fn damage(&self, path: &Path, offset: usize) -> bool {
-        self.state().damage(path, offset)
     }
 
     /// All files, ascending.
@@ -209,7 +206,7 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
-        self.step()?.to_sync()?;
+        self.step()?.to_change()?;
         self.state().sync_names();
         Ok(())
     }

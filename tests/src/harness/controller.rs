@@ -16,6 +16,7 @@ use tidemark_model::view::{
     StatusView,
 };
 use tidemark_runtime::contexts::Contexts;
+use tidemark_runtime::durable;
 
 use super::disk::{on_small_disk, seen_by};
 use super::process::is_running;
@@ -129,6 +130,20 @@ impl Up {
             command = on_small_disk(&command, &self.data_dir(machine), size)?;
         }
         Process::start(self.name, command, machine.folder())
+    }
+
+    /// Signs with the authority of `first`, as all controllers of one fleet do. For one that never ran.
+    ///
+    /// # Errors
+    /// When the folders cannot be read or made.
+    pub fn share_authority_of(&self, first: &Self, machine: &Machine) -> anyhow::Result<()> {
+        let [from, to] = [first, self].map(|up| up.data_dir(machine).join("pki"));
+        durable::make_private_folder(&to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+        Ok(())
     }
 
     /// Its data folder.

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -120,7 +120,7 @@ impl<'m> Field<'m> {
             up = up.arg("--database").arg(postgres.url());
         }
         if let Some(first) = self.posts.first() {
-            share_authority(&first.up.data_dir(self.machine), &up.data_dir(self.machine))?;
+            up.share_authority_of(&first.up, self.machine)?;
         }
         self.posts.push(Post {
             up,
@@ -314,21 +314,6 @@ fn listens(address: Ipv4Addr, port: u16) -> anyhow::Result<bool> {
     let octets = u32::from_le_bytes(address.octets());
     let listening = format!("{octets:08X}:{port:04X} 00000000:0000 0A");
     Ok(String::from_utf8_lossy(&head).contains(&listening))
-}
-
-/// Controllers of one fleet sign with one authority.
-fn share_authority(from: &Path, to: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let (from, to) = (from.join("pki"), to.join("pki"));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {

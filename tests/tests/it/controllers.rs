@@ -48,7 +48,7 @@ impl Pair {
             .arg(postgres.url());
         let one = Controller::up(machine, &up).await?;
         let another = up.clone().another();
-        share_authority(&up.data_dir(machine), &another.data_dir(machine))?;
+        another.share_authority_of(&up, machine)?;
         let other = Controller::up(machine, &another).await?;
         let operators = Operators::of(&one).await?;
         let token = one.join_token().await?.token;
@@ -99,20 +99,6 @@ impl Pair {
         ensure!((200..300).contains(&status), "{status}: {answer}");
         Ok(())
     }
-}
-
-/// Controllers of one fleet sign with one authority.
-fn share_authority(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir(to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
-    let (from, to) = (from.join("pki"), to.join("pki"));
-    fs::create_dir(&to)?;
-    fs::set_permissions(&to, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 fn add_hook(folder: &AgentFolder, ran: &Path) -> anyhow::Result<()> {
@@ -319,7 +305,7 @@ fn a_run_is_carried_on_by_the_other_controller_and_asks_no_host_twice() -> anyho
             .arg(postgres.url());
         let mut one = Controller::up(machine, &up).await?;
         let another = up.clone().another();
-        share_authority(&up.data_dir(machine), &another.data_dir(machine))?;
+        another.share_authority_of(&up, machine)?;
         let other = Controller::up(machine, &another).await?;
         let hosts = hosts_of(machine, &one, 3).await?;
         until("hosts with samples", STARTING, async || {
@@ -390,7 +376,7 @@ impl Several {
         let mut controllers = Vec::new();
         for up in [&first, &second, &third].into_iter().take(count) {
             if !controllers.is_empty() {
-                share_authority(&first.data_dir(machine), &up.data_dir(machine))?;
+                up.share_authority_of(&first, machine)?;
             }
             controllers.push(Controller::up(machine, up).await?);
         }

@@ -23,12 +23,9 @@ use tonic::{Status, Streaming};
 use super::actions::{Actions, is_away};
 use super::checkpoints::Checkpoints;
 use super::inflow::{Inflow, Missing, refused_batch, refused_records};
-use super::{CREDIT_RECORDS, DRAIN_PATIENCE, Session};
+use super::{CREDIT_RECORDS, DRAIN_PATIENCE, HEARTBEAT, Session};
 use crate::gateway::outcome::status_of;
 use crate::ingest::Delivered;
-
-/// An ack that says nothing new tells the agent that the controller lives, also while the database does not.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Frames a second that an agent may send over time, and at once after a pause. Beyond it the controller reads slower.
 const FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");

@@ -8,7 +8,6 @@ use tidemark_proto::v1::{RecordBatch, Refused};
 use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 
 /// What one connection has delivered so far.
-#[derive(Default)]
 pub(crate) struct Inflow {
     decoder: BatchDecoder,
     /// The first seq that was not delivered yet.

@@ -10,22 +10,22 @@ use tidemark_agent::session::RecordFlow;
 use tidemark_agent_core::{
     Action, DisconnectReason, Incoming, Sent, Session, SessionConfig, SessionState,
 };
-use tidemark_disk::{Fault, MemoryDisk};
+use tidemark_disk::{Chance, MemoryDisk};
 use tidemark_model::{Epoch, HostId, Seq, Timestamp};
 use tidemark_proto::PROTOCOL_VERSION;
 use tidemark_proto::convert::delivery::gap_to_wire;
-use tidemark_proto::convert::record::{BatchLimits, encode_stored};
+use tidemark_proto::convert::record::encode_stored;
 use tidemark_proto::v1::{AgentFrame, agent_frame};
 use tidemark_spool::{Spool, SpoolLimits};
 
-use super::checks::{self, record};
+use super::checks::{self, Kind, record};
 use super::fleet::{BEGAN_MS, Broken, Fleet};
 use super::network::{Connection, Event, Frame};
 use super::plan::Trouble;
 
+mod troubles;
+
 const SPOOL: &str = "/spool";
-/// Room of a full disk beyond what is on it.
-const FULL_ROOM_BYTES: u64 = 1_024;
 
 pub(super) struct Host {
     pub(super) id: HostId,
@@ -189,7 +189,7 @@ impl Fleet {
         host.processes += 1;
         let outbox = OutboxHandle::new(spool);
         let flow = RecordFlow::new(outbox.clone());
-        let mut chance = super::chance::Chance::new(seed);
+        let mut chance = Chance::new(seed);
         host.process = Some(Process {
             number: host.processes,
             began_ms: now_ms,
@@ -235,17 +235,19 @@ impl Fleet {
         };
         host.numbered += 1;
         let numbered = host.numbered;
-        let is_nonsense = std::mem::take(&mut host.tells_nonsense);
-        let is_event = !is_nonsense && numbered.is_multiple_of(5);
-        let stored = encode_stored(&record(numbered, at, is_event, is_padded, is_nonsense));
-        let appended = if is_event {
-            process.outbox.append_lasting(&stored, at)
-        } else {
-            process.outbox.append(&stored, at)
-        };
-        if is_nonsense {
+        let kind = if std::mem::take(&mut host.tells_nonsense) {
             host.nonsense.insert(numbered);
-        }
+            Kind::Nonsense
+        } else if numbered.is_multiple_of(5) {
+            Kind::Event
+        } else {
+            Kind::Sample
+        };
+        let stored = encode_stored(&record(numbered, at, kind, is_padded));
+        let appended = match kind {
+            Kind::Event => process.outbox.append_lasting(&stored, at),
+            Kind::Sample | Kind::Nonsense => process.outbox.append(&stored, at),
+        };
         match appended {
             Ok(_) if host.disk.is_on() => host.kept.insert(numbered),
             Ok(_) | Err(_) => host.unsure.insert(numbered),
@@ -385,19 +387,13 @@ impl Fleet {
                 from,
                 records_max,
                 bytes_max,
-            } => {
-                let limits = BatchLimits {
-                    records_max,
-                    bytes_max,
-                };
-                match process.flow.next_frame(from, limits) {
-                    Some(outgoing) => {
-                        process.core.handle_sent(now, outgoing.sent);
-                        self.send(number, Frame::Agent(Box::new(outgoing.frame)));
-                    }
-                    None => process.core.handle_sent(now, Sent::Nothing),
+            } => match process.flow.next_frame(from, records_max, bytes_max) {
+                Some(outgoing) => {
+                    process.core.handle_sent(now, outgoing.sent);
+                    self.send(number, Frame::Agent(Box::new(outgoing.frame)));
                 }
-            }
+                None => process.core.handle_sent(now, Sent::Nothing),
+            },
             Action::SendGap(gap) => {
                 let kind = agent_frame::Kind::Gap(gap_to_wire(gap));
                 let frame = AgentFrame { kind: Some(kind) };
@@ -447,7 +443,7 @@ impl Fleet {
         if self.sides[side].accepts() {
             self.after(way_ms, Event::Connected(connection));
         } else {
-            self.after(way_ms, Event::NotConnected(connection));
+            self.after(way_ms, Event::HostLoses(connection));
         }
     }
 
@@ -472,69 +468,5 @@ impl Fleet {
             let notice_ms = self.notice_ms();
             self.after(notice_ms, Event::SideLoses(connection));
         }
-    }
-
-    pub(super) fn trouble_host(&mut self, number: usize, trouble: Trouble) {
-        let (low_ms, high_ms) = (200, 30_000);
-        let host = &mut self.hosts[number];
-        // Nobody can tell that a host was put back once its agent has been started twice without reaching a controller.
-        let is_spared = host.is_put_back;
-        let soon = host.disk.steps() + self.chance.between(0, 12);
-        match trouble {
-            Trouble::KillAgent | Trouble::StopAgent if !is_spared => {
-                if trouble == Trouble::KillAgent {
-                    host.disk.end_process();
-                }
-                self.agent_dies(number);
-                let back_ms = self.chance.between(low_ms, high_ms);
-                self.after(back_ms, Event::HostUp(number));
-            }
-            Trouble::CutPower if !is_spared => host.disk.fail_at(soon, Fault::PowerCut),
-            Trouble::DiskFull => {
-                let used: u64 = host.disk.bytes();
-                host.disk.set_room(Some(used + FULL_ROOM_BYTES));
-                let lasts_ms = self.chance.between(low_ms, high_ms);
-                self.after(lasts_ms, Event::DiskMended(number));
-            }
-            Trouble::DiskFails => host.disk.fail_at(soon, Fault::Medium),
-            Trouble::DiskBusy => host.disk.fail_at(soon, Fault::Busy),
-            Trouble::Snapshot if !is_spared => self.snapshot(number),
-            Trouble::HostClock => {
-                let jump_ms = self.chance.between(0, 7_200_000).cast_signed() - 3_600_000;
-                host.clock_ms += jump_ms;
-            }
-            Trouble::Refused => host.tells_nonsense = true,
-            Trouble::KillAgent
-            | Trouble::StopAgent
-            | Trouble::CutPower
-            | Trouble::Snapshot
-            | Trouble::Break
-            | Trouble::Partition
-            | Trouble::KillController
-            | Trouble::Drain
-            | Trouble::DatabaseAway
-            | Trouble::OutcomeLost
-            | Trouble::ControllerClock => {}
-        }
-    }
-
-    /// Makes a snapshot of a host, or puts it back to the one that there is.
-    fn snapshot(&mut self, number: usize) {
-        let host = &mut self.hosts[number];
-        if !host.disk.is_on() || host.process.is_none() {
-            return;
-        }
-        let Some((image, numbered)) = host.snapshot.take() else {
-            host.snapshot = Some((host.disk.image(), host.numbered));
-            return;
-        };
-        host.disk.restore(&image);
-        host.mend_disk();
-        let since = host.kept.split_off(&(numbered + 1));
-        host.unsure.extend(since);
-        host.is_put_back = true;
-        self.happened.put_back += 1;
-        self.agent_dies(number);
-        self.after(1_000, Event::HostUp(number));
     }
 }

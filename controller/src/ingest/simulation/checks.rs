@@ -12,9 +12,10 @@ use tidemark_model::sample::{
     ProcessIdentity,
 };
 use tidemark_model::tcp::StateCounts;
-use tidemark_model::{Entity, HostFacts, HostId, Metric, Sample, Seq, Timestamp};
+use tidemark_model::{Entity, HostId, Metric, Sample, Seq, Timestamp};
 use tidemark_proto::convert::record::Record;
-use tidemark_store::{Cursor, EventQuery, HostCertificate, NewHost, RecordXml, Span, Tx};
+use tidemark_store::testing::new_host;
+use tidemark_store::{Cursor, EventQuery, RecordXml, Span, Tx};
 
 use super::agent::Host;
 use super::fleet::{Broken, Fleet};
@@ -93,16 +94,19 @@ impl fmt::Display for Told {
     }
 }
 
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sample,
+    /// A sample that no controller takes.
+    Nonsense,
+    Event,
+}
+
 /// The record of that number.
-pub(super) fn record(
-    number: u64,
-    at: Timestamp,
-    is_event: bool,
-    is_padded: bool,
-    is_nonsense: bool,
-) -> Record {
+pub(super) fn record(number: u64, at: Timestamp, kind: Kind, is_padded: bool) -> Record {
     let padding = if is_padded { PADDING_BYTES } else { 0 };
-    if is_event {
+    if kind == Kind::Event {
         return Record::Event(EventHit {
             at,
             source: "simulated".into(),
@@ -123,7 +127,11 @@ pub(super) fn record(
         at,
         booted_at: Timestamp::EPOCH,
         // More than a controller takes.
-        interval_ms: if is_nonsense { u32::MAX } else { 1_000 },
+        interval_ms: if kind == Kind::Nonsense {
+            u32::MAX
+        } else {
+            1_000
+        },
         port_spaces: vec![space(OwnerSample {
             process,
             counts: OwnerCounts {
@@ -167,27 +175,8 @@ fn space(owner: OwnerSample) -> PortSpaceSample {
 impl Fleet {
     pub(super) async fn add_host(&mut self, number: usize) {
         let spki = [self.seed.to_be_bytes(), (number as u64).to_be_bytes()].concat();
-        let id = HostId::of_identity_spki(&spki);
-        let host = NewHost {
-            id,
-            identity_spki: spki,
-            facts: HostFacts {
-                name: format!("host-{number}").into(),
-                os: "simulated".into(),
-                agent_version: "0.1.0".into(),
-                boot_id: "b".into(),
-                time_zone: None,
-                capabilities: vec![],
-                labels: BTreeMap::new(),
-            },
-            token_labels: BTreeMap::new(),
-            enrolled_at: Timestamp::EPOCH,
-            certificate: HostCertificate {
-                generation: 1,
-                not_after: Timestamp::from_unix_ms(i64::MAX),
-                spki_hash: [7; 32],
-            },
-        };
+        let host = new_host(&spki, &format!("host-{number}"));
+        let id = host.id;
         let mut tx = self.store.begin().await.unwrap();
         tx.host_insert(&host).await.unwrap();
         tx.commit().await.unwrap();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use tidemark_disk::Chance;
 use tidemark_store::Store;
 
 use super::agent::Host;
-use super::chance::Chance;
 use super::checks::{self, Happened};
 use super::network::{Connection, Event};
 use super::plan::{Plan, Trouble};
@@ -83,7 +83,7 @@ impl Fleet {
             self.at(1, Event::Sample(number));
         }
         for number in 0..self.plan.controllers {
-            self.sides.push(Side::new(number));
+            self.sides.push(Side::default());
             self.at(0, Event::SideUp(number));
         }
         for index in 0..self.plan.troubles.len() {
@@ -129,9 +129,7 @@ impl Fleet {
             Event::Timer(host, process) => self.look_at_time(host, process).await?,
             Event::HostUp(host) => self.start_agent(host).await?,
             Event::Connected(connection) => self.connected(connection).await?,
-            Event::NotConnected(connection) | Event::HostLoses(connection) => {
-                self.host_loses(connection).await?;
-            }
+            Event::HostLoses(connection) => self.host_loses(connection).await?,
             Event::ToHost(connection, incoming) => self.heard(connection, incoming).await?,
             Event::ToSide(connection, frame) => self.take(connection, frame).await,
             Event::SideLoses(connection) => self.side_loses(connection),

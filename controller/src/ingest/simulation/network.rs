@@ -40,10 +40,9 @@ pub(super) enum Event {
     /// An agent is started.
     HostUp(usize),
     Connected(u64),
-    NotConnected(u64),
     ToSide(u64, Frame),
     ToHost(u64, Incoming),
-    /// The host notices that its connection is gone.
+    /// The host notices that its connection is gone, or was never made.
     HostLoses(u64),
     /// The controller notices.
     SideLoses(u64),

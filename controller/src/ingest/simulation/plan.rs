@@ -1,6 +1,6 @@
 //! What a life is like: how many hosts and controllers, and which faults it has at all.
 
-use super::chance::Chance;
+use tidemark_disk::Chance;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tidemark_agent_core::{Incoming, Welcome};
 use tidemark_model::{Seq, SessionId, Timestamp};
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::batch::Batch;
-use super::super::writer::Mended;
+use super::super::writer::{COMMIT_INTERVAL, Mended};
 use super::super::{
     Delivered, IngestError, IngestHandle, Item, Lane, OpenLane, Opened, Writer, WriterParts, queue,
 };
@@ -23,16 +22,17 @@ use super::fleet::{BEGAN_MS, Broken, Fleet};
 use super::network::{Event, Frame};
 use crate::app::identities::profile_of;
 use crate::gateway::session::inflow::{Inflow, refused_batch, refused_records};
-use crate::gateway::session::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS};
+use crate::gateway::session::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CREDIT_RECORDS, HEARTBEAT};
 use crate::live::{Live, SessionClaim};
 use crate::metrics::Metrics;
 
-const COMMIT_MS: u64 = 250;
-const HEARTBEAT_MS: u64 = 15_000;
-const DRAIN_PATIENCE_MS: u64 = 3_000;
+mod ends;
 
+const COMMIT_MS: u64 = COMMIT_INTERVAL.as_millis() as u64;
+const HEARTBEAT_MS: u64 = HEARTBEAT.as_millis() as u64;
+
+#[derive(Default)]
 pub(super) struct Side {
-    number: usize,
     /// Counts its processes.
     pub(super) life: u64,
     /// Its clock less the true time.
@@ -75,15 +75,6 @@ struct OpenDesk {
 }
 
 impl Side {
-    pub(super) const fn new(number: usize) -> Self {
-        Self {
-            number,
-            life: 0,
-            offset_ms: 0,
-            running: None,
-        }
-    }
-
     /// Whether it takes connections.
     pub(super) fn accepts(&self) -> bool {
         let running = self.running.as_ref();
@@ -419,68 +410,11 @@ impl Fleet {
             self.forget(number, connection);
         }
     }
-
-    /// It dies: what it had not committed is gone, and so are its connections.
-    pub(super) fn kill_side(&mut self, number: usize) {
-        if self.sides[number].running.take().is_none() {
-            return;
-        }
-        let life = self.sides[number].life;
-        let now_ms = self.now_ms;
-        let its: Vec<u64> = self
-            .connections
-            .iter()
-            .filter(|(_, held)| (held.side, held.life) == (number, life))
-            .map(|(connection, _)| *connection)
-            .collect();
-        for connection in its {
-            self.lose(connection, [now_ms, now_ms + 5]);
-        }
-        let back_ms = self.chance.between(300, 30_000);
-        self.after(back_ms, Event::SideUp(number));
-    }
-
-    pub(super) fn drain_side(&mut self, number: usize) {
-        let life = self.sides[number].life;
-        let Some(running) = &mut self.sides[number].running else {
-            return;
-        };
-        if running.is_draining {
-            return;
-        }
-        running.is_draining = true;
-        let sessions: Vec<u64> = running.sessions.keys().copied().collect();
-        let spread = Duration::from_millis(self.chance.between(12, 5_000));
-        for connection in sessions {
-            self.say(connection, Incoming::Drain { spread });
-        }
-        self.after(DRAIN_PATIENCE_MS, Event::Drained(number, life));
-    }
-
-    /// What is left is committed if it can be, and the process ends.
-    pub(super) async fn drained(&mut self, number: usize, life: u64) -> Result<(), Broken> {
-        if self.sides[number].life != life || self.sides[number].running.is_none() {
-            return Ok(());
-        }
-        if !self.is_database_away() {
-            for _ in 0..2 {
-                self.commit(number, life).await?;
-            }
-        }
-        self.kill_side(number);
-        Ok(())
-    }
 }
 
 impl Side {
     fn time(&self, now_ms: u64) -> Timestamp {
         Timestamp::from_unix_ms(BEGAN_MS + now_ms.cast_signed() + self.offset_ms)
-    }
-}
-
-impl std::fmt::Debug for Side {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "controller {}", self.number)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::Chance;
+
 /// A change of the content.
 #[derive(Clone, Debug)]
 enum Change {
@@ -68,19 +70,9 @@ impl Inode {
         self.pending.clear();
     }
 
-    /// Turns one bit over, of what is read and of what is durable.
-    pub(super) fn damage(&mut self, offset: usize) -> bool {
-        for bytes in [&mut self.bytes, &mut self.durable] {
-            if let Some(byte) = bytes.get_mut(offset) {
-                *byte ^= 0x10;
-            }
-        }
-        offset < self.bytes.len()
-    }
-
     /// Power has gone: the first of the pending changes are kept, the one behind them in part.
-    pub(super) fn lose_power(&mut self, mut draw: impl FnMut(usize) -> usize) {
-        let kept = draw(self.pending.len() + 1);
+    pub(super) fn lose_power(&mut self, chance: &mut Chance) {
+        let kept = chance.index(self.pending.len() + 1);
         let mut content = std::mem::take(&mut self.durable);
         let mut pending = std::mem::take(&mut self.pending).into_iter();
         pending
@@ -88,10 +80,10 @@ impl Inode {
             .take(kept)
             .for_each(|change| apply(&mut content, &change));
         if let Some(Change::Write { offset, mut bytes }) = pending.next() {
-            match draw(3) {
+            match chance.index(3) {
                 // The length came to the disk before the bytes.
                 0 => bytes.fill(0),
-                1 => bytes.truncate(draw(bytes.len() + 1)),
+                1 => bytes.truncate(chance.index(bytes.len() + 1)),
                 _ => bytes.clear(),
             }
             if !bytes.is_empty() {

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::Opening;
-use super::Fault;
 use super::inode::Inode;
+use super::{Chance, Fault};
 
 /// `EIO` and `EMFILE`, as Linux numbers them.
 const EIO: i32 = 5;
@@ -27,7 +27,8 @@ type Names = BTreeMap<PathBuf, u64>;
 pub(super) struct State {
     pub(super) steps: u64,
     pub(super) plan: BTreeMap<u64, Fault>,
-    pub(super) lasting: Option<Fault>,
+    /// From a step on.
+    pub(super) lasting: Option<(u64, Fault)>,
     pub(super) room: Option<u64>,
     pub(super) is_on: bool,
     /// Counts the processes that had files open.
@@ -40,7 +41,7 @@ pub(super) struct State {
     inodes: BTreeMap<u64, Inode>,
     locks: BTreeSet<PathBuf>,
     last_inode: u64,
-    randomness: u64,
+    chance: Chance,
 }
 
 /// A call that could fail, with what is to go wrong in it.
@@ -79,10 +80,6 @@ impl Step {
     fn to_end(self) -> io::Result<()> {
         self.fails_by(&[Fault::PowerCut])
     }
-
-    pub(super) fn to_sync(self) -> io::Result<()> {
-        self.fails_by(&[Fault::PowerCut, Fault::Medium, Fault::NoSpace])
-    }
 }
 
 fn no_power() -> io::Error {
@@ -105,7 +102,7 @@ impl State {
             inodes: BTreeMap::new(),
             locks: BTreeSet::new(),
             last_inode: 0,
-            randomness: seed,
+            chance: Chance::new(seed),
         }
     }
 
@@ -116,7 +113,8 @@ impl State {
         }
         let planned = self.plan.remove(&self.steps);
         self.steps += 1;
-        let fault = planned.or(self.lasting);
+        let lasting = self.lasting.filter(|(from, _)| *from < self.steps);
+        let fault = planned.or(lasting.map(|(_, fault)| fault));
         if fault == Some(Fault::PowerCut) {
             self.is_on = false;
         }
@@ -129,11 +127,6 @@ impl State {
             return Err(io::Error::other("the process that had it open has ended"));
         }
         self.step()
-    }
-
-    /// A number below `below`, which is at least 1 (SplitMix64, Steele et al. 2014).
-    fn draw(&mut self, below: usize) -> usize {
-        draw(&mut self.randomness, below)
     }
 
     pub(super) fn make_folder(&mut self, folder: &Path) {
@@ -208,7 +201,7 @@ impl State {
         let fits = self.room_for(bytes.len());
         let begun = step.to_begin();
         let written = if begun.is_err() {
-            self.draw(bytes.len() + 1)
+            self.chance.index(bytes.len() + 1)
         } else {
             fits
         };
@@ -245,7 +238,7 @@ impl State {
     }
 
     pub(super) fn sync(&mut self, inode: u64, step: Step) -> io::Result<()> {
-        let synced = step.to_sync();
+        let synced = step.to_change();
         let inode = self.open_inode(inode)?;
         match (&synced, step.0) {
             (Ok(()), _) => inode.sync(),
@@ -303,7 +296,7 @@ impl State {
     }
 
     pub(super) fn power_up(&mut self) {
-        let kept = self.draw(self.pending.len() + 1);
+        let kept = self.chance.index(self.pending.len() + 1);
         let mut names = std::mem::take(&mut self.durable_names);
         for change in std::mem::take(&mut self.pending).iter().take(kept) {
             change.apply(&mut names);
@@ -312,9 +305,8 @@ impl State {
         self.durable_names = names;
         let named: BTreeSet<u64> = self.names.values().copied().collect();
         self.inodes.retain(|inode, _| named.contains(inode));
-        let randomness = &mut self.randomness;
         for inode in self.inodes.values_mut() {
-            inode.lose_power(|below| draw(randomness, below));
+            inode.lose_power(&mut self.chance);
         }
         self.end_process();
         self.is_on = true;
@@ -331,21 +323,6 @@ impl State {
         self.last_inode = image.last_inode;
         self.is_on = true;
     }
-
-    pub(super) fn damage(&mut self, path: &Path, offset: usize) -> bool {
-        let inode = self.names.get(path).copied();
-        let inode = inode.and_then(|inode| self.inodes.get_mut(&inode));
-        inode.is_some_and(|inode| inode.damage(offset))
-    }
-}
-
-fn draw(randomness: &mut u64, below: usize) -> usize {
-    *randomness = randomness.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *randomness;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    usize::try_from(mixed % below as u64).unwrap_or(0)
 }
 
 impl NameChange {

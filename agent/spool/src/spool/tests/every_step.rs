@@ -284,9 +284,7 @@ fn a_disk_that_stays_full_or_fails_from_any_step_on_costs_counted_records_until_
         for step in (0..steps).step_by(3) {
             let what = format!("{fault:?} from step {step} of {steps} on");
             let disk = MemoryDisk::new(step);
-            for later in step..steps + 1_000 {
-                disk.fail_at(later, fault);
-            }
+            disk.fail_from(step, fault);
             let mut life = Life::begin(disk.clone());
             life.live();
             disk.mend();
