@@ -64,7 +64,10 @@ impl EnrollError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Link(failure) => !matches!(failure, LinkFailure::ForeignCa(_)),
-            Self::Vault(error) => matches!(error, VaultError::Storage { .. }),
+            Self::Vault(error) => matches!(
+                error,
+                VaultError::Storage { .. } | VaultError::Unreadable { .. }
+            ),
             Self::Token { .. } | Self::Forbidden { .. } | Self::ForeignHostId { .. } => false,
         }
     }
@@ -103,7 +106,11 @@ pub async fn enroll(
     Ok(credentials)
 }
 
-fn enroll_request(
+/// What this host asks with, for the key of its vault.
+///
+/// # Errors
+/// [`VaultError`] when there is no key to ask for.
+pub fn enroll_request(
     vault: &Vault,
     token: &JoinToken,
     facts: &HostFacts,

@@ -43,7 +43,11 @@ pub async fn renew(dialer: &Dialer, vault: &Vault) -> Result<Arc<Credentials>, R
     Ok(credentials)
 }
 
-fn renew_request(vault: &Vault) -> Result<v1::RenewRequest, VaultError> {
+/// What this host asks with, for the key of its vault.
+///
+/// # Errors
+/// [`VaultError`] when there is no key to ask for.
+pub fn renew_request(vault: &Vault) -> Result<v1::RenewRequest, VaultError> {
     let csr_der = certificate_request(&*vault.pending_key()?)?;
     let generation = vault.generation();
     let identity = vault.identity();

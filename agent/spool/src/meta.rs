@@ -4,12 +4,12 @@
 use std::io;
 use std::path::Path;
 
-use tidemark_disk::Disk;
+use tidemark_disk::{Access, Disk, write_over};
 use tidemark_model::GapReason;
 
 use crate::error::SpoolError;
 use crate::gaps::{DropCounts, GAPS_MAX, Gap, GapLedger};
-use crate::segment::{self, SEQ_MAX, sync_dir};
+use crate::segment::{SEQ_MAX, sync_dir};
 
 const MAGIC: [u8; 7] = *b"TMSPOOL";
 const VERSION: u8 = 1;
@@ -96,7 +96,8 @@ impl Meta {
         } else {
             odd
         });
-        segment::replace(disk, &temporary, &slot, &self.encode())?;
+        write_over(disk, &temporary, &slot, &self.encode(), Access::Owner)
+            .map_err(SpoolError::io("replacing", &slot))?;
         sync_dir(disk, dir)
     }
 

@@ -102,25 +102,6 @@ const MEDIUM_ERRORS: [i32; 1] = [5];
 #[cfg(not(unix))]
 const MEDIUM_ERRORS: [i32; 5] = [23, 27, 30, 1393, 1117];
 
-/// Puts `bytes` into the place of the file at `path`, whole as a crash sees it; the folder is still to be synced. They are
-/// written to `temporary` first.
-pub(crate) fn replace(
-    disk: &dyn Disk,
-    temporary: &Path,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(), SpoolError> {
-    let written = disk
-        .open(temporary, Opening::WriteEmpty)
-        .and_then(|mut file| {
-            file.write_at(0, bytes)?;
-            file.sync()
-        });
-    written.map_err(SpoolError::io("writing", temporary))?;
-    disk.rename(temporary, path)
-        .map_err(SpoolError::io("replacing", path))
-}
-
 /// Makes what was created, renamed or removed in a folder durable.
 pub(crate) fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), SpoolError> {
     disk.sync_folder(dir)

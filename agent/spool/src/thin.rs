@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tidemark_disk::Disk;
+use tidemark_disk::{Access, Disk, write_over};
 
 use crate::error::SpoolError;
 use crate::frame::Worth;
@@ -74,7 +74,8 @@ impl Thinned {
         dir: &Path,
     ) -> Result<(), SpoolError> {
         let temporary = dir.join(TEMPORARY);
-        segment::replace(disk, &temporary, &segment.path, &self.bytes)?;
+        write_over(disk, &temporary, &segment.path, &self.bytes, Access::Owner)
+            .map_err(SpoolError::io("replacing", &segment.path))?;
         segment.bytes = self.bytes.len() as u64;
         segment.newest_age_ms = self.newest_age_ms;
         segment.is_thinned = true;

@@ -15,7 +15,7 @@ use tidemark_agent_core::actions::{
 use tidemark_model::action::{HostPolicyView, Refusal, RefusedStatement, SignedOrder};
 use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
-use tidemark_model::{ActionReport, ActionState, HostId, Order, Timestamp};
+use tidemark_model::{ActionId, ActionReport, ActionState, HostId, Order, Timestamp};
 use tidemark_platform::host;
 use tidemark_proto::convert::action::StoredReport;
 use tidemark_runtime::Clock;
@@ -24,7 +24,7 @@ use super::confirm::Confirmations;
 use super::feed::{ActionFeed, Message, Outbox};
 use super::grants::{Grants, Witness};
 use super::hands::{Hands, Task, Work};
-use super::journal::{self, Found, Journal};
+use super::journal::{self, AppendError, Found, Journal};
 use super::lockdown::Lockdown;
 use super::overflow::Overflow;
 use super::policy_file::{PolicyFile, ReadPolicy};
@@ -345,13 +345,7 @@ impl Clerk {
             grant: by_grant,
         };
         if let Err(error) = self.write(record) {
-            let text = format!(
-                "the host cannot remember it, so it does not do it: {}",
-                chain(&error)
-            );
-            tracing::error!(action = %id, %text, "order refused");
-            let report = ActionReport::refused(id, Refusal::Unsafe, now, &text);
-            self.outbox.tell(report);
+            self.not_remembered(id, &error, now);
             return;
         }
         tracing::info!(
@@ -374,6 +368,19 @@ impl Clerk {
         if self.to_hands.try_send(work).is_err() {
             let text = "as many actions wait as may; nothing was done";
             self.report(ActionReport::refused(id, Refusal::Busy, now, text));
+        }
+    }
+
+    /// What cannot be remembered is not done, and that is told where the agent's next start cannot find it remembered after all.
+    fn not_remembered(&self, id: ActionId, error: &AppendError, now: Timestamp) {
+        let text = format!(
+            "the host cannot remember it, so it does not do it: {}",
+            chain(error)
+        );
+        tracing::error!(action = %id, %text, "order not taken");
+        if let AppendError::Refused(_) = error {
+            self.outbox
+                .tell(ActionReport::refused(id, Refusal::Unsafe, now, &text));
         }
     }
 
@@ -416,7 +423,7 @@ impl Clerk {
         }
     }
 
-    fn write(&mut self, record: JournalRecord) -> io::Result<()> {
+    fn write(&mut self, record: JournalRecord) -> Result<(), AppendError> {
         self.journal.append(&record)?;
         self.ledger.apply(record);
         Ok(())

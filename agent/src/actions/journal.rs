@@ -3,14 +3,14 @@
 //! A torn last line was never durable, so nothing followed from it. Damage elsewhere, and fewer records than there were,
 //! mean that something may have been forgotten: orders made before that moment are refused, and nothing is begun anew.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tidemark_agent_core::actions::ledger::Undoing;
 use tidemark_agent_core::actions::{Entry, JournalRecord, Ledger};
+use tidemark_disk::{Access, Disk, DiskFile, Opening, SystemDisk, replace_file};
 use tidemark_model::{ActionId, ActionReport, ActionState, Timestamp};
-use tidemark_runtime::durable::{self, Access};
 
 use super::line;
 
@@ -18,15 +18,33 @@ use super::line;
 const COMPACT_BYTES: u64 = 1024 * 1024;
 /// Largest journal that is read: the ledger's limit of actions, with their largest orders and reports, stays below.
 const READ_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// More than a mark holds.
+const MARK_BYTES_MAX: u64 = 64;
 
 /// The open journal.
 #[derive(Debug)]
 pub(super) struct Journal {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: File,
+    /// `None` when writing it anew failed: it is opened again for the next record.
+    file: Option<Box<dyn DiskFile>>,
+    /// Of whole records; what stands behind them counts for nothing.
     bytes: u64,
+    /// Whether something may stand behind them.
+    has_tail: bool,
     /// Records that were ever written.
     written: u64,
+}
+
+/// Why a record was not added.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AppendError {
+    /// The journal is as it was.
+    #[error("the journal of actions cannot be written")]
+    Refused(#[source] io::Error),
+    /// The journal may hold it after a crash, and may not.
+    #[error("the journal of actions cannot be written, nor put back to what it was")]
+    Doubtful(#[source] io::Error),
 }
 
 /// What opening the journal came upon.
@@ -60,9 +78,17 @@ impl Journal {
     /// # Errors
     /// What the file system says; then nothing may be done, since nothing could be remembered.
     pub(super) fn open(path: &Path, now: Timestamp) -> io::Result<(Self, Ledger, Found)> {
+        Self::open_on(Arc::new(SystemDisk), path, now)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        now: Timestamp,
+    ) -> io::Result<(Self, Ledger, Found)> {
         let mut ledger = Ledger::default();
-        let mark = Mark::read(path)?;
-        let (found, written) = match read(path)? {
+        let mark = Mark::read(&*disk, path)?;
+        let (found, written) = match read(&*disk, path)? {
             None if mark == Mark::None => (Found::Missing, 0),
             None => (Found::Removed, 0),
             Some(text) => match replay(&text, &mut ledger) {
@@ -71,7 +97,7 @@ impl Journal {
                 (false, written) => {
                     // What can still be read is kept: it may only widen what is refused.
                     let aside = path.with_extension(format!("damaged-{}", now.unix_ms()));
-                    fs::rename(path, &aside)?;
+                    disk.rename(path, &aside)?;
                     (Found::Damaged(aside), written)
                 }
             },
@@ -85,7 +111,7 @@ impl Journal {
             give_up_lost(&mut ledger, &found, now);
         }
         ledger.prune(now);
-        let journal = Self::write_anew(path, &ledger, mark.at_least(written))?;
+        let journal = Self::write_anew(disk, path, &ledger, mark.at_least(written))?;
         journal.leave_mark();
         Ok((journal, ledger, found))
     }
@@ -96,7 +122,7 @@ impl Journal {
     /// What the file system says.
     pub(super) fn look(path: &Path) -> io::Result<Ledger> {
         let mut ledger = Ledger::default();
-        if let Some(text) = read(path)? {
+        if let Some(text) = read(&SystemDisk, path)? {
             replay(&text, &mut ledger);
         }
         Ok(ledger)
@@ -105,13 +131,13 @@ impl Journal {
     /// Adds a record; it is durable when this returns.
     ///
     /// # Errors
-    /// What the file system says; the record does not count then, even if a part of it was written.
-    pub(super) fn append(&mut self, record: &JournalRecord) -> io::Result<()> {
-        let line = line::of(record)?;
-        let appended = self
-            .file
-            .write_all(line.as_bytes())
-            .and_then(|()| self.file.sync_data());
+    /// [`AppendError`]; the record does not count then, even if a part of it was written.
+    pub(super) fn append(&mut self, record: &JournalRecord) -> Result<(), AppendError> {
+        let line = line::of(record).map_err(AppendError::Refused)?;
+        let (file, end) = self.ready().map_err(AppendError::Refused)?;
+        let appended = file
+            .write_at(end, line.as_bytes())
+            .and_then(|()| file.sync());
         match appended {
             Ok(()) => {
                 self.bytes = self.bytes.saturating_add(line.len() as u64);
@@ -120,26 +146,65 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
-                // A part of a line in the middle would read as damage.
-                self.file.set_len(self.bytes)?;
-                Err(error)
+                self.has_tail = true;
+                match self.ready() {
+                    Ok(_) => Err(AppendError::Refused(error)),
+                    Err(_) => Err(AppendError::Doubtful(error)),
+                }
             }
         }
+    }
+
+    /// The open file and where its records end, with nothing behind them: a part of a line in the middle would read as damage,
+    /// and a whole one as a record.
+    fn ready(&mut self) -> io::Result<(&mut dyn DiskFile, u64)> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.open_again()?,
+        };
+        let file = self.file.insert(file);
+        if self.has_tail {
+            file.set_len(self.bytes)?;
+            file.sync()?;
+            self.has_tail = false;
+        }
+        Ok((&mut **file, self.bytes))
+    }
+
+    /// Opens what writing the journal anew left: the new one or the old one, and they say the same. Which of them is durable before
+    /// anything is added.
+    fn open_again(&mut self) -> io::Result<Box<dyn DiskFile>> {
+        sync_beside(&*self.disk, &self.path)?;
+        self.bytes = self.disk.read(&self.path, READ_BYTES_MAX)?.len() as u64;
+        self.disk.open(&self.path, Opening::Write)
     }
 
     /// Writes the journal anew when it has grown large and the ledger forgot something.
     ///
     /// # Errors
-    /// What the file system says; the old journal stays.
+    /// What the file system says; nothing is lost.
     pub(super) fn compact(&mut self, ledger: &Ledger) -> io::Result<()> {
-        if self.bytes >= COMPACT_BYTES {
-            *self = Self::write_anew(&self.path, ledger, self.written)?;
+        if self.bytes < COMPACT_BYTES {
+            return Ok(());
         }
+        self.shorten(ledger)
+    }
+
+    fn shorten(&mut self, ledger: &Ledger) -> io::Result<()> {
+        self.ready()?;
+        // From here on the open file may be one that has no name any more.
+        self.file = None;
+        *self = Self::write_anew(Arc::clone(&self.disk), &self.path, ledger, self.written)?;
         Ok(())
     }
 
     /// `written` records were ever written, of which the ledger's are the last.
-    fn write_anew(path: &Path, ledger: &Ledger, written: u64) -> io::Result<Self> {
+    fn write_anew(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        ledger: &Ledger,
+        written: u64,
+    ) -> io::Result<Self> {
         let mut content = String::new();
         let remembered = (ledger.records().count() as u64).saturating_sub(1);
         for mut record in ledger.records() {
@@ -151,12 +216,14 @@ impl Journal {
             }
             content.push_str(&line::of(&record)?);
         }
-        durable::replace_file(path, content.as_bytes(), Access::Owner)?;
+        replace_file(&*disk, path, content.as_bytes(), Access::Owner)?;
         Ok(Self {
             path: path.to_owned(),
-            file: OpenOptions::new().append(true).open(path)?,
+            file: Some(disk.open(path, Opening::Write)?),
             bytes: content.len() as u64,
+            has_tail: false,
             written: written.max(remembered),
+            disk,
         })
     }
 
@@ -165,7 +232,7 @@ impl Journal {
     fn leave_mark(&self) {
         let path = mark_beside(&self.path);
         let text = format!("{}\n", self.written);
-        if let Err(error) = durable::replace_file(&path, text.as_bytes(), Access::Owner) {
+        if let Err(error) = replace_file(&*self.disk, &path, text.as_bytes(), Access::Owner) {
             tracing::warn!(%error, path = %path.display(), "how far the journal is cannot be noted");
         }
     }
@@ -183,13 +250,13 @@ enum Mark {
 }
 
 impl Mark {
-    fn read(journal: &Path) -> io::Result<Self> {
-        match fs::read_to_string(mark_beside(journal)) {
-            Ok(text) => Ok(text.trim().parse().map_or(Self::Unreadable, Self::At)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Self::Unreadable),
-            Err(error) => Err(error),
-        }
+    fn read(disk: &dyn Disk, journal: &Path) -> io::Result<Self> {
+        let text = match disk.read(&mark_beside(journal), MARK_BYTES_MAX) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::None),
+            Err(error) => return Err(error),
+        };
+        Ok(text.trim().parse().map_or(Self::Unreadable, Self::At))
     }
 
     /// Whether a journal of so many records can be the last one.
@@ -237,17 +304,22 @@ fn give_up_lost(ledger: &mut Ledger, found: &Found, now: Timestamp) {
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let length = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+fn sync_beside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |folder| disk.sync_folder(folder))
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let text = match disk.read(path, READ_BYTES_MAX + 1) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if length > READ_BYTES_MAX {
+    if text.len() as u64 > READ_BYTES_MAX {
         let text = format!("{} is larger than any journal", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    fs::read(path).map(Some)
+    Ok(Some(text))
 }
 
 /// Applies every line; whether all were whole, but for a torn last one, and how many records were ever written. A journal is

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rcgen::KeyPair;
+use tidemark_disk::{Disk, SystemDisk};
 use tidemark_model::token::CaPin;
 use tidemark_platform::private::{self, Exposure};
 use tidemark_proto::v1;
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::credentials::{Credentials, InvalidCredentials};
 use super::{IdentityKey, KeyError, generate_key, key_from_pkcs8};
-use crate::state_file::StateFile;
+use crate::state_file::{Found, StateFile};
 
 /// The identity of a host, its current certificate, and the request in flight.
 #[derive(Debug)]
@@ -72,6 +73,14 @@ pub enum VaultError {
         /// Who may enter it.
         exposure: Exposure,
     },
+    /// The file system does not show what is kept: too many open files, or a medium that fails.
+    #[error("the identity in {} cannot be read now", folder.display())]
+    Unreadable {
+        /// Where it is kept.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The file system refuses.
     #[error("the state folder {} cannot be written", folder.display())]
     Storage {
@@ -105,32 +114,15 @@ impl Vault {
     /// Opens the identity in `folder`; `None` when there has never been one.
     ///
     /// # Errors
-    /// [`VaultError::IdentityLost`] when there was one and neither copy can be read; [`VaultError::Exposed`] when others
-    /// may read it.
+    /// [`VaultError::IdentityLost`] when there was one and neither copy can be read; [`VaultError::Unreadable`] when what is kept
+    /// is unknown for now; [`VaultError::Exposed`] when others may read it.
     pub fn open(folder: &Path) -> Result<Option<Self>, VaultError> {
         let files = Files::in_folder(folder);
-        let found = files.identity.read();
-        if found.is_absent() {
+        if files.identity.read().is_absent() {
             return Ok(None);
         }
         check_private(folder)?;
-        for slot in &found.lost {
-            tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a copy of the identity is lost; the other is used");
-        }
-        let (identity, ca_pin) = found
-            .whole
-            .iter()
-            .find_map(|stored| parse_identity(&stored.payload))
-            .ok_or_else(|| VaultError::IdentityLost {
-                folder: folder.to_owned(),
-            })?;
-        let held = files.read_held(&ca_pin);
-        Ok(Some(Self {
-            identity,
-            ca_pin,
-            keep: Keep::Disk(Box::new(files)),
-            held: Mutex::new(held),
-        }))
+        Self::open_in(files)
     }
 
     /// Opens the identity in `folder`, or makes one that trusts the CA of `ca_pin`. An identity that trusts another
@@ -140,14 +132,58 @@ impl Vault {
     /// As [`Vault::open`]; [`VaultError::Storage`] when it cannot be written.
     pub fn open_or_create(folder: &Path, ca_pin: CaPin) -> Result<Self, VaultError> {
         let existing = Self::open(folder)?;
+        let files = Files::in_folder(folder);
+        private::make_folder(folder).map_err(|source| files.storage_error(source))?;
+        check_private(folder)?;
+        Self::create_in(files, existing, ca_pin)
+    }
+
+    /// As [`Vault::open_or_create`], in a folder of a disk that nobody else enters.
+    ///
+    /// # Errors
+    /// As [`Vault::open_or_create`].
+    pub fn open_or_create_on(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        ca_pin: CaPin,
+    ) -> Result<Self, VaultError> {
+        let existing = Self::open_in(Files::on(disk, folder))?;
+        let files = Files::on(disk, folder);
+        disk.make_folder(folder)
+            .map_err(|source| files.storage_error(source))?;
+        Self::create_in(files, existing, ca_pin)
+    }
+
+    fn open_in(files: Files) -> Result<Option<Self>, VaultError> {
+        let found = files.certain(&files.identity)?;
+        if found.is_absent() {
+            return Ok(None);
+        }
+        for slot in &found.lost {
+            tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a copy of the identity is lost; the other is used");
+        }
+        let (identity, ca_pin) = found
+            .whole
+            .iter()
+            .find_map(|stored| parse_identity(&stored.payload))
+            .ok_or_else(|| VaultError::IdentityLost {
+                folder: files.folder.clone(),
+            })?;
+        let held = files.read_held(&ca_pin)?;
+        Ok(Some(Self {
+            identity,
+            ca_pin,
+            keep: Keep::Disk(Box::new(files)),
+            held: Mutex::new(held),
+        }))
+    }
+
+    fn create_in(files: Files, existing: Option<Self>, ca_pin: CaPin) -> Result<Self, VaultError> {
         let identity = match existing {
             Some(vault) if vault.ca_pin == ca_pin => return Ok(vault),
             Some(vault) => vault.identity,
             None => IdentityKey::generate()?,
         };
-        let files = Files::in_folder(folder);
-        private::make_folder(folder).map_err(|source| files.storage_error(source))?;
-        check_private(folder)?;
         files
             .start_anew(&identity, &ca_pin)
             .map_err(|source| files.storage_error(source))?;
@@ -255,13 +291,29 @@ impl Vault {
 
 impl Files {
     fn in_folder(folder: &Path) -> Self {
+        Self::on(&(Arc::new(SystemDisk) as Arc<dyn Disk>), folder)
+    }
+
+    fn on(disk: &Arc<dyn Disk>, folder: &Path) -> Self {
+        let file = |name| StateFile::on(Arc::clone(disk), folder, name);
         Self {
             folder: folder.to_owned(),
-            identity: StateFile::new(folder, "identity"),
-            credentials: StateFile::new(folder, "credentials"),
-            generation: StateFile::new(folder, "generation"),
-            pending: StateFile::new(folder, "pending"),
+            identity: file("identity"),
+            credentials: file("credentials"),
+            generation: file("generation"),
+            pending: file("pending"),
         }
+    }
+
+    /// What is kept. What the file system hides is not absent: a host without its newest generation, or with another key for a
+    /// request whose answer was lost, would pass for a clone of itself.
+    fn certain(&self, file: &StateFile) -> Result<Found, VaultError> {
+        file.read()
+            .certain()
+            .map_err(|source| VaultError::Unreadable {
+                folder: self.folder.clone(),
+                source,
+            })
     }
 
     fn storage_error(&self, source: io::Error) -> VaultError {
@@ -288,8 +340,8 @@ impl Files {
         self.pending.remove()
     }
 
-    fn read_held(&self, ca_pin: &CaPin) -> Held {
-        let found = self.credentials.read();
+    fn read_held(&self, ca_pin: &CaPin) -> Result<Held, VaultError> {
+        let found = self.certain(&self.credentials)?;
         for slot in &found.lost {
             tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a generation of the credentials is lost");
         }
@@ -298,21 +350,23 @@ impl Files {
                 .inspect_err(|error| tracing::warn!(%error, "a generation of the credentials cannot be used"))
                 .ok()
         });
-        let marked = self.generation.read().newest().and_then(|stored| {
+        let marked = self.certain(&self.generation)?;
+        let marked = marked.newest().and_then(|stored| {
             let bytes = stored.payload.as_slice().try_into().ok()?;
             Some(u64::from_be_bytes(bytes))
         });
         let shown = current.as_ref().map_or(0, Credentials::generation);
-        Held {
+        Ok(Held {
             generation: marked.unwrap_or(0).max(shown),
             current: current.map(Arc::new),
-            pending: self.read_pending().map(Arc::new),
-        }
+            pending: self.read_pending()?.map(Arc::new),
+        })
     }
 
-    fn read_pending(&self) -> Option<KeyPair> {
-        let found = self.pending.read();
-        key_from_pkcs8(&found.newest()?.payload).ok()
+    fn read_pending(&self) -> Result<Option<KeyPair>, VaultError> {
+        let found = self.certain(&self.pending)?;
+        let newest = found.newest();
+        Ok(newest.and_then(|stored| key_from_pkcs8(&stored.payload).ok()))
     }
 }
 

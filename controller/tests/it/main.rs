@@ -22,6 +22,7 @@ mod history_page;
 mod host_events;
 mod host_metrics;
 mod host_page;
+mod identity_lives;
 mod incidents;
 mod keys_page;
 mod labels;

@@ -3,6 +3,7 @@
 //! Behind a trait, because what matters most cannot be had from a real disk when a test wants it: power that goes between
 //! two writes, room that ends in the middle of one, a sync that fails.
 
+mod replace;
 mod system;
 
 #[cfg(any(test, feature = "memory"))]
@@ -15,6 +16,7 @@ use std::path::Path;
 
 #[cfg(any(test, feature = "memory"))]
 pub use memory::{Chance, Fault, MemoryDisk};
+pub use replace::{replace_file, write_over};
 pub use system::SystemDisk;
 
 /// Folders and files. What is created, renamed or removed is durable once its folder is synced; what is written, once its
@@ -105,6 +107,15 @@ pub trait DiskFile: fmt::Debug + Send {
 /// A lock that is held.
 pub trait Lock: fmt::Debug + Send + Sync {}
 
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner alone: keys, tokens.
+    Owner,
+    /// Whoever may enter the folder.
+    Folder,
+}
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
@@ -116,4 +127,6 @@ pub enum Opening {
     WriteOrMake,
     /// To be written; made when there is none, and else emptied.
     WriteEmpty,
+    /// To be written; made for these readers, and an error when there is one, or a link of that name.
+    Make(Access),
 }

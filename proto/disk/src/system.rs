@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use super::{Disk, DiskFile, Lock, Opening};
+use super::{Access, Disk, DiskFile, Lock, Opening};
 
 /// What the system has mounted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +36,9 @@ impl Disk for SystemDisk {
             Opening::Write => options.write(true),
             Opening::WriteOrMake => options.write(true).create(true).truncate(false),
             Opening::WriteEmpty => options.write(true).create(true).truncate(true),
+            Opening::Make(access) => readable_by(&mut options, access)
+                .write(true)
+                .create_new(true),
         };
         Ok(Box::new(options.open(path)?))
     }
@@ -72,6 +75,21 @@ impl Disk for SystemDisk {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+#[cfg(unix)]
+fn readable_by(options: &mut OpenOptions, access: Access) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(match access {
+        Access::Owner => 0o600,
+        Access::Folder => 0o644,
+    })
+}
+
+/// The folder's access list is inherited.
+#[cfg(not(unix))]
+const fn readable_by(options: &mut OpenOptions, _access: Access) -> &mut OpenOptions {
+    options
 }
 
 impl DiskFile for File {

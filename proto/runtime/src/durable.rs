@@ -1,41 +1,18 @@
 //! State files that survive a crash: written beside the old one, synced, renamed over it, and the folder synced.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
-/// Who may read a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Its owner alone: keys, tokens.
-    Owner,
-    /// Whoever may enter the folder.
-    Folder,
-}
+pub use tidemark_disk::Access;
+use tidemark_disk::{Disk as _, SystemDisk};
 
 /// Replaces the file at `path` so that after a crash either the old or the new content is there, whole.
 ///
 /// # Errors
-/// What the file system says; the old content stays then.
+/// What the file system says. The old content is there then, or, where the folder alone could not be synced, the new one.
 pub fn replace_file(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path names no file"))?;
-    let mut temporary_name = name.to_owned();
-    temporary_name.push(".new");
-    let temporary = folder.join(temporary_name);
-    let written =
-        write_synced(&temporary, content, access).and_then(|()| fs::rename(&temporary, path));
-    if let Err(error) = written {
-        // The leftover holds nothing that anybody reads; failing to remove it must not hide the first error.
-        drop(fs::remove_file(&temporary));
-        return Err(error);
-    }
-    sync_folder(folder)
+    tidemark_disk::replace_file(&SystemDisk, path, content, access)
 }
 
 /// Makes a folder, and those above it, that only its owner may enter.
@@ -71,45 +48,12 @@ pub fn place_program(part: &Path, path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-fn write_synced(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(match access {
-            Access::Owner => 0o600,
-            Access::Folder => 0o644,
-        });
-    }
-    #[cfg(not(unix))]
-    let _: Access = access;
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
 /// Makes what was created in a folder, or moved into it, durable.
 ///
 /// # Errors
 /// What the file system says.
-#[cfg(unix)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
-/// Makes what was created in a folder, or moved into it, durable.
-///
-/// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn sync_folder(_folder: &Path) -> io::Result<()> {
-    // NTFS journals the rename; a folder cannot be opened for syncing.
-    Ok(())
+    SystemDisk.sync_folder(folder)
 }
 
 #[cfg(all(test, unix))]

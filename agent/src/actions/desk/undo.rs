@@ -2,10 +2,12 @@
 
 use tidemark_agent_core::actions::JournalRecord;
 use tidemark_agent_core::actions::undo::{self, UndoJudgement};
-use tidemark_model::ActionId;
+use tidemark_model::grant::GrantId;
+use tidemark_model::{ActionId, Timestamp};
 
 use super::Clerk;
 use crate::actions::hands::{Task, Work};
+use crate::actions::journal::AppendError;
 use crate::session::chain;
 
 impl Clerk {
@@ -24,21 +26,13 @@ impl Clerk {
         let Some(mut last) = entry.report else {
             return;
         };
-        // It has an effect as its order had: what is undone under a grant counts against its caps.
-        let counted = match entry.grant {
-            Some(grant) => self.grants.count(grant, id),
-            None => Ok(()),
-        };
-        let counted = counted.map_err(|error| ("count it under its grant", error));
-        let kept = counted.and_then(|()| {
-            let kept = self.write(JournalRecord::Undoing { id, at_ms: now });
-            kept.map_err(|error| ("remember it", error))
-        });
-        if let Err((what, error)) = kept {
-            let text = format!("the host cannot {what}: {}", chain(&error));
-            tracing::error!(action = %id, %text, "an action is not undone");
-            last.undo_refused = Some(text);
-            return self.outbox.tell(last);
+        if let Err((why, in_doubt)) = self.remember_undoing(entry.grant, id, now) {
+            tracing::error!(action = %id, %why, "an action is not undone");
+            last.undo_refused = Some(why);
+            if !in_doubt {
+                self.outbox.tell(last);
+            }
+            return;
         }
         tracing::warn!(action = %id, what = %entry.order.spec.summary(), "the controller has an action undone");
         let work = Work {
@@ -54,5 +48,30 @@ impl Clerk {
             last.at_ms = now;
             self.report(last);
         }
+    }
+
+    /// Why it cannot be remembered, and whether the agent's next start may find it remembered after all: that is not told as
+    /// refused.
+    fn remember_undoing(
+        &mut self,
+        grant: Option<GrantId>,
+        id: ActionId,
+        now: Timestamp,
+    ) -> Result<(), (String, bool)> {
+        // It has an effect as its order had: what is undone under a grant counts against its caps.
+        if let Some(grant) = grant
+            && let Err(error) = self.grants.count(grant, id)
+        {
+            let text = format!(
+                "the host cannot count it under its grant: {}",
+                chain(&error)
+            );
+            return Err((text, false));
+        }
+        self.write(JournalRecord::Undoing { id, at_ms: now })
+            .map_err(|error| {
+                let text = format!("the host cannot remember it: {}", chain(&error));
+                (text, matches!(error, AppendError::Doubtful(_)))
+            })
     }
 }

@@ -1,9 +1,13 @@
 //! What a journal tells after a crash, a cut and damage.
 
+use std::fs;
+
 use tidemark_model::action::spec::OnHang;
 use tidemark_model::{ActionId, ActionReport, ActionSpec, ActionState, HostId, Order};
 
 use super::*;
+
+mod every_step;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(ms)

@@ -166,7 +166,8 @@ impl State {
         let found = self.names.get(path).copied();
         match (found, opening) {
             (None, Opening::Read | Opening::Write) => Err(io::ErrorKind::NotFound.into()),
-            (None, Opening::WriteOrMake | Opening::WriteEmpty) => {
+            (Some(_), Opening::Make(_)) => Err(io::ErrorKind::AlreadyExists.into()),
+            (None, Opening::WriteOrMake | Opening::WriteEmpty | Opening::Make(_)) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 if !self.folders.contains(folder) {
                     return Err(io::ErrorKind::NotFound.into());

@@ -13,7 +13,7 @@ fn sweeps(site: &Site) -> Vec<(&'static str, Vec<PathBuf>)> {
         ("write", vec![journal.clone()]),
         ("fdatasync", vec![journal]),
         ("write", vec![beside.clone()]),
-        ("fsync", vec![beside.clone()]),
+        ("fdatasync", vec![beside.clone()]),
         ("rename", vec![beside]),
         ("fsync", vec![site.folder.data_dir()]),
     ]
