@@ -22,6 +22,7 @@ use crate::access::{LoginCodes, RememberedStandings};
 use crate::audit_log::AuditLog;
 use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
+use crate::gateway::session::GREETINGS;
 use crate::gateway::session::drain::DrainSpread;
 use crate::ingest::IngestHandle;
 use crate::keys::Keys;
@@ -31,6 +32,7 @@ use crate::maintain::Book;
 use crate::metrics::Metrics;
 use crate::notify::NotifySettings;
 use crate::pki::Authority;
+use crate::query;
 use crate::remediate::Remediation;
 use crate::tasks::causes::CausesSeen;
 use crate::upgrades::Upgrades;
@@ -79,8 +81,8 @@ pub struct App {
     pub oidc: Option<Oidc>,
     /// How often somebody may try to sign in.
     pub sign_in_limits: SignInLimits,
-    /// Places for history queries that run at once.
-    pub query_places: Semaphore,
+    /// Places for what would keep the database from everybody else.
+    pub places: Places,
     /// Sessions that are open.
     pub sessions_open: OpenCount,
     /// Over how long agents come back once this controller ends.
@@ -107,6 +109,24 @@ pub struct App {
     pub incidents_changed: Notify,
     /// Wakes what takes messages to receivers.
     pub notifications_queued: watch::Sender<u64>,
+}
+
+/// How much of a kind may ask the database at once; the rest waits.
+#[derive(Debug)]
+pub struct Places {
+    /// Queries of history.
+    pub queries: Semaphore,
+    /// Greetings of agents.
+    pub greetings: Semaphore,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            queries: Semaphore::new(query::PLACES),
+            greetings: Semaphore::new(GREETINGS),
+        }
+    }
 }
 
 impl App {

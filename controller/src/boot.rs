@@ -15,14 +15,14 @@ use tidemark_model::notice::NoticeKind;
 use tidemark_runtime::{Clock, Entropy, Lifecycle, durable, tls};
 use tidemark_store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::access::oidc::{Oidc, OidcSettings};
 use crate::access::password::PasswordHasher;
 use crate::access::sign_in::SignInLimits;
 use crate::access::{LoginCodes, RememberedStandings};
 use crate::app::identities::profile_of;
-use crate::app::{App, OpenCount};
+use crate::app::{App, OpenCount, Places};
 use crate::audit_log::{self, AuditLog};
 use crate::budgets::{self, Budgets};
 use crate::gateway::session::drain::DrainSpread;
@@ -37,7 +37,7 @@ use crate::pki::Authority;
 use crate::remediate::{Remediation, RemediationRules};
 use crate::settings::Settings;
 use crate::upgrades::Upgrades;
-use crate::{api, maintain, query, tasks};
+use crate::{api, maintain, tasks};
 
 /// Notices on their way to a commit; more at once than a database outage of some minutes makes.
 const NOTICES_MAX: usize = 4_096;
@@ -237,7 +237,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         passwords: PasswordHasher::default(),
         oidc: oidc.map(Oidc::new).transpose()?,
         sign_in_limits: SignInLimits::default(),
-        query_places: Semaphore::new(query::PLACES),
+        places: Places::default(),
         sessions_open: OpenCount::default(),
         drain_spread: DrainSpread::default(),
         ingest: ingest_handle,

@@ -72,7 +72,7 @@ impl Live {
         match hosts.get(&id) {
             Some(host) => {
                 let mut host = lock(host);
-                profile.keep_newer_labels(&host.profile);
+                profile.keep_newer(&host.profile);
                 is_relabelled = profile.labels_generation > host.profile.labels_generation;
                 // Another label or zone is another window.
                 host.agenda.expire();

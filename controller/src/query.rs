@@ -73,7 +73,8 @@ impl App {
     /// [`HistoryError`] when the query exceeds a limit or the store cannot be read.
     pub async fn query(&self, query: Query, hosts: &[HostId]) -> Result<QueryResult, HistoryError> {
         let _place = self
-            .query_places
+            .places
+            .queries
             .acquire()
             .await
             .map_err(|_| HistoryError::Stopping)?;

@@ -124,13 +124,25 @@ impl App {
         Ok(generation)
     }
 
-    /// Holds a session's certificate against what was issued. A later one than is known here was issued after the backup that
-    /// this database is of: the authority vouches for it, and it is the known one from now on.
+    /// Takes what the agent says of its host and of its certificate as a session opens; says whether the host has booted since it
+    /// last did. A later certificate than is known here was issued after the backup that this database is of: the authority vouches
+    /// for it, and it is the known one from now on.
     ///
     /// # Errors
-    /// A status for the agent when the host is unknown, or the database says no.
-    pub async fn check_generation(&self, held: &AgentHeld, presented: u64) -> Result<(), Status> {
-        let known = self.adopt(held, presented).await;
+    /// A status for the agent when the host is unknown, or the database says no; nothing is stored then.
+    pub async fn greet(
+        &self,
+        held: &AgentHeld,
+        presented: u64,
+        facts: &HostFacts,
+    ) -> Result<bool, Status> {
+        let _place = self
+            .places
+            .greetings
+            .acquire()
+            .await
+            .map_err(|_| Status::unavailable("the controller is shutting down"))?;
+        let known = self.take_greeting(held, presented, facts).await;
         let Some(known) = known.map_err(|error| status_of(&error))? else {
             return Err(Status::permission_denied(
                 "this host is unknown to this controller; enrol it with a new token",
@@ -146,50 +158,43 @@ impl App {
                 ),
             );
         }
-        Ok(())
+        Ok(known.facts.boot_id != facts.boot_id && !known.facts.boot_id.is_empty())
     }
 
-    /// The host as it was known; its certificate is the one that it holds, where that is a later one.
-    async fn adopt(&self, held: &AgentHeld, presented: u64) -> Result<Option<Host>, StoreError> {
-        let Some(host) = self.store.read().await?.host_find(held.host).await? else {
+    /// The host as it was known.
+    async fn take_greeting(
+        &self,
+        held: &AgentHeld,
+        presented: u64,
+        facts: &HostFacts,
+    ) -> Result<Option<Host>, StoreError> {
+        let Some(known) = self.store.read().await?.host_find(held.host).await? else {
             return Ok(None);
         };
-        if presented > host.certificate.generation {
-            let certificate = HostCertificate {
+        let mut host = Host {
+            facts: facts.clone(),
+            ..known.clone()
+        };
+        if presented > known.certificate.generation {
+            host.certificate = HostCertificate {
                 generation: presented,
                 not_after: held.not_after,
                 spki_hash: held.key_hash,
             };
+        }
+        if host.certificate != known.certificate || host.facts != known.facts {
             let mut tx = self.store.begin().await?;
-            tx.host_set_certificate(held.host, host.certificate.generation, &certificate)
-                .await?;
+            if host.certificate != known.certificate {
+                tx.host_set_certificate(held.host, known.certificate.generation, &host.certificate)
+                    .await?;
+            }
+            if host.facts != known.facts {
+                tx.host_update_facts(held.host, facts).await?;
+            }
             tx.commit().await?;
         }
-        Ok(Some(host))
-    }
-
-    /// Takes what the agent says of its host; says whether the host has booted since it last did.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn take_facts(&self, id: HostId, facts: &HostFacts) -> Result<bool, StoreError> {
-        let mut tx = self.store.read().await?;
-        let host = tx
-            .host_find(id)
-            .await?
-            .ok_or(StoreError::NotFound { what: "host" })?;
-        drop(tx);
-        let rebooted = host.facts.boot_id != facts.boot_id && !host.facts.boot_id.is_empty();
-        if host.facts != *facts {
-            let mut tx = self.store.begin().await?;
-            tx.host_update_facts(id, facts).await?;
-            tx.commit().await?;
-        }
-        self.live.put(profile_of(&Host {
-            facts: facts.clone(),
-            ..host
-        }));
-        Ok(rebooted)
+        self.live.put(profile_of(&host));
+        Ok(Some(known))
     }
 
     /// Shuts a host out for good; its session ends at once.

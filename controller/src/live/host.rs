@@ -63,9 +63,12 @@ pub struct HostProfile {
 }
 
 impl HostProfile {
-    /// Keeps the labels that the controller holds by `known` where those are newer: what was read before a change of them may
-    /// come in after it.
-    pub(super) fn keep_newer_labels(&mut self, known: &Self) {
+    /// Keeps what is newer by `known`, the labels that the controller holds and that the host is shut out: what was read before a
+    /// change may come in after it. Nobody is let in again once shut out.
+    pub(super) fn keep_newer(&mut self, known: &Self) {
+        if known.standing == HostState::Revoked {
+            self.standing = HostState::Revoked;
+        }
         if known.labels_generation > self.labels_generation {
             self.labels_generation = known.labels_generation;
             self.controller_labels.clone_from(&known.controller_labels);

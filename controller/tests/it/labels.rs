@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tidemark_controller::app::identities::profile_of;
+use tidemark_controller::pki::peer::AgentHeld;
 use tidemark_model::audit_log::Deed;
 use tidemark_model::view::{AuditEntryView, HostDetail, Page};
 use tidemark_model::{HostFacts, HostId, Role};
@@ -78,7 +79,12 @@ async fn an_admin_changes_labels_and_what_an_agent_says_changes_none() {
     app.live.put(profile_of(&before.unwrap().unwrap()));
     let mut facts = facts_of(&fleet, host).await;
     facts.labels = labels(&[("team", "web"), ("env", "test"), ("rack", "c1")]);
-    app.take_facts(host, &facts).await.unwrap();
+    let agent = AgentHeld {
+        host,
+        key_hash: [1; 32],
+        not_after: app.clock.now(),
+    };
+    app.greet(&agent, 1, &facts).await.unwrap();
     let (held_now, shown_now) = app
         .live
         .read(host, |live| {

@@ -1,5 +1,6 @@
 //! Who is shut out and let in again at another controller, when nobody heard of it.
 
+use tidemark_controller::app::identities::profile_of;
 use tidemark_controller::remediate::RemediationRules;
 use tidemark_controller::tasks::news::hold_standings;
 use tidemark_model::HostState;
@@ -33,4 +34,24 @@ async fn a_release_from_quarantine_elsewhere_is_seen_at_the_next_look() {
     elsewhere(&still, HostState::Enrolled).await;
     hold_standings(&still.app).await.unwrap();
     assert_eq!(standing(&still), HostState::Enrolled);
+}
+
+#[tokio::test]
+async fn a_host_that_is_revoked_while_it_greets_stays_out() {
+    let still = Still::with(RemediationRules::default()).await;
+    still.app.learn_host(host(1)).await.unwrap();
+    let read_before = still
+        .app
+        .store
+        .read()
+        .await
+        .unwrap()
+        .host_find(host(1))
+        .await;
+    still.app.revoke(host(1)).await.unwrap();
+    still
+        .app
+        .live
+        .put(profile_of(&read_before.unwrap().unwrap()));
+    assert_eq!(standing(&still), HostState::Revoked);
 }

@@ -67,10 +67,12 @@ impl Lifecycle {
     {
         let abort = self.abort.clone();
         let crashed = Arc::clone(&self.crashed);
+        // Without the box it would be there twice for as long as it runs: as it came, and as what is selected from.
+        let mut task = Box::pin(task);
         let task = self.tasks.track_future(
             async move {
                 tokio::select! {
-                    () = task => {}
+                    () = &mut task => {}
                     () = abort.cancelled() => {
                         crashed.store(true, Ordering::Release);
                         tracing::error!(task = name, "task did not end within the drain timeout and was aborted");

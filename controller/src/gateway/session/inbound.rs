@@ -35,7 +35,8 @@ const FRAMES_AT_ONCE: NonZeroU32 = NonZeroU32::new(400).expect("400 is not 0");
 const AUDIT_PERIOD: Duration = Duration::from_secs(5);
 const AUDITS_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
 
-/// Runs the session until the agent ends it, it is cut, or it drained.
+/// Runs the session until the agent ends it, it is cut, or it drained. What it does rarely is boxed: a session's memory is that of the
+/// largest thing it may ever do, for as long as it lasts.
 pub(super) async fn run(
     session: Session,
     mut frames: Streaming<AgentFrame>,
@@ -70,12 +71,12 @@ pub(super) async fn run(
             through = running.session.lane.acked() => running.send_ack(through).await?,
             frame = running.actions.next() => running.session.send(frame).await?,
             () = running.checkpoints.changed() => {
-                running.checkpoints.offer_newest(&running.session).await?;
+                Box::pin(running.checkpoints.offer_newest(&running.session)).await?;
             }
             _ = heartbeat.tick() => {
                 running.send_ack(running.acked).await?;
-                running.store_audit().await?;
-                running.actions.store(&running.session).await?;
+                Box::pin(running.store_audit()).await?;
+                Box::pin(running.actions.store(&running.session)).await?;
             }
             frame = frames.message() => match frame? {
                 Some(frame) => running.take(frame, &mut heartbeat).await?,
@@ -151,31 +152,31 @@ impl Running {
                 self.deliver(Delivered::Gap(gap), heartbeat).await
             }
             Some(agent_frame::Kind::Spool(status)) => self.session.take_spool_status(&status),
-            Some(agent_frame::Kind::Audit(audit)) => self.take_audit(audit).await,
+            Some(agent_frame::Kind::Audit(audit)) => Box::pin(self.take_audit(audit)).await,
             Some(agent_frame::Kind::Action(update)) => {
                 let report =
                     report_from_wire(update).map_err(|error| self.session.refused(&error))?;
-                self.actions.take_report(&self.session, report).await
+                Box::pin(self.actions.take_report(&self.session, report)).await
             }
             Some(agent_frame::Kind::Policy(policy)) => {
                 let policy =
                     policy_from_wire(policy).map_err(|error| self.session.refused(&error))?;
-                self.actions.take_policy(&self.session, policy).await
+                Box::pin(self.actions.take_policy(&self.session, policy)).await
             }
             Some(agent_frame::Kind::Checkpoint(told)) => {
                 let told =
                     reported_from_wire(told).map_err(|error| self.session.refused(&error))?;
-                self.checkpoints.take(&self.session, told).await
+                Box::pin(self.checkpoints.take(&self.session, told)).await
             }
             Some(agent_frame::Kind::Upgrade(told)) => {
                 let told = upgrade::report_from_wire(told)
                     .map_err(|error| self.session.refused(&error))?;
-                self.session.take_upgrade(told).await
+                Box::pin(self.session.take_upgrade(told)).await
             }
             Some(agent_frame::Kind::UpgradePieceWanted(wanted)) => {
                 let wanted = upgrade::wanted_from_wire(&wanted)
                     .map_err(|error| self.session.refused(&error))?;
-                self.session.send_piece(wanted).await
+                Box::pin(self.session.send_piece(wanted)).await
             }
             Some(agent_frame::Kind::Hello(_)) => Err(Status::invalid_argument(
                 "hello must be the first frame, and only the first",
