@@ -16,6 +16,8 @@ mod sqlite;
 pub use header::REPAIR_NOTE;
 pub(crate) use postgres::CONTROLLERS_NAME;
 pub use schema::Schema;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use sqlite::MIGRATIONS as SQLITE_MIGRATIONS;
 pub use sqlite::discard as discard_sqlite;
 pub(crate) use sqlite::{Draft, connect_to_idle, connect_to_read, reserve};
 

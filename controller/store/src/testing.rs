@@ -11,7 +11,7 @@ use sqlx::Connection as _;
 use tempfile::TempDir;
 use tidemark_model::{HostFacts, HostId, Timestamp};
 
-use crate::open::connect_to_read;
+use crate::open::{SQLITE_MIGRATIONS, connect_to_read};
 use crate::{DatabaseUrl, HostCertificate, NewHost, Store, Tx};
 
 mod postgres;
@@ -106,6 +106,37 @@ pub async fn execute(store: &Store, sql: &'static str) {
         },
     };
     self::done(sql, done);
+}
+
+/// Makes a SQLite database with the tables of a release that knew migrations up to `version`.
+///
+/// # Panics
+/// When there is no such migration, or no room.
+pub async fn sqlite_as_of(file: &Path, version: i64) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true);
+    let connection = sqlx::SqliteConnection::connect_with(&options).await;
+    let mut connection = done("make the file", connection);
+    let made = SQLITE_MIGRATIONS.run_to(version, &mut connection).await;
+    done("make its tables", made);
+    done("close the file", connection.close().await);
+}
+
+/// What a SQLite file says of its tables and indexes, and which migrations made them.
+///
+/// # Panics
+/// When there is no such file, or a damaged one.
+pub async fn schema_of(file: &Path) -> Vec<String> {
+    let mut connection = done("open the file", connect_to_read(file).await);
+    let schema = sqlx::query_scalar(
+        "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema \
+         UNION ALL SELECT 'migration ' || version || ' ' || success FROM _sqlx_migrations ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await;
+    done("close the file", connection.close().await);
+    done("read its tables", schema)
 }
 
 /// Which tree each page of a SQLite file belongs to, from page 1 on; empty for pages of none.

@@ -24,7 +24,13 @@ impl Death {
     /// `command` with this end before it.
     #[must_use]
     pub fn of(&self, command: &Command) -> Command {
-        let mut strace = self.strace(Path::new("/dev/null"));
+        self.of_logged(command, Path::new("/dev/null"))
+    }
+
+    /// The same, with the counted calls written to `log`.
+    #[must_use]
+    pub fn of_logged(&self, command: &Command, log: &Path) -> Command {
+        let mut strace = self.strace(log);
         strace.arg("--");
         wrapping(strace, command)
     }

@@ -1,5 +1,5 @@
-//! Power cuts on an action's way: agent and controller are killed at each of the calls that make something durable. What was
-//! ordered is done at most once, ends, and is not lost.
+//! Power cuts on an action's way, and on that of tables and history: agent and controller are killed at each of the calls that make
+//! something durable. What was ordered is done at most once, ends, and is not lost.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +22,7 @@ use tokio::process::Command;
 
 mod agent;
 mod controller;
+mod database;
 mod range;
 mod reboot;
 mod upgrade;

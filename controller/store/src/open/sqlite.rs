@@ -15,7 +15,7 @@ use super::{OpenError, beside, database_failed, migration_failed, schema};
 use crate::StoreError;
 use crate::store::Pools;
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
