@@ -1,6 +1,7 @@
 //! The newest incarnation of its fleet that this host has seen, kept on disk: each restore of the controller's database begins
 //! one. A controller of an older one runs on a copy that was left behind, and nothing is taken from it.
 
+use std::io;
 use std::path::Path;
 
 use crate::session::chain;
@@ -26,28 +27,50 @@ pub struct LeftBehind {
     pub seen: u64,
 }
 
+/// Why nothing is taken from a controller.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It is of an incarnation that is over.
+    #[error(transparent)]
+    LeftBehind(#[from] LeftBehind),
+    /// What this host has seen cannot be read now, so that no controller can be held against it.
+    #[error("which incarnation of the fleet this host has seen cannot be read now")]
+    Unknown(#[source] io::Error),
+}
+
 /// What the host has seen.
 #[derive(Debug)]
 pub struct IncarnationBook {
     file: Option<StateFile>,
-    seen: u64,
+    /// `None` while it is unknown.
+    seen: Option<u64>,
 }
 
 impl IncarnationBook {
     /// What the host of the identity in `folder` has seen.
     #[must_use]
     pub fn open(folder: &Path) -> Self {
-        let file = StateFile::new(folder, FILE);
-        let found = file.read();
+        Self::of(StateFile::new(folder, FILE))
+    }
+
+    fn of(file: StateFile) -> Self {
+        let seen = Self::read(&file)
+            .inspect_err(|error| tracing::warn!(error = %chain(error), "the fleet's incarnation cannot be read now"))
+            .ok();
+        Self {
+            file: Some(file),
+            seen,
+        }
+    }
+
+    fn read(file: &StateFile) -> io::Result<u64> {
+        let found = file.read().certain()?;
         for lost in &found.lost {
             tracing::warn!(path = %lost.path.display(), error = %chain(&lost.reason), "a generation of the fleet's incarnation is lost");
         }
         let read = |payload: &[u8]| std::str::from_utf8(payload).ok()?.parse().ok();
         let seen = found.whole.iter().find_map(|whole| read(&whole.payload));
-        Self {
-            file: Some(file),
-            seen: seen.unwrap_or(FIRST),
-        }
+        Ok(seen.unwrap_or(FIRST))
     }
 
     /// One for a host that keeps nothing.
@@ -55,7 +78,7 @@ impl IncarnationBook {
     pub const fn none() -> Self {
         Self {
             file: None,
-            seen: FIRST,
+            seen: Some(FIRST),
         }
     }
 
@@ -63,30 +86,33 @@ impl IncarnationBook {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn forget(folder: &Path) -> std::io::Result<()> {
+    pub fn forget(folder: &Path) -> io::Result<()> {
         StateFile::new(folder, FILE).remove()
     }
 
     /// Takes what a controller says it is of, and keeps it before anything of it is obeyed. 0 comes from one that does not say.
     ///
     /// # Errors
-    /// [`LeftBehind`] when the host has seen a later one.
-    pub fn take(&mut self, told: u64) -> Result<(), LeftBehind> {
+    /// [`NotTaken`] when the host has seen a later one, or what it has seen cannot be read.
+    pub fn take(&mut self, told: u64) -> Result<(), NotTaken> {
         let told = told.max(FIRST);
-        if told < self.seen {
-            return Err(LeftBehind {
-                told,
-                seen: self.seen,
-            });
+        let seen = match (self.seen, &self.file) {
+            (Some(seen), _) => seen,
+            (None, Some(file)) => Self::read(file).map_err(NotTaken::Unknown)?,
+            (None, None) => FIRST,
+        };
+        self.seen = Some(seen);
+        if told < seen {
+            return Err(LeftBehind { told, seen }.into());
         }
-        if told == self.seen {
+        if told == seen {
             return Ok(());
         }
         tracing::info!(
             incarnation = told,
             "the controller's database was restored: a new incarnation of the fleet"
         );
-        self.seen = told;
+        self.seen = Some(told);
         let written = self
             .file
             .as_ref()
@@ -101,6 +127,10 @@ impl IncarnationBook {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tidemark_disk::{Disk as _, Fault, MemoryDisk};
+
     use super::*;
 
     #[test]
@@ -113,7 +143,9 @@ mod tests {
         open().take(7).unwrap();
         open().take(9).unwrap();
         for told in [0, 1, 7, 8] {
-            let refused = open().take(told).unwrap_err();
+            let NotTaken::LeftBehind(refused) = open().take(told).unwrap_err() else {
+                panic!("it can be read");
+            };
             assert_eq!((refused.told, refused.seen), (told.max(1), 9));
         }
         let slot = |name: &str| folder.path().join(name);
@@ -125,5 +157,19 @@ mod tests {
         }
         IncarnationBook::forget(folder.path()).unwrap();
         open().take(1).unwrap();
+    }
+
+    #[test]
+    fn a_book_that_cannot_be_read_for_a_moment_lets_no_controller_pass_that_is_over() {
+        let disk = MemoryDisk::new(1);
+        disk.make_folder(Path::new("/s")).unwrap();
+        let file = StateFile::on(Arc::new(disk.clone()), Path::new("/s"), FILE);
+        IncarnationBook::of(file.clone()).take(9).unwrap();
+        disk.fail_from(disk.steps(), Fault::Busy);
+        let mut book = IncarnationBook::of(file);
+        assert!(matches!(book.take(8), Err(NotTaken::Unknown(_))));
+        disk.mend();
+        assert!(matches!(book.take(8), Err(NotTaken::LeftBehind(_))));
+        book.take(9).unwrap();
     }
 }

@@ -27,6 +27,7 @@ use super::{SessionEnd, SessionEvent, SessionParts};
 use crate::actions::Message;
 use crate::facts;
 use crate::identity::{Credentials, Vault};
+use crate::incarnation::NotTaken;
 use crate::link::{Dialer, FORBIDDEN_PAUSE, Link, LinkFailure};
 use crate::renew::{RenewError, renew};
 use crate::upgrades::UpgradeMessage;
@@ -355,9 +356,14 @@ impl Shell {
         let controller_clock_ms = match &frame.kind {
             Some(v1::controller_frame::Kind::Welcome(welcome)) => {
                 if let Err(error) = self.parts.incarnation.take(welcome.incarnation) {
-                    // Somebody may put the right controller in its place.
-                    let pause = DisconnectReason::RetryAfter(FORBIDDEN_PAUSE);
-                    self.break_off("left_behind", &error.to_string(), pause);
+                    let (kind, pause) = match &error {
+                        // Somebody may put the right controller in its place.
+                        NotTaken::LeftBehind(_) => {
+                            ("left_behind", DisconnectReason::RetryAfter(FORBIDDEN_PAUSE))
+                        }
+                        NotTaken::Unknown(_) => ("incarnation_unreadable", DisconnectReason::Lost),
+                    };
+                    self.break_off(kind, &chain(&error), pause);
                     return;
                 }
                 self.takes_audits = welcome.takes_audits;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::args::Arguments;
 use super::load::Loads;
+use crate::harness::neighbour::Cable;
 use crate::harness::postgres::{Flush, Postgres};
 use crate::harness::{Controller, Finished, Machine, Neighbour, Process, Up};
 
@@ -157,6 +158,20 @@ impl<'m> Field<'m> {
             serves_after: began.elapsed(),
             listens_at,
         })
+    }
+
+    /// Begins another life of every controller that is down, and puts the cable in its place.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub async fn begin_missing(&mut self) -> anyhow::Result<()> {
+        self.neighbour.cable(Cable::Plugged).await?;
+        for place in 0..self.posts.len() {
+            if self.controller(place).is_err() {
+                self.begin(place).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends a controller as a power cut would.

@@ -27,6 +27,8 @@ pub struct Flock {
     pub fleet: Arc<Fleet>,
     ended: JoinHandle<anyhow::Result<Vec<HostOutcome>>>,
     stop: DropGuard,
+    /// A flock that nobody ends delivers nothing more: its controllers are gone.
+    abandon: DropGuard,
 }
 
 impl Flock {
@@ -49,20 +51,28 @@ impl Flock {
         };
         let stop = CancellationToken::new();
         let (there, is_there) = oneshot::channel();
-        let (patience, stopped) = (arguments.patience, stop.clone());
+        let abandon = CancellationToken::new();
+        let patience = arguments.patience;
+        let (stopped, abandoned) = (stop.clone(), abandon.clone());
         let ended = life.spawn_blocking(move || {
             let reporting = || {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(THREADS)
                     .enable_all()
                     .build()?;
-                runtime.block_on(Box::pin(report((plan, settings), patience, there, stopped)))
+                let report = report((plan, settings), patience, there, (stopped, abandoned));
+                runtime.block_on(Box::pin(report))
             };
             network.run(reporting)?
         });
-        let stop = stop.drop_guard();
+        let (stop, abandon) = (stop.drop_guard(), abandon.drop_guard());
         match is_there.await {
-            Ok(fleet) => Ok(Self { fleet, ended, stop }),
+            Ok(fleet) => Ok(Self {
+                fleet,
+                ended,
+                stop,
+                abandon,
+            }),
             Err(_) => Err(ended
                 .await?
                 .err()
@@ -76,7 +86,9 @@ impl Flock {
     /// When the fleet broke off.
     pub async fn end(self) -> anyhow::Result<Vec<HostOutcome>> {
         drop(self.stop);
-        self.ended.await?
+        let outcomes = self.ended.await?;
+        drop(self.abandon);
+        outcomes
     }
 }
 
@@ -84,7 +96,7 @@ async fn report(
     (plan, settings): (RunPlan, FleetSettings),
     patience: Duration,
     there: oneshot::Sender<Arc<Fleet>>,
-    stop: CancellationToken,
+    (stop, abandoned): (CancellationToken, CancellationToken),
 ) -> anyhow::Result<Vec<HostOutcome>> {
     let hosts = u64::try_from(plan.hosts).unwrap_or(u64::MAX);
     let progress = Progress::of("enrolling", hosts);
@@ -104,7 +116,10 @@ async fn report(
     there.send(Arc::clone(&fleet)).ok();
     plan.produce(&fleet, &Progress::hidden(), &stop).await;
     let progress = Progress::of("delivering", 0);
-    let _held = fleet.settle(patience, &progress).await;
+    tokio::select! {
+        _held = fleet.settle(patience, &progress) => {}
+        () = abandoned.cancelled() => {}
+    }
     progress.finish();
     Ok(fleet.close().await)
 }

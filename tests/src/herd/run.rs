@@ -50,6 +50,8 @@ struct Herd<'m> {
     timeline: Timeline,
     asked: Asked,
     began: Instant,
+    steady: Option<Steady>,
+    restarts: Vec<Restart>,
 }
 
 /// Runs it on the machine.
@@ -71,6 +73,8 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Herd
         timeline: Timeline::default(),
         asked: Asked::default(),
         began: Instant::now(),
+        steady: None,
+        restarts: Vec::new(),
     };
     let following = {
         let (timeline, meter) = (herd.timeline.clone(), Arc::clone(herd.meter()));
@@ -80,13 +84,15 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Herd
         .asked
         .clone()
         .ask(herd.askable().await?, herd.arguments.questions);
-    let (steady, restarts) = tokio::select! {
+    tokio::select! {
         measured = Box::pin(herd.measure()) => measured?,
-        () = shutdown_signal() => anyhow::bail!("asked to end before everything was measured"),
+        () = shutdown_signal() => say("asked to end: no more restarts, every record is accounted for"),
         () = following => anyhow::bail!("the timeline ended"),
         ended = asking => return Err(ended.err().context("the questions ended")?),
     };
-    herd.report(steady, restarts).await
+    let steady = herd.steady.take();
+    herd.report(steady.context("asked to end before anything was measured")?)
+        .await
 }
 
 impl Herd<'_> {
@@ -115,18 +121,18 @@ impl Herd<'_> {
         })
     }
 
-    async fn measure(&mut self) -> anyhow::Result<(Steady, Vec<Restart>)> {
+    async fn measure(&mut self) -> anyhow::Result<()> {
         // The rush of enrolments is over when each agent has reported once.
         sleep(self.arguments.interval).await;
         let steady = self.steady().await?;
         say(&format!("steady: {steady:?}"));
-        let mut restarts = Vec::new();
+        self.steady = Some(steady.clone());
         for nth in 0..self.arguments.restarts {
             let restart = self.restart(nth, &steady).await?;
             say(&format!("{restart:?}"));
-            restarts.push(restart);
+            self.restarts.push(restart);
         }
-        Ok((steady, restarts))
+        Ok(())
     }
 
     async fn steady(&self) -> anyhow::Result<Steady> {
@@ -304,11 +310,9 @@ impl Herd<'_> {
             .collect()
     }
 
-    async fn report(
-        mut self,
-        steady: Steady,
-        restarts: Vec<Restart>,
-    ) -> anyhow::Result<HerdReport> {
+    async fn report(mut self, steady: Steady) -> anyhow::Result<HerdReport> {
+        // Asked to end, it may have been between two lives.
+        self.field.begin_missing().await?;
         let outcomes = self.flock.end().await?;
         self.field.end_all(END_PATIENCE).await?;
         // What it says is what is durable, and nothing that a former life remembered.
@@ -325,8 +329,8 @@ impl Herd<'_> {
                 "sqlite"
             },
             steady,
-            goals: goals_of(&restarts),
-            restarts,
+            goals: goals_of(&self.restarts),
+            restarts: self.restarts,
             account: Account {
                 database_bytes: self.field.database_bytes(),
                 ..account
