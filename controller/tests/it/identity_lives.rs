@@ -12,9 +12,10 @@ use tidemark_agent::renew::renew_request;
 use tidemark_controller::app::App;
 use tidemark_controller::gateway::enrolment::Enrolment;
 use tidemark_disk::{Disk, Fault, MemoryDisk};
-use tidemark_model::{HostFacts, HostState, JoinToken};
+use tidemark_model::{HostState, JoinToken};
 use tidemark_proto::v1::Credentials;
 use tidemark_proto::v1::enrollment_server::Enrollment as _;
+use tidemark_store::testing::new_host;
 use tonic::Request;
 
 use crate::made_up::MadeUp;
@@ -94,7 +95,7 @@ impl Life {
     }
 
     async fn enrol(&self, vault: &Vault) -> Result<Credentials, VaultError> {
-        let request = enroll_request(vault, &self.token, &facts())?;
+        let request = enroll_request(vault, &self.token, &new_host(&[], "app-1").facts)?;
         let answer = self.enrolment.enroll(Request::new(request)).await;
         let answer = answer.expect("a host that has the token is enrolled");
         Ok(answer.into_inner().credentials.unwrap())
@@ -160,18 +161,6 @@ impl Life {
             .unwrap();
         assert_eq!(known.state, HostState::Enrolled, "{what}");
         assert_eq!(known.certificate.generation, current.generation(), "{what}");
-    }
-}
-
-fn facts() -> HostFacts {
-    HostFacts {
-        name: "app-1".into(),
-        os: "Linux".into(),
-        agent_version: "0.1.0".into(),
-        boot_id: "b1".into(),
-        time_zone: None,
-        capabilities: vec![],
-        labels: BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is kept for how long, and in how many bytes.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,11 +10,10 @@ use tidemark_controller::pki::Authority;
 use tidemark_controller::tasks::compact::Compactor;
 use tidemark_controller::tasks::expire::{ExpireStatus, Expirer};
 use tidemark_history::compact::Retention;
-use tidemark_model::{HostFacts, HostId, PortSpaceKey, Protocol, Timestamp};
+use tidemark_model::{HostId, PortSpaceKey, Protocol, Timestamp};
 use tidemark_runtime::{Clock, Entropy};
-use tidemark_store::{
-    DatabaseUrl, HostCertificate, HourlyRow, NewHost, NewSegment, Span, Store, Tier,
-};
+use tidemark_store::testing::new_host;
+use tidemark_store::{DatabaseUrl, HourlyRow, NewHost, NewSegment, Span, Store, Tier};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -35,24 +33,8 @@ async fn controller_with_a_host(folder: &TempDir) -> Arc<App> {
         .unwrap();
     let mut tx = store.begin().await.unwrap();
     let host = NewHost {
-        id: host_id(),
-        identity_spki: vec![1],
-        facts: HostFacts {
-            name: "web-1".into(),
-            os: "Linux".into(),
-            agent_version: "0.1.0".into(),
-            boot_id: "b1".into(),
-            time_zone: None,
-            capabilities: vec![],
-            labels: BTreeMap::new(),
-        },
-        token_labels: BTreeMap::new(),
         enrolled_at: day(800),
-        certificate: HostCertificate {
-            generation: 1,
-            not_after: TODAY,
-            spki_hash: [1; 32],
-        },
+        ..new_host(&[7], "web-1")
     };
     tx.host_insert(&host).await.unwrap();
     tx.commit().await.unwrap();

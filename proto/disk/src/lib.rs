@@ -125,8 +125,6 @@ pub enum Opening {
     Write,
     /// To be written; made when there is none, and else as it is.
     WriteOrMake,
-    /// To be written; made when there is none, and else emptied.
-    WriteEmpty,
     /// To be written; made for these readers, and an error when there is one, or a link of that name.
     Make(Access),
 }

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn what_a_crash_left_beside_it_is_no_hindrance() {
         let disk = with_old_content(1);
-        disk.open(Path::new("/folder/state.new"), Opening::WriteEmpty)
+        disk.open(Path::new("/folder/state.new"), Opening::WriteOrMake)
             .unwrap();
         replace(&disk).unwrap();
         assert_eq!(content(&disk), b"new");

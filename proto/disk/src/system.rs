@@ -35,7 +35,6 @@ impl Disk for SystemDisk {
             Opening::Read => options.read(true),
             Opening::Write => options.write(true),
             Opening::WriteOrMake => options.write(true).create(true).truncate(false),
-            Opening::WriteEmpty => options.write(true).create(true).truncate(true),
             Opening::Make(access) => readable_by(&mut options, access)
                 .write(true)
                 .create_new(true),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -33,6 +33,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POLICY: &str = "profile = \"full\"\n[limits]\nper_hour = 100000\nper_day = 100000\ncooldown = \"1s\"\nreboot_pause = \"1s\"\n";
 /// The controller's limits to match.
 const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nfixes_per_day_max = 100000\nhost_per_hour_max = 100000\nper_hour_max = 100000\n";
+
+/// With it in the environment every point is tried.
+const ALL: &str = "TIDEMARK_TEST_ALL_CRASH_POINTS";
+
+/// Which of so many calls are died at: so many, evenly spread, or every one with [`ALL`] in the environment.
+fn spread(calls: u32, points: u32) -> impl Iterator<Item = u32> {
+    let stride = if std::env::var_os(ALL).is_some() {
+        1
+    } else {
+        calls.div_ceil(points).max(1)
+    };
+    (1..=calls).step_by(stride as usize)
+}
+
+/// Calls of this kind in a log of `strace`.
+fn calls_in(log: &Path, call: &str) -> anyhow::Result<u32> {
+    let text = fs::read_to_string(log)?;
+    let calls = text.lines().filter(|line| line.contains(call)).count();
+    Ok(u32::try_from(calls)?)
+}
 
 /// A controller, and a host with a hook that leaves a line each time it runs.
 struct Site {

@@ -167,7 +167,7 @@ impl State {
         match (found, opening) {
             (None, Opening::Read | Opening::Write) => Err(io::ErrorKind::NotFound.into()),
             (Some(_), Opening::Make(_)) => Err(io::ErrorKind::AlreadyExists.into()),
-            (None, Opening::WriteOrMake | Opening::WriteEmpty | Opening::Make(_)) => {
+            (None, Opening::WriteOrMake | Opening::Make(_)) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 if !self.folders.contains(folder) {
                     return Err(io::ErrorKind::NotFound.into());
@@ -177,12 +177,6 @@ impl State {
                 let inode = self.last_inode;
                 self.inodes.insert(inode, Inode::default());
                 self.change_names(NameChange::Make(path.to_owned(), inode), step)?;
-                Ok(inode)
-            }
-            (Some(inode), Opening::WriteEmpty) => {
-                step.to_begin()?;
-                self.open_inode(inode)?.set_len(0)?;
-                step.to_end()?;
                 Ok(inode)
             }
             (Some(inode), Opening::Read | Opening::Write | Opening::WriteOrMake) => {

@@ -1,5 +1,6 @@
 //! What tests rely on: that which was synced outlives power, the rest may not, and a fault hits the step it was meant for.
 
+use super::super::Access;
 use super::*;
 
 fn written(disk: &MemoryDisk, opening: Opening, offset: u64, bytes: &[u8]) -> Box<dyn DiskFile> {
@@ -51,7 +52,9 @@ fn names_outlive_power_in_the_order_in_which_they_changed() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..100 {
         let disk = with_durable_file(seed);
-        let mut other = disk.open(Path::new("/f/new"), Opening::WriteEmpty).unwrap();
+        let mut other = disk
+            .open(Path::new("/f/new"), Opening::Make(Access::Owner))
+            .unwrap();
         other.write_at(0, b"replaced").unwrap();
         other.sync().unwrap();
         disk.rename(Path::new("/f/new"), Path::new("/f/file"))
@@ -146,7 +149,7 @@ fn a_process_that_has_ended_does_nothing_to_the_disk_any_more() {
     disk.end_process();
     its.rename(Path::new("/f/renamed"), Path::new("/f/file"))
         .unwrap_err();
-    its.open(Path::new("/f/renamed"), Opening::WriteEmpty)
+    its.open(Path::new("/f/renamed"), Opening::WriteOrMake)
         .unwrap_err();
     assert_eq!(disk.files(), [Path::new("/f/renamed")]);
 }

@@ -2,9 +2,8 @@
 
 use super::*;
 
-/// How many points are tried of each call, evenly spread; every one of them with [`ALL`] in the environment.
+/// How many points are tried of each call; see [`spread`].
 const POINTS: u32 = 6;
-const ALL: &str = "TIDEMARK_TEST_ALL_CRASH_POINTS";
 
 impl Site {
     fn death(&self, call: &'static str, nth: u32) -> Death {
@@ -54,10 +53,7 @@ async fn count(site: &mut Site, machine: &Machine, call: &'static str) -> anyhow
     site.end(&mut agent).await?;
     strace.interrupt()?;
     strace.wait(SOON).await?;
-    let text = fs::read_to_string(&log)?;
-    Ok(u32::try_from(
-        text.lines().filter(|line| line.contains(call)).count(),
-    )?)
+    calls_in(&log, call)
 }
 
 #[test]
@@ -67,12 +63,7 @@ fn an_action_is_done_once_whenever_its_controller_dies() -> anyhow::Result<()> {
         let mut points = BTreeMap::new();
         for call in ["pwrite64", "fdatasync", "fsync"] {
             let calls = count(&mut site, machine, call).await?;
-            let stride = if std::env::var_os(ALL).is_some() {
-                1
-            } else {
-                calls.div_ceil(POINTS).max(1)
-            };
-            for nth in (1..=calls).step_by(stride as usize) {
+            for nth in spread(calls, POINTS) {
                 let mark = format!("{call} {nth}");
                 // One that has lost many sessions would take its time to come back.
                 let mut agent = site.folder.run()?;

@@ -1,8 +1,6 @@
 //! Whoever brings tables or history further dies at writes and syncs of the database; the next one finishes, and what it leaves is
 //! what one leaves that did not die.
 
-use std::path::Path;
-
 use tidemark_runtime::Clock;
 use tidemark_store::testing::{schema_of, sqlite_as_of};
 use tidemark_tests::harness::peer::sample;
@@ -10,9 +8,8 @@ use tidemark_tests::harness::{Finished, Peer, program};
 
 use super::*;
 
-/// How many points are tried of each call, evenly spread; every one of them with [`ALL`] in the environment.
+/// How many points are tried of each call; see [`spread`].
 const POINTS: u32 = 8;
-const ALL: &str = "TIDEMARK_TEST_ALL_CRASH_POINTS";
 const CALLS: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "ftruncate"];
 const DATABASE: &str = "tidemark.db";
 /// Samples of a host, half a minute apart: enough for hours that are whole.
@@ -63,9 +60,7 @@ impl<C: Fn(&Path) -> anyhow::Result<Command>> Work<'_, C> {
         let death = Self::death(&folder, call, 60_000);
         let counted = death.of_logged(&(self.command)(&folder)?, &log);
         Finished::of(counted).await?.succeeded()?;
-        let text = fs::read_to_string(&log)?;
-        let calls = text.lines().filter(|line| line.contains(call)).count();
-        Ok(u32::try_from(calls)?)
+        calls_in(&log, call)
     }
 
     /// Dies at points of each call; `left` says what is left once the next one has finished.
@@ -79,12 +74,7 @@ impl<C: Fn(&Path) -> anyhow::Result<Command>> Work<'_, C> {
         let mut points = Tried::new();
         for call in CALLS {
             let calls = self.count(call).await?;
-            let stride = if std::env::var_os(ALL).is_some() {
-                1
-            } else {
-                calls.div_ceil(POINTS).max(1)
-            };
-            for nth in (1..=calls).step_by(stride as usize) {
+            for nth in spread(calls, POINTS) {
                 let folder = self.begin()?;
                 let dying = Self::death(&folder, call, nth).of(&(self.command)(&folder)?);
                 let has_died = Finished::of(dying).await?.succeeded().is_err();
