@@ -36,18 +36,55 @@ enum Keep {
 
 #[derive(Debug)]
 struct Files {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
+    entrance: Entrance,
     identity: StateFile,
     credentials: StateFile,
     generation: StateFile,
     pending: StateFile,
 }
 
+/// Who may enter the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entrance {
+    /// Whom the system lets in.
+    System,
+    /// Nobody but this process.
+    Closed,
+}
+
+/// An identity as it is kept.
+#[derive(Debug)]
+struct Kept {
+    identity: IdentityKey,
+    ca_pin: CaPin,
+    held: Held,
+}
+
 #[derive(Debug, Default)]
 struct Held {
     current: Option<Arc<Credentials>>,
     generation: u64,
-    pending: Option<Arc<KeyPair>>,
+    pending: Option<Pending>,
+}
+
+/// The key of a request in flight.
+#[derive(Debug)]
+struct Pending {
+    key: Arc<KeyPair>,
+    /// Whether this process saw it synced. One that is read may be of a write whose sync failed: it would be gone with the power,
+    /// after the controller has issued a certificate for it.
+    is_durable: bool,
+}
+
+impl Pending {
+    fn new(key: KeyPair) -> Self {
+        Self {
+            key: Arc::new(key),
+            is_durable: false,
+        }
+    }
 }
 
 /// Why the identity cannot be used.
@@ -118,11 +155,7 @@ impl Vault {
     /// is unknown for now; [`VaultError::Exposed`] when others may read it.
     pub fn open(folder: &Path) -> Result<Option<Self>, VaultError> {
         let files = Files::in_folder(folder);
-        if files.identity.read().is_absent() {
-            return Ok(None);
-        }
-        check_private(folder)?;
-        Self::open_in(files)
+        Ok(files.read()?.map(|kept| Self::of(files, kept)))
     }
 
     /// Opens the identity in `folder`, or makes one that trusts the CA of `ca_pin`. An identity that trusts another
@@ -131,11 +164,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::open`]; [`VaultError::Storage`] when it cannot be written.
     pub fn open_or_create(folder: &Path, ca_pin: CaPin) -> Result<Self, VaultError> {
-        let existing = Self::open(folder)?;
-        let files = Files::in_folder(folder);
-        private::make_folder(folder).map_err(|source| files.storage_error(source))?;
-        check_private(folder)?;
-        Self::create_in(files, existing, ca_pin)
+        Self::open_or_create_in(Files::in_folder(folder), ca_pin)
     }
 
     /// As [`Vault::open_or_create`], in a folder of a disk that nobody else enters.
@@ -143,56 +172,39 @@ impl Vault {
     /// # Errors
     /// As [`Vault::open_or_create`].
     pub fn open_or_create_on(
-        disk: &Arc<dyn Disk>,
+        disk: Arc<dyn Disk>,
         folder: &Path,
         ca_pin: CaPin,
     ) -> Result<Self, VaultError> {
-        let existing = Self::open_in(Files::on(disk, folder))?;
-        let files = Files::on(disk, folder);
-        disk.make_folder(folder)
-            .map_err(|source| files.storage_error(source))?;
-        Self::create_in(files, existing, ca_pin)
+        Self::open_or_create_in(Files::on(disk, folder, Entrance::Closed), ca_pin)
     }
 
-    fn open_in(files: Files) -> Result<Option<Self>, VaultError> {
-        let found = files.certain(&files.identity)?;
-        if found.is_absent() {
-            return Ok(None);
-        }
-        for slot in &found.lost {
-            tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a copy of the identity is lost; the other is used");
-        }
-        let (identity, ca_pin) = found
-            .whole
-            .iter()
-            .find_map(|stored| parse_identity(&stored.payload))
-            .ok_or_else(|| VaultError::IdentityLost {
-                folder: files.folder.clone(),
-            })?;
-        let held = files.read_held(&ca_pin)?;
-        Ok(Some(Self {
-            identity,
-            ca_pin,
-            keep: Keep::Disk(Box::new(files)),
-            held: Mutex::new(held),
-        }))
-    }
-
-    fn create_in(files: Files, existing: Option<Self>, ca_pin: CaPin) -> Result<Self, VaultError> {
-        let identity = match existing {
-            Some(vault) if vault.ca_pin == ca_pin => return Ok(vault),
-            Some(vault) => vault.identity,
+    fn open_or_create_in(files: Files, ca_pin: CaPin) -> Result<Self, VaultError> {
+        let identity = match files.read()? {
+            Some(kept) if kept.ca_pin == ca_pin => return Ok(Self::of(files, kept)),
+            Some(kept) => kept.identity,
             None => IdentityKey::generate()?,
         };
+        files.make_folder()?;
         files
             .start_anew(&identity, &ca_pin)
             .map_err(|source| files.storage_error(source))?;
-        Ok(Self {
+        let held = Held::default();
+        let kept = Kept {
             identity,
             ca_pin,
+            held,
+        };
+        Ok(Self::of(files, kept))
+    }
+
+    fn of(files: Files, kept: Kept) -> Self {
+        Self {
+            identity: kept.identity,
+            ca_pin: kept.ca_pin,
             keep: Keep::Disk(Box::new(files)),
-            held: Mutex::default(),
-        })
+            held: Mutex::new(kept.held),
+        }
     }
 
     /// Forgets the identity in `folder` and everything that hangs on it.
@@ -249,19 +261,22 @@ impl Vault {
     /// [`VaultError`] when it can be neither read nor made and kept.
     pub fn pending_key(&self) -> Result<Arc<KeyPair>, VaultError> {
         let mut held = self.held();
-        if let Some(key) = &held.pending {
-            return Ok(Arc::clone(key));
-        }
-        let key = Arc::new(generate_key()?);
-        if let Keep::Disk(files) = &self.keep {
-            let pkcs8 = Zeroizing::new(key.serialize_der());
+        let pending = match held.pending.take() {
+            Some(pending) => pending,
+            None => Pending::new(generate_key()?),
+        };
+        let pending = held.pending.insert(pending);
+        if let Keep::Disk(files) = &self.keep
+            && !pending.is_durable
+        {
+            let pkcs8 = Zeroizing::new(pending.key.serialize_der());
             files
                 .pending
                 .write(&pkcs8)
                 .map_err(|source| files.storage_error(source))?;
         }
-        held.pending = Some(Arc::clone(&key));
-        Ok(key)
+        pending.is_durable = true;
+        Ok(Arc::clone(&pending.key))
     }
 
     /// Takes the answer to the request made with [`Vault::pending_key`].
@@ -291,17 +306,68 @@ impl Vault {
 
 impl Files {
     fn in_folder(folder: &Path) -> Self {
-        Self::on(&(Arc::new(SystemDisk) as Arc<dyn Disk>), folder)
+        Self::on(Arc::new(SystemDisk), folder, Entrance::System)
     }
 
-    fn on(disk: &Arc<dyn Disk>, folder: &Path) -> Self {
-        let file = |name| StateFile::on(Arc::clone(disk), folder, name);
+    fn on(disk: Arc<dyn Disk>, folder: &Path, entrance: Entrance) -> Self {
+        let file = |name| StateFile::on(Arc::clone(&disk), folder, name);
         Self {
             folder: folder.to_owned(),
+            entrance,
             identity: file("identity"),
             credentials: file("credentials"),
             generation: file("generation"),
             pending: file("pending"),
+            disk,
+        }
+    }
+
+    /// The identity and what hangs on it; `None` when there has never been one.
+    fn read(&self) -> Result<Option<Kept>, VaultError> {
+        let found = self.certain(&self.identity)?;
+        if found.is_absent() {
+            return Ok(None);
+        }
+        self.check_private()?;
+        for slot in &found.lost {
+            tracing::warn!(path = %slot.path.display(), reason = %slot.reason, "a copy of the identity is lost; the other is used");
+        }
+        let (identity, ca_pin) = found
+            .whole
+            .iter()
+            .find_map(|stored| parse_identity(&stored.payload))
+            .ok_or_else(|| VaultError::IdentityLost {
+                folder: self.folder.clone(),
+            })?;
+        let held = self.read_held(&ca_pin)?;
+        Ok(Some(Kept {
+            identity,
+            ca_pin,
+            held,
+        }))
+    }
+
+    fn make_folder(&self) -> Result<(), VaultError> {
+        let made = match self.entrance {
+            Entrance::System => private::make_folder(&self.folder),
+            Entrance::Closed => self.disk.make_folder(&self.folder),
+        };
+        made.map_err(|source| self.storage_error(source))?;
+        self.check_private()
+    }
+
+    /// Refuses a folder that anybody but its owner and the system's administrators may enter. One that cannot be asked is
+    /// taken for private: reading from it fails by itself.
+    fn check_private(&self) -> Result<(), VaultError> {
+        if self.entrance == Entrance::Closed {
+            return Ok(());
+        }
+        match private::exposure(&self.folder) {
+            Ok(None) | Err(_) => Ok(()),
+            Ok(Some(exposure)) => Err(VaultError::Exposed {
+                folder: self.folder.clone(),
+                exposure,
+            }),
         }
     }
 
@@ -359,7 +425,7 @@ impl Files {
         Ok(Held {
             generation: marked.unwrap_or(0).max(shown),
             current: current.map(Arc::new),
-            pending: self.read_pending()?.map(Arc::new),
+            pending: self.read_pending()?.map(Pending::new),
         })
     }
 
@@ -367,18 +433,6 @@ impl Files {
         let found = self.certain(&self.pending)?;
         let newest = found.newest();
         Ok(newest.and_then(|stored| key_from_pkcs8(&stored.payload).ok()))
-    }
-}
-
-/// Refuses a folder that anybody but its owner and the system's administrators may enter. One that cannot be asked is
-/// taken for private: reading from it fails by itself.
-fn check_private(folder: &Path) -> Result<(), VaultError> {
-    match private::exposure(folder) {
-        Ok(None) | Err(_) => Ok(()),
-        Ok(Some(exposure)) => Err(VaultError::Exposed {
-            folder: folder.to_owned(),
-            exposure,
-        }),
     }
 }
 

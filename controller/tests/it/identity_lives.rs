@@ -1,5 +1,5 @@
-//! A host enrols and renews at a real controller while, at each step of its disk in turn, power goes or the disk fails: it ends as
-//! itself, with one token, and is never taken for its own clone.
+//! A host enrols and renews at a real controller while, at each step of its disk in turn or in any order, power goes or the disk
+//! fails: it ends as itself, with one token, and is never taken for its own clone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tidemark_agent::identity::{Vault, VaultError};
 use tidemark_agent::renew::renew_request;
 use tidemark_controller::app::App;
 use tidemark_controller::gateway::enrolment::Enrolment;
-use tidemark_disk::{Disk, Fault, MemoryDisk};
+use tidemark_disk::{Chance, Disk, Fault, MemoryDisk};
 use tidemark_model::{HostState, JoinToken};
 use tidemark_proto::v1::Credentials;
 use tidemark_proto::v1::enrollment_server::Enrollment as _;
@@ -23,6 +23,8 @@ use crate::made_up::MadeUp;
 const FOLDER: &str = "/identity";
 /// Ways in which the same power cut may end.
 const POWER_SEEDS: u64 = 4;
+/// Lives in which faults, starts, lost answers and power cuts come in any order.
+const ANY_ORDER_LIVES: u64 = 400;
 
 /// A host with a disk that fails, before a controller that does not.
 struct Life {
@@ -64,7 +66,7 @@ impl Life {
     /// Starts the agent, which enrols if it has not.
     fn start(&mut self) {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.for_process());
-        let opened = Vault::open_or_create_on(&disk, Path::new(FOLDER), self.token.ca_pin);
+        let opened = Vault::open_or_create_on(disk, Path::new(FOLDER), self.token.ca_pin);
         self.vault = self.note(opened);
     }
 
@@ -214,4 +216,49 @@ async fn a_host_whose_disk_fails_at_any_step_of_enrolment_or_renewal_ends_as_its
             life.assert_goes_on(&what).await;
         }
     }
+}
+
+/// What comes next in a life in which anything may: a start, an answer, a fault that is to come soon, once or until it is mended.
+async fn happen(life: &mut Life, chance: &mut Chance) {
+    let soon = life.disk.steps() + chance.between(0, 12);
+    match chance.index(6) {
+        0 => life.start(),
+        1 => life.ask(Answer::IsLost).await,
+        2 => life.ask(Answer::Arrives).await,
+        3 => {
+            let faults = [Fault::PowerCut, Fault::NoSpace, Fault::Medium, Fault::Busy];
+            life.disk.fail_at(soon, faults[chance.index(faults.len())]);
+        }
+        4 => {
+            let faults = [Fault::NoSpace, Fault::Medium, Fault::Busy];
+            life.disk
+                .fail_from(soon, faults[chance.index(faults.len())]);
+        }
+        _ => life.disk.mend(),
+    }
+    if !life.disk.is_on() || chance.percent(5) {
+        life.disk.cut_power();
+        life.disk.power_up();
+        life.vault = None;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_to_which_anything_happens_in_any_order_ends_as_itself() {
+    let made_up = MadeUp::start().await;
+    let mut renewed = 0;
+    for seed in 0..ANY_ORDER_LIVES {
+        let mut chance = Chance::new(seed);
+        let disk = MemoryDisk::new(seed);
+        let mut life = Life::begin(&made_up.started.app, disk.clone()).await;
+        for _ in 0..40 {
+            happen(&mut life, &mut chance).await;
+        }
+        disk.cut_power();
+        disk.power_up();
+        disk.mend();
+        renewed += life.kept;
+        life.assert_goes_on(&format!("life {seed}")).await;
+    }
+    assert!(renewed > ANY_ORDER_LIVES, "{renewed} certificates");
 }

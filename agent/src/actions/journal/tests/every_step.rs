@@ -1,13 +1,15 @@
-//! One life of a journal, with each fault at each of its steps in turn: what was remembered is so afterwards, and what was refused
-//! is not found again.
+//! A life of a journal, with each fault at each of its steps in turn, and lives in which anything happens in any order: what was
+//! remembered is so afterwards, and what was refused is not found again.
 
-use tidemark_disk::{Fault, MemoryDisk};
+use tidemark_disk::{Chance, Fault, MemoryDisk};
 
 use super::*;
 
 const PATH: &str = "/state/actions.journal";
 /// Ways in which the same power cut may end.
 const POWER_SEEDS: u64 = 8;
+/// Lives in which faults, starts and power cuts come in any order.
+const ANY_ORDER_LIVES: u64 = 2_000;
 
 /// What a desk knows of an action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +80,9 @@ impl Life {
             match appended {
                 Ok(()) => known.taken += 1,
                 Err(error) => {
-                    known.in_doubt = matches!(error, AppendError::Doubtful(_));
+                    // What was on its way when power went may have come through, and nobody was told anything of it.
+                    known.in_doubt =
+                        matches!(error, AppendError::Doubtful(_)) || !self.disk.is_on();
                     return;
                 }
             }
@@ -173,10 +177,6 @@ fn whenever_power_goes_what_was_remembered_is_so_and_nothing_counts_as_lost() {
         life.live();
         assert!(!disk.is_on(), "{what}");
         disk.power_up();
-        // What was on its way when power went may have come through, and nobody was told anything of it.
-        for known in &mut life.known {
-            known.in_doubt |= known.taken < 4;
-        }
         life.start();
         life.assert_kept(&what);
         life.assert_never_lost(&what);
@@ -216,4 +216,52 @@ fn whichever_step_fails_nothing_is_forgotten_and_nothing_that_was_refused_is_fou
             }
         }
     }
+}
+
+/// What comes next in a life in which anything may.
+fn happen(life: &mut Life, chance: &mut Chance) {
+    let soon = life.disk.steps() + chance.between(0, 12);
+    match chance.index(8) {
+        0 => life.start(),
+        1 => life.shorten(),
+        2..=4 => life.act(),
+        5 => {
+            let faults = [Fault::PowerCut, Fault::NoSpace, Fault::Medium, Fault::Busy];
+            life.disk.fail_at(soon, faults[chance.index(faults.len())]);
+        }
+        6 => {
+            let faults = [Fault::NoSpace, Fault::Medium, Fault::Busy];
+            life.disk
+                .fail_from(soon, faults[chance.index(faults.len())]);
+        }
+        _ => life.disk.mend(),
+    }
+    if !life.disk.is_on() || chance.percent(5) {
+        life.disk.cut_power();
+        life.disk.power_up();
+        life.start();
+    }
+}
+
+#[test]
+fn whatever_happens_in_any_order_what_was_remembered_is_so_and_nothing_that_was_refused_is_found_again()
+ {
+    let mut remembered = 0;
+    for seed in 0..ANY_ORDER_LIVES {
+        let mut chance = Chance::new(seed);
+        let disk = MemoryDisk::new(seed);
+        let mut life = Life::begin(disk.clone());
+        for _ in 0..40 {
+            happen(&mut life, &mut chance);
+        }
+        disk.cut_power();
+        disk.power_up();
+        disk.mend();
+        life.start();
+        let what = format!("life {seed}");
+        life.assert_kept(&what);
+        life.assert_never_lost(&what);
+        remembered += life.known.iter().filter(|known| known.taken == 4).count();
+    }
+    assert!(remembered > 2_000, "{remembered} whole actions");
 }
