@@ -91,10 +91,12 @@ pub async fn serve(
         tracing::warn!(%address, "the pages and the API are served without TLS beyond this machine: set web.certificate_file, or put a proxy with TLS before them");
     }
     let life = app.life.clone();
+    let metrics = Arc::clone(&app.metrics);
     let serving = Serving {
         router: router(app, names),
         tls: certificate.as_ref().map(Certificate::current),
         proxies: Arc::new(proxies),
+        metrics,
     };
     if let Some(certificate) = certificate {
         life.spawn("certificate", certificate.follow(stop.clone()));

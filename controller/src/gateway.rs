@@ -1,5 +1,6 @@
 //! Where agents come in: TLS with identity, enrolment, sessions.
 
+pub mod connection;
 pub mod enrolment;
 pub mod listener;
 pub mod outcome;

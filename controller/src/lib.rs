@@ -11,6 +11,7 @@ pub mod backup;
 pub mod boot;
 pub mod budgets;
 pub mod diagnosis;
+pub mod fair;
 pub mod gateway;
 pub mod grants;
 pub mod incidents;

@@ -3,3 +3,4 @@
 pub mod fleetsim;
 pub mod harness;
 pub mod herd;
+pub mod siege;

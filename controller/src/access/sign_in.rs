@@ -5,8 +5,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::Clock as _;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use sha2::{Digest as _, Sha256};
 use tidemark_model::error_code::ApiError;
 use tidemark_model::notice::NoticeKind;
@@ -17,6 +15,8 @@ use super::browser::{Arrival, SessionError, open_session};
 use super::password::HashError;
 use super::{ApiKey, Holder, SessionCookie};
 use crate::app::App;
+use crate::fair::rates::{Wait, quota};
+use crate::fair::{Rates, network_of};
 use crate::gateway::outcome::chain;
 
 /// How long a token is valid that a sign-in makes: a working day.
@@ -34,30 +34,19 @@ const NAME_RATE: (NonZeroU32, NonZeroU32) = quota(5, 12);
 /// Tries a minute from one address, and at once.
 const ADDRESS_RATE: (NonZeroU32, NonZeroU32) = quota(20, 40);
 
-/// Names and addresses that are remembered at once.
-const KEYS_MAX: usize = 10_000;
-
-const fn quota(per_minute: u32, burst: u32) -> (NonZeroU32, NonZeroU32) {
-    match (NonZeroU32::new(per_minute), NonZeroU32::new(burst)) {
-        (Some(per_minute), Some(burst)) => (per_minute, burst),
-        _ => panic!("a rate is positive"),
-    }
-}
-
 /// How often somebody may try to sign in.
 #[derive(Debug)]
 pub struct SignInLimits {
     /// By hash: a name may be of any length.
-    names: DefaultKeyedRateLimiter<[u8; 32]>,
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    names: Rates<[u8; 32]>,
+    addresses: Rates<IpAddr>,
 }
 
 impl Default for SignInLimits {
     fn default() -> Self {
-        let quota = |(per_minute, burst)| Quota::per_minute(per_minute).allow_burst(burst);
         Self {
-            names: RateLimiter::keyed(quota(NAME_RATE)),
-            addresses: RateLimiter::keyed(quota(ADDRESS_RATE)),
+            names: Rates::per_minute(NAME_RATE),
+            addresses: Rates::per_minute(ADDRESS_RATE),
         }
     }
 }
@@ -68,7 +57,7 @@ impl SignInLimits {
     /// # Errors
     /// [`SignInError::TooOften`] when there were too many.
     pub fn pass_address(&self, address: IpAddr) -> Result<(), SignInError> {
-        pass(&self.addresses, &address.to_canonical())
+        pass(&self.addresses, &network_of(address))
     }
 
     fn pass_name(&self, name: &str) -> Result<(), SignInError> {
@@ -76,18 +65,9 @@ impl SignInLimits {
     }
 }
 
-fn pass<K: Clone + Eq + std::hash::Hash>(
-    limiter: &DefaultKeyedRateLimiter<K>,
-    key: &K,
-) -> Result<(), SignInError> {
-    if limiter.len() > KEYS_MAX {
-        limiter.retain_recent();
-    }
-    limiter.check_key(key).map_err(|until| {
-        let wait = until.wait_time_from(limiter.clock().now());
-        SignInError::TooOften {
-            seconds: wait.as_secs().saturating_add(1),
-        }
+fn pass<K: Clone + Eq + std::hash::Hash>(rates: &Rates<K>, key: &K) -> Result<(), SignInError> {
+    rates.pass(key).map_err(|Wait(wait)| SignInError::TooOften {
+        seconds: wait.as_secs().saturating_add(1),
     })
 }
 

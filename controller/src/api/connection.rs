@@ -1,7 +1,7 @@
 //! The operators' accept loop: bounded connections, slow clients cut off, each request with the address it came from.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +16,21 @@ use rustls::ServerConfig;
 use tidemark_runtime::Lifecycle;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::proxies::Proxies;
+use crate::fair::turnstile::Entry;
+use crate::fair::{Place, Turnstile, TurnstileLimits, network_of};
+use crate::metrics::Metrics;
 
-/// Connections at once; a browser keeps up to six, so some hundred operators at a time.
-const CONNECTIONS_MAX: usize = 2_048;
+/// Connections at once, of all and of one network; a browser keeps up to six, so some hundred operators at a time, also behind one
+/// proxy. One more puts out the oldest of who has most: live views come back by themselves.
+const CONNECTIONS: TurnstileLimits = TurnstileLimits {
+    all: 2_048,
+    each: 1_024,
+};
 
 /// Time for a request's head; also ends connections that idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -99,6 +105,8 @@ pub struct Serving {
     pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
     /// Whose word is taken of who asks.
     pub proxies: Arc<Proxies>,
+    /// Where connections are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Accepts until `stop`; connections belong to `life` and end soon after.
@@ -108,18 +116,21 @@ pub async fn accept_loop(
     life: &Lifecycle,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let turnstile = Turnstile::new(CONNECTIONS);
     loop {
-        let place = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
-        };
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((tcp, address)) => {
+                let (place, entry) = tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    entered = turnstile.wait(network_of(address.ip())) => entered,
+                };
+                if entry == Entry::Displacing {
+                    serving.metrics.connections_displaced.add(1);
+                }
                 let connection = serve(serving.clone(), tcp, address, stop.clone(), place);
                 life.spawn("http connection", connection);
             }
@@ -136,7 +147,20 @@ async fn serve(
     tcp: TcpStream,
     address: SocketAddr,
     stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    place: Place<IpAddr>,
+) {
+    let put_out = place.put_out().clone();
+    let served = serve_while_in(serving, tcp, address, stop);
+    if put_out.run_until_cancelled(served).await.is_none() {
+        tracing::debug!(%address, "an operator's connection was ended for another");
+    }
+}
+
+async fn serve_while_in(
+    serving: Serving,
+    tcp: TcpStream,
+    address: SocketAddr,
+    stop: CancellationToken,
 ) {
     // Without it, small answers wait for the peer's delayed acknowledgement; a failure costs only that.
     tcp.set_nodelay(true).ok();

@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tidemark_model::view::{SCOPE_HEADER, SCOPE_HOSTS_HEADER};
 use tidemark_model::{ErrorCode, HostScope, Role};
 
@@ -23,6 +22,8 @@ use crate::access::users::By;
 use crate::access::{ApiKey, Caller, Credential, Horizon, SessionCookie, Vouched};
 use crate::app::App;
 use crate::audit_log;
+use crate::fair::rates::quota;
+use crate::fair::{Rates, network_of};
 use crate::web;
 
 /// Longest that a handler may take; live views answer at once and go on.
@@ -34,22 +35,12 @@ const PEER_RATE: (NonZeroU32, NonZeroU32) = quota(400, 1_600);
 /// Requests a second of one token or browser, and at once.
 const CALLER_RATE: (NonZeroU32, NonZeroU32) = quota(100, 400);
 
-/// Addresses and callers that are remembered at once.
-const RATE_KEYS_MAX: usize = 10_000;
-
-const fn quota(per_second: u32, burst: u32) -> (NonZeroU32, NonZeroU32) {
-    match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
-        (Some(per_second), Some(burst)) => (per_second, burst),
-        _ => panic!("a rate is positive"),
-    }
-}
-
 /// What the guard knows beside the application.
 pub struct Guard {
     app: Arc<App>,
     names: HostNames,
-    peers: DefaultKeyedRateLimiter<IpAddr>,
-    callers: DefaultKeyedRateLimiter<Credential>,
+    peers: Rates<IpAddr>,
+    callers: Rates<Credential>,
 }
 
 /// Under which names the controller may be asked for.
@@ -111,12 +102,11 @@ impl Asking {
 impl Guard {
     /// A guard that has seen nobody yet.
     pub fn new(app: Arc<App>, names: HostNames) -> Self {
-        let limiter = |(per_second, burst)| Quota::per_second(per_second).allow_burst(burst);
         Self {
             app,
             names,
-            peers: RateLimiter::keyed(limiter(PEER_RATE)),
-            callers: RateLimiter::keyed(limiter(CALLER_RATE)),
+            peers: Rates::per_second(PEER_RATE),
+            callers: Rates::per_second(CALLER_RATE),
         }
     }
 
@@ -129,7 +119,7 @@ impl Guard {
         if peer.via != Via::NamedProxy {
             check_host(self.names, request.headers())?;
         }
-        pass(&self.peers, &peer.address.ip())?;
+        pass(&self.peers, &network_of(peer.address.ip()))?;
         let route = request
             .extensions()
             .get::<MatchedPath>()
@@ -267,14 +257,8 @@ async fn run(next: Next, request: Request) -> Response {
     }
 }
 
-fn pass<K: Clone + Eq + std::hash::Hash>(
-    limiter: &DefaultKeyedRateLimiter<K>,
-    key: &K,
-) -> Result<(), ApiProblem> {
-    if limiter.len() > RATE_KEYS_MAX {
-        limiter.retain_recent();
-    }
-    limiter.check_key(key).map_err(|_| {
+fn pass<K: Clone + Eq + std::hash::Hash>(rates: &Rates<K>, key: &K) -> Result<(), ApiProblem> {
+    rates.pass(key).map_err(|_| {
         ApiProblem::new(
             ErrorCode::Exhausted,
             "too many requests; wait a second and ask less often",

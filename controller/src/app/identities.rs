@@ -3,7 +3,9 @@
 use tidemark_model::audit_log::Deed;
 use tidemark_model::notice::NoticeKind;
 use tidemark_model::{HostFacts, HostId, HostState};
-use tidemark_store::{BurnOutcome, Host, HostCertificate, JoinTokenUse, NewHost, StoreError, Tx};
+use tidemark_store::{
+    BurnOutcome, Host, HostCertificate, JoinTokenRecord, JoinTokenUse, NewHost, StoreError, Tx,
+};
 use tonic::Status;
 
 use super::App;
@@ -13,6 +15,23 @@ use crate::live::{HostProfile, shown_labels};
 use crate::pki::peer::AgentHeld;
 
 impl App {
+    /// Whether there is such a token, for a price that anybody may have it at: what else there is to say of it, [`App::enrol`] says.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::TokenUnknown`], and when the database fails.
+    pub async fn look_at_token(&self, claim: &TokenClaim) -> Result<(), EnrolmentError> {
+        let mut tx = self.store.read().await?;
+        token_of(&mut tx, claim).await.map(drop)
+    }
+
+    /// Whether there is such a host, likewise.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::HostUnknown`], [`EnrolmentError::HostRevoked`], and when the database fails.
+    pub async fn look_at_renewal(&self, id: HostId) -> Result<(), EnrolmentError> {
+        renewable(&mut self.store.read().await?, id).await.map(drop)
+    }
+
     /// Burns the token and records the host and its certificate, in one transaction; says the certificate's
     /// generation. A host that asks again with the same identity gets the same id.
     ///
@@ -27,16 +46,7 @@ impl App {
     ) -> Result<u64, EnrolmentError> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        let token = tx
-            .join_token_find(claim.token)
-            .await?
-            .ok_or(EnrolmentError::TokenUnknown)?;
-        if !bool::from(subtle::ConstantTimeEq::ct_eq(
-            &token.secret_hash[..],
-            &claim.secret_hash[..],
-        )) {
-            return Err(EnrolmentError::TokenUnknown);
-        }
+        let token = token_of(&mut tx, claim).await?;
         let wish = JoinTokenUse {
             token: claim.token,
             identity_hash: tidemark_model::JoinToken::secret_hash(identity_spki),
@@ -97,10 +107,7 @@ impl App {
         issued: &Issued<'_>,
     ) -> Result<u64, EnrolmentError> {
         let mut tx = self.store.begin().await?;
-        let host = tx.host_find(id).await?.ok_or(EnrolmentError::HostUnknown)?;
-        if host.state == HostState::Revoked {
-            return Err(EnrolmentError::HostRevoked);
-        }
+        let host = renewable(&mut tx, id).await?;
         let current = host.certificate.generation;
         // Asking again with the newest key is a lost answer; anything else with an old generation is a second holder.
         if presented < current && host.certificate.spki_hash != issued.key_hash {
@@ -277,6 +284,27 @@ impl App {
         self.note(Some(host.id), NoticeKind::HostQuarantined, text);
         Ok(())
     }
+}
+
+/// The token, for whoever knows its secret.
+async fn token_of(tx: &mut Tx, claim: &TokenClaim) -> Result<JoinTokenRecord, EnrolmentError> {
+    let found = tx.join_token_find(claim.token).await?;
+    let token = found.ok_or(EnrolmentError::TokenUnknown)?;
+    let is_theirs = subtle::ConstantTimeEq::ct_eq(&token.secret_hash[..], &claim.secret_hash[..]);
+    if bool::from(is_theirs) {
+        Ok(token)
+    } else {
+        Err(EnrolmentError::TokenUnknown)
+    }
+}
+
+/// The host, if it may have another certificate.
+async fn renewable(tx: &mut Tx, id: HostId) -> Result<Host, EnrolmentError> {
+    let host = tx.host_find(id).await?.ok_or(EnrolmentError::HostUnknown)?;
+    if host.state == HostState::Revoked {
+        return Err(EnrolmentError::HostRevoked);
+    }
+    Ok(host)
 }
 
 /// A host that is enrolled already and shows a valid token: a retry, or a reinstalled agent that kept its identity.

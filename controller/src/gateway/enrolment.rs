@@ -1,5 +1,6 @@
 //! Enrolment and renewal: a join token or the identity key against a certificate.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -15,13 +16,25 @@ use tidemark_proto::v1::{Credentials, EnrollRequest, EnrollResponse, RenewReques
 use tidemark_store::HostCertificate;
 use tonic::{Request, Response, Status};
 
+use super::connection::Peer;
 use super::outcome::status_of;
 use crate::app::App;
+use crate::fair::rates::quota;
+use crate::fair::{Rates, network_of};
 use crate::pki::issue::{AgentCertificate, IssueError};
 use crate::pki::request::{IdentityFault, request_key_hash, verify_identity};
 
-/// Enrolments and renewals a second over all agents; each costs two signatures and a durable write.
-const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("200 is not 0");
+/// Enrolments a second over all agents, and renewals of those whose certificate is over; each costs two signatures and a durable write.
+const STRANGERS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("200 is not 0");
+
+/// Of them those of one network, and at once: who tries tokens leaves room for others.
+const NETWORK_RATE: (NonZeroU32, NonZeroU32) = quota(150, 150);
+
+/// Renewals a second over all agents that have a valid certificate, which no stranger can use up.
+const RENEWALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("200 is not 0");
+
+/// Of them those of one host, and at once.
+const HOST_RATE: (NonZeroU32, NonZeroU32) = quota(1, 5);
 
 const ENROLL_CONTEXT: &[u8] = b"tidemark/enroll/v1\0";
 const RENEW_CONTEXT: &[u8] = b"tidemark/renew/v1\0";
@@ -29,7 +42,10 @@ const RENEW_CONTEXT: &[u8] = b"tidemark/renew/v1\0";
 /// The service that gives hosts their identity.
 pub struct Enrolment {
     app: Arc<App>,
-    limiter: DefaultDirectRateLimiter,
+    strangers: DefaultDirectRateLimiter,
+    networks: Rates<IpAddr>,
+    renewals: DefaultDirectRateLimiter,
+    hosts: Rates<HostId>,
 }
 
 /// Why an enrolment or renewal was refused.
@@ -37,7 +53,8 @@ pub struct Enrolment {
 pub enum EnrolmentError {
     /// Too many at once.
     #[error(
-        "too many enrolments at once (limit {REQUESTS_PER_SECOND} a second); try again in a moment"
+        "too many enrolments at once (limit {STRANGERS_PER_SECOND} a second, and {} from one address); try again in a moment",
+        NETWORK_RATE.0
     )]
     Busy,
     /// The token's id is malformed.
@@ -112,12 +129,32 @@ impl Enrolment {
     pub fn new(app: Arc<App>) -> Self {
         Self {
             app,
-            limiter: RateLimiter::direct(Quota::per_second(REQUESTS_PER_SECOND)),
+            strangers: RateLimiter::direct(Quota::per_second(STRANGERS_PER_SECOND)),
+            networks: Rates::per_second(NETWORK_RATE),
+            renewals: RateLimiter::direct(Quota::per_second(RENEWALS_PER_SECOND)),
+            hosts: Rates::per_second(HOST_RATE),
         }
     }
 
-    fn admit(&self) -> Result<(), EnrolmentError> {
-        self.limiter.check().map_err(|_| EnrolmentError::Busy)
+    /// The narrow rates come first: who goes beyond them takes nothing of what is for all.
+    fn admit_stranger(&self, peer: Option<&Peer>) -> Result<(), EnrolmentError> {
+        if let Some(peer) = peer {
+            let network = network_of(peer.address.ip());
+            self.networks
+                .pass(&network)
+                .map_err(|_| EnrolmentError::Busy)?;
+        }
+        self.strangers.check().map_err(|_| EnrolmentError::Busy)
+    }
+
+    fn admit_renewal(&self, peer: Option<&Peer>) -> Result<(), EnrolmentError> {
+        let Some(Ok(agent)) = peer.and_then(|peer| peer.agent) else {
+            return self.admit_stranger(peer);
+        };
+        self.hosts
+            .pass(&agent.host)
+            .map_err(|_| EnrolmentError::Busy)?;
+        self.renewals.check().map_err(|_| EnrolmentError::Busy)
     }
 
     fn refuse(&self, what: &str, error: &EnrolmentError) -> Status {
@@ -137,7 +174,8 @@ impl Enrollment for Enrolment {
         &self,
         request: Request<EnrollRequest>,
     ) -> Result<Response<EnrollResponse>, Status> {
-        match self.enroll_host(request.into_inner()).await {
+        let peer = request.extensions().get::<Peer>().copied();
+        match self.enroll_host(peer, request.into_inner()).await {
             Ok(response) => Ok(Response::new(response)),
             Err(error) => Err(self.refuse("an enrolment was", &error)),
         }
@@ -147,7 +185,8 @@ impl Enrollment for Enrolment {
         &self,
         request: Request<RenewRequest>,
     ) -> Result<Response<RenewResponse>, Status> {
-        match self.renew_certificate(request.into_inner()).await {
+        let peer = request.extensions().get::<Peer>().copied();
+        match self.renew_certificate(peer, request.into_inner()).await {
             Ok(response) => Ok(Response::new(response)),
             Err(error) => Err(self.refuse("a renewal was", &error)),
         }
@@ -155,8 +194,12 @@ impl Enrollment for Enrolment {
 }
 
 impl Enrolment {
-    async fn enroll_host(&self, request: EnrollRequest) -> Result<EnrollResponse, EnrolmentError> {
-        self.admit()?;
+    async fn enroll_host(
+        &self,
+        peer: Option<Peer>,
+        request: EnrollRequest,
+    ) -> Result<EnrollResponse, EnrolmentError> {
+        self.admit_stranger(peer.as_ref())?;
         let token: TokenId = request
             .token_id
             .parse()
@@ -178,6 +221,8 @@ impl Enrolment {
             secret_hash: JoinToken::secret_hash(&request.token_secret),
             host: HostId::of_identity_spki(&request.identity_spki_der),
         };
+        // Nothing is signed, and no transaction begun, for a token that lets nobody in.
+        self.app.look_at_token(&claim).await?;
         let now = self.app.clock.now();
         let certificate =
             self.app
@@ -205,9 +250,10 @@ impl Enrolment {
 
     async fn renew_certificate(
         &self,
+        peer: Option<Peer>,
         request: RenewRequest,
     ) -> Result<RenewResponse, EnrolmentError> {
-        self.admit()?;
+        self.admit_renewal(peer.as_ref())?;
         verify_identity(
             RENEW_CONTEXT,
             &request.csr_der,
@@ -216,6 +262,7 @@ impl Enrolment {
             &request.identity_signature,
         )?;
         let host = HostId::of_identity_spki(&request.identity_spki_der);
+        self.app.look_at_renewal(host).await?;
         let now = self.app.clock.now();
         let certificate =
             self.app

@@ -1,27 +1,28 @@
 //! The agents' TLS accept loop: handshakes side by side, within limits, and each connection with the identity it proved.
 //!
-//! Own, because the server must not resume TLS sessions and because a slow handshake must not hold up the others.
+//! Own, because the server must not resume TLS sessions and because slow or endless handshakes must not hold up the others.
 
+use std::hash::Hash;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tidemark_model::HostId;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Connected;
 
+use super::connection::{AgentConnection, Allowance, Peer};
+use crate::fair::turnstile::{Entry, Full};
+use crate::fair::{Place, Turnstile, TurnstileLimits, network_of};
 use crate::metrics::Metrics;
-use crate::pki::peer::{AgentHeld, NotAnAgent, agent_of};
+use crate::pki::peer::agent_of;
 
 /// A handshake that takes longer is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,28 +34,17 @@ const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
 /// Handshakes at once; more wait in the kernel's accept queue. Each costs about a millisecond of one core.
 const HANDSHAKES_MAX: usize = 256;
 
+/// Connections at once that proved nothing: enrolments, which last less than a second each.
+const STRANGERS_MAX: usize = 256;
+
+/// Connections of one host at once: its session, one that it has given up and that is still thought to live, a renewal.
+const CONNECTIONS_PER_HOST_MAX: usize = 4;
+
 /// Pause after the kernel refused to accept (out of descriptors): the condition does not go away in less.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Finished handshakes that wait for the HTTP/2 server.
 const READY_MAX: usize = 64;
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Where from.
-    pub address: SocketAddr,
-    /// What its certificate proves; `None` without one.
-    pub agent: Option<Result<AgentHeld, NotAnAgent>>,
-}
-
-/// One accepted connection.
-#[derive(Debug)]
-pub struct AgentConnection {
-    stream: TlsStream<TcpStream>,
-    peer: Peer,
-    _place: OwnedSemaphorePermit,
-}
 
 /// What the accept loop works with.
 #[derive(Debug)]
@@ -67,6 +57,68 @@ pub struct Listener {
     pub connections_max: usize,
     /// Where refused handshakes are counted.
     pub metrics: Arc<Metrics>,
+}
+
+/// Who is in, and by whose place.
+struct Door {
+    tls: Arc<ArcSwap<ServerConfig>>,
+    metrics: Arc<Metrics>,
+    all: Arc<Semaphore>,
+    connections_max: usize,
+    handshakes: Arc<Turnstile<IpAddr>>,
+    strangers: Arc<Turnstile<IpAddr>>,
+    hosts: Arc<Turnstile<HostId>>,
+}
+
+impl Door {
+    fn of(listener: &Listener) -> Self {
+        let limits = |all, each| TurnstileLimits { all, each };
+        Self {
+            tls: Arc::clone(&listener.tls),
+            metrics: Arc::clone(&listener.metrics),
+            all: Arc::new(Semaphore::new(listener.connections_max)),
+            connections_max: listener.connections_max,
+            handshakes: Turnstile::new(limits(HANDSHAKES_MAX, HANDSHAKES_MAX)),
+            strangers: Turnstile::new(limits(STRANGERS_MAX, STRANGERS_MAX)),
+            hosts: Turnstile::new(limits(listener.connections_max, CONNECTIONS_PER_HOST_MAX)),
+        }
+    }
+
+    fn count<K: Hash + Eq + Clone>(&self, (place, entry): (Place<K>, Entry)) -> Place<K> {
+        if entry == Entry::Displacing {
+            self.metrics.connections_displaced.add(1);
+        }
+        place
+    }
+
+    /// A turn to shake hands. While everybody has about as many, those who are in come first, and this one waits.
+    async fn turn(&self, address: SocketAddr) -> Place<IpAddr> {
+        let entered = self.handshakes.wait(network_of(address.ip())).await;
+        self.count(entered)
+    }
+
+    /// What a connection may take, by what its certificate proves.
+    fn allowance(&self, peer: &Peer) -> io::Result<Allowance> {
+        let entered = match peer.agent {
+            Some(Ok(agent)) => {
+                let entered = self.hosts.enter(agent.host);
+                entered.map(|entered| Allowance::of_host(self.count(entered)))
+            }
+            None | Some(Err(_)) => {
+                let entered = self.strangers.enter(network_of(peer.address.ip()));
+                entered.map(|entered| {
+                    Allowance::of_stranger(self.count(entered), Arc::clone(&self.metrics))
+                })
+            }
+        };
+        entered.map_err(|Full| {
+            self.metrics.connections_refused.add(1);
+            io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "too many connections like it are open",
+            )
+        })
+    }
 }
 
 /// Accepts until `stop`; connections come out of the returned queue, which ends when the loop does.
@@ -86,13 +138,10 @@ async fn accept_loop(
     stop: CancellationToken,
     ready: mpsc::Sender<io::Result<AgentConnection>>,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(listener.connections_max));
+    let door = Arc::new(Door::of(&listener));
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}
-        if handshakes.len() >= HANDSHAKES_MAX {
-            handshakes.join_next().await;
-        }
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.tcp.accept() => accepted,
@@ -105,21 +154,27 @@ async fn accept_loop(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            listener.metrics.connections_refused.add(1);
-            tracing::warn!(%address, limit = listener.connections_max, "connection refused: limit of connections reached");
+        let Ok(place) = Arc::clone(&door.all).try_acquire_owned() else {
+            door.metrics.connections_refused.add(1);
+            tracing::debug!(%address, limit = door.connections_max, "connection refused: limit of connections reached");
             continue;
         };
-        let acceptor = TlsAcceptor::from(listener.tls.load_full());
-        let ready = ready.clone();
-        let metrics = Arc::clone(&listener.metrics);
+        let turn = tokio::select! {
+            () = stop.cancelled() => break,
+            turn = door.turn(address) => turn,
+        };
+        let (door, ready) = (Arc::clone(&door), ready.clone());
         handshakes.spawn(async move {
-            match handshake(acceptor, tcp, address, place).await {
+            let opened = tokio::select! {
+                () = turn.put_out().cancelled() => Err(io::Error::other("others wait, and its address had most handshakes")),
+                opened = handshake(&door, tcp, address, place) => opened,
+            };
+            match opened {
                 // A closed queue means that the server is going away, and the connection with it.
                 Ok(connection) => drop(ready.send(Ok(connection)).await),
                 Err(error) => {
-                    metrics.handshakes_failed.add(1);
-                    tracing::info!(%address, %error, "TLS handshake refused");
+                    door.metrics.handshakes_failed.add(1);
+                    tracing::debug!(%address, %error, "an agent's connection was refused");
                 }
             }
         });
@@ -129,13 +184,15 @@ async fn accept_loop(
 }
 
 async fn handshake(
-    acceptor: TlsAcceptor,
+    door: &Door,
     tcp: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
 ) -> io::Result<AgentConnection> {
     tcp.set_nodelay(true)?;
-    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp).into_fallible())
+    let acceptor = TlsAcceptor::from(door.tls.load_full());
+    let opening = acceptor.accept(tcp).into_fallible();
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, opening)
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))?;
     let stream = match stream {
@@ -147,11 +204,9 @@ async fn handshake(
     };
     let certificates = stream.get_ref().1.peer_certificates();
     let agent = certificates.and_then(<[_]>::first).map(agent_of);
-    Ok(AgentConnection {
-        stream,
-        peer: Peer { address, agent },
-        _place: place,
-    })
+    let peer = Peer { address, agent };
+    let allowance = door.allowance(&peer)?;
+    Ok(AgentConnection::new(stream, peer, allowance, place))
 }
 
 /// Reads on after the alert that refused a handshake. A socket that is closed with unread data resets its connection, and
@@ -167,52 +222,4 @@ async fn hear_out(mut tcp: TcpStream) {
     };
     // However it ends, the peer had its chance.
     tokio::time::timeout(HEAR_OUT_MAX, heard).await.ok();
-}
-
-impl Connected for AgentConnection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer
-    }
-}
-
-impl AsyncRead for AgentConnection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for AgentConnection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }

@@ -28,7 +28,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::listener::Peer;
+use super::connection::Peer;
 use super::outcome::status_of;
 use crate::app::App;
 use crate::ingest::{Lane, OpenLane};

@@ -44,6 +44,7 @@ mod rewind;
 mod run_plans;
 mod runs;
 mod second_host;
+mod siege;
 mod sources;
 mod supply;
 mod systemd;

@@ -1,0 +1,246 @@
+//! Lets so many in at once. When it is full, a newcomer takes the place of whoever has been in longest of those who have most.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Whoever has at most so many more places than a newcomer keeps them all: else, when a whole fleet comes at once, hosts that
+/// share an address would put out each other.
+const MARGIN: usize = 8;
+
+/// How many may be in.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnstileLimits {
+    /// Of all.
+    pub all: usize,
+    /// Of one key. One more puts out the oldest of its own.
+    pub each: usize,
+}
+
+/// Lets connections in by whose they are.
+#[derive(Debug)]
+pub struct Turnstile<K: Hash + Eq + Clone> {
+    limits: TurnstileLimits,
+    inside: Mutex<Inside<K>>,
+    left: Notify,
+}
+
+#[derive(Debug)]
+struct Inside<K> {
+    count: usize,
+    last: u64,
+    /// By key, the oldest first.
+    of: HashMap<K, VecDeque<(u64, CancellationToken)>>,
+}
+
+/// A place inside, until it is dropped.
+#[derive(Debug)]
+pub struct Place<K: Hash + Eq + Clone> {
+    turnstile: Arc<Turnstile<K>>,
+    key: K,
+    number: u64,
+    put_out: CancellationToken,
+}
+
+/// Everybody inside has about as many places as the newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// How a newcomer came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// There was room.
+    Free,
+    /// Another one was put out for it.
+    Displacing,
+}
+
+impl<K: Hash + Eq + Clone> Turnstile<K> {
+    /// With nobody inside.
+    #[must_use]
+    pub fn new(limits: TurnstileLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            inside: Mutex::new(Inside {
+                count: 0,
+                last: 0,
+                of: HashMap::new(),
+            }),
+            left: Notify::new(),
+        })
+    }
+
+    /// Lets one more of `key` in.
+    ///
+    /// # Errors
+    /// [`Full`] when nobody has so many more that it would be fair to put one out.
+    pub fn enter(self: &Arc<Self>, key: K) -> Result<(Place<K>, Entry), Full> {
+        let mut inside = self.inside();
+        let own = inside.of.get(&key).map_or(0, VecDeque::len);
+        let entry = if own >= self.limits.each {
+            inside.put_out_oldest(&key);
+            Entry::Displacing
+        } else if inside.count < self.limits.all {
+            Entry::Free
+        } else {
+            let most = inside.of.iter().max_by_key(|(_, places)| places.len());
+            let most = most.filter(|(_, places)| places.len() > own + MARGIN);
+            let most = most.map(|(key, _)| key.clone()).ok_or(Full)?;
+            inside.put_out_oldest(&most);
+            Entry::Displacing
+        };
+        let (number, put_out) = inside.admit(&key);
+        drop(inside);
+        let place = Place {
+            turnstile: Arc::clone(self),
+            key,
+            number,
+            put_out,
+        };
+        Ok((place, entry))
+    }
+
+    /// Lets one more of `key` in, as soon as it can.
+    pub async fn wait(self: &Arc<Self>, key: K) -> (Place<K>, Entry) {
+        loop {
+            let left = self.left.notified();
+            match self.enter(key.clone()) {
+                Ok(entered) => return entered,
+                Err(Full) => left.await,
+            }
+        }
+    }
+
+    /// How many are inside.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.inside().count
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside<K>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq + Clone> Inside<K> {
+    fn admit(&mut self, key: &K) -> (u64, CancellationToken) {
+        self.last = self.last.wrapping_add(1);
+        self.count += 1;
+        let put_out = CancellationToken::new();
+        let places = self.of.entry(key.clone()).or_default();
+        places.push_back((self.last, put_out.clone()));
+        (self.last, put_out)
+    }
+
+    fn put_out_oldest(&mut self, key: &K) {
+        let oldest = self.of.get(key).and_then(VecDeque::front);
+        if let Some((number, put_out)) = oldest.cloned() {
+            put_out.cancel();
+            self.remove(key, number);
+        }
+    }
+
+    /// Whoever was put out is gone already.
+    fn remove(&mut self, key: &K, number: u64) {
+        let Some(places) = self.of.get_mut(key) else {
+            return;
+        };
+        if let Some(index) = places.iter().position(|(of, _)| *of == number) {
+            places.remove(index);
+            self.count -= 1;
+        }
+        if places.is_empty() {
+            self.of.remove(key);
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Place<K> {
+    /// Cancelled when this place is given to another.
+    #[must_use]
+    pub const fn put_out(&self) -> &CancellationToken {
+        &self.put_out
+    }
+}
+
+impl<K: Hash + Eq + Clone> Drop for Place<K> {
+    fn drop(&mut self) {
+        self.turnstile.inside().remove(&self.key, self.number);
+        self.turnstile.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turnstile(all: usize, each: usize) -> Arc<Turnstile<u32>> {
+        Turnstile::new(TurnstileLimits { all, each })
+    }
+
+    fn enter(turnstile: &Arc<Turnstile<u32>>, key: u32) -> Place<u32> {
+        turnstile.enter(key).unwrap().0
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_oldest_place_of_who_has_most() {
+        let turnstile = turnstile(20, 100);
+        let modest = enter(&turnstile, 1);
+        let greedy: Vec<_> = (0..19).map(|_| enter(&turnstile, 2)).collect();
+        let (newcomer, entry) = turnstile.enter(3).unwrap();
+        assert_eq!(entry, Entry::Displacing);
+        assert!(greedy[0].put_out().is_cancelled());
+        assert!(!greedy[1].put_out().is_cancelled());
+        assert!(!modest.put_out().is_cancelled() && !newcomer.put_out().is_cancelled());
+        assert_eq!(turnstile.count(), 20);
+    }
+
+    #[test]
+    fn who_has_most_gets_no_place_of_others() {
+        let turnstile = turnstile(20, 100);
+        let places: Vec<_> = (0..20).map(|key| enter(&turnstile, key / 4)).collect();
+        assert_eq!(turnstile.enter(0).unwrap_err(), Full);
+        // Nor does a newcomer put out one of a few that share an address.
+        assert_eq!(turnstile.enter(9).unwrap_err(), Full);
+        assert!(places.iter().all(|place| !place.put_out().is_cancelled()));
+    }
+
+    #[test]
+    fn one_more_than_one_may_have_puts_out_its_own_oldest() {
+        let turnstile = turnstile(20, 2);
+        let other = enter(&turnstile, 2);
+        let first = enter(&turnstile, 1);
+        let second = enter(&turnstile, 1);
+        let third = enter(&turnstile, 1);
+        assert!(first.put_out().is_cancelled());
+        assert!(!second.put_out().is_cancelled() && !third.put_out().is_cancelled());
+        assert!(!other.put_out().is_cancelled());
+    }
+
+    #[test]
+    fn a_place_is_free_once_it_is_left_and_only_once() {
+        let turnstile = turnstile(1, 1);
+        let first = enter(&turnstile, 1);
+        let second = enter(&turnstile, 1);
+        // It was put out, and its place is another's: its end frees nothing.
+        drop(first);
+        assert_eq!(turnstile.count(), 1);
+        drop(second);
+        assert_eq!(turnstile.count(), 0);
+        assert_eq!(turnstile.enter(2).unwrap().1, Entry::Free);
+    }
+
+    #[tokio::test]
+    async fn who_waits_comes_in_when_another_leaves() {
+        let turnstile = turnstile(1, 1);
+        let first = enter(&turnstile, 1);
+        let mut waiting = std::pin::pin!(turnstile.wait(2));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        drop(first);
+        let (_second, entry) = waiting.await;
+        assert_eq!(entry, Entry::Free);
+    }
+}
