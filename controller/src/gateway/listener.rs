@@ -78,7 +78,8 @@ impl Door {
             metrics: Arc::clone(&listener.metrics),
             all: Arc::new(Semaphore::new(listener.connections_max)),
             connections_max: listener.connections_max,
-            handshakes: Turnstile::new(limits(HANDSHAKES_MAX, HANDSHAKES_MAX)),
+            // A fleet behind one address waits for its own handshakes; it must not put them out.
+            handshakes: Turnstile::new(limits(HANDSHAKES_MAX, usize::MAX)),
             strangers: Turnstile::new(limits(STRANGERS_MAX, STRANGERS_MAX)),
             hosts: Turnstile::new(limits(listener.connections_max, CONNECTIONS_PER_HOST_MAX)),
         }

@@ -57,7 +57,11 @@ impl Asked {
     /// # Errors
     /// When no HTTP client can be made.
     pub async fn ask(self, whom: Askable, per_second: u32) -> anyhow::Result<()> {
-        let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build()?;
+        // Each question over a connection of its own, as programs ask that run once.
+        let client = reqwest::Client::builder()
+            .timeout(ANSWER_TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .build()?;
         let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut turn = 0_usize;

@@ -108,9 +108,10 @@ fn herd_arguments(arguments: &Arguments) -> anyhow::Result<HerdArguments> {
 
 async fn target(field: &Field<'_>, arguments: &Arguments) -> anyhow::Result<Target> {
     let controller = field.controller(0)?;
-    let peer = Peer::enrolled_as(controller, facts("broken-into")).await?;
+    let token = field.join_token(1).await?.token;
+    let peer = Peer::enrolled_with(controller, &token, facts("broken-into")).await?;
     let (identity, trust) = peer.credentials()?;
-    let token: JoinToken = field.join_token(1).await?.token.parse()?;
+    let token: JoinToken = token.parse()?;
     let api = controller.ready.http.trim_start_matches("http://");
     Ok(Target {
         gateway: resolved(&controller.ready.grpc)?,

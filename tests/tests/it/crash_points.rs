@@ -15,8 +15,8 @@ use tidemark_model::ActionState;
 use tidemark_model::view::ActionDetail;
 use tidemark_tests::harness::process::wrapping;
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Death, Machine, Operators, Process, SOON, STARTING, Up, action_ended,
-    action_in, on_own_network, until,
+    AgentFolder, Controller, Fate, Machine, Mishap, Operators, Process, SOON, STARTING, Up,
+    action_ended, action_in, on_own_network, until,
 };
 use tokio::process::Command;
 
@@ -25,6 +25,7 @@ mod controller;
 mod database;
 mod range;
 mod reboot;
+mod refused;
 mod upgrade;
 
 /// For an action whose host or controller dies on its way and comes back.

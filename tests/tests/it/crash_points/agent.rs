@@ -20,7 +20,7 @@ fn sweeps(site: &Site) -> Vec<(&'static str, Vec<PathBuf>)> {
 }
 
 /// How the action came out whose agent died at one point.
-async fn come_out(site: &Site, death: &Death, mark: &str) -> anyhow::Result<Option<ActionDetail>> {
+async fn come_out(site: &Site, death: &Mishap, mark: &str) -> anyhow::Result<Option<ActionDetail>> {
     let mut agent = Process::start(
         "web-1",
         death.of(&site.folder.command("run")?),
@@ -51,9 +51,10 @@ async fn come_out(site: &Site, death: &Death, mark: &str) -> anyhow::Result<Opti
         return Ok(None);
     }
     // What was left behind is taken up, and the agent dies again on it before it is taken up for good.
-    let again = Death {
+    let again = Mishap {
         call: "fdatasync",
         nth: 1,
+        fate: Fate::Killed,
         files: vec![site.journal()],
     };
     let again = again.of(&site.folder.command("run")?);
@@ -81,9 +82,10 @@ fn an_action_is_done_at_most_once_whenever_its_agent_dies() -> anyhow::Result<()
         let mut ends = BTreeMap::new();
         for (call, files) in sweeps(&site) {
             for nth in 1..=NTH_MAX {
-                let death = Death {
+                let death = Mishap {
                     call,
                     nth,
+                    fate: Fate::Killed,
                     files: files.clone(),
                 };
                 let file = files.first().context("a file")?.file_name();

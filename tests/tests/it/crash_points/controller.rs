@@ -6,11 +6,12 @@ use super::*;
 const POINTS: u32 = 6;
 
 impl Site {
-    fn death(&self, call: &'static str, nth: u32) -> Death {
+    fn death(&self, call: &'static str, nth: u32) -> Mishap {
         let file = |name: &str| self.controller.data_dir().join(name);
-        Death {
+        Mishap {
             call,
             nth,
+            fate: Fate::Killed,
             files: vec![file("tidemark.db"), file("tidemark.db-wal")],
         }
     }

@@ -1,5 +1,5 @@
-//! Whoever brings tables or history further dies at writes and syncs of the database; the next one finishes, and what it leaves is
-//! what one leaves that did not die.
+//! Whoever brings tables or history further dies at writes and syncs of the database, or has no room for them; the next one finishes,
+//! and what it leaves is what one leaves to whom nothing happened.
 
 use tidemark_runtime::Clock;
 use tidemark_store::testing::{schema_of, sqlite_as_of};
@@ -8,8 +8,13 @@ use tidemark_tests::harness::{Finished, Peer, program};
 
 use super::*;
 
-/// How many points are tried of each call; see [`spread`].
+/// How many points are tried of each call and fate; see [`spread`].
 const POINTS: u32 = 8;
+const FATES: [Fate; 3] = [
+    Fate::Killed,
+    Fate::FailsOnce("ENOSPC"),
+    Fate::FailsFromThereOn("ENOSPC"),
+];
 const CALLS: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "ftruncate"];
 const DATABASE: &str = "tidemark.db";
 /// Samples of a host, half a minute apart: enough for hours that are whole.
@@ -23,7 +28,7 @@ struct Work<'m, C> {
     command: C,
 }
 
-/// How many points of each call were tried, and at how many of them it died.
+/// How many points of each call were tried, and at how many of them it did not come to its end.
 type Tried = BTreeMap<&'static str, (u32, u32)>;
 
 impl<C: Fn(&Path) -> anyhow::Result<Command>> Work<'_, C> {
@@ -44,11 +49,12 @@ impl<C: Fn(&Path) -> anyhow::Result<Command>> Work<'_, C> {
         finished.succeeded().map(drop)
     }
 
-    fn death(folder: &Path, call: &'static str, nth: u32) -> Death {
+    fn mishap(folder: &Path, (call, nth): (&'static str, u32), fate: Fate) -> Mishap {
         let files = [DATABASE, "tidemark.db-wal", "tidemark.db-journal"];
-        Death {
+        Mishap {
             call,
             nth,
+            fate,
             files: files.map(|name| folder.join(name)).to_vec(),
         }
     }
@@ -57,14 +63,14 @@ impl<C: Fn(&Path) -> anyhow::Result<Command>> Work<'_, C> {
     async fn count(&self, call: &'static str) -> anyhow::Result<u32> {
         let folder = self.begin()?;
         let log = self.machine.folder().join("calls.log");
-        let death = Self::death(&folder, call, 60_000);
-        let counted = death.of_logged(&(self.command)(&folder)?, &log);
+        let never = Self::mishap(&folder, (call, 60_000), Fate::Killed);
+        let counted = never.of_logged(&(self.command)(&folder)?, &log);
         Finished::of(counted).await?.succeeded()?;
         calls_in(&log, call)
     }
 
-    /// Dies at points of each call; `left` says what is left once the next one has finished.
-    async fn dies_and_is_finished<L: PartialEq + std::fmt::Debug>(
+    /// Meets each fate at points of each call; `left` says what is left once the next one has finished.
+    async fn fails_and_is_finished<L: PartialEq + std::fmt::Debug>(
         &self,
         left: impl AsyncFn(&Path) -> anyhow::Result<L>,
     ) -> anyhow::Result<Tried> {
@@ -74,28 +80,29 @@ impl<C: Fn(&Path) -> anyhow::Result<Command>> Work<'_, C> {
         let mut points = Tried::new();
         for call in CALLS {
             let calls = self.count(call).await?;
-            for nth in spread(calls, POINTS) {
+            let tries = spread(calls, POINTS).flat_map(|nth| FATES.map(|fate| (nth, fate)));
+            for (nth, fate) in tries {
+                let what = format!("{fate:?} at {call} {nth} of {calls}");
                 let folder = self.begin()?;
-                let dying = Self::death(&folder, call, nth).of(&(self.command)(&folder)?);
-                let has_died = Finished::of(dying).await?.succeeded().is_err();
-                self.finish(&folder)
-                    .await
-                    .with_context(|| format!("after a death at {call} {nth} of {calls}"))?;
-                assert_eq!(left(&folder).await?, wanted, "{call} {nth} of {calls}");
-                let (tried, died) = points.entry(call).or_insert((0_u32, 0_u32));
+                let mishap = Self::mishap(&folder, (call, nth), fate);
+                let failing = mishap.of(&(self.command)(&folder)?);
+                let has_failed = Finished::of(failing).await?.succeeded().is_err();
+                self.finish(&folder).await.with_context(|| what.clone())?;
+                assert_eq!(left(&folder).await?, wanted, "{what}");
+                let (tried, failed) = points.entry(call).or_insert((0_u32, 0_u32));
                 *tried += 1;
-                *died += u32::from(has_died);
+                *failed += u32::from(has_failed);
             }
         }
         Ok(points)
     }
 }
 
-fn assert_it_died(points: &Tried) {
-    let died = points.values().map(|(_, died)| died).sum::<u32>();
+fn assert_it_failed(points: &Tried) {
+    let failed = points.values().map(|(_, failed)| failed).sum::<u32>();
     assert!(
-        died >= POINTS,
-        "points tried, and deaths at them: {points:?}"
+        failed >= POINTS * 2,
+        "points tried, and failures at them: {points:?}"
     );
 }
 
@@ -106,7 +113,8 @@ fn controller(verb: &str, folder: &Path) -> anyhow::Result<Command> {
 }
 
 #[test]
-fn tables_are_brought_up_to_date_whenever_the_one_before_died() -> anyhow::Result<()> {
+fn tables_are_brought_up_to_date_wherever_the_one_before_died_or_had_no_room() -> anyhow::Result<()>
+{
     on_own_network(async |machine| {
         let base = machine.folder().join("first.db");
         sqlite_as_of(&base, 1).await;
@@ -116,7 +124,7 @@ fn tables_are_brought_up_to_date_whenever_the_one_before_died() -> anyhow::Resul
             command: |folder: &Path| controller("migrate", folder),
         };
         let left = async |folder: &Path| Ok(schema_of(&folder.join(DATABASE)).await);
-        assert_it_died(&work.dies_and_is_finished(left).await?);
+        assert_it_failed(&work.fails_and_is_finished(left).await?);
         Ok(())
     })
 }
@@ -151,7 +159,7 @@ async fn with_history(machine: &Machine) -> anyhow::Result<(PathBuf, i64)> {
 }
 
 #[test]
-fn history_is_compacted_whole_whenever_the_one_before_died() -> anyhow::Result<()> {
+fn history_is_compacted_whole_wherever_the_one_before_died_or_had_no_room() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let (base, now_ms) = with_history(machine).await?;
         let beside = machine.folder().join("beside");
@@ -174,7 +182,7 @@ fn history_is_compacted_whole_whenever_the_one_before_died() -> anyhow::Result<(
             let history = said.lines().find(|line| line.contains("points"));
             history.map(str::to_owned).context(said.clone())
         };
-        assert_it_died(&work.dies_and_is_finished(left).await?);
+        assert_it_failed(&work.fails_and_is_finished(left).await?);
         Ok(())
     })
 }

@@ -30,10 +30,11 @@ impl Site {
 
     /// Sets the range up to `last`; whether the agent died on it at the `nth` record of its journal, and how it ended.
     async fn set(&self, last: u16, nth: u32) -> anyhow::Result<(bool, ActionDetail)> {
-        let death = Death {
+        let death = Mishap {
             // What was written is not lost with the process: only before it is there nothing.
             call: "write",
             nth,
+            fate: Fate::Killed,
             files: vec![self.journal()],
         };
         let command = self.folder.command("run")?;

@@ -29,7 +29,7 @@ fn sweeps(folder: &AgentFolder, number: u32) -> Vec<(&'static str, Vec<PathBuf>)
 }
 
 /// Rolls a release out to a host that dies at one point on the way and comes back; whether it died.
-async fn dies(site: &mut UpgradeSite, number: u32, death: &Death) -> anyhow::Result<bool> {
+async fn dies(site: &mut UpgradeSite, number: u32, death: &Mishap) -> anyhow::Result<bool> {
     site.end_agents().await?;
     let folder = site.folders[0].clone();
     let command = death.of(&folder.command("supervise")?);
@@ -70,9 +70,10 @@ fn a_host_ends_at_the_new_version_whenever_it_dies_on_the_way() -> anyhow::Resul
                 number += 1;
                 let mut sweeps = sweeps(&site.folders[0], number);
                 let (what, files) = sweeps.swap_remove(sweep);
-                let death = Death {
+                let death = Mishap {
                     call: "rename",
                     nth,
+                    fate: Fate::Killed,
                     files,
                 };
                 let died = dies(&mut site, number, &death).await;

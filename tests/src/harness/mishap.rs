@@ -1,4 +1,5 @@
-//! Programs that die at a chosen system call, as a power cut would end them there: `strace` kills them before it is made.
+//! What befalls a program at a chosen system call: `strace` kills it before the call is made, as a power cut would end it there, or
+//! has the call fail.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +10,32 @@ use tokio::process::Command;
 use super::process::wrapping;
 use super::{Process, SOON};
 
-/// One point to die at. Calls are counted for each thread by itself.
+/// One point at which it happens. Calls are counted for each thread by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Death {
+pub struct Mishap {
     /// Which call, as in `fdatasync`.
     pub call: &'static str,
     /// The how manieth of the calls that touch one of these files.
     pub nth: u32,
+    /// What happens there.
+    pub fate: Fate,
     /// The files.
     pub files: Vec<PathBuf>,
 }
 
-impl Death {
-    /// `command` with this end before it.
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The program dies.
+    Killed,
+    /// The call fails with that error, as in `ENOSPC`, and the next one does not.
+    FailsOnce(&'static str),
+    /// That call and all later ones fail.
+    FailsFromThereOn(&'static str),
+}
+
+impl Mishap {
+    /// `command` with this before it.
     #[must_use]
     pub fn of(&self, command: &Command) -> Command {
         self.of_logged(command, Path::new("/dev/null"))
@@ -35,7 +49,7 @@ impl Death {
         wrapping(strace, command)
     }
 
-    /// Gives a running program this end; counts from here on, and writes what it counts to `log`.
+    /// Lets it happen to a running program; counts from here on, and writes what it counts to `log`.
     ///
     /// # Errors
     /// When `strace` is missing, or may not.
@@ -55,8 +69,13 @@ impl Death {
             strace.arg("-P").arg(file);
         }
         let Self { call, nth, .. } = self;
+        let what = match self.fate {
+            Fate::Killed => format!("signal=KILL:when={nth}"),
+            Fate::FailsOnce(error) => format!("error={error}:when={nth}"),
+            Fate::FailsFromThereOn(error) => format!("error={error}:when={nth}+"),
+        };
         strace.args(["-e", &format!("trace={call}")]);
-        strace.args(["-e", &format!("inject={call}:signal=KILL:when={nth}")]);
+        strace.args(["-e", &format!("inject={call}:{what}")]);
         strace
     }
 }
