@@ -71,6 +71,16 @@ use traced::traced;
 /// Largest body of a request.
 const BODY_BYTES_MAX: usize = 64 * 1_024;
 
+/// How the API meets those who ask.
+pub struct Front {
+    /// With which certificate; plain HTTP without.
+    pub certificate: Option<Certificate>,
+    /// Whose word is taken of who asks.
+    pub proxies: Proxies,
+    /// Connections at once.
+    pub connections_max: usize,
+}
+
 /// Serves until `stop`, then lets open requests end; live views end at once.
 ///
 /// # Errors
@@ -78,7 +88,11 @@ const BODY_BYTES_MAX: usize = 64 * 1_024;
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
-    (certificate, proxies): (Option<Certificate>, Proxies),
+    Front {
+        certificate,
+        proxies,
+        connections_max,
+    }: Front,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
@@ -97,6 +111,7 @@ pub async fn serve(
         tls: certificate.as_ref().map(Certificate::current),
         proxies: Arc::new(proxies),
         metrics,
+        connections_max,
     };
     if let Some(certificate) = certificate {
         life.spawn("certificate", certificate.follow(stop.clone()));

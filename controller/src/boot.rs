@@ -21,10 +21,12 @@ use crate::access::oidc::{Oidc, OidcSettings};
 use crate::access::password::PasswordHasher;
 use crate::access::sign_in::SignInLimits;
 use crate::access::{LoginCodes, RememberedStandings};
+use crate::api::Front;
 use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount, Places};
 use crate::audit_log::{self, AuditLog};
 use crate::budgets::{self, Budgets};
+use crate::connection_limits::ConnectionLimits;
 use crate::gateway::session::drain::DrainSpread;
 use crate::gateway::{self, listener::Listener};
 use crate::ingest::{self, Writer, WriterParts};
@@ -111,10 +113,11 @@ pub async fn start(
     let app = assemble(foundation).await?;
     open_audit_log(&app, &settings.data_dir.join("pki")).await?;
     let tls = server_tls(&app)?;
+    let limits = ConnectionLimits::claim(settings.connections_max);
     let listener = Listener {
         tcp: grpc,
         tls: Arc::clone(&tls),
-        connections_max: settings.connections_max,
+        limits,
         metrics: Arc::clone(&app.metrics),
     };
     life.spawn_critical(
@@ -126,7 +129,11 @@ pub async fn start(
         api::serve(
             Arc::clone(&app),
             http,
-            (certificate, settings.web.proxies.clone()),
+            Front {
+                certificate,
+                proxies: settings.web.proxies.clone(),
+                connections_max: limits.api,
+            },
             life.stop_token(),
         ),
     );

@@ -1,10 +1,12 @@
 //! Shares among those who ask: nobody, and no network, takes what others need.
 
+pub mod queue;
 pub mod rates;
 pub mod turnstile;
 
 use std::net::{IpAddr, Ipv6Addr};
 
+pub use queue::FairQueue;
 pub use rates::Rates;
 pub use turnstile::{Place, Turnstile, TurnstileLimits};
 

@@ -25,13 +25,6 @@ use crate::fair::turnstile::Entry;
 use crate::fair::{Place, Turnstile, TurnstileLimits, network_of};
 use crate::metrics::Metrics;
 
-/// Connections at once, of all and of one network; a browser keeps up to six, so some hundred operators at a time, also behind one
-/// proxy. One more puts out the oldest of who has most: live views come back by themselves.
-const CONNECTIONS: TurnstileLimits = TurnstileLimits {
-    all: 2_048,
-    each: 1_024,
-};
-
 /// Time for a request's head; also ends connections that idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -107,6 +100,9 @@ pub struct Serving {
     pub proxies: Arc<Proxies>,
     /// Where connections are counted.
     pub metrics: Arc<Metrics>,
+    /// Connections at once, of which one network has half at most. One more puts out the oldest of who has most: live views come back
+    /// by themselves.
+    pub connections_max: usize,
 }
 
 /// Accepts until `stop`; connections belong to `life` and end soon after.
@@ -116,7 +112,10 @@ pub async fn accept_loop(
     life: &Lifecycle,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let turnstile = Turnstile::new(CONNECTIONS);
+    let turnstile = Turnstile::new(TurnstileLimits {
+        all: serving.connections_max,
+        each: serving.connections_max / 2,
+    });
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),

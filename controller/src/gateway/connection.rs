@@ -14,7 +14,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tidemark_model::HostId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -51,7 +50,6 @@ pub struct AgentConnection {
     peer: Peer,
     allowance: Allowance,
     put_out: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: OwnedSemaphorePermit,
 }
 
 /// What a connection may still take.
@@ -178,18 +176,12 @@ impl Flow {
 }
 
 impl AgentConnection {
-    pub(super) fn new(
-        stream: TlsStream<TcpStream>,
-        peer: Peer,
-        allowance: Allowance,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer, allowance: Allowance) -> Self {
         Self {
             stream,
             peer,
             put_out: Box::pin(allowance.put_out()),
             allowance,
-            _place: place,
         }
     }
 

@@ -13,14 +13,16 @@ use rustls::ServerConfig;
 use tidemark_model::HostId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{AgentConnection, Allowance, Peer};
+use crate::connection_limits::ConnectionLimits;
 use crate::fair::turnstile::{Entry, Full};
-use crate::fair::{Place, Turnstile, TurnstileLimits, network_of};
+use crate::fair::{FairQueue, Place, Turnstile, TurnstileLimits, network_of};
 use crate::metrics::Metrics;
 use crate::pki::peer::agent_of;
 
@@ -31,11 +33,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAR_OUT_MAX: Duration = Duration::from_secs(1);
 const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
 
-/// Handshakes at once; more wait in the kernel's accept queue. Each costs about a millisecond of one core.
-const HANDSHAKES_MAX: usize = 256;
-
-/// Connections at once that proved nothing: enrolments, which last less than a second each.
-const STRANGERS_MAX: usize = 256;
+/// Whoever waited longer is not shaken hands with: agents give up after 10 s.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Connections of one host at once: its session, one that it has given up and that is still thought to live, a renewal.
 const CONNECTIONS_PER_HOST_MAX: usize = 4;
@@ -53,19 +52,16 @@ pub struct Listener {
     pub tcp: TcpListener,
     /// Replaced when the server's certificate is renewed.
     pub tls: Arc<ArcSwap<ServerConfig>>,
-    /// Connections at once.
-    pub connections_max: usize,
+    /// How many connections there may be.
+    pub limits: ConnectionLimits,
     /// Where refused handshakes are counted.
     pub metrics: Arc<Metrics>,
 }
 
-/// Who is in, and by whose place.
+/// What the connections that are let in have of each other.
 struct Door {
     tls: Arc<ArcSwap<ServerConfig>>,
     metrics: Arc<Metrics>,
-    all: Arc<Semaphore>,
-    connections_max: usize,
-    handshakes: Arc<Turnstile<IpAddr>>,
     strangers: Arc<Turnstile<IpAddr>>,
     hosts: Arc<Turnstile<HostId>>,
 }
@@ -73,15 +69,14 @@ struct Door {
 impl Door {
     fn of(listener: &Listener) -> Self {
         let limits = |all, each| TurnstileLimits { all, each };
+        let ConnectionLimits {
+            strangers, hosts, ..
+        } = listener.limits;
         Self {
             tls: Arc::clone(&listener.tls),
             metrics: Arc::clone(&listener.metrics),
-            all: Arc::new(Semaphore::new(listener.connections_max)),
-            connections_max: listener.connections_max,
-            // A fleet behind one address waits for its own handshakes; it must not put them out.
-            handshakes: Turnstile::new(limits(HANDSHAKES_MAX, usize::MAX)),
-            strangers: Turnstile::new(limits(STRANGERS_MAX, STRANGERS_MAX)),
-            hosts: Turnstile::new(limits(listener.connections_max, CONNECTIONS_PER_HOST_MAX)),
+            strangers: Turnstile::new(limits(strangers, strangers)),
+            hosts: Turnstile::new(limits(hosts, CONNECTIONS_PER_HOST_MAX)),
         }
     }
 
@@ -90,12 +85,6 @@ impl Door {
             self.metrics.connections_displaced.add(1);
         }
         place
-    }
-
-    /// A turn to shake hands. While everybody has about as many, those who are in come first, and this one waits.
-    async fn turn(&self, address: SocketAddr) -> Place<IpAddr> {
-        let entered = self.handshakes.wait(network_of(address.ip())).await;
-        self.count(entered)
     }
 
     /// What a connection may take, by what its certificate proves.
@@ -122,6 +111,13 @@ impl Door {
     }
 }
 
+/// A connection whose handshake has not begun.
+struct Waiting {
+    tcp: TcpStream,
+    address: SocketAddr,
+    since: Instant,
+}
+
 /// Accepts until `stop`; connections come out of the returned queue, which ends when the loop does.
 pub fn accept(
     listener: Listener,
@@ -140,62 +136,68 @@ async fn accept_loop(
     ready: mpsc::Sender<io::Result<AgentConnection>>,
 ) -> io::Result<()> {
     let door = Arc::new(Door::of(&listener));
+    // Each network has its turn: who holds up handshakes holds up its own.
+    let mut waiting = FairQueue::new(listener.limits.waiting);
     let mut handshakes = JoinSet::new();
     loop {
-        while handshakes.try_join_next().is_some() {}
-        let accepted = tokio::select! {
+        while handshakes.len() < listener.limits.handshakes
+            && let Some(next) = waiting.pop()
+        {
+            handshakes.spawn(open(Arc::clone(&door), next, ready.clone()));
+        }
+        tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.tcp.accept() => accepted,
-        };
-        let (tcp, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept an agent's connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&door.all).try_acquire_owned() else {
-            door.metrics.connections_refused.add(1);
-            tracing::debug!(%address, limit = door.connections_max, "connection refused: limit of connections reached");
-            continue;
-        };
-        let turn = tokio::select! {
-            () = stop.cancelled() => break,
-            turn = door.turn(address) => turn,
-        };
-        let (door, ready) = (Arc::clone(&door), ready.clone());
-        handshakes.spawn(async move {
-            let opened = tokio::select! {
-                () = turn.put_out().cancelled() => Err(io::Error::other("others wait, and its address had most handshakes")),
-                opened = handshake(&door, tcp, address, place) => opened,
-            };
-            match opened {
-                // A closed queue means that the server is going away, and the connection with it.
-                Ok(connection) => drop(ready.send(Ok(connection)).await),
-                Err(error) => {
-                    door.metrics.handshakes_failed.add(1);
-                    tracing::debug!(%address, %error, "an agent's connection was refused");
+            Some(_) = handshakes.join_next() => {}
+            accepted = listener.tcp.accept() => match accepted {
+                Ok((tcp, address)) => {
+                    let one = Waiting { tcp, address, since: Instant::now() };
+                    if waiting.push(network_of(address.ip()), one).is_some() {
+                        door.metrics.connections_refused.add(1);
+                    }
                 }
-            }
-        });
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept an agent's connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
     }
     handshakes.shutdown().await;
     Ok(())
 }
 
+async fn open(door: Arc<Door>, waiting: Waiting, ready: mpsc::Sender<io::Result<AgentConnection>>) {
+    let address = waiting.address;
+    match handshake(&door, waiting).await {
+        // A closed queue means that the server is going away, and the connection with it.
+        Ok(connection) => drop(ready.send(Ok(connection)).await),
+        Err(error) => {
+            door.metrics.handshakes_failed.add(1);
+            tracing::debug!(%address, %error, "an agent's connection was refused");
+        }
+    }
+}
+
 async fn handshake(
     door: &Door,
-    tcp: TcpStream,
-    address: SocketAddr,
-    place: OwnedSemaphorePermit,
+    Waiting {
+        tcp,
+        address,
+        since,
+    }: Waiting,
 ) -> io::Result<AgentConnection> {
+    let late = |what| io::Error::new(io::ErrorKind::TimedOut, what);
+    if since.elapsed() > WAIT_MAX {
+        return Err(late(
+            "it waited for its turn until its agent had given it up",
+        ));
+    }
     tcp.set_nodelay(true)?;
     let acceptor = TlsAcceptor::from(door.tls.load_full());
     let opening = acceptor.accept(tcp).into_fallible();
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, opening)
         .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))?;
+        .map_err(|_| late("no handshake within 5 s"))?;
     let stream = match stream {
         Ok(stream) => stream,
         Err((error, tcp)) => {
@@ -207,7 +209,7 @@ async fn handshake(
     let agent = certificates.and_then(<[_]>::first).map(agent_of);
     let peer = Peer { address, agent };
     let allowance = door.allowance(&peer)?;
-    Ok(AgentConnection::new(stream, peer, allowance, place))
+    Ok(AgentConnection::new(stream, peer, allowance))
 }
 
 /// Reads on after the alert that refused a handshake. A socket that is closed with unread data resets its connection, and
