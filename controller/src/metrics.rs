@@ -102,10 +102,9 @@ fn write_metric(text: &mut String, name: &str, help: &str, kind: &str, value: u6
 }
 
 metrics! {
-    /// Agents' connections refused because the limit of connections was reached.
+    /// Agents' connections refused because too many were open, or waited for their handshake.
     Counter connections_refused = "tidemark_connections_refused_total";
-    /// Connections ended for newcomers: of agents without a certificate or in a handshake, or of operators, whose address had most; of
-    /// hosts that had too many.
+    /// Connections ended for newcomers: without a certificate, or to the API, of the network that had most; of hosts that had too many.
     Counter connections_displaced = "tidemark_connections_displaced_total";
     /// Connections without a certificate that took longer, or sent more, than an enrolment does.
     Counter connections_overdrawn = "tidemark_connections_overdrawn_total";

@@ -41,18 +41,20 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
         given_back
     }
 
-    /// The next one: the first of the key whose turn it is.
-    pub fn pop(&mut self) -> Option<T> {
-        let key = self.turns.pop_front()?;
+    /// The next one: the first of the first key in turn that `admit` lets in, with what it says.
+    pub fn pop_by<R>(&mut self, mut admit: impl FnMut(&K) -> Option<R>) -> Option<(T, R)> {
+        let mut turns = self.turns.iter().enumerate();
+        let (turn, admitted) = turns.find_map(|(turn, key)| Some((turn, admit(key)?)))?;
+        let key = self.turns.remove(turn)?;
         let queue = self.of.get_mut(&key)?;
-        let item = queue.pop_front();
+        let item = queue.pop_front()?;
         if queue.is_empty() {
             self.of.remove(&key);
         } else {
             self.turns.push_back(key);
         }
-        self.count -= usize::from(item.is_some());
-        item
+        self.count -= 1;
+        Some((item, admitted))
     }
 
     fn add(&mut self, key: K, item: T) {
@@ -69,6 +71,11 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
 mod tests {
     use super::*;
 
+    fn all<K: Hash + Eq + Clone>(queue: &mut FairQueue<K, i32>) -> Vec<i32> {
+        let next = || queue.pop_by(|_| Some(())).map(|(item, ())| item);
+        std::iter::from_fn(next).collect()
+    }
+
     #[test]
     fn who_has_one_waiting_comes_before_all_but_one_of_who_has_many() {
         let mut queue = FairQueue::new(100);
@@ -76,10 +83,22 @@ mod tests {
             assert_eq!(queue.push("many", number), None);
         }
         assert_eq!(queue.push("one", 1_000), None);
-        let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
+        let order = all(&mut queue);
         assert_eq!(order[..3], [0, 1_000, 1]);
         assert_eq!(order.len(), 51);
-        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn who_is_not_let_in_keeps_its_turn() {
+        let mut queue = FairQueue::new(100);
+        for number in 0..3 {
+            assert_eq!(queue.push("many", number), None);
+            assert_eq!(queue.push("few", 1_000 + number), None);
+        }
+        let few = |key: &&str| (*key == "few").then_some("come in");
+        assert_eq!(queue.pop_by(few), Some((1_000, "come in")));
+        assert_eq!(queue.pop_by(|_| None::<()>), None);
+        assert_eq!(all(&mut queue), [0, 1_001, 1, 1_002, 2]);
     }
 
     #[test]
@@ -92,7 +111,6 @@ mod tests {
         assert_eq!(queue.push("one", 1_000), Some(2));
         // Two and one: another of the one would have as many as the other then.
         assert_eq!(queue.push("one", 1_001), Some(1_001));
-        let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(order, [0, 1_000, 1]);
+        assert_eq!(all(&mut queue), [0, 1_000, 1]);
     }
 }

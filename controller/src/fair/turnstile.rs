@@ -103,6 +103,14 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
         Ok((place, entry))
     }
 
+    /// Whether there is room, or a newcomer for whom it would be fair to make some: when not, nobody needs to be tried.
+    #[must_use]
+    pub fn may_admit(&self) -> bool {
+        let inside = self.inside();
+        let most = || inside.of.values().map(VecDeque::len).max();
+        inside.count < self.limits.all || most().is_some_and(|most| most > MARGIN)
+    }
+
     /// Lets one more of `key` in, as soon as it can.
     pub async fn wait(self: &Arc<Self>, key: K) -> (Place<K>, Entry) {
         loop {
@@ -196,6 +204,7 @@ mod tests {
         assert!(!greedy[1].put_out().is_cancelled());
         assert!(!modest.put_out().is_cancelled() && !newcomer.put_out().is_cancelled());
         assert_eq!(turnstile.count(), 20);
+        assert!(turnstile.may_admit());
     }
 
     #[test]
@@ -205,6 +214,7 @@ mod tests {
         assert_eq!(turnstile.enter(0).unwrap_err(), Full);
         // Nor does a newcomer put out one of a few that share an address.
         assert_eq!(turnstile.enter(9).unwrap_err(), Full);
+        assert!(!turnstile.may_admit());
         assert!(places.iter().all(|place| !place.put_out().is_cancelled()));
     }
 

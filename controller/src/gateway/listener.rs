@@ -33,8 +33,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAR_OUT_MAX: Duration = Duration::from_secs(1);
 const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
 
-/// Whoever waited longer is not shaken hands with: agents give up after 10 s.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Whoever waited longer is not shaken hands with: agents give up after 8 s.
+const WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// Connections of one host at once: its session, one that it has given up and that is still thought to live, a renewal.
 const CONNECTIONS_PER_HOST_MAX: usize = 4;
@@ -136,14 +136,20 @@ async fn accept_loop(
     ready: mpsc::Sender<io::Result<AgentConnection>>,
 ) -> io::Result<()> {
     let door = Arc::new(Door::of(&listener));
-    // Each network has its turn: who holds up handshakes holds up its own.
+    // Each network has its turn, and who holds up handshakes holds up its own: those of a fleet behind one address wait for each other,
+    // and one of thousands that do not go on ends for another network's.
     let mut waiting = FairQueue::new(listener.limits.waiting);
+    let turns = Turnstile::new(TurnstileLimits {
+        all: listener.limits.handshakes,
+        each: usize::MAX,
+    });
     let mut handshakes = JoinSet::new();
     loop {
-        while handshakes.len() < listener.limits.handshakes
-            && let Some(next) = waiting.pop()
+        while turns.may_admit()
+            && let Some((next, turn)) = waiting.pop_by(|network| turns.enter(*network).ok())
         {
-            handshakes.spawn(open(Arc::clone(&door), next, ready.clone()));
+            let turn = door.count(turn);
+            handshakes.spawn(open(Arc::clone(&door), turn, next, ready.clone()));
         }
         tokio::select! {
             () = stop.cancelled() => break,
@@ -166,9 +172,18 @@ async fn accept_loop(
     Ok(())
 }
 
-async fn open(door: Arc<Door>, waiting: Waiting, ready: mpsc::Sender<io::Result<AgentConnection>>) {
+async fn open(
+    door: Arc<Door>,
+    turn: Place<IpAddr>,
+    waiting: Waiting,
+    ready: mpsc::Sender<io::Result<AgentConnection>>,
+) {
     let address = waiting.address;
-    match handshake(&door, waiting).await {
+    let opened = tokio::select! {
+        opened = handshake(&door, waiting) => opened,
+        () = turn.put_out().cancelled() => Err(io::Error::other("others wait, and its network had most handshakes")),
+    };
+    match opened {
         // A closed queue means that the server is going away, and the connection with it.
         Ok(connection) => drop(ready.send(Ok(connection)).await),
         Err(error) => {

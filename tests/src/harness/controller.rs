@@ -17,9 +17,10 @@ use tidemark_model::view::{
 };
 use tidemark_runtime::contexts::Contexts;
 use tidemark_runtime::durable;
+use tokio::process::Command;
 
 use super::disk::{on_small_disk, seen_by};
-use super::process::is_running;
+use super::process::{is_running, wrapping};
 use super::wait::STARTING;
 use super::{Finished, Machine, Process, SOON, program, until};
 
@@ -43,6 +44,8 @@ pub struct Up {
     pub args: Vec<String>,
     /// Size of a disk for its data folder alone, as in `4m`.
     pub disk: Option<&'static str>,
+    /// How many open files it may have at most.
+    pub open_files: Option<u32>,
 }
 
 impl Up {
@@ -57,6 +60,7 @@ impl Up {
             grpc_address: Ipv4Addr::LOCALHOST,
             args: vec!["--interval".to_owned(), "1s".to_owned()],
             disk: None,
+            open_files: None,
         }
     }
 
@@ -128,6 +132,11 @@ impl Up {
             .env("TIDEMARK_CONFIG_DIR", self.config_dir(machine));
         if let Some(size) = self.disk {
             command = on_small_disk(&command, &self.data_dir(machine), size)?;
+        }
+        if let Some(files) = self.open_files {
+            let mut limited = Command::new("prlimit");
+            limited.arg(format!("--nofile={files}:{files}")).arg("--");
+            command = wrapping(limited, &command);
         }
         Process::start(self.name, command, machine.folder())
     }
