@@ -24,6 +24,7 @@ use crate::budgets::Budgets;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::gateway::session::GREETINGS;
 use crate::gateway::session::drain::DrainSpread;
+use crate::gateway::session::pace::Pace;
 use crate::ingest::IngestHandle;
 use crate::keys::Keys;
 use crate::leader::Leader;
@@ -111,13 +112,15 @@ pub struct App {
     pub notifications_queued: watch::Sender<u64>,
 }
 
-/// How much of a kind may ask the database at once; the rest waits.
+/// How much of a kind may ask the database at once, or over time; the rest waits.
 #[derive(Debug)]
 pub struct Places {
     /// Queries of history.
     pub queries: Semaphore,
     /// Greetings of agents.
     pub greetings: Semaphore,
+    /// Records of each host.
+    pub pace: Pace,
 }
 
 impl Default for Places {
@@ -125,6 +128,7 @@ impl Default for Places {
         Self {
             queries: Semaphore::new(query::PLACES),
             greetings: Semaphore::new(GREETINGS),
+            pace: Pace::default(),
         }
     }
 }

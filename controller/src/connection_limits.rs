@@ -29,7 +29,7 @@ pub struct ConnectionLimits {
     pub handshakes: usize,
     /// Of agents without a certificate.
     pub strangers: usize,
-    /// Of people and programs.
+    /// Of people and programs, and as many more through proxies that are named.
     pub api: usize,
 }
 
@@ -52,22 +52,25 @@ impl ConnectionLimits {
                 "{} hosts can be connected at once, fewer than connections_max: raise the limit of open files to {} (LimitNOFILE of the \
                  unit, ulimit -Hn)",
                 limits.hosts,
-                hosts.saturating_mul(2)
+                hosts.saturating_mul(3) / 2 + 25_000
             );
         }
         limits
     }
 
     fn share(files: u64, hosts: usize) -> Self {
-        let count = |most: u64, share: u64| {
-            usize::try_from(most.min(files / share).max(FEWEST)).unwrap_or(usize::MAX)
-        };
+        let share = |most: u64, share: u64| most.min(files / share).max(FEWEST);
+        let (waiting, api) = (share(WAITING_MAX, 8), share(API_MAX, 16));
+        let handshakes = share(HANDSHAKES_MAX, 16);
+        let strangers = share(STRANGERS_MAX, 16);
+        let others = waiting + handshakes + strangers + 2 * api + files / 8;
+        let count = |share: u64| usize::try_from(share).unwrap_or(usize::MAX);
         Self {
-            hosts: hosts.min(count(u64::MAX, 2)),
-            waiting: count(WAITING_MAX, 8),
-            handshakes: count(HANDSHAKES_MAX, 16),
-            strangers: count(STRANGERS_MAX, 16),
-            api: count(API_MAX, 8),
+            hosts: hosts.min(count(files.saturating_sub(others).max(FEWEST))),
+            waiting: count(waiting),
+            handshakes: count(handshakes),
+            strangers: count(strangers),
+            api: count(api),
         }
     }
 }
@@ -85,6 +88,7 @@ mod tests {
                 limits.waiting,
                 limits.handshakes,
                 limits.strangers,
+                limits.api,
                 limits.api,
             ];
             let all: usize = kinds.iter().sum();

@@ -25,6 +25,9 @@ use crate::fair::turnstile::Entry;
 use crate::fair::{Place, Turnstile, TurnstileLimits, network_of};
 use crate::metrics::Metrics;
 
+/// So many more connections than a newcomer somebody must have to lose one to it.
+const MARGIN: usize = 8;
+
 /// Time for a request's head; also ends connections that idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -100,8 +103,8 @@ pub struct Serving {
     pub proxies: Arc<Proxies>,
     /// Where connections are counted.
     pub metrics: Arc<Metrics>,
-    /// Connections at once, of which one network has half at most. One more puts out the oldest of who has most: live views come back
-    /// by themselves.
+    /// Connections at once, of which one network has half at most, and as many through proxies. One more puts out the oldest of who has
+    /// most: live views come back by themselves.
     pub connections_max: usize,
 }
 
@@ -112,9 +115,17 @@ pub async fn accept_loop(
     life: &Lifecycle,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let turnstile = Turnstile::new(TurnstileLimits {
+    let limits = TurnstileLimits {
         all: serving.connections_max,
         each: serving.connections_max / 2,
+        margin: MARGIN,
+        least: Duration::ZERO,
+    };
+    let direct = Turnstile::new(limits);
+    // Everybody comes through it.
+    let by_proxy = Turnstile::new(TurnstileLimits {
+        each: limits.all,
+        ..limits
     });
     loop {
         let accepted = tokio::select! {
@@ -123,6 +134,11 @@ pub async fn accept_loop(
         };
         match accepted {
             Ok((tcp, address)) => {
+                let turnstile = if serving.proxies.trusts(address.ip()) {
+                    &by_proxy
+                } else {
+                    &direct
+                };
                 let (place, entry) = tokio::select! {
                     () = stop.cancelled() => return Ok(()),
                     entered = turnstile.wait(network_of(address.ip())) => entered,

@@ -24,6 +24,12 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
         }
     }
 
+    /// Whether nobody waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Lets one more wait. When it is full, the newest of whoever has most waiting is given back, which may be this one.
     pub fn push(&mut self, key: K, item: T) -> Option<T> {
         if self.count < self.most {
@@ -41,10 +47,13 @@ impl<K: Hash + Eq + Clone, T> FairQueue<K, T> {
         given_back
     }
 
-    /// The next one: the first of the first key in turn that `admit` lets in, with what it says.
-    pub fn pop_by<R>(&mut self, mut admit: impl FnMut(&K) -> Option<R>) -> Option<(T, R)> {
+    /// The next one: the first of a key that `admit` lets in, of the keys in turn, with what it says.
+    pub fn pop_by<R>(&mut self, mut admit: impl FnMut(&K, &T) -> Option<R>) -> Option<(T, R)> {
         let mut turns = self.turns.iter().enumerate();
-        let (turn, admitted) = turns.find_map(|(turn, key)| Some((turn, admit(key)?)))?;
+        let (turn, admitted) = turns.find_map(|(turn, key)| {
+            let first = self.of.get(key)?.front()?;
+            Some((turn, admit(key, first)?))
+        })?;
         let key = self.turns.remove(turn)?;
         let queue = self.of.get_mut(&key)?;
         let item = queue.pop_front()?;
@@ -72,7 +81,7 @@ mod tests {
     use super::*;
 
     fn all<K: Hash + Eq + Clone>(queue: &mut FairQueue<K, i32>) -> Vec<i32> {
-        let next = || queue.pop_by(|_| Some(())).map(|(item, ())| item);
+        let next = || queue.pop_by(|_, _| Some(())).map(|(item, ())| item);
         std::iter::from_fn(next).collect()
     }
 
@@ -95,9 +104,9 @@ mod tests {
             assert_eq!(queue.push("many", number), None);
             assert_eq!(queue.push("few", 1_000 + number), None);
         }
-        let few = |key: &&str| (*key == "few").then_some("come in");
+        let few = |key: &&str, _: &i32| (*key == "few").then_some("come in");
         assert_eq!(queue.pop_by(few), Some((1_000, "come in")));
-        assert_eq!(queue.pop_by(|_| None::<()>), None);
+        assert_eq!(queue.pop_by(|_, _| None::<()>), None);
         assert_eq!(all(&mut queue), [0, 1_001, 1, 1_002, 2]);
     }
 

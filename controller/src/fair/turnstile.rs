@@ -1,15 +1,14 @@
-//! Lets so many in at once. When it is full, a newcomer takes the place of whoever has been in longest of those who have most.
+//! Lets so many in at once. When it is full, a newcomer takes the place of whoever has been in longest of those who have most, unless
+//! that one, too, has only just come.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// Whoever has at most so many more places than a newcomer keeps them all: else, when a whole fleet comes at once, hosts that
-/// share an address would put out each other.
-const MARGIN: usize = 8;
 
 /// How many may be in.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +17,10 @@ pub struct TurnstileLimits {
     pub all: usize,
     /// Of one key. One more puts out the oldest of its own.
     pub each: usize,
+    /// Who has at most so many more than a newcomer keeps them all: else those who share an address put out others who do.
+    pub margin: usize,
+    /// Who has been in for less keeps the place: who is quick is never put out.
+    pub least: Duration,
 }
 
 /// Lets connections in by whose they are.
@@ -33,7 +36,14 @@ struct Inside<K> {
     count: usize,
     last: u64,
     /// By key, the oldest first.
-    of: HashMap<K, VecDeque<(u64, CancellationToken)>>,
+    of: HashMap<K, VecDeque<Seat>>,
+}
+
+#[derive(Clone, Debug)]
+struct Seat {
+    number: u64,
+    since: Instant,
+    put_out: CancellationToken,
 }
 
 /// A place inside, until it is dropped.
@@ -86,10 +96,11 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
         } else if inside.count < self.limits.all {
             Entry::Free
         } else {
-            let most = inside.of.iter().max_by_key(|(_, places)| places.len());
-            let most = most.filter(|(_, places)| places.len() > own + MARGIN);
-            let most = most.map(|(key, _)| key.clone()).ok_or(Full)?;
-            inside.put_out_oldest(&most);
+            let most = inside.displaceable(self.limits).ok_or(Full)?;
+            if most.count <= own + self.limits.margin {
+                return Err(Full);
+            }
+            inside.put_out_oldest(&most.key);
             Entry::Displacing
         };
         let (number, put_out) = inside.admit(&key);
@@ -107,8 +118,7 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
     #[must_use]
     pub fn may_admit(&self) -> bool {
         let inside = self.inside();
-        let most = || inside.of.values().map(VecDeque::len).max();
-        inside.count < self.limits.all || most().is_some_and(|most| most > MARGIN)
+        inside.count < self.limits.all || inside.displaceable(self.limits).is_some()
     }
 
     /// Lets one more of `key` in, as soon as it can.
@@ -133,34 +143,58 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
     }
 }
 
+/// Who has most.
+struct Most<K> {
+    key: K,
+    count: usize,
+}
+
 impl<K: Hash + Eq + Clone> Inside<K> {
+    /// Who has most, if it is more than a newcomer's margin and its oldest has been in for long enough.
+    fn displaceable(&self, limits: TurnstileLimits) -> Option<Most<K>> {
+        if limits.each <= limits.margin {
+            return None;
+        }
+        let (key, seats) = self.of.iter().max_by_key(|(_, seats)| seats.len())?;
+        let is_settled = seats.front()?.since.elapsed() >= limits.least;
+        let count = seats.len();
+        (count > limits.margin && is_settled).then(|| Most {
+            key: key.clone(),
+            count,
+        })
+    }
+
     fn admit(&mut self, key: &K) -> (u64, CancellationToken) {
         self.last = self.last.wrapping_add(1);
         self.count += 1;
         let put_out = CancellationToken::new();
-        let places = self.of.entry(key.clone()).or_default();
-        places.push_back((self.last, put_out.clone()));
+        let seats = self.of.entry(key.clone()).or_default();
+        seats.push_back(Seat {
+            number: self.last,
+            since: Instant::now(),
+            put_out: put_out.clone(),
+        });
         (self.last, put_out)
     }
 
     fn put_out_oldest(&mut self, key: &K) {
         let oldest = self.of.get(key).and_then(VecDeque::front);
-        if let Some((number, put_out)) = oldest.cloned() {
-            put_out.cancel();
-            self.remove(key, number);
+        if let Some(seat) = oldest.cloned() {
+            seat.put_out.cancel();
+            self.remove(key, seat.number);
         }
     }
 
     /// Whoever was put out is gone already.
     fn remove(&mut self, key: &K, number: u64) {
-        let Some(places) = self.of.get_mut(key) else {
+        let Some(seats) = self.of.get_mut(key) else {
             return;
         };
-        if let Some(index) = places.iter().position(|(of, _)| *of == number) {
-            places.remove(index);
+        if let Some(index) = seats.iter().position(|seat| seat.number == number) {
+            seats.remove(index);
             self.count -= 1;
         }
-        if places.is_empty() {
+        if seats.is_empty() {
             self.of.remove(key);
         }
     }
@@ -186,7 +220,12 @@ mod tests {
     use super::*;
 
     fn turnstile(all: usize, each: usize) -> Arc<Turnstile<u32>> {
-        Turnstile::new(TurnstileLimits { all, each })
+        Turnstile::new(TurnstileLimits {
+            all,
+            each,
+            margin: 8,
+            least: Duration::ZERO,
+        })
     }
 
     fn enter(turnstile: &Arc<Turnstile<u32>>, key: u32) -> Place<u32> {
@@ -215,6 +254,20 @@ mod tests {
         // Nor does a newcomer put out one of a few that share an address.
         assert_eq!(turnstile.enter(9).unwrap_err(), Full);
         assert!(!turnstile.may_admit());
+        assert!(places.iter().all(|place| !place.put_out().is_cancelled()));
+    }
+
+    #[test]
+    fn who_has_only_just_come_is_not_put_out() {
+        let turnstile = Turnstile::new(TurnstileLimits {
+            all: 20,
+            each: 100,
+            margin: 8,
+            least: Duration::from_secs(3_600),
+        });
+        let places: Vec<_> = (0..20).map(|_| enter(&turnstile, 1)).collect();
+        assert!(!turnstile.may_admit());
+        assert_eq!(turnstile.enter(2).unwrap_err(), Full);
         assert!(places.iter().all(|place| !place.put_out().is_cancelled()));
     }
 

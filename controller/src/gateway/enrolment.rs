@@ -221,7 +221,7 @@ impl Enrolment {
             secret_hash: JoinToken::secret_hash(&request.token_secret),
             host: HostId::of_identity_spki(&request.identity_spki_der),
         };
-        // Nothing is signed, and no transaction begun, for a token that lets nobody in.
+        // Nothing is signed, and no transaction begun, for a token that nobody made.
         self.app.look_at_token(&claim).await?;
         let now = self.app.clock.now();
         let certificate =

@@ -5,10 +5,12 @@
 use std::hash::Hash;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rustls::ServerConfig;
 use tidemark_model::HostId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{AgentConnection, Allowance, Peer};
@@ -33,8 +36,20 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAR_OUT_MAX: Duration = Duration::from_secs(1);
 const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
 
-/// Whoever waited longer is not shaken hands with: agents give up after 8 s.
-const WAIT_MAX: Duration = Duration::from_secs(8);
+/// Handshakes of hosts that share an address, and come when all come, are not put out for each other.
+const HANDSHAKES_MARGIN: usize = 8;
+
+/// A handshake that has taken less is not put out for another network's: it may be one that goes on.
+const HANDSHAKE_LEAST: Duration = Duration::from_secs(1);
+
+/// How soon those who wait are looked at again, when nothing else happens.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Whoever waited longer is not shaken hands with: agents give up after 8 s, handshake included.
+const WAIT_MAX: Duration = Duration::from_secs(4);
+
+/// A stranger's connection that has lasted less is not put out for another: an enrolment takes less than a second.
+const STRANGER_LEAST: Duration = Duration::from_secs(2);
 
 /// Connections of one host at once: its session, one that it has given up and that is still thought to live, a renewal.
 const CONNECTIONS_PER_HOST_MAX: usize = 4;
@@ -64,19 +79,32 @@ struct Door {
     metrics: Arc<Metrics>,
     strangers: Arc<Turnstile<IpAddr>>,
     hosts: Arc<Turnstile<HostId>>,
+    hosts_max: usize,
+    complaints: DefaultDirectRateLimiter,
 }
 
 impl Door {
     fn of(listener: &Listener) -> Self {
-        let limits = |all, each| TurnstileLimits { all, each };
         let ConnectionLimits {
             strangers, hosts, ..
         } = listener.limits;
         Self {
             tls: Arc::clone(&listener.tls),
             metrics: Arc::clone(&listener.metrics),
-            strangers: Turnstile::new(limits(strangers, strangers)),
-            hosts: Turnstile::new(limits(hosts, CONNECTIONS_PER_HOST_MAX)),
+            strangers: Turnstile::new(TurnstileLimits {
+                all: strangers,
+                each: strangers,
+                margin: 0,
+                least: STRANGER_LEAST,
+            }),
+            hosts: Turnstile::new(TurnstileLimits {
+                all: hosts,
+                each: CONNECTIONS_PER_HOST_MAX,
+                margin: CONNECTIONS_PER_HOST_MAX,
+                least: Duration::ZERO,
+            }),
+            hosts_max: hosts,
+            complaints: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN)),
         }
     }
 
@@ -87,27 +115,40 @@ impl Door {
         place
     }
 
-    /// What a connection may take, by what its certificate proves.
-    fn allowance(&self, peer: &Peer) -> io::Result<Allowance> {
-        let entered = match peer.agent {
-            Some(Ok(agent)) => {
-                let entered = self.hosts.enter(agent.host);
-                entered.map(|entered| Allowance::of_host(self.count(entered)))
-            }
+    /// A connection with what it may take, by what its certificate proves.
+    fn let_in(&self, stream: TlsStream<TcpStream>, peer: Peer) -> io::Result<AgentConnection> {
+        let allowance = match peer.agent {
+            Some(Ok(agent)) => self
+                .hosts
+                .enter(agent.host)
+                .map(|entered| Allowance::of_host(self.count(entered)))
+                .inspect_err(|Full| self.complain_of_hosts()),
             None | Some(Err(_)) => {
-                let entered = self.strangers.enter(network_of(peer.address.ip()));
-                entered.map(|entered| {
-                    Allowance::of_stranger(self.count(entered), Arc::clone(&self.metrics))
-                })
+                self.strangers
+                    .enter(network_of(peer.address.ip()))
+                    .map(|entered| {
+                        Allowance::of_stranger(self.count(entered), Arc::clone(&self.metrics))
+                    })
             }
         };
-        entered.map_err(|Full| {
+        let allowance = allowance.map_err(|Full| {
             self.metrics.connections_refused.add(1);
             io::Error::new(
                 io::ErrorKind::QuotaExceeded,
                 "too many connections like it are open",
             )
-        })
+        })?;
+        Ok(AgentConnection::new(stream, peer, allowance))
+    }
+
+    /// Says, now and then, that hosts stay outside.
+    fn complain_of_hosts(&self) {
+        if self.complaints.check().is_ok() {
+            tracing::warn!(
+                limit = self.hosts_max,
+                "hosts are refused: as many are connected as connections_max and the limit of open files allow"
+            );
+        }
     }
 }
 
@@ -142,18 +183,30 @@ async fn accept_loop(
     let turns = Turnstile::new(TurnstileLimits {
         all: listener.limits.handshakes,
         each: usize::MAX,
+        margin: HANDSHAKES_MARGIN,
+        least: HANDSHAKE_LEAST,
     });
     let mut handshakes = JoinSet::new();
     loop {
+        let mut admit = |network: &IpAddr, next: &Waiting| match next.since.elapsed() {
+            waited if waited > WAIT_MAX => Some(None),
+            _ => turns.enter(*network).ok().map(Some),
+        };
         while turns.may_admit()
-            && let Some((next, turn)) = waiting.pop_by(|network| turns.enter(*network).ok())
+            && let Some((next, turn)) = waiting.pop_by(&mut admit)
         {
-            let turn = door.count(turn);
-            handshakes.spawn(open(Arc::clone(&door), turn, next, ready.clone()));
+            match turn {
+                Some(turn) => {
+                    let turn = door.count(turn);
+                    handshakes.spawn(open(Arc::clone(&door), turn, next, ready.clone()));
+                }
+                None => door.metrics.connections_refused.add(1),
+            }
         }
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = handshakes.join_next() => {}
+            () = tokio::time::sleep(LOOK_AGAIN), if !waiting.is_empty() => {}
             accepted = listener.tcp.accept() => match accepted {
                 Ok((tcp, address)) => {
                     let one = Waiting { tcp, address, since: Instant::now() };
@@ -179,15 +232,18 @@ async fn open(
     ready: mpsc::Sender<io::Result<AgentConnection>>,
 ) {
     let address = waiting.address;
+    let opening = async {
+        let (stream, peer) = handshake(&door, waiting).await?;
+        door.let_in(stream, peer)
+    };
     let opened = tokio::select! {
-        opened = handshake(&door, waiting) => opened,
-        () = turn.put_out().cancelled() => Err(io::Error::other("others wait, and its network had most handshakes")),
+        opened = opening => opened,
+        () = turn.put_out().cancelled() => return,
     };
     match opened {
         // A closed queue means that the server is going away, and the connection with it.
         Ok(connection) => drop(ready.send(Ok(connection)).await),
         Err(error) => {
-            door.metrics.handshakes_failed.add(1);
             tracing::debug!(%address, %error, "an agent's connection was refused");
         }
     }
@@ -195,25 +251,17 @@ async fn open(
 
 async fn handshake(
     door: &Door,
-    Waiting {
-        tcp,
-        address,
-        since,
-    }: Waiting,
-) -> io::Result<AgentConnection> {
-    let late = |what| io::Error::new(io::ErrorKind::TimedOut, what);
-    if since.elapsed() > WAIT_MAX {
-        return Err(late(
-            "it waited for its turn until its agent had given it up",
-        ));
-    }
+    Waiting { tcp, address, .. }: Waiting,
+) -> io::Result<(TlsStream<TcpStream>, Peer)> {
     tcp.set_nodelay(true)?;
     let acceptor = TlsAcceptor::from(door.tls.load_full());
     let opening = acceptor.accept(tcp).into_fallible();
-    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, opening)
-        .await
-        .map_err(|_| late("no handshake within 5 s"))?;
-    let stream = match stream {
+    let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, opening).await;
+    if !matches!(opened, Ok(Ok(_))) {
+        door.metrics.handshakes_failed.add(1);
+    }
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s");
+    let stream = match opened.map_err(late)? {
         Ok(stream) => stream,
         Err((error, tcp)) => {
             hear_out(tcp).await;
@@ -222,9 +270,7 @@ async fn handshake(
     };
     let certificates = stream.get_ref().1.peer_certificates();
     let agent = certificates.and_then(<[_]>::first).map(agent_of);
-    let peer = Peer { address, agent };
-    let allowance = door.allowance(&peer)?;
-    Ok(AgentConnection::new(stream, peer, allowance))
+    Ok((stream, Peer { address, agent }))
 }
 
 /// Reads on after the alert that refused a handshake. A socket that is closed with unread data resets its connection, and

@@ -7,6 +7,7 @@ mod checkpoints;
 pub mod drain;
 mod inbound;
 pub(crate) mod inflow;
+pub mod pace;
 mod upgrades;
 
 use std::pin::Pin;

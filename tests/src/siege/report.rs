@@ -9,7 +9,7 @@ use super::attack::Attack;
 use super::honest::Fared;
 use crate::fleetsim::meter::Latency;
 
-/// The least share of their records that honest agents must get through (reference/security.md, SC-24).
+/// The least share of their records that honest agents must get through.
 pub const GOODPUT_MIN: f64 = 0.95;
 /// The longest that 99 in a hundred records may take to their ack, in milliseconds.
 pub const ACK_P99_MAX_MS: f64 = 2_000.0;

@@ -16,25 +16,22 @@ const GOODPUT_MIN: f64 = 0.8;
 /// More than the API takes.
 const CONNECTIONS: u64 = 2_500;
 
-/// Whether attackers that want as many connections as they can get have at most half of them.
+/// Whether attackers that want as many connections as they can get have about as many as they may; it takes them a moment to see that
+/// one is gone.
 fn is_kept_short(one: &Stretch) -> bool {
-    let wants_connections = matches!(
-        one.attack,
-        Some(
-            Attack::Strangers
-                | Attack::SlowBodies
-                | Attack::HostConnections
-                | Attack::ApiConnections
-        )
-    );
-    !wants_connections || one.attackers["open"] <= CONNECTIONS / 2
+    let most = match one.attack {
+        Some(Attack::Strangers | Attack::SlowBodies | Attack::HostConnections) => 256 * 2,
+        Some(Attack::ApiConnections) => 1_024 + 256,
+        Some(_) | None => CONNECTIONS,
+    };
+    one.attackers["open"] <= most
 }
 
 #[test]
 fn honest_agents_newcomers_and_people_get_through_whatever_others_do() -> anyhow::Result<()> {
     on_own_network(async |machine| {
         let words = format!(
-            "siege --agents 50 --interval 1s --lasts 6s --connections {CONNECTIONS} --rate 1000"
+            "siege --agents 50 --interval 1s --lasts 4s --connections {CONNECTIONS} --rate 1000"
         );
         let arguments = Arguments::try_parse_from(words.split_whitespace())?;
         let attacks = arguments.attacks.len();
@@ -45,7 +42,7 @@ fn honest_agents_newcomers_and_people_get_through_whatever_others_do() -> anyhow
             let what = format!("{:?}\n{table}", one.attack);
             assert!(one.goodput >= GOODPUT_MIN, "{what}");
             assert_eq!(one.sessions_fewest, 50, "{what}");
-            assert!(one.newcomers.came_in >= 2, "{what}");
+            assert!(one.newcomers.came_in >= 1, "{what}");
             assert_eq!(one.newcomers.came_in, one.newcomers.came, "{what}");
             assert!(one.answered > 0 && one.unanswered == 0, "{what}");
             assert!(is_kept_short(one), "{what}");

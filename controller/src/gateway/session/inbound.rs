@@ -31,11 +31,6 @@ use crate::ingest::Delivered;
 const FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
 const FRAMES_AT_ONCE: NonZeroU32 = NonZeroU32::new(400).expect("400 is not 0");
 
-/// Records a second that an agent may send over time, and at once: at an interval of 30 s a month takes two minutes, and one host that
-/// has too much to say leaves the database to the others.
-const RECORDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("1000 is not 0");
-const RECORDS_AT_ONCE: NonZeroU32 = NonZeroU32::new(16_384).expect("16384 is not 0");
-
 /// Audits that an agent may send over time, and at once: each may cost a transaction of the database.
 const AUDIT_PERIOD: Duration = Duration::from_secs(5);
 const AUDITS_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
@@ -51,9 +46,6 @@ pub(super) async fn run(
         inflow: Inflow::from(acked.next().get()),
         limiter: RateLimiter::direct(
             Quota::per_second(FRAMES_PER_SECOND).allow_burst(FRAMES_AT_ONCE),
-        ),
-        record_limiter: RateLimiter::direct(
-            Quota::per_second(RECORDS_PER_SECOND).allow_burst(RECORDS_AT_ONCE),
         ),
         audit_limiter: RateLimiter::direct(audit_quota()),
         audit: None,
@@ -109,7 +101,6 @@ struct Running {
     session: Session,
     inflow: Inflow,
     limiter: DefaultDirectRateLimiter,
-    record_limiter: DefaultDirectRateLimiter,
     audit_limiter: DefaultDirectRateLimiter,
     /// The newest audit, while the database is away or full; the session lasts meanwhile.
     audit: Option<HostAudit>,
@@ -149,7 +140,13 @@ impl Running {
         match frame.kind {
             Some(agent_frame::Kind::Records(batch)) => match self.inflow.decode(&batch) {
                 Ok(decoded) => {
-                    self.pace(&batch).await;
+                    let session = &self.session;
+                    session
+                        .app
+                        .places
+                        .pace
+                        .records(session.host, batch.count)
+                        .await;
                     self.inflow.expect_records(&batch).map_err(missing)?;
                     self.tell_refused(&decoded).await?;
                     self.deliver(Delivered::Records(decoded), heartbeat).await
@@ -195,15 +192,6 @@ impl Running {
                 "an empty frame, or one of a newer protocol",
             )),
         }
-    }
-
-    /// Waits until so many records may come.
-    async fn pace(&self, batch: &RecordBatch) {
-        let Some(records) = NonZeroU32::new(batch.count) else {
-            return;
-        };
-        // A batch that was decoded holds fewer than may come at once.
-        self.record_limiter.until_n_ready(records).await.ok();
     }
 
     /// An audit is taken whole or refused whole.
