@@ -120,6 +120,7 @@ pub async fn accept_loop(
         each: serving.connections_max / 2,
         margin: MARGIN,
         least: Duration::ZERO,
+        after: None,
     };
     let direct = Turnstile::new(limits);
     // Everybody comes through it.

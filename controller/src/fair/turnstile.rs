@@ -1,5 +1,4 @@
-//! Lets so many in at once. When it is full, a newcomer takes the place of whoever has been in longest of those who have most, unless
-//! that one, too, has only just come.
+//! Lets so many in at once. When it is full, a newcomer takes the place of whoever has been in longest of those who have most.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -17,10 +16,12 @@ pub struct TurnstileLimits {
     pub all: usize,
     /// Of one key. One more puts out the oldest of its own.
     pub each: usize,
-    /// Who has at most so many more than a newcomer keeps them all: else those who share an address put out others who do.
+    /// Who has more than a newcomer by more than this loses one to it.
     pub margin: usize,
-    /// Who has been in for less keeps the place: who is quick is never put out.
+    /// But not one that has been in for less: where who is honest is quick, that keeps them in.
     pub least: Duration,
+    /// Who has more than a newcomer at all loses one that has been in for as long; nobody does without.
+    pub after: Option<Duration>,
 }
 
 /// Lets connections in by whose they are.
@@ -96,11 +97,8 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
         } else if inside.count < self.limits.all {
             Entry::Free
         } else {
-            let most = inside.displaceable(self.limits).ok_or(Full)?;
-            if most.count <= own + self.limits.margin {
-                return Err(Full);
-            }
-            inside.put_out_oldest(&most.key);
+            let most = inside.who_loses_to(own, self.limits).ok_or(Full)?;
+            inside.put_out_oldest(&most);
             Entry::Displacing
         };
         let (number, put_out) = inside.admit(&key);
@@ -118,7 +116,7 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
     #[must_use]
     pub fn may_admit(&self) -> bool {
         let inside = self.inside();
-        inside.count < self.limits.all || inside.displaceable(self.limits).is_some()
+        inside.count < self.limits.all || inside.who_loses_to(0, self.limits).is_some()
     }
 
     /// Lets one more of `key` in, as soon as it can.
@@ -143,25 +141,18 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
     }
 }
 
-/// Who has most.
-struct Most<K> {
-    key: K,
-    count: usize,
-}
-
 impl<K: Hash + Eq + Clone> Inside<K> {
-    /// Who has most, if it is more than a newcomer's margin and its oldest has been in for long enough.
-    fn displaceable(&self, limits: TurnstileLimits) -> Option<Most<K>> {
-        if limits.each <= limits.margin {
+    /// Who has most, if it is fair that a newcomer who has `own` takes one of theirs.
+    fn who_loses_to(&self, own: usize, limits: TurnstileLimits) -> Option<K> {
+        // Nobody can have so many more.
+        if limits.each <= own + limits.margin && limits.after.is_none() {
             return None;
         }
         let (key, seats) = self.of.iter().max_by_key(|(_, seats)| seats.len())?;
-        let is_settled = seats.front()?.since.elapsed() >= limits.least;
-        let count = seats.len();
-        (count > limits.margin && is_settled).then(|| Most {
-            key: key.clone(),
-            count,
-        })
+        let (count, age) = (seats.len(), seats.front()?.since.elapsed());
+        let has_many = count > own + limits.margin && age >= limits.least;
+        let had_its_time = count > own && limits.after.is_some_and(|after| age >= after);
+        (has_many || had_its_time).then(|| key.clone())
     }
 
     fn admit(&mut self, key: &K) -> (u64, CancellationToken) {
@@ -225,6 +216,7 @@ mod tests {
             each,
             margin: 8,
             least: Duration::ZERO,
+            after: None,
         })
     }
 
@@ -264,11 +256,31 @@ mod tests {
             each: 100,
             margin: 8,
             least: Duration::from_secs(3_600),
+            after: None,
         });
         let places: Vec<_> = (0..20).map(|_| enter(&turnstile, 1)).collect();
         assert!(!turnstile.may_admit());
         assert_eq!(turnstile.enter(2).unwrap_err(), Full);
         assert!(places.iter().all(|place| !place.put_out().is_cancelled()));
+    }
+
+    #[test]
+    fn who_has_one_more_loses_it_once_it_had_its_time() {
+        let limits = TurnstileLimits {
+            all: 20,
+            each: 100,
+            margin: 8,
+            least: Duration::ZERO,
+            after: Some(Duration::ZERO),
+        };
+        let turnstile = Turnstile::new(limits);
+        let places: Vec<_> = (0..20).map(|key| enter(&turnstile, key)).collect();
+        let newcomer = enter(&turnstile, 100);
+        let put_out = places.iter().filter(|place| place.put_out().is_cancelled());
+        assert_eq!(put_out.count(), 1);
+        assert!(!newcomer.put_out().is_cancelled());
+        // With as many as the others, one waits as they do.
+        assert_eq!(turnstile.enter(100).unwrap_err(), Full);
     }
 
     #[test]

@@ -36,8 +36,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAR_OUT_MAX: Duration = Duration::from_secs(1);
 const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
 
-/// Handshakes of hosts that share an address, and come when all come, are not put out for each other.
-const HANDSHAKES_MARGIN: usize = 8;
+/// Hosts that share an address with so many, and come when all come, are not put out for each other.
+const MARGIN: usize = 8;
 
 /// A handshake that has taken less is not put out for another network's: it may be one that goes on.
 const HANDSHAKE_LEAST: Duration = Duration::from_secs(1);
@@ -48,8 +48,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Whoever waited longer is not shaken hands with: agents give up after 8 s, handshake included.
 const WAIT_MAX: Duration = Duration::from_secs(4);
 
-/// A stranger's connection that has lasted less is not put out for another: an enrolment takes less than a second.
-const STRANGER_LEAST: Duration = Duration::from_secs(2);
+/// A stranger's connection that has lasted longer is put out for one of a network that has fewer: an enrolment takes less than a second.
+const STRANGER_TIME: Duration = Duration::from_secs(2);
 
 /// Connections of one host at once: its session, one that it has given up and that is still thought to live, a renewal.
 const CONNECTIONS_PER_HOST_MAX: usize = 4;
@@ -94,14 +94,16 @@ impl Door {
             strangers: Turnstile::new(TurnstileLimits {
                 all: strangers,
                 each: strangers,
-                margin: 0,
-                least: STRANGER_LEAST,
+                margin: MARGIN,
+                least: Duration::ZERO,
+                after: Some(STRANGER_TIME),
             }),
             hosts: Turnstile::new(TurnstileLimits {
                 all: hosts,
                 each: CONNECTIONS_PER_HOST_MAX,
                 margin: CONNECTIONS_PER_HOST_MAX,
                 least: Duration::ZERO,
+                after: None,
             }),
             hosts_max: hosts,
             complaints: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN)),
@@ -183,8 +185,9 @@ async fn accept_loop(
     let turns = Turnstile::new(TurnstileLimits {
         all: listener.limits.handshakes,
         each: usize::MAX,
-        margin: HANDSHAKES_MARGIN,
+        margin: MARGIN,
         least: HANDSHAKE_LEAST,
+        after: None,
     });
     let mut handshakes = JoinSet::new();
     loop {
