@@ -56,7 +56,7 @@ pub struct Arguments {
     /// Longest wait of an agent between two attempts to connect
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
     pub reconnect_max: Duration,
-    /// Enrolments a second; a controller takes 200
+    /// Enrolments a second; a controller takes 150 of one address
     #[arg(long, default_value = "100", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub enrol_rate: u32,
     /// Questions a second to the API: the fleet's list, a host's history, who runs out first, status, metrics
