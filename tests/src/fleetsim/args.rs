@@ -110,7 +110,7 @@ struct TargetArguments {
         hide_env_values = true
     )]
     token: JoinToken,
-    /// Enrolments a second; a controller takes 200
+    /// Enrolments a second; a controller takes 150 of one address
     #[arg(long, default_value = "100", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     enrol_rate: u32,
     /// Longest wait between two attempts to connect
