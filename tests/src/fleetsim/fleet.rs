@@ -27,7 +27,7 @@ pub struct FleetSettings {
     pub controller: ControllerAddress,
     /// What they enrol with; it needs as many uses as there are hosts.
     pub token: JoinToken,
-    /// Enrolments a second; a controller takes 200.
+    /// Enrolments a second; a controller takes 150 of one address.
     pub enrol_per_second: u32,
     /// How records are held and delivered.
     pub delivery: DeliverySettings,
