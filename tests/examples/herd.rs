@@ -2,13 +2,12 @@
 //! `cargo build --release -p tidemark-controller --bins && cargo run --release -p tidemark-tests --example herd -- --agents 10000`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use tidemark_tests::fleetsim::args::Output;
+use tidemark_tests::fleetsim::args::exit_code;
 use tidemark_tests::harness::on_own_network;
 use tidemark_tests::herd::field::{NAME, address_of};
 use tidemark_tests::herd::{Arguments, HerdReport, run};
@@ -20,14 +19,7 @@ const WITH_NAMES: &str = r#"mount --bind "$1" /etc/hosts && shift && exec "$@""#
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match measure(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            writeln!(std::io::stderr(), "error: {error:#}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(measure(&arguments))
 }
 
 /// Says whether every record is accounted for and every session came back.
@@ -42,11 +34,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         Ok(())
     })?;
     let report = found.context("nothing was measured")?;
-    let text = match arguments.output {
-        Output::Table => report.to_table(),
-        Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
-    };
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    arguments.output.print(&report, HerdReport::to_table)?;
     Ok(report.is_whole())
 }
 

@@ -21,12 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::proxies::Proxies;
-use crate::fair::turnstile::Entry;
+use crate::fair::turnstile::MARGIN;
 use crate::fair::{Place, Turnstile, TurnstileLimits, network_of};
 use crate::metrics::Metrics;
-
-/// So many more connections than a newcomer somebody must have to lose one to it.
-const MARGIN: usize = 8;
 
 /// Time for a request's head; also ends connections that idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -122,9 +119,10 @@ pub async fn accept_loop(
         least: Duration::ZERO,
         after: None,
     };
-    let direct = Turnstile::new(limits);
+    let turnstile = |limits| Turnstile::new(limits, Arc::clone(&serving.metrics));
+    let direct = turnstile(limits);
     // Everybody comes through it.
-    let by_proxy = Turnstile::new(TurnstileLimits {
+    let by_proxy = turnstile(TurnstileLimits {
         each: limits.all,
         ..limits
     });
@@ -140,13 +138,10 @@ pub async fn accept_loop(
                 } else {
                     &direct
                 };
-                let (place, entry) = tokio::select! {
+                let place = tokio::select! {
                     () = stop.cancelled() => return Ok(()),
-                    entered = turnstile.wait(network_of(address.ip())) => entered,
+                    place = turnstile.wait(network_of(address.ip())) => place,
                 };
-                if entry == Entry::Displacing {
-                    serving.metrics.connections_displaced.add(1);
-                }
                 let connection = serve(serving.clone(), tcp, address, stop.clone(), place);
                 life.spawn("http connection", connection);
             }

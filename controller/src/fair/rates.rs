@@ -12,7 +12,10 @@ const KEYS_MAX: usize = 10_000;
 
 /// A rate for each key.
 #[derive(Debug)]
-pub struct Rates<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
+pub struct Rates<K: Hash + Eq + Clone> {
+    limiter: DefaultKeyedRateLimiter<K>,
+    keys_max: usize,
+}
 
 /// After how long the next one passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +25,26 @@ impl<K: Hash + Eq + Clone> Rates<K> {
     /// So many a second for each, and so many at once.
     #[must_use]
     pub fn per_second((rate, at_once): (NonZeroU32, NonZeroU32)) -> Self {
-        Self(RateLimiter::keyed(
-            Quota::per_second(rate).allow_burst(at_once),
-        ))
+        Self::new(Quota::per_second(rate).allow_burst(at_once))
     }
 
     /// So many a minute for each, and so many at once.
     #[must_use]
     pub fn per_minute((rate, at_once): (NonZeroU32, NonZeroU32)) -> Self {
-        Self(RateLimiter::keyed(
-            Quota::per_minute(rate).allow_burst(at_once),
-        ))
+        Self::new(Quota::per_minute(rate).allow_burst(at_once))
+    }
+
+    fn new(quota: Quota) -> Self {
+        Self {
+            limiter: RateLimiter::keyed(quota),
+            keys_max: KEYS_MAX,
+        }
+    }
+
+    /// The same, with as many remembered: where so many ask all the time.
+    #[must_use]
+    pub fn remembering(self, keys_max: usize) -> Self {
+        Self { keys_max, ..self }
     }
 
     /// Counts one of `key`.
@@ -40,12 +52,22 @@ impl<K: Hash + Eq + Clone> Rates<K> {
     /// # Errors
     /// [`Wait`] when there were too many; it is not counted then.
     pub fn pass(&self, key: &K) -> Result<(), Wait> {
-        if self.0.len() > KEYS_MAX {
-            self.0.retain_recent();
-        }
-        self.0
+        self.forget();
+        self.limiter
             .check_key(key)
-            .map_err(|until| Wait(until.wait_time_from(self.0.clock().now())))
+            .map_err(|until| Wait(until.wait_time_from(self.limiter.clock().now())))
+    }
+
+    /// Waits until so many of `key` may come, and counts them; more than may come at once are not waited for.
+    pub async fn wait(&self, key: &K, count: NonZeroU32) {
+        self.forget();
+        self.limiter.until_key_n_ready(key, count).await.ok();
+    }
+
+    fn forget(&self) {
+        if self.limiter.len() > self.keys_max {
+            self.limiter.retain_recent();
+        }
     }
 }
 

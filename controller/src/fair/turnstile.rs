@@ -9,6 +9,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
+
+/// Who has at most so many more than a newcomer keeps them: else, when all come at once, those that share an address would put out each
+/// other.
+pub const MARGIN: usize = 8;
+
 /// How many may be in.
 #[derive(Clone, Copy, Debug)]
 pub struct TurnstileLimits {
@@ -28,6 +34,7 @@ pub struct TurnstileLimits {
 #[derive(Debug)]
 pub struct Turnstile<K: Hash + Eq + Clone> {
     limits: TurnstileLimits,
+    metrics: Arc<Metrics>,
     inside: Mutex<Inside<K>>,
     left: Notify,
 }
@@ -60,21 +67,13 @@ pub struct Place<K: Hash + Eq + Clone> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// How a newcomer came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// There was room.
-    Free,
-    /// Another one was put out for it.
-    Displacing,
-}
-
 impl<K: Hash + Eq + Clone> Turnstile<K> {
-    /// With nobody inside.
+    /// With nobody inside; who is put out is counted in `metrics`.
     #[must_use]
-    pub fn new(limits: TurnstileLimits) -> Arc<Self> {
+    pub fn new(limits: TurnstileLimits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            metrics,
             inside: Mutex::new(Inside {
                 count: 0,
                 last: 0,
@@ -88,28 +87,28 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
     ///
     /// # Errors
     /// [`Full`] when nobody has so many more that it would be fair to put one out.
-    pub fn enter(self: &Arc<Self>, key: K) -> Result<(Place<K>, Entry), Full> {
+    pub fn enter(self: &Arc<Self>, key: K) -> Result<Place<K>, Full> {
         let mut inside = self.inside();
         let own = inside.of.get(&key).map_or(0, VecDeque::len);
-        let entry = if own >= self.limits.each {
-            inside.put_out_oldest(&key);
-            Entry::Displacing
+        let loser = if own >= self.limits.each {
+            Some(key.clone())
         } else if inside.count < self.limits.all {
-            Entry::Free
+            None
         } else {
-            let most = inside.who_loses_to(own, self.limits).ok_or(Full)?;
-            inside.put_out_oldest(&most);
-            Entry::Displacing
+            Some(inside.who_loses_to(own, self.limits).ok_or(Full)?)
         };
+        if let Some(loser) = loser {
+            inside.put_out_oldest(&loser);
+            self.metrics.connections_displaced.add(1);
+        }
         let (number, put_out) = inside.admit(&key);
         drop(inside);
-        let place = Place {
+        Ok(Place {
             turnstile: Arc::clone(self),
             key,
             number,
             put_out,
-        };
-        Ok((place, entry))
+        })
     }
 
     /// Whether there is room, or a newcomer for whom it would be fair to make some: when not, nobody needs to be tried.
@@ -120,20 +119,14 @@ impl<K: Hash + Eq + Clone> Turnstile<K> {
     }
 
     /// Lets one more of `key` in, as soon as it can.
-    pub async fn wait(self: &Arc<Self>, key: K) -> (Place<K>, Entry) {
+    pub async fn wait(self: &Arc<Self>, key: K) -> Place<K> {
         loop {
             let left = self.left.notified();
             match self.enter(key.clone()) {
-                Ok(entered) => return entered,
+                Ok(place) => return place,
                 Err(Full) => left.await,
             }
         }
-    }
-
-    /// How many are inside.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.inside().count
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside<K>> {
@@ -210,8 +203,12 @@ impl<K: Hash + Eq + Clone> Drop for Place<K> {
 mod tests {
     use super::*;
 
+    fn with(limits: TurnstileLimits) -> Arc<Turnstile<u32>> {
+        Turnstile::new(limits, Arc::default())
+    }
+
     fn turnstile(all: usize, each: usize) -> Arc<Turnstile<u32>> {
-        Turnstile::new(TurnstileLimits {
+        with(TurnstileLimits {
             all,
             each,
             margin: 8,
@@ -221,7 +218,15 @@ mod tests {
     }
 
     fn enter(turnstile: &Arc<Turnstile<u32>>, key: u32) -> Place<u32> {
-        turnstile.enter(key).unwrap().0
+        turnstile.enter(key).unwrap()
+    }
+
+    fn count(turnstile: &Turnstile<u32>) -> usize {
+        turnstile.inside().count
+    }
+
+    fn displaced(turnstile: &Turnstile<u32>) -> u64 {
+        turnstile.metrics.connections_displaced.get()
     }
 
     #[test]
@@ -229,12 +234,13 @@ mod tests {
         let turnstile = turnstile(20, 100);
         let modest = enter(&turnstile, 1);
         let greedy: Vec<_> = (0..19).map(|_| enter(&turnstile, 2)).collect();
-        let (newcomer, entry) = turnstile.enter(3).unwrap();
-        assert_eq!(entry, Entry::Displacing);
+        assert_eq!(displaced(&turnstile), 0);
+        let newcomer = enter(&turnstile, 3);
+        assert_eq!(displaced(&turnstile), 1);
         assert!(greedy[0].put_out().is_cancelled());
         assert!(!greedy[1].put_out().is_cancelled());
         assert!(!modest.put_out().is_cancelled() && !newcomer.put_out().is_cancelled());
-        assert_eq!(turnstile.count(), 20);
+        assert_eq!(count(&turnstile), 20);
         assert!(turnstile.may_admit());
     }
 
@@ -251,7 +257,7 @@ mod tests {
 
     #[test]
     fn who_has_only_just_come_is_not_put_out() {
-        let turnstile = Turnstile::new(TurnstileLimits {
+        let turnstile = with(TurnstileLimits {
             all: 20,
             each: 100,
             margin: 8,
@@ -273,7 +279,7 @@ mod tests {
             least: Duration::ZERO,
             after: Some(Duration::ZERO),
         };
-        let turnstile = Turnstile::new(limits);
+        let turnstile = with(limits);
         let places: Vec<_> = (0..20).map(|key| enter(&turnstile, key)).collect();
         let newcomer = enter(&turnstile, 100);
         let put_out = places.iter().filter(|place| place.put_out().is_cancelled());
@@ -302,10 +308,12 @@ mod tests {
         let second = enter(&turnstile, 1);
         // It was put out, and its place is another's: its end frees nothing.
         drop(first);
-        assert_eq!(turnstile.count(), 1);
+        assert_eq!(count(&turnstile), 1);
         drop(second);
-        assert_eq!(turnstile.count(), 0);
-        assert_eq!(turnstile.enter(2).unwrap().1, Entry::Free);
+        assert_eq!(count(&turnstile), 0);
+        let before = displaced(&turnstile);
+        let _third = enter(&turnstile, 2);
+        assert_eq!(displaced(&turnstile), before);
     }
 
     #[tokio::test]
@@ -315,7 +323,7 @@ mod tests {
         let mut waiting = std::pin::pin!(turnstile.wait(2));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         drop(first);
-        let (_second, entry) = waiting.await;
-        assert_eq!(entry, Entry::Free);
+        let _second = waiting.await;
+        assert_eq!(displaced(&turnstile), 0);
     }
 }

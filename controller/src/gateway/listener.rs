@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{AgentConnection, Allowance, Peer};
 use crate::connection_limits::ConnectionLimits;
-use crate::fair::turnstile::{Entry, Full};
+use crate::fair::turnstile::{Full, MARGIN};
 use crate::fair::{FairQueue, Place, Turnstile, TurnstileLimits, network_of};
 use crate::metrics::Metrics;
 use crate::pki::peer::agent_of;
@@ -35,9 +35,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long, and for how many bytes, a refused peer is listened to before its connection is closed.
 const HEAR_OUT_MAX: Duration = Duration::from_secs(1);
 const HEAR_OUT_BYTES_MAX: u64 = 64 * 1024;
-
-/// Hosts that share an address with so many, and come when all come, are not put out for each other.
-const MARGIN: usize = 8;
 
 /// A handshake that has taken less is not put out for another network's: it may be one that goes on.
 const HANDSHAKE_LEAST: Duration = Duration::from_secs(1);
@@ -73,6 +70,12 @@ pub struct Listener {
     pub metrics: Arc<Metrics>,
 }
 
+impl Listener {
+    fn turnstile<K: Hash + Eq + Clone>(&self, limits: TurnstileLimits) -> Arc<Turnstile<K>> {
+        Turnstile::new(limits, Arc::clone(&self.metrics))
+    }
+}
+
 /// What the connections that are let in have of each other.
 struct Door {
     tls: Arc<ArcSwap<ServerConfig>>,
@@ -91,14 +94,14 @@ impl Door {
         Self {
             tls: Arc::clone(&listener.tls),
             metrics: Arc::clone(&listener.metrics),
-            strangers: Turnstile::new(TurnstileLimits {
+            strangers: listener.turnstile(TurnstileLimits {
                 all: strangers,
                 each: strangers,
                 margin: MARGIN,
                 least: Duration::ZERO,
                 after: Some(STRANGER_TIME),
             }),
-            hosts: Turnstile::new(TurnstileLimits {
+            hosts: listener.turnstile(TurnstileLimits {
                 all: hosts,
                 each: CONNECTIONS_PER_HOST_MAX,
                 margin: CONNECTIONS_PER_HOST_MAX,
@@ -110,28 +113,18 @@ impl Door {
         }
     }
 
-    fn count<K: Hash + Eq + Clone>(&self, (place, entry): (Place<K>, Entry)) -> Place<K> {
-        if entry == Entry::Displacing {
-            self.metrics.connections_displaced.add(1);
-        }
-        place
-    }
-
     /// A connection with what it may take, by what its certificate proves.
     fn let_in(&self, stream: TlsStream<TcpStream>, peer: Peer) -> io::Result<AgentConnection> {
         let allowance = match peer.agent {
             Some(Ok(agent)) => self
                 .hosts
                 .enter(agent.host)
-                .map(|entered| Allowance::of_host(self.count(entered)))
+                .map(Allowance::of_host)
                 .inspect_err(|Full| self.complain_of_hosts()),
-            None | Some(Err(_)) => {
-                self.strangers
-                    .enter(network_of(peer.address.ip()))
-                    .map(|entered| {
-                        Allowance::of_stranger(self.count(entered), Arc::clone(&self.metrics))
-                    })
-            }
+            None | Some(Err(_)) => self
+                .strangers
+                .enter(network_of(peer.address.ip()))
+                .map(|place| Allowance::of_stranger(place, Arc::clone(&self.metrics))),
         };
         let allowance = allowance.map_err(|Full| {
             self.metrics.connections_refused.add(1);
@@ -182,7 +175,7 @@ async fn accept_loop(
     // Each network has its turn, and who holds up handshakes holds up its own: those of a fleet behind one address wait for each other,
     // and one of thousands that do not go on ends for another network's.
     let mut waiting = FairQueue::new(listener.limits.waiting);
-    let turns = Turnstile::new(TurnstileLimits {
+    let turns = listener.turnstile(TurnstileLimits {
         all: listener.limits.handshakes,
         each: usize::MAX,
         margin: MARGIN,
@@ -200,7 +193,6 @@ async fn accept_loop(
         {
             match turn {
                 Some(turn) => {
-                    let turn = door.count(turn);
                     handshakes.spawn(open(Arc::clone(&door), turn, next, ready.clone()));
                 }
                 None => door.metrics.connections_refused.add(1),

@@ -220,20 +220,12 @@ async fn a_host_whose_disk_fails_at_any_step_of_enrolment_or_renewal_ends_as_its
 
 /// What comes next in a life in which anything may: a start, an answer, a fault that is to come soon, once or until it is mended.
 async fn happen(life: &mut Life, chance: &mut Chance) {
-    let soon = life.disk.steps() + chance.between(0, 12);
     match chance.index(6) {
         0 => life.start(),
         1 => life.ask(Answer::IsLost).await,
         2 => life.ask(Answer::Arrives).await,
-        3 => {
-            let faults = [Fault::PowerCut, Fault::NoSpace, Fault::Medium, Fault::Busy];
-            life.disk.fail_at(soon, faults[chance.index(faults.len())]);
-        }
-        4 => {
-            let faults = [Fault::NoSpace, Fault::Medium, Fault::Busy];
-            life.disk
-                .fail_from(soon, faults[chance.index(faults.len())]);
-        }
+        3 => life.disk.fail_soon(chance),
+        4 => life.disk.fail_from_soon_on(chance),
         _ => life.disk.mend(),
     }
     if !life.disk.is_on() || chance.percent(5) {

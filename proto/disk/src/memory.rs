@@ -81,6 +81,22 @@ impl MemoryDisk {
         self.state().lasting = Some((step, fault));
     }
 
+    /// Has one of the next steps fail, in one way or another.
+    pub fn fail_soon(&self, chance: &mut Chance) {
+        let faults = [Fault::PowerCut, Fault::NoSpace, Fault::Medium, Fault::Busy];
+        self.fail_at(self.soon(chance), faults[chance.index(faults.len())]);
+    }
+
+    /// Has all steps from one of the next on fail, until [`MemoryDisk::mend`].
+    pub fn fail_from_soon_on(&self, chance: &mut Chance) {
+        let faults = [Fault::NoSpace, Fault::Medium, Fault::Busy];
+        self.fail_from(self.soon(chance), faults[chance.index(faults.len())]);
+    }
+
+    fn soon(&self, chance: &mut Chance) -> u64 {
+        self.steps() + chance.between(0, 12)
+    }
+
     /// Takes back all faults that are still to come.
     pub fn mend(&self) {
         let mut state = self.state();

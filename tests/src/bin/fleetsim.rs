@@ -1,6 +1,5 @@
 //! `fleetsim`: simulates a fleet of agents against a controller, and accounts for every record.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,24 +7,13 @@ use clap::Parser as _;
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tidemark_runtime::telemetry::{LogFormat, TelemetrySettings};
 use tidemark_runtime::{Lifecycle, telemetry};
-use tidemark_tests::fleetsim::args::{Arguments, Output};
+use tidemark_tests::fleetsim::Report;
+use tidemark_tests::fleetsim::args::{Arguments, exit_code};
 use tidemark_tests::fleetsim::simulation::Stops;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match simulate(arguments) {
-        Ok(is_conserved) => {
-            if is_conserved {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
-        Err(error) => {
-            writeln!(std::io::stderr(), "error: {error:#}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(simulate(arguments))
 }
 
 /// Says whether every record is accounted for.
@@ -47,11 +35,7 @@ fn simulate(arguments: Arguments) -> anyhow::Result<bool> {
     })?;
     // Reading the recording may be waiting for room: nobody waits for it.
     runtime.shutdown_background();
-    let text = match output {
-        Output::Table => report.to_table(),
-        Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
-    };
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    output.print(&report, Report::to_table)?;
     Ok(report.conserved
         && report
             .replay

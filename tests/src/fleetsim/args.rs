@@ -1,10 +1,13 @@
 //! The command line of `fleetsim`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 use tidemark_agent::link::ControllerAddress;
 use tidemark_model::JoinToken;
 use tidemark_model::duration::parse_duration;
@@ -51,6 +54,33 @@ pub enum Output {
     Table,
     /// One JSON object.
     Json,
+}
+
+impl Output {
+    /// Prints a report.
+    ///
+    /// # Errors
+    /// When it is no JSON, or nobody takes it.
+    pub fn print<R: Serialize>(self, report: &R, to_table: fn(&R) -> String) -> anyhow::Result<()> {
+        let text = match self {
+            Self::Table => to_table(report),
+            Self::Json => format!("{}\n", serde_json::to_string_pretty(report)?),
+        };
+        Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+    }
+}
+
+/// How a program ends that says whether all is well.
+#[must_use]
+pub fn exit_code(is_well: anyhow::Result<bool>) -> ExitCode {
+    match is_well {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

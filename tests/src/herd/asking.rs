@@ -8,9 +8,15 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::field::Field;
+use super::flock::Flock;
+
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 const LATENCY_US_MAX: u64 = 60_000_000;
+
+/// Hosts whose history is asked for.
+const HISTORIES: usize = 50;
 
 /// What is asked, in rotation.
 const QUESTIONS: [&str; 5] = ["hosts", "history", "forecast", "status", "metrics"];
@@ -24,6 +30,24 @@ pub struct Askable {
     pub token: String,
     /// Hosts whose history is asked for.
     pub hosts: Vec<String>,
+}
+
+impl Askable {
+    /// The controllers of a field, with a token of that name, and the first hosts of a flock.
+    ///
+    /// # Errors
+    /// When there is no token to be had.
+    pub async fn of(name: &str, field: &Field<'_>, flock: &Flock) -> anyhow::Result<Self> {
+        let agents = flock.fleet.agents().iter();
+        Ok(Self {
+            servers: field.running().map(|one| one.ready.http.clone()).collect(),
+            token: field.controller(0)?.token_of(name, "viewer").await?,
+            hosts: agents
+                .take(HISTORIES)
+                .map(|agent| agent.host().to_string())
+                .collect(),
+        })
+    }
 }
 
 /// How the answers to one question were.

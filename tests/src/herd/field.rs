@@ -100,9 +100,7 @@ impl<'m> Field<'m> {
 
     async fn add_post(&mut self, place: u8) -> anyhow::Result<()> {
         let address = address_of(place);
-        let mut add = Command::new("ip");
-        add.args(["address", "add", &format!("{address}/32"), "dev", "lo"]);
-        run(add).await?;
+        add_address(address).await?;
         let names = [
             ("controller", "data"),
             ("second", "second-data"),
@@ -329,6 +327,16 @@ fn listens(address: Ipv4Addr, port: u16) -> anyhow::Result<bool> {
     let octets = u32::from_le_bytes(address.octets());
     let listening = format!("{octets:08X}:{port:04X} 00000000:0000 0A");
     Ok(String::from_utf8_lossy(&head).contains(&listening))
+}
+
+/// Gives the machine of the controllers another address.
+///
+/// # Errors
+/// When the system refuses.
+pub async fn add_address(address: Ipv4Addr) -> anyhow::Result<()> {
+    let mut add = Command::new("ip");
+    add.args(["address", "add", &format!("{address}/32"), "dev", "lo"]);
+    run(add).await
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {

@@ -38,8 +38,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 const END_PATIENCE: Duration = Duration::from_secs(60);
 /// Askers at the end, each with a token of its own: one may ask 100 times a second.
 const ASKERS: usize = 4;
-/// Hosts whose history is asked for.
-const HISTORIES: usize = 50;
 const DISAGREEMENTS_MAX: usize = 10;
 
 /// Everything that runs.
@@ -80,10 +78,8 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Herd
         let (timeline, meter) = (herd.timeline.clone(), Arc::clone(herd.meter()));
         timeline.follow(meter, herd.field.loads().clone())
     };
-    let asking = herd
-        .asked
-        .clone()
-        .ask(herd.askable().await?, herd.arguments.questions);
+    let askable = Askable::of("herd", &herd.field, &herd.flock).await?;
+    let asking = herd.asked.clone().ask(askable, herd.arguments.questions);
     tokio::select! {
         measured = Box::pin(herd.measure()) => measured?,
         () = shutdown_signal() => say("asked to end: no more restarts, every record is accounted for"),
@@ -102,23 +98,6 @@ impl Herd<'_> {
 
     fn all(&self) -> u64 {
         u64::from(self.arguments.agents)
-    }
-
-    async fn askable(&self) -> anyhow::Result<Askable> {
-        let token = self.field.controller(0)?.token_of("herd", "viewer").await?;
-        let agents = self.flock.fleet.agents().iter();
-        Ok(Askable {
-            servers: self
-                .field
-                .running()
-                .map(|one| one.ready.http.clone())
-                .collect(),
-            token,
-            hosts: agents
-                .take(HISTORIES)
-                .map(|agent| agent.host().to_string())
-                .collect(),
-        })
     }
 
     async fn measure(&mut self) -> anyhow::Result<()> {

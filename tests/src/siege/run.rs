@@ -11,7 +11,6 @@ use tidemark_model::JoinToken;
 use tidemark_model::token::TokenId;
 use tidemark_runtime::Lifecycle;
 use tidemark_runtime::tls;
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,11 +20,11 @@ use super::attack::{Attack, FROM, Tally, Target, attack};
 use super::honest::Newcomers;
 use super::report::{SiegeReport, Stretch};
 use crate::fleetsim::limits;
+use crate::harness::Machine;
 use crate::harness::peer::{Peer, facts};
-use crate::harness::{Finished, Machine};
 use crate::herd::Arguments as HerdArguments;
 use crate::herd::asking::{Askable, Asked};
-use crate::herd::field::Field;
+use crate::herd::field::{Field, add_address};
 use crate::herd::flock::{self, Flock};
 use crate::herd::load::resident_mb;
 use crate::herd::timeline::{Timeline, cpu};
@@ -60,9 +59,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Sieg
     let herd = herd_arguments(&arguments)?;
     let life = Lifecycle::new(Duration::ZERO);
     let field = Field::start(machine, &herd).await?;
-    let mut add = Command::new("ip");
-    add.args(["address", "add", &format!("{FROM}/32"), "dev", "lo"]);
-    Finished::of(add).await?.succeeded()?;
+    add_address(FROM).await?;
     let token = field.join_token(arguments.agents + NEWCOMERS_MAX).await?;
     let settings = flock::settings(&field.agents_address(), &token.token, &herd)?;
     let flock = Flock::gather(&life, field.agents_network()?, settings, &herd).await?;
@@ -85,7 +82,8 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Sieg
     let controller = siege.field.controller(0)?;
     let newcomers = siege.newcomers.clone();
     let coming = newcomers.bring(controller, &token.token);
-    let asking = siege.asked.clone().ask(siege.askable().await?, QUESTIONS);
+    let askable = Askable::of("siege", &siege.field, &siege.flock).await?;
+    let asking = siege.asked.clone().ask(askable, QUESTIONS);
     let stretches = tokio::select! {
         stretches = Box::pin(siege.measure()) => stretches?,
         () = following => anyhow::bail!("the timeline ended"),
@@ -136,19 +134,6 @@ fn resolved(address: &str) -> anyhow::Result<SocketAddr> {
 }
 
 impl Siege<'_> {
-    async fn askable(&self) -> anyhow::Result<Askable> {
-        let controller = self.field.controller(0)?;
-        let agents = self.flock.fleet.agents().iter();
-        Ok(Askable {
-            servers: vec![controller.ready.http.clone()],
-            token: controller.token_of("siege", "viewer").await?,
-            hosts: agents
-                .take(50)
-                .map(|agent| agent.host().to_string())
-                .collect(),
-        })
-    }
-
     async fn measure(&self) -> anyhow::Result<Vec<Stretch>> {
         // The rush of enrolments is over when each agent has reported once.
         sleep(self.arguments.interval).await;
@@ -196,7 +181,7 @@ impl Siege<'_> {
 
 /// Attackers on a thread of their own, so that they do not sit on that of those who are honest.
 struct Attackers {
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<()>,
     stop: DropGuard,
 }
 
@@ -210,7 +195,6 @@ impl Attackers {
         let thread = tokio::task::spawn_blocking(move || {
             let attacking = Box::pin(attack(kind, target, tally));
             runtime.block_on(stopped.run_until_cancelled(attacking));
-            Ok(())
         });
         Ok(Self {
             thread,
@@ -220,7 +204,7 @@ impl Attackers {
 
     async fn call_off(self) -> anyhow::Result<()> {
         drop(self.stop);
-        Ok(self.thread.await??)
+        Ok(self.thread.await?)
     }
 }
 

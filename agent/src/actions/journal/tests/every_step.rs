@@ -220,20 +220,12 @@ fn whichever_step_fails_nothing_is_forgotten_and_nothing_that_was_refused_is_fou
 
 /// What comes next in a life in which anything may.
 fn happen(life: &mut Life, chance: &mut Chance) {
-    let soon = life.disk.steps() + chance.between(0, 12);
     match chance.index(8) {
         0 => life.start(),
         1 => life.shorten(),
         2..=4 => life.act(),
-        5 => {
-            let faults = [Fault::PowerCut, Fault::NoSpace, Fault::Medium, Fault::Busy];
-            life.disk.fail_at(soon, faults[chance.index(faults.len())]);
-        }
-        6 => {
-            let faults = [Fault::NoSpace, Fault::Medium, Fault::Busy];
-            life.disk
-                .fail_from(soon, faults[chance.index(faults.len())]);
-        }
+        5 => life.disk.fail_soon(chance),
+        6 => life.disk.fail_from_soon_on(chance),
         _ => life.disk.mend(),
     }
     if !life.disk.is_on() || chance.percent(5) {
