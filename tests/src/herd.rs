@@ -7,6 +7,7 @@ pub mod blow;
 pub mod field;
 pub mod flock;
 pub mod load;
+pub mod names;
 pub mod report;
 pub mod run;
 pub mod timeline;

@@ -34,7 +34,7 @@ pub fn encode_recent(rows: &[Row]) -> Result<Vec<u8>, CodecError> {
     if let [row] = rows {
         return encode_one(row);
     }
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(rows.len());
     for row in rows {
         builder.row(row);
     }
@@ -90,7 +90,7 @@ pub fn decode_recent(bytes: &[u8]) -> Result<Vec<Row>, CodecError> {
     reader.each_cell(
         |_| true,
         |row, key, value| {
-            if let Some(row) = rows.get_mut(row) {
+            if let Some(row) = rows.get_mut(row as usize) {
                 row.points.push(Point { key, value });
             }
         },
@@ -252,7 +252,7 @@ impl<'a> RecentReader<'a> {
         mut take: impl FnMut(i64, SeriesKey, i64),
     ) -> Result<(), CodecError> {
         self.each_cell(wanted, |row, key, value| {
-            if let Some(time) = self.times.get(row) {
+            if let Some(time) = self.times.get(row as usize) {
                 take(*time, key, value);
             }
         })
@@ -263,66 +263,88 @@ impl<'a> RecentReader<'a> {
     /// # Errors
     /// When the bytes are damaged.
     pub fn add_to(&self, builder: &mut TableBuilder<i64>) -> Result<(), CodecError> {
+        let first = u32::try_from(builder.times()).unwrap_or(u32::MAX);
         for time in &self.times {
             builder.time(Timestamp::from_unix_ms(*time));
         }
-        self.each_point(
+        self.each_column(
             |_| true,
-            |time, key, value| builder.cell(Timestamp::from_unix_ms(time), key, value),
+            |key, column| {
+                let cells = builder.cells(key);
+                column.each(|row, value| cells.push(first.saturating_add(row), value))
+            },
         )
     }
 
     fn each_cell(
         &self,
         wanted: impl Fn(SeriesKey) -> bool,
-        mut take: impl FnMut(usize, SeriesKey, i64),
+        mut take: impl FnMut(u32, SeriesKey, i64),
+    ) -> Result<(), CodecError> {
+        self.each_column(wanted, |key, column| {
+            column.each(|row, value| take(row, key, value))
+        })
+    }
+
+    fn each_column(
+        &self,
+        wanted: impl Fn(SeriesKey) -> bool,
+        mut take: impl FnMut(SeriesKey, Column<'_>) -> Result<(), CodecError>,
     ) -> Result<(), CodecError> {
         let mut reader = Reader::new(self.columns, "row of recent");
         for key in &self.keys {
-            if let [_] = self.times.as_slice() {
-                let value = reader.signed()?;
-                if wanted(*key) {
-                    take(0, *key, value);
+            let column = if let [_] = self.times.as_slice() {
+                Column::One(reader.signed()?)
+            } else {
+                let length = reader.bounded(RECENT_BYTES_MAX)?;
+                Column::Many {
+                    bytes: reader.bytes(length)?,
+                    rows: self.times.len(),
                 }
-                continue;
-            }
-            let length = reader.bounded(RECENT_BYTES_MAX)?;
-            let column = reader.bytes(length)?;
+            };
             if wanted(*key) {
-                each_value(column, self.times.len(), |row, value| {
-                    take(row, *key, value)
-                })?;
+                take(*key, column)?;
             }
         }
         Ok(())
     }
 }
 
+/// The values of one series.
+#[derive(Clone, Copy, Debug)]
+enum Column<'a> {
+    /// At the only time.
+    One(i64),
+    /// At some of so many times.
+    Many { bytes: &'a [u8], rows: usize },
+}
+
+impl Column<'_> {
+    /// Hands position of the time and value of each point to `take`, by time.
+    fn each(self, mut take: impl FnMut(u32, i64)) -> Result<(), CodecError> {
+        match self {
+            Self::One(value) => {
+                take(0, value);
+                Ok(())
+            }
+            Self::Many { bytes, rows } => each_value(bytes, rows, take),
+        }
+    }
+}
+
 fn each_value(
     column: &[u8],
     rows: usize,
-    mut take: impl FnMut(usize, i64),
+    mut take: impl FnMut(u32, i64),
 ) -> Result<(), CodecError> {
     let malformed = || CodecError::Malformed {
         part: "column of recent",
     };
+    let rows_end = u32::try_from(rows).map_err(|_| malformed())?;
     let mut reader = Reader::new(column, "column of recent");
-    let present: Option<Vec<usize>> = match reader.byte()? {
+    let present: Option<Vec<u32>> = match reader.byte()? {
         ALL => None,
-        SOME => {
-            let count = reader.bounded(rows.min(column.len()))?;
-            let mut next = 0usize;
-            let mut present = Vec::with_capacity(count);
-            for _ in 0..count {
-                let row = next + reader.bounded(rows)?;
-                present.push(row);
-                next = row + 1;
-            }
-            if next > rows {
-                return Err(malformed());
-            }
-            Some(present)
-        }
+        SOME => Some(take_present(&mut reader, column.len(), rows)?),
         _ => return Err(malformed()),
     };
     let mut value = 0i64;
@@ -333,8 +355,33 @@ fn each_value(
     };
     match present {
         Some(present) => present.into_iter().try_for_each(&mut each),
-        None => (0..rows).try_for_each(&mut each),
+        None => (0..rows_end).try_for_each(&mut each),
     }
+}
+
+/// The times, by position, at which a column has a value.
+fn take_present(
+    reader: &mut Reader<'_>,
+    bytes: usize,
+    rows: usize,
+) -> Result<Vec<u32>, CodecError> {
+    let malformed = |_| CodecError::Malformed {
+        part: "column of recent",
+    };
+    let count = reader.bounded(rows.min(bytes))?;
+    let mut next = 0usize;
+    let mut present = Vec::with_capacity(count);
+    for _ in 0..count {
+        let row = next + reader.bounded(rows)?;
+        present.push(u32::try_from(row).map_err(malformed)?);
+        next = row + 1;
+    }
+    if next > rows {
+        return Err(CodecError::Malformed {
+            part: "column of recent",
+        });
+    }
+    Ok(present)
 }
 
 fn take_differences(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, CodecError> {

@@ -109,27 +109,39 @@ impl<V: Copy> Table<V> {
     /// The part of it whose times lie in `window`; `self` keeps the rest.
     #[must_use]
     pub fn split_off(&mut self, window: Window) -> Self {
-        let (mut inside, mut outside) = (TableBuilder::default(), TableBuilder::default());
-        for time in &self.times {
-            let at = Timestamp::from_unix_ms(*time);
-            if window.contains(at) {
-                inside.time(at);
-            } else {
-                outside.time(at);
-            }
-        }
-        for (key, cells) in &self.series {
-            for (time, value) in self.cells_at(cells) {
-                let at = Timestamp::from_unix_ms(time);
-                if window.contains(at) {
-                    inside.cell(at, *key, value);
-                } else {
-                    outside.cell(at, *key, value);
+        let is_inside = |time: &i64| window.contains(Timestamp::from_unix_ms(*time));
+        let inside = self.part(is_inside);
+        *self = self.part(|time| !is_inside(time));
+        inside
+    }
+
+    /// The cells at times that are `wanted`.
+    fn part(&self, wanted: impl Fn(&i64) -> bool) -> Self {
+        let mut times = Vec::new();
+        // Where each time ends up, if it does.
+        let places: Vec<Option<u32>> = self
+            .times
+            .iter()
+            .map(|time| {
+                let place = wanted(time).then(|| row_number(times.len()))?;
+                times.push(*time);
+                Some(place)
+            })
+            .collect();
+        let place_of = |row: u32| *places.get(row as usize)?;
+        let series = self.series.iter().filter_map(|(key, cells)| {
+            let mut part = Cells::default();
+            for (row, value) in cells.rows.iter().zip(&cells.values) {
+                if let Some(place) = place_of(*row) {
+                    part.push(place, *value);
                 }
             }
+            (!part.rows.is_empty()).then_some((*key, part))
+        });
+        Self {
+            series: series.collect(),
+            times,
         }
-        *self = outside.build();
-        inside.build()
     }
 
     /// The common case of windows that follow each other.
@@ -222,65 +234,100 @@ fn interleave_cells<V: Copy>(
     joined
 }
 
-/// Collects cells in any order; quickest when each sample brings its series in the same order.
+/// Series that come with the first samples get room for as many cells: an hour's at one sample in 30 s.
+const DENSE_ROWS_MAX: usize = 128;
+
+/// Collects cells in any order; quickest when times ascend and each sample brings its series in the same order.
 #[derive(Debug)]
 pub struct TableBuilder<V> {
+    /// As they were added.
     times: Vec<i64>,
-    series: Vec<(SeriesKey, Vec<(i64, V)>)>,
+    /// Rows are positions in `times`.
+    series: Vec<(SeriesKey, Cells<V>)>,
     places: HashMap<SeriesKey, usize>,
     /// Where the next cell will be if the order is that of the sample before.
     next: usize,
-}
-
-impl<V> Default for TableBuilder<V> {
-    fn default() -> Self {
-        Self {
-            times: Vec::new(),
-            series: Vec::new(),
-            places: HashMap::new(),
-            next: 0,
-        }
-    }
+    /// How many times are to come.
+    expected: usize,
+    /// How many had come with the first cell.
+    first: Option<usize>,
 }
 
 impl<V: Copy> TableBuilder<V> {
+    /// One that is to be given about so many times.
+    #[must_use]
+    pub fn with_times(expected: usize) -> Self {
+        Self {
+            times: Vec::with_capacity(expected.min(DENSE_ROWS_MAX)),
+            series: Vec::new(),
+            places: HashMap::new(),
+            next: 0,
+            expected,
+            first: None,
+        }
+    }
+
     /// Adds a time, so that it stays known even if no series has a cell at it.
     pub fn time(&mut self, at: Timestamp) {
         self.times.push(at.unix_ms());
         self.next = 0;
     }
 
-    /// Adds a cell, whose time must have been added. The last of several cells of one series and time counts.
-    pub fn cell(&mut self, at: Timestamp, key: SeriesKey, value: V) {
+    /// Adds a cell at the time that was added last. The last of several cells of one series and time counts.
+    pub fn cell(&mut self, key: SeriesKey, value: V) {
+        let row = row_number(self.times.len().saturating_sub(1));
+        self.cells(key).push(row, value);
+    }
+
+    /// The cells of a series, to which those at times that were added may be added, by their positions.
+    pub(crate) fn cells(&mut self, key: SeriesKey) -> &mut Cells<V> {
         let expected = self.series.get(self.next).map(|(key, _)| *key);
         let place = if expected == Some(key) {
             self.next
         } else {
-            *self.places.entry(key).or_insert_with(|| {
-                self.series.push((key, Vec::new()));
-                self.series.len() - 1
-            })
+            *self.places.entry(key).or_insert(self.series.len())
         };
-        if let Some((_, points)) = self.series.get_mut(place) {
-            points.push((at.unix_ms(), value));
-        }
         self.next = place + 1;
+        if place == self.series.len() {
+            let first = *self.first.get_or_insert(self.times.len());
+            // A series that comes late may have few cells.
+            let room = if first == self.times.len() {
+                self.expected.min(DENSE_ROWS_MAX)
+            } else {
+                0
+            };
+            self.series.push((key, Cells::with_capacity(room)));
+        }
+        &mut self.series[place].1
+    }
+
+    /// Times that were added.
+    pub(crate) const fn times(&self) -> usize {
+        self.times.len()
     }
 
     /// The table.
     #[must_use]
-    pub fn build(mut self) -> Table<V> {
-        self.times.sort_unstable();
-        self.times.dedup();
-        let times = self.times;
-        let series = self.series.into_iter().map(|(key, mut points)| {
-            if !points.is_sorted_by(|(left, _), (right, _)| left < right) {
-                points.sort_by_key(|(at, _)| *at);
+    pub fn build(self) -> Table<V> {
+        let mut times = self.times;
+        let mut series = self.series;
+        if !times.is_sorted_by(|left, right| left < right) {
+            let mut ascending = times.clone();
+            ascending.sort_unstable();
+            ascending.dedup();
+            // Each of them is there.
+            let place = |time: &i64| row_number(ascending.partition_point(|other| other < time));
+            let places: Vec<u32> = times.iter().map(place).collect();
+            for (_, cells) in &mut series {
+                renumber(&mut cells.rows, &places);
             }
-            (key, to_cells(&points, &times))
-        });
+            times = ascending;
+        }
+        for (_, cells) in &mut series {
+            cells.settle();
+        }
         Table {
-            series: series.collect(),
+            series: series.into_iter().collect(),
             times,
         }
     }
@@ -291,31 +338,38 @@ impl TableBuilder<i64> {
     pub fn row(&mut self, row: &Row) {
         self.time(row.at);
         for point in &row.points {
-            self.cell(row.at, point.key, point.value);
+            self.cell(point.key, point.value);
         }
     }
 }
 
-/// `points` ascending by time, with repetitions of which the last counts; each time is in `times`.
-fn to_cells<V: Copy>(points: &[(i64, V)], times: &[i64]) -> Cells<V> {
-    let mut cells = Cells {
-        rows: Vec::with_capacity(points.len()),
-        values: Vec::with_capacity(points.len()),
-    };
-    let mut row = 0usize;
-    for same_time in points.chunk_by(|(left, _), (right, _)| left == right) {
-        let Some((at, value)) = same_time.last() else {
-            continue;
-        };
-        while times.get(row).is_some_and(|time| time < at) {
-            row += 1;
-        }
-        if times.get(row) == Some(at) {
-            cells.rows.push(row_number(row));
-            cells.values.push(*value);
+impl<V: Copy> Cells<V> {
+    fn with_capacity(cells: usize) -> Self {
+        Self {
+            rows: Vec::with_capacity(cells),
+            values: Vec::with_capacity(cells),
         }
     }
-    cells
+
+    pub(crate) fn push(&mut self, row: u32, value: V) {
+        self.rows.push(row);
+        self.values.push(value);
+    }
+
+    /// Puts them into the order of their rows; of several of one row the last that was added stays.
+    fn settle(&mut self) {
+        if self.rows.is_sorted_by(|left, right| left < right) {
+            return;
+        }
+        let mut added: Vec<(u32, V)> = self.rows.drain(..).zip(self.values.drain(..)).collect();
+        added.sort_by_key(|(row, _)| *row);
+        for same_row in added.chunk_by(|(left, _), (right, _)| left == right) {
+            if let Some((row, value)) = same_row.last() {
+                self.rows.push(*row);
+                self.values.push(*value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,13 +15,23 @@ use crate::live::{HostProfile, shown_labels};
 use crate::pki::peer::AgentHeld;
 
 impl App {
-    /// Whether there is such a token, for a price that anybody may have it at: what else there is to say of it, [`App::enrol`] says.
+    /// Whether the token lets that host in at the moment, for a price that anybody may have it at; [`App::enrol`] looks again.
     ///
     /// # Errors
-    /// [`EnrolmentError::TokenUnknown`], and when the database fails.
+    /// [`EnrolmentError`] of the token, and when the database fails.
     pub async fn look_at_token(&self, claim: &TokenClaim) -> Result<(), EnrolmentError> {
         let mut tx = self.store.read().await?;
-        token_of(&mut tx, claim).await.map(drop)
+        token_of(&mut tx, claim).await?;
+        lets_in(tx.join_token_foresee(&self.wish_of(claim)).await?)
+    }
+
+    fn wish_of(&self, claim: &TokenClaim) -> JoinTokenUse {
+        JoinTokenUse {
+            token: claim.token,
+            identity_hash: claim.identity_hash,
+            host: claim.host,
+            at: self.clock.now(),
+        }
     }
 
     /// Whether there is such a host, likewise.
@@ -44,23 +54,10 @@ impl App {
         facts: &HostFacts,
         issued: &Issued<'_>,
     ) -> Result<u64, EnrolmentError> {
-        let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let token = token_of(&mut tx, claim).await?;
-        let wish = JoinTokenUse {
-            token: claim.token,
-            identity_hash: tidemark_model::JoinToken::secret_hash(identity_spki),
-            host: claim.host,
-            at: now,
-        };
-        match tx.join_token_burn(&wish).await? {
-            BurnOutcome::Burned | BurnOutcome::BurnedBefore { .. } => {}
-            BurnOutcome::Unknown | BurnOutcome::Revoked => {
-                return Err(EnrolmentError::TokenUnknown);
-            }
-            BurnOutcome::Expired => return Err(EnrolmentError::TokenExpired),
-            BurnOutcome::UsedUp => return Err(EnrolmentError::TokenUsedUp),
-        }
+        let wish = self.wish_of(claim);
+        lets_in(tx.join_token_burn(&wish).await?)?;
         let generation = match tx.host_find(claim.host).await? {
             Some(host) => readmit(&mut tx, &host, facts, issued).await?,
             None => {
@@ -69,7 +66,7 @@ impl App {
                     identity_spki: identity_spki.to_vec(),
                     facts: facts.clone(),
                     token_labels: token.labels,
-                    enrolled_at: now,
+                    enrolled_at: wish.at,
                     certificate: issued.as_generation(1),
                 };
                 tx.host_insert(&host).await?;
@@ -283,6 +280,16 @@ impl App {
         );
         self.note(Some(host.id), NoticeKind::HostQuarantined, text);
         Ok(())
+    }
+}
+
+/// Whether a token that is used so lets its host in.
+const fn lets_in(outcome: BurnOutcome) -> Result<(), EnrolmentError> {
+    match outcome {
+        BurnOutcome::Burned | BurnOutcome::BurnedBefore { .. } => Ok(()),
+        BurnOutcome::Unknown | BurnOutcome::Revoked => Err(EnrolmentError::TokenUnknown),
+        BurnOutcome::Expired => Err(EnrolmentError::TokenExpired),
+        BurnOutcome::UsedUp => Err(EnrolmentError::TokenUsedUp),
     }
 }
 

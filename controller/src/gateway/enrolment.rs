@@ -219,9 +219,10 @@ impl Enrolment {
         let claim = TokenClaim {
             token,
             secret_hash: JoinToken::secret_hash(&request.token_secret),
+            identity_hash: JoinToken::secret_hash(&request.identity_spki_der),
             host: HostId::of_identity_spki(&request.identity_spki_der),
         };
-        // Nothing is signed, and no transaction begun, for a token that nobody made.
+        // Nothing is signed, and no transaction begun, for a token that lets nobody in.
         self.app.look_at_token(&claim).await?;
         let now = self.app.clock.now();
         let certificate =
@@ -304,6 +305,8 @@ pub struct TokenClaim {
     pub token: TokenId,
     /// Hash of the secret that was shown.
     pub secret_hash: [u8; 32],
+    /// Hash of the identity key that asks.
+    pub identity_hash: [u8; 32],
     /// The host, by its identity key.
     pub host: HostId,
 }

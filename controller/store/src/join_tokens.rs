@@ -227,7 +227,44 @@ impl Tx {
         &mut self,
         wish: &JoinTokenUse,
     ) -> Result<BurnOutcome, StoreError> {
-        let Some(token) = self.join_token_lock(wish.token).await? else {
+        let token = self.join_token_lock(wish.token).await?;
+        let outcome = self.outcome_of(token, wish).await?;
+        if outcome != BurnOutcome::Burned {
+            return Ok(outcome);
+        }
+        let counted = on_conn!(self, conn => sqlx::query(TOKEN_COUNT_USE)
+            .bind(wish.token.to_string()).execute(conn).await?
+            .rows_affected());
+        one_row(counted, StoreError::Stale { what: "join token" })?;
+        let inserted = on_conn!(self, conn => sqlx::query(USE_INSERT)
+            .bind(wish.token.to_string())
+            .bind(wish.identity_hash.as_slice())
+            .bind(wish.host.to_string())
+            .bind(wish.at.unix_ms())
+            .execute(conn).await.map_err(StoreError::unless_exists("use of the join token"))?
+            .rows_affected());
+        one_row(inserted, StoreError::Stale { what: "join token" })?;
+        Ok(BurnOutcome::Burned)
+    }
+
+    /// What [`Tx::join_token_burn`] would answer at the moment. Reads alone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn join_token_foresee(
+        &mut self,
+        wish: &JoinTokenUse,
+    ) -> Result<BurnOutcome, StoreError> {
+        let token = self.join_token_find(wish.token).await?;
+        self.outcome_of(token, wish).await
+    }
+
+    async fn outcome_of(
+        &mut self,
+        token: Option<JoinTokenRecord>,
+        wish: &JoinTokenUse,
+    ) -> Result<BurnOutcome, StoreError> {
+        let Some(token) = token else {
             return Ok(BurnOutcome::Unknown);
         };
         if token.revoked_at.is_some() {
@@ -242,18 +279,6 @@ impl Tx {
         if token.uses >= token.uses_max {
             return Ok(BurnOutcome::UsedUp);
         }
-        let counted = on_conn!(self, conn => sqlx::query(TOKEN_COUNT_USE)
-            .bind(wish.token.to_string()).execute(conn).await?
-            .rows_affected());
-        one_row(counted, StoreError::Stale { what: "join token" })?;
-        let inserted = on_conn!(self, conn => sqlx::query(USE_INSERT)
-            .bind(wish.token.to_string())
-            .bind(wish.identity_hash.as_slice())
-            .bind(wish.host.to_string())
-            .bind(wish.at.unix_ms())
-            .execute(conn).await.map_err(StoreError::unless_exists("use of the join token"))?
-            .rows_affected());
-        one_row(inserted, StoreError::Stale { what: "join token" })?;
         Ok(BurnOutcome::Burned)
     }
 

@@ -23,6 +23,8 @@ use crate::made_up::MadeUp;
 
 /// More than one network may ask at once and in the seconds that a slow machine takes for them.
 const TRIES: usize = 600;
+/// For an answer that waits for nobody.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Scene {
     made_up: MadeUp,
@@ -122,4 +124,32 @@ async fn strangers_of_many_networks_take_no_renewals_of_hosts() {
     assert!(exhausted > TRIES / 2, "{exhausted}");
     let credentials = renewed.unwrap().into_inner().credentials.unwrap();
     assert_eq!(host.accept(credentials).unwrap().generation(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_lets_nobody_in_takes_nobodys_turn_to_write() {
+    let scene = Scene::begin().await;
+    let app = &scene.made_up.started.app;
+    let made = async |uses| {
+        let made = app.make_join_token(Duration::from_secs(3_600), uses, BTreeMap::new());
+        made.await.unwrap().token
+    };
+    let of = |token: &JoinToken| {
+        enroll_request(&scene.host(), token, &new_host(&[], "app-2").facts).unwrap()
+    };
+    let (used_up, revoked) = (made(1).await, made(1).await);
+    assert_eq!(scene.enrol(of(&used_up), 1).await, Code::Ok);
+    let mut writing = app.store.begin().await.unwrap();
+    let revoking = writing.join_token_revoke(revoked.id, app.clock.now());
+    revoking.await.unwrap();
+    writing.commit().await.unwrap();
+    // Somebody writes for as long as it likes.
+    let _writing = app.store.begin().await.unwrap();
+    for token in [&used_up, &revoked] {
+        let answer = tokio::time::timeout(PATIENCE, scene.enrol(of(token), 2));
+        assert_eq!(
+            answer.await.expect("it waits to write"),
+            Code::Unauthenticated
+        );
+    }
 }

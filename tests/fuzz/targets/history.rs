@@ -63,7 +63,7 @@ fn recent_as_is(bytes: &[u8]) -> bool {
     assert_eq!(again, rows);
 
     let reader = RecentReader::open(bytes).expect("it was read before");
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(0);
     reader.add_to(&mut builder).expect("it was read before");
     let table = builder.build();
     assert_eq!(table.times(), reader.times());

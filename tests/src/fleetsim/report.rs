@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use tidemark_model::HostId;
 use tidemark_model::view::DeliveryView;
+use tidemark_model::{HostId, SpoolCounts};
 
 use super::agent::HostOutcome;
 use super::fleet::Fleet;
@@ -128,15 +128,19 @@ pub fn disagreements_of(
     outcome: &HostOutcome,
     delivered: Option<&BTreeMap<HostId, DeliveryView>>,
 ) -> Vec<String> {
-    let HostOutcome {
-        name,
-        host,
-        produced,
-        counts,
-        ..
-    } = outcome;
+    let of = (&*outcome.name, outcome.host);
+    disagreements(of, (outcome.produced, outcome.counts), delivered)
+}
+
+/// The same of what a host with that name and id produced, and what it says of its records.
+#[must_use]
+pub fn disagreements(
+    (name, host): (&str, HostId),
+    (produced, counts): (u64, SpoolCounts),
+    delivered: Option<&BTreeMap<HostId, DeliveryView>>,
+) -> Vec<String> {
     let mut found = Vec::new();
-    if counts.produced != *produced || !counts.balances() {
+    if counts.produced != produced || !counts.balances() {
         found.push(format!(
             "{name}: produced {produced}, but acked {} + dropped {} + in spool {}",
             counts.acked, counts.dropped, counts.held
@@ -145,7 +149,7 @@ pub fn disagreements_of(
     let Some(delivered) = delivered else {
         return found;
     };
-    let Some(delivery) = delivered.get(host) else {
+    let Some(delivery) = delivered.get(&host) else {
         found.push(format!("{name}: the controller does not know it"));
         return found;
     };
@@ -169,7 +173,7 @@ pub fn disagreements_of(
 
 #[cfg(test)]
 mod tests {
-    use tidemark_model::{Epoch, SpoolCounts};
+    use tidemark_model::Epoch;
 
     use super::*;
 

@@ -141,6 +141,21 @@ impl Up {
         Process::start(self.name, command, machine.folder())
     }
 
+    /// Runs one of the program's other commands on its database.
+    ///
+    /// # Errors
+    /// When it was not built or does not end.
+    pub async fn run(&self, machine: &Machine, verb: &[&str]) -> anyhow::Result<Finished> {
+        let mut command = program("tidemark-controller")?;
+        command.args(verb);
+        command.arg("--data-dir").arg(self.data_dir(machine));
+        let at = self.args.iter().position(|arg| arg == "--database");
+        if let Some(url) = at.and_then(|at| self.args.get(at + 1)) {
+            command.args(["--database", url]);
+        }
+        Finished::of(command).await
+    }
+
     /// Signs with the authority of `first`, as all controllers of one fleet do. For one that never ran.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use clap::Parser;
 use tidemark_model::duration::parse_duration;
 
 use super::blow::Blow;
+use super::field::Layout;
 use crate::fleetsim::args::Output;
 use crate::fleetsim::scenario::Scenario;
 
@@ -83,6 +84,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// What stands on its field.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout {
+            controllers: self.controllers,
+            logs: self.logs.clone(),
+            args: Vec::new(),
+        }
+    }
+
     /// How many hosts, as a count.
     #[must_use]
     pub fn hosts(&self) -> usize {

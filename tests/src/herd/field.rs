@@ -14,7 +14,6 @@ use tidemark_platform::namespace::NetworkNamespace;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::args::Arguments;
 use super::load::Loads;
 use crate::harness::neighbour::Cable;
 use crate::harness::postgres::{Flush, Postgres};
@@ -41,6 +40,17 @@ pub struct Field<'m> {
     posts: Vec<Post>,
     loads: Loads,
     logs: Option<PathBuf>,
+}
+
+/// What is to stand on a field.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Controllers: one on SQLite, or several on one Postgres.
+    pub controllers: u8,
+    /// Keeps what each life of a controller said in this folder.
+    pub logs: Option<PathBuf>,
+    /// Further arguments of each controller.
+    pub args: Vec<String>,
 }
 
 /// The place of one controller, through all its lives.
@@ -73,13 +83,13 @@ impl<'m> Field<'m> {
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn start(machine: &'m Machine, arguments: &Arguments) -> anyhow::Result<Self> {
+    pub async fn start(machine: &'m Machine, layout: &Layout) -> anyhow::Result<Self> {
         let neighbour = Neighbour::start(machine, (1, "agents"), AGENTS_PORTS).await?;
         let mut route = Command::new("ip");
         let near = neighbour.near_address().to_string();
         route.args(["route", "add", "10.98.0.0/24", "via", &near]);
         run(neighbour.inside(&route)).await?;
-        let postgres = if arguments.controllers > 1 {
+        let postgres = if layout.controllers > 1 {
             Some(Postgres::start_with(machine, Flush::EachCommit).await?)
         } else {
             None
@@ -90,15 +100,15 @@ impl<'m> Field<'m> {
             posts: Vec::new(),
             postgres,
             loads: Loads::default(),
-            logs: arguments.logs.clone(),
+            logs: layout.logs.clone(),
         };
-        for place in 0..arguments.controllers {
-            field.add_post(place).await?;
+        for place in 0..layout.controllers {
+            field.add_post(place, &layout.args).await?;
         }
         Ok(field)
     }
 
-    async fn add_post(&mut self, place: u8) -> anyhow::Result<()> {
+    async fn add_post(&mut self, place: u8, args: &[String]) -> anyhow::Result<()> {
         let address = address_of(place);
         add_address(address).await?;
         let names = [
@@ -115,6 +125,7 @@ impl<'m> Field<'m> {
             grpc_address: address,
             ..Up::alone()
         };
+        up.args.extend_from_slice(args);
         if let Some(postgres) = &self.postgres {
             up = up.arg("--database").arg(postgres.url());
         }
@@ -240,6 +251,21 @@ impl<'m> Field<'m> {
     pub fn controller(&self, place: usize) -> anyhow::Result<&Controller> {
         let post = self.posts.get(place).context("no such controller")?;
         post.controller.as_ref().context("that controller is down")
+    }
+
+    /// How many controllers there are, whether they run or not.
+    #[must_use]
+    pub const fn places(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// What `verify` says of the database once no controller runs.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn verify(&self) -> anyhow::Result<Finished> {
+        let post = self.posts.first().context("no controller")?;
+        post.up.run(self.machine, &["verify"]).await
     }
 
     /// All that run.

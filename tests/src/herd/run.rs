@@ -59,7 +59,7 @@ struct Herd<'m> {
 pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<HerdReport> {
     limits::raise_open_files(arguments.hosts() + OTHER_FILES)?;
     let life = Lifecycle::new(Duration::ZERO);
-    let field = Field::start(machine, &arguments).await?;
+    let field = Field::start(machine, &arguments.layout()).await?;
     let token = field.join_token(arguments.agents).await?;
     let settings = flock::settings(&field.agents_address(), &token.token, &arguments)?;
     let network = field.agents_network()?;

@@ -58,7 +58,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Sieg
     limits::raise_open_files(sockets + OTHER_FILES)?;
     let herd = herd_arguments(&arguments)?;
     let life = Lifecycle::new(Duration::ZERO);
-    let field = Field::start(machine, &herd).await?;
+    let field = Field::start(machine, &herd.layout()).await?;
     add_address(FROM).await?;
     let token = field.join_token(arguments.agents + NEWCOMERS_MAX).await?;
     let settings = flock::settings(&field.agents_address(), &token.token, &herd)?;

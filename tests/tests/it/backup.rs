@@ -13,8 +13,7 @@ use tidemark_tests::harness::agent::age_certificate;
 use tidemark_tests::harness::peer::facts;
 use tidemark_tests::harness::postgres::Postgres;
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Finished, Machine, Peer, Process, SOON, STARTING, Up, on_own_network,
-    program, until,
+    AgentFolder, Controller, Machine, Peer, Process, SOON, STARTING, Up, on_own_network, until,
 };
 
 /// A host that was told to stay away comes again after a minute.
@@ -100,21 +99,10 @@ async fn detail(controller: &Controller) -> anyhow::Result<HostDetail> {
     controller.host(&host.id).await
 }
 
-/// Runs a command of the controller's own program over that data folder.
-async fn run(up: &Up, machine: &Machine, verb: &[&str]) -> anyhow::Result<Finished> {
-    let mut command = program("tidemark-controller")?;
-    command.args(verb);
-    command.arg("--data-dir").arg(up.data_dir(machine));
-    let at = up.args.iter().position(|arg| arg == "--database");
-    if let Some(url) = at.and_then(|at| up.args.get(at + 1)) {
-        command.args(["--database", url]);
-    }
-    Finished::of(command).await
-}
-
 async fn back_up(up: &Up, machine: &Machine) -> anyhow::Result<PathBuf> {
     let to = machine.folder().join("backups").display().to_string();
-    let said = run(up, machine, &["backup", "--to", &to])
+    let said = up
+        .run(machine, &["backup", "--to", &to])
         .await?
         .succeeded()?;
     let folder = PathBuf::from(said.trim());
@@ -134,7 +122,8 @@ fn a_restored_controller_goes_on_with_its_hosts_and_brings_nothing_back() -> any
         let backup = back_up(&up, machine).await?;
         let mode = fs::metadata(&backup)?.permissions().mode() & 0o777;
         ensure!(mode == 0o700, "others may read the keys: {mode:o}");
-        let verified = run(&up, machine, &["verify", text(&backup)?])
+        let verified = up
+            .run(machine, &["verify", text(&backup)?])
             .await?
             .succeeded()?;
         for good in [
@@ -152,7 +141,7 @@ fn a_restored_controller_goes_on_with_its_hosts_and_brings_nothing_back() -> any
         place.go_on().await?;
         let delivered = place.detail().await?.delivery.stored;
 
-        let refused = run(&up, machine, &["restore", text(&backup)?]).await?;
+        let refused = up.run(machine, &["restore", text(&backup)?]).await?;
         ensure!(
             refused.stderr.contains("another controller uses"),
             "{refused:?}"
@@ -166,11 +155,12 @@ fn a_restored_controller_goes_on_with_its_hosts_and_brings_nothing_back() -> any
             ..
         } = place;
         controller.stop().await?;
-        let refused = run(&up, machine, &["restore", text(&backup)?]).await?;
+        let refused = up.run(machine, &["restore", text(&backup)?]).await?;
         ensure!(refused.stderr.contains("is there already"), "{refused:?}");
         let (data, left_behind) = (up.data_dir(machine), machine.folder().join("left-behind"));
         fs::rename(&data, &left_behind)?;
-        let restored = run(&up, machine, &["restore", text(&backup)?])
+        let restored = up
+            .run(machine, &["restore", text(&backup)?])
             .await?
             .succeeded()?;
         for told in [
@@ -186,7 +176,7 @@ fn a_restored_controller_goes_on_with_its_hosts_and_brings_nothing_back() -> any
         until_it_goes_on(&controller, &agent, delivered).await?;
         assert_nothing_is_back(&controller, &api_token, &join_token).await?;
         assert_it_renews(&controller, (&folder, &mut agent)).await?;
-        run(&up, machine, &["verify"]).await?.succeeded()?;
+        up.run(machine, &["verify"]).await?.succeeded()?;
 
         controller.stop().await?;
         fs::rename(&data, machine.folder().join("restored"))?;
@@ -295,7 +285,7 @@ fn a_damaged_backup_is_refused_and_nothing_of_it_is_put_in_place() -> anyhow::Re
         for damaged in [flipped, cut] {
             fs::write(&file, damaged)?;
             for verb in ["verify", "restore"] {
-                let refused = run(&up, machine, &[verb, text(&backup)?]).await?;
+                let refused = up.run(machine, &[verb, text(&backup)?]).await?;
                 ensure!(refused.code == Some(1), "{verb}: {refused:?}");
                 ensure!(
                     refused.stderr.contains("database.db"),
@@ -305,7 +295,7 @@ fn a_damaged_backup_is_refused_and_nothing_of_it_is_put_in_place() -> anyhow::Re
             ensure!(!fs::exists(data.join("tidemark.db"))? && !fs::exists(data.join("pki"))?);
         }
         fs::write(&file, whole)?;
-        run(&up, machine, &["restore", text(&backup)?])
+        up.run(machine, &["restore", text(&backup)?])
             .await?
             .succeeded()
             .map(drop)
@@ -326,7 +316,9 @@ fn old_backups_are_deleted_only_after_a_new_one_and_only_backups() -> anyhow::Re
         for _ in 0..3 {
             let at = text(&to)?.to_owned();
             let backup = until("another second", SOON, async || {
-                let made = run(&up, machine, &["backup", "--to", &at, "--keep", "2"]).await?;
+                let made = up
+                    .run(machine, &["backup", "--to", &at, "--keep", "2"])
+                    .await?;
                 Ok((made.code == Some(0)).then_some(made.stdout))
             });
             made.push(PathBuf::from(backup.await?.trim()));
@@ -348,15 +340,15 @@ fn a_server_database_is_restored_into_an_empty_one() -> anyhow::Result<()> {
         let up = Up::alone().arg("--database").arg(postgres.url());
         let mut place = Place::start(machine, up.clone()).await?;
         let backup = back_up(&up, machine).await?;
-        run(&up, machine, &["verify", text(&backup)?])
+        up.run(machine, &["verify", text(&backup)?])
             .await?
             .succeeded()?;
-        run(&up, machine, &["verify"]).await?.succeeded()?;
+        up.run(machine, &["verify"]).await?.succeeded()?;
         place.go_on().await?;
         let delivered = place.detail().await?.delivery.stored;
         let another = postgres.another("restored").await?;
         let up = Up::alone().arg("--database").arg(another);
-        let refused = run(&place.up, machine, &["restore", "--in-place"]).await?;
+        let refused = place.up.run(machine, &["restore", "--in-place"]).await?;
         ensure!(
             refused.stderr.contains("another controller uses"),
             "{refused:?}"
@@ -369,7 +361,8 @@ fn a_server_database_is_restored_into_an_empty_one() -> anyhow::Result<()> {
             ..
         } = place;
         controller.stop().await?;
-        let restored = run(&up, machine, &["restore", text(&backup)?])
+        let restored = up
+            .run(machine, &["restore", text(&backup)?])
             .await?
             .succeeded()?;
         ensure!(restored.contains("policies disabled"), "{restored}");

@@ -45,6 +45,7 @@ mod run_plans;
 mod runs;
 mod second_host;
 mod siege;
+mod soak;
 mod sources;
 mod supply;
 mod systemd;

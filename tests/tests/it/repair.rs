@@ -12,7 +12,7 @@ use tidemark_store::testing::trees;
 use tidemark_tests::harness::peer::sample;
 use tidemark_tests::harness::{
     AgentFolder, Controller, Finished, Machine, Peer, Process, SOON, STARTING, Up, on_own_network,
-    program, until,
+    until,
 };
 
 const PAGE: usize = 4_096;
@@ -68,10 +68,7 @@ impl Database {
     }
 
     async fn run(&self, machine: &Machine, verb: &[&str]) -> anyhow::Result<Finished> {
-        let mut command = program("tidemark-controller")?;
-        command.args(verb);
-        command.arg("--data-dir").arg(self.up.data_dir(machine));
-        Finished::of(command).await
+        self.up.run(machine, verb).await
     }
 
     /// The names of what is beside the database and begins as it does.

@@ -29,7 +29,7 @@ fn eager() -> CompactPolicy {
 }
 
 fn table_of(rows: &[Row]) -> Table<i64> {
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(0);
     rows.iter().for_each(|row| builder.row(row));
     builder.build()
 }

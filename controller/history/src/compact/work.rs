@@ -89,12 +89,7 @@ pub fn compact_window(
     segments: &[&[u8]],
 ) -> Result<Compacted, CompactError> {
     let mut table = joined::<i64>(Tier::Raw, segments, 0)?;
-    let mut builder = TableBuilder::default();
-    for (position, bytes) in recent.iter().enumerate() {
-        let read = RecentReader::open(bytes).and_then(|reader| reader.add_to(&mut builder));
-        read.map_err(|source| CompactError::Recent { position, source })?;
-    }
-    let mut rows = builder.build();
+    let mut rows = rows_of(recent)?;
     let inside = |time: &i64| window.contains(Timestamp::from_unix_ms(*time));
     if rows.times().iter().all(inside) {
         table.merge(std::mem::take(&mut rows));
@@ -156,6 +151,20 @@ pub fn roll_up(
         },
     );
     written(tier, window, &table)
+}
+
+fn rows_of(recent: &[&[u8]]) -> Result<Table<i64>, CompactError> {
+    let damaged = |position| move |source| CompactError::Recent { position, source };
+    let mut readers = Vec::with_capacity(recent.len());
+    for (position, bytes) in recent.iter().enumerate() {
+        readers.push(RecentReader::open(bytes).map_err(damaged(position))?);
+    }
+    let times = readers.iter().map(|reader| reader.times().len()).sum();
+    let mut builder = TableBuilder::with_times(times);
+    for (position, reader) in readers.iter().enumerate() {
+        reader.add_to(&mut builder).map_err(damaged(position))?;
+    }
+    Ok(builder.build())
 }
 
 fn joined<V: Cell>(

@@ -8,7 +8,7 @@ use crate::{Point, Row, SeriesKey, TableBuilder};
 const SPACE: EntityNumber = EntityNumber::new(3);
 
 fn table(samples: &[(i64, &[(Metric, i64)])]) -> Table<i64> {
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(0);
     for (at, values) in samples {
         let points = values.iter().map(|(metric, value)| Point {
             key: SeriesKey::new(SPACE, *metric),

@@ -19,7 +19,7 @@ fn key(entity: u32, metric: u16) -> SeriesKey {
 }
 
 fn table_of(rows: &[Row]) -> Table<i64> {
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(0);
     for row in rows {
         builder.row(row);
     }

@@ -17,11 +17,11 @@ fn key(entity: u32) -> SeriesKey {
 }
 
 fn table(cells: &[Cell]) -> Table<i64> {
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(0);
     for (at, entity, value) in cells {
         let at = Timestamp::from_unix_ms(*at);
         builder.time(at);
-        builder.cell(at, key(*entity), *value);
+        builder.cell(key(*entity), *value);
     }
     builder.build()
 }

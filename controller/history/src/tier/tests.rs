@@ -12,11 +12,11 @@ const KEY: SeriesKey = SeriesKey {
 };
 
 fn table(points: &[(i64, i64)]) -> Table<i64> {
-    let mut builder = TableBuilder::default();
+    let mut builder = TableBuilder::with_times(0);
     for (at, value) in points {
         let at = Timestamp::from_unix_ms(*at);
         builder.time(at);
-        builder.cell(at, KEY, *value);
+        builder.cell(KEY, *value);
     }
     builder.build()
 }

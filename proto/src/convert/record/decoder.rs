@@ -1,5 +1,7 @@
 //! Batches from a session. The sender is hostile until shown otherwise: sizes are checked before memory is taken.
 
+use std::cell::RefCell;
+
 use prost::Message;
 use tidemark_model::Seq;
 
@@ -8,6 +10,11 @@ use crate::convert::delivery::SEQ_MAX;
 use crate::convert::names::NameReader;
 use crate::convert::{ConvertError, at_most, budget, list_at_most};
 use crate::v1;
+
+thread_local! {
+    /// To make one for each batch takes as long as to decompress it; what it knew of the batch before is replaced with the dictionary.
+    static DECOMPRESSOR: RefCell<zstd::bulk::Decompressor<'static>> = RefCell::default();
+}
 
 /// The records of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,8 +102,11 @@ impl BatchDecoder {
             body_zstd.len(),
             zstd::zstd_safe::compress_bound(size),
         )?;
-        zstd::bulk::Decompressor::with_dictionary(&self.prefix)
-            .and_then(|mut decompressor| decompressor.decompress(body_zstd, size))
+        DECOMPRESSOR
+            .with_borrow_mut(|decompressor| {
+                decompressor.set_dictionary(&self.prefix)?;
+                decompressor.decompress(body_zstd, size)
+            })
             .map_err(|_| malformed("it cannot be decompressed to the size that it states"))
     }
 }

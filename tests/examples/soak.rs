@@ -1,0 +1,29 @@
+//! Kills real agents and controllers while actions are done, and reconciles at the end, as root:
+//! `cargo build --release -p tidemark-controller -p tidemark-agent --bins && cargo run --release -p tidemark-tests --example soak -- --lasts 1h`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tidemark_tests::fleetsim::args::exit_code;
+use tidemark_tests::harness::on_own_network;
+use tidemark_tests::herd::names;
+use tidemark_tests::soak::{Arguments, SoakReport, run};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    exit_code(measure(&arguments))
+}
+
+/// Says whether everything agrees.
+fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
+    names::make_known(arguments.controllers)?;
+    let mut found: Option<SoakReport> = None;
+    on_own_network(async |machine| {
+        found = Some(Box::pin(run::run(machine, arguments.clone())).await?);
+        Ok(())
+    })?;
+    let report = found.context("nothing was found")?;
+    arguments.output.print(&report, SoakReport::to_table)?;
+    Ok(report.is_whole())
+}

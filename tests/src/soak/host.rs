@@ -1,0 +1,189 @@
+//! A host: a real agent with a hook that leaves a line each time it runs, through all the lives of the agent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tidemark_agent::status::AgentStatus;
+use tidemark_agent_core::actions::JournalRecord;
+use tidemark_model::{ActionState, HostId, SpoolCounts};
+use tokio::process::Command;
+
+use crate::harness::process::wrapping;
+use crate::harness::{AgentFolder, Machine, Process, until};
+use crate::herd::field::Field;
+
+/// What a host allows that is asked for the same again and again.
+const POLICY: &str = "profile = \"full\"\n[limits]\nper_hour = 100000\nper_day = 100000\ncooldown = \"1s\"\nreboot_pause = \"1s\"\n";
+/// For an agent that enrols.
+const ENROL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the hook takes, so that its agent may die meanwhile.
+const HOOK_SECONDS: &str = "0.3";
+
+/// A host and its agent, if that lives.
+#[derive(Debug)]
+pub struct Host {
+    /// Names its files.
+    pub name: String,
+    /// Its id.
+    pub id: HostId,
+    site: Site,
+    agent: Option<Process>,
+    lives: u32,
+}
+
+/// Where its agent runs.
+#[derive(Debug)]
+struct Site {
+    folder: AgentFolder,
+    network: String,
+    machine: PathBuf,
+}
+
+/// What a host's journal holds.
+#[derive(Clone, Debug, Default)]
+pub struct JournalWord {
+    /// Where each action stood last.
+    pub stands: BTreeMap<String, ActionState>,
+    /// Actions that it took.
+    pub began: BTreeSet<String>,
+}
+
+impl Host {
+    /// Sets one up and lets it enrol.
+    ///
+    /// # Errors
+    /// When something does not start, or it is not let in.
+    pub async fn join(
+        machine: &Machine,
+        field: &Field<'_>,
+        (name, token): (String, &str),
+    ) -> anyhow::Result<Self> {
+        let folder = AgentFolder::create(machine, &name, &field.agents_address(), token)?;
+        folder.allow(POLICY)?;
+        add_hook(&folder)?;
+        let site = Site {
+            folder,
+            network: field.neighbour().network(),
+            machine: machine.folder().to_owned(),
+        };
+        let agent = site.start(&name, 1)?;
+        let enrolled = until("an agent to be let in", ENROL_PATIENCE, async || {
+            let link = AgentStatus::read(&site.folder.data_dir()).map(|status| status.link);
+            let link = link.ok().filter(|link| link.certificate.is_some());
+            Ok(link.and_then(|link| link.host_id))
+        });
+        Ok(Self {
+            id: enrolled.await.with_context(|| agent.said())?,
+            name,
+            site,
+            agent: Some(agent),
+            lives: 1,
+        })
+    }
+
+    /// What to ask for so that the hook leaves `mark`.
+    #[must_use]
+    pub fn deed(mark: &str) -> Value {
+        json!({"action": "run_hook", "name": "count", "arguments": {"mark": mark}})
+    }
+
+    /// Begins another life of its agent.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        self.lives += 1;
+        self.agent = Some(self.site.start(&self.name, self.lives)?);
+        Ok(())
+    }
+
+    /// Ends its agent as a power cut would.
+    ///
+    /// # Errors
+    /// When it had ended by itself, or does not end.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut agent = self.agent.take().context("the agent is down")?;
+        if let Some(status) = agent.ended()? {
+            anyhow::bail!("{} ended by itself: {status}: {}", self.name, agent.said());
+        }
+        agent.kill().await
+    }
+
+    /// Ends its agent in order; what became of its records, by its own last word.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn end(&mut self) -> anyhow::Result<SpoolCounts> {
+        let mut agent = self.agent.take().context("the agent is down")?;
+        self.site.folder.end(&mut agent).await
+    }
+
+    /// Lives of its agent so far.
+    #[must_use]
+    pub const fn lives(&self) -> u32 {
+        self.lives
+    }
+
+    /// How often the hook ran, by mark.
+    #[must_use]
+    pub fn ran(&self) -> BTreeMap<String, u32> {
+        let ran = fs::read_to_string(self.site.folder.path().join("ran")).unwrap_or_default();
+        let mut runs = BTreeMap::new();
+        for mark in ran.lines() {
+            *runs.entry(mark.to_owned()).or_insert(0) += 1;
+        }
+        runs
+    }
+
+    /// What its journal says.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds what no journal holds.
+    pub fn journal(&self) -> anyhow::Result<JournalWord> {
+        let text = fs::read_to_string(self.site.folder.data_dir().join("actions.journal"))?;
+        let mut word = JournalWord::default();
+        for line in text.lines() {
+            let (_, json) = line.split_once(' ').context("a checksum")?;
+            match serde_json::from_str(json)? {
+                JournalRecord::Began { order, .. } => {
+                    word.began.insert(order.id.to_string());
+                }
+                JournalRecord::Reported { report } => {
+                    word.stands.insert(report.id.to_string(), report.state);
+                }
+                JournalRecord::Undoing { .. }
+                | JournalRecord::Acked { .. }
+                | JournalRecord::Floor { .. }
+                | JournalRecord::Forgotten { .. } => {}
+            }
+        }
+        Ok(word)
+    }
+}
+
+impl Site {
+    fn start(&self, name: &str, life: u32) -> anyhow::Result<Process> {
+        let mut inside = Command::new("nsenter");
+        inside.arg(format!("--net={}", self.network)).arg("--");
+        let agent = wrapping(inside, &self.folder.command("run")?);
+        Process::start(&format!("{name}-life-{life}"), agent, &self.machine)
+    }
+}
+
+fn add_hook(folder: &AgentFolder) -> anyhow::Result<()> {
+    let hooks = folder.path().join("hooks");
+    fs::create_dir(&hooks)?;
+    let hook = hooks.join("count");
+    let ran = folder.path().join("ran").display().to_string();
+    let script = format!("#!/bin/sh\necho \"$TIDEMARK_ARG_MARK\" >> {ran}\nsleep {HOOK_SECONDS}\n");
+    fs::write(&hook, script)?;
+    Ok(fs::set_permissions(
+        &hook,
+        fs::Permissions::from_mode(0o755),
+    )?)
+}

@@ -1,0 +1,224 @@
+//! The soak from the first enrolment to the report.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tidemark_model::view::DeliveryView;
+use tidemark_model::{HostId, SpoolCounts};
+use tidemark_runtime::entropy::Entropy;
+use tidemark_runtime::lifecycle::shutdown_signal;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::args::Arguments;
+use super::deeds::Deeds;
+use super::host::Host;
+use super::people::People;
+use super::report::{HostWord, Records, SoakReport, reconcile};
+use crate::fleetsim::report::disagreements;
+use crate::harness::Machine;
+use crate::herd::field::Field;
+
+/// The controller's limits, for hosts that are asked for the same again and again.
+const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nfixes_per_day_max = 100000\nhost_per_hour_max = 100000\nper_hour_max = 100000\n";
+/// How long a controller may take to end in order.
+const END_PATIENCE: Duration = Duration::from_secs(60);
+
+/// When whom is killed.
+#[derive(Clone, Debug)]
+struct Moments {
+    entropy: Entropy,
+    every: Duration,
+    down: Duration,
+}
+
+impl Moments {
+    fn of(entropy: &Entropy, every: Duration, down: Duration) -> Self {
+        Self {
+            entropy: Entropy::seeded(entropy.u64()),
+            every,
+            down,
+        }
+    }
+
+    fn up_for(&self) -> Duration {
+        self.at_most(self.every * 2)
+    }
+
+    fn down_for(&self) -> Duration {
+        self.at_most(self.down)
+    }
+
+    fn at_most(&self, longest: Duration) -> Duration {
+        let ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.entropy.below(ms.saturating_add(1)))
+    }
+}
+
+/// Runs it on the machine.
+///
+/// # Errors
+/// When something does not start, end or answer, or ends by itself.
+pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<SoakReport> {
+    let settings = machine.folder().join("soak.toml");
+    fs::write(&settings, SETTINGS)?;
+    let layout = arguments.layout(settings.display().to_string());
+    let mut field = Field::start(machine, &layout).await?;
+    let token = field.join_token(arguments.agents).await?.token;
+    let people = Arc::new(People::of(&field).await?);
+    let entropy = Entropy::seeded(arguments.seed);
+    let enough = CancellationToken::new();
+    let (mut living, mut asking) = (JoinSet::new(), JoinSet::new());
+    for number in 1..=arguments.agents {
+        let host = Host::join(machine, &field, (format!("host-{number}"), &token)).await?;
+        let (name, id) = (host.name.clone(), host.id.to_string());
+        let (people, stop) = (Arc::clone(&people), enough.clone());
+        asking.spawn(async move {
+            let deeds = Deeds::ask((&name, &id), &people, &stop).await;
+            (name, deeds)
+        });
+        let moments = Moments::of(&entropy, arguments.agent_every, arguments.down);
+        living.spawn(live(host, moments, enough.clone()));
+    }
+    let began = Instant::now();
+    let moments = Moments::of(&entropy, arguments.controller_every, arguments.down);
+    let ending = async {
+        tokio::select! {
+            () = sleep(arguments.lasts) => {}
+            () = shutdown_signal() => {}
+            () = enough.cancelled() => {}
+        }
+        enough.cancel();
+    };
+    let ((), killed) = tokio::join!(ending, kill_controllers(&mut field, &moments, &enough));
+    let controller_kills = killed?;
+    let seconds = began.elapsed().as_secs_f64();
+    let mut hosts = BTreeMap::new();
+    while let Some(host) = living.join_next().await {
+        let host = host??;
+        hosts.insert(host.name.clone(), host);
+    }
+    let mut deeds = BTreeMap::new();
+    let all_ended = async {
+        while let Some(of_host) = asking.join_next().await {
+            let (name, of_host) = of_host?;
+            deeds.insert(name, of_host);
+        }
+        anyhow::Ok(())
+    };
+    let ended = timeout(arguments.patience, all_ended).await;
+    ended.context("an action does not end, long after the last kill")??;
+    let soak = Soak {
+        field,
+        people,
+        hosts,
+        deeds,
+    };
+    let report = SoakReport {
+        agents: arguments.agents,
+        controllers: arguments.controllers,
+        seconds,
+        controller_kills,
+        ..SoakReport::default()
+    };
+    soak.settle(report).await
+}
+
+/// Kills a host's agent again and again; it lives at the end.
+async fn live(mut host: Host, moments: Moments, enough: CancellationToken) -> anyhow::Result<Host> {
+    // When this ends by an error nobody waits for the hour to pass.
+    let _enough_on_return = enough.clone().drop_guard();
+    while enough
+        .run_until_cancelled(sleep(moments.up_for()))
+        .await
+        .is_some()
+    {
+        host.kill().await?;
+        sleep(moments.down_for()).await;
+        host.start()?;
+    }
+    Ok(host)
+}
+
+/// Kills one controller after the other; all live at the end. How many it killed.
+async fn kill_controllers(
+    field: &mut Field<'_>,
+    moments: &Moments,
+    enough: &CancellationToken,
+) -> anyhow::Result<u64> {
+    let _enough_on_return = enough.clone().drop_guard();
+    let mut kills = 0;
+    let places = field.places();
+    let pause = || moments.up_for() / u32::try_from(places).unwrap_or(1);
+    while enough.run_until_cancelled(sleep(pause())).await.is_some() {
+        let place = usize::try_from(moments.entropy.below(places as u64))?;
+        field.kill(place).await?;
+        kills += 1;
+        sleep(moments.down_for()).await;
+        field.begin(place).await?;
+    }
+    Ok(kills)
+}
+
+/// Everything once nobody is killed any more.
+struct Soak<'m> {
+    field: Field<'m>,
+    people: Arc<People>,
+    hosts: BTreeMap<String, Host>,
+    deeds: BTreeMap<String, Deeds>,
+}
+
+impl Soak<'_> {
+    /// Ends everything in order, and compares what each says.
+    async fn settle(mut self, mut report: SoakReport) -> anyhow::Result<SoakReport> {
+        let mut spools = BTreeMap::new();
+        for (name, host) in &mut self.hosts {
+            report.agent_kills += u64::from(host.lives()) - 1;
+            spools.insert(name.clone(), (host.id, host.end().await?));
+        }
+        let mut words = Vec::new();
+        for (name, host) in &self.hosts {
+            let deeds = self.deeds.remove(name).context("asked of every host")?;
+            report.unanswered += deeds.unanswered;
+            words.push(HostWord {
+                name: name.clone(),
+                asked: deeds.asked,
+                ran: host.ran(),
+                journal: host.journal()?,
+            });
+        }
+        report.take(reconcile(&words, &self.people.all().await?));
+        self.account(&mut report, &spools).await?;
+        let audit_log = self.field.controller(0)?;
+        let verified = audit_log.cli(&["audit", "verify", "--witnesses"]).await?;
+        report.check("the audit log", &verified);
+        self.field.end_all(END_PATIENCE).await?;
+        report.check("the database", &self.field.verify().await?);
+        Ok(report)
+    }
+
+    async fn account(
+        &self,
+        report: &mut SoakReport,
+        spools: &BTreeMap<String, (HostId, SpoolCounts)>,
+    ) -> anyhow::Result<()> {
+        let controller = self.field.controller(0)?;
+        let mut records = Records::default();
+        for (name, (host, counts)) in spools {
+            let delivery: DeliveryView = controller.host(&host.to_string()).await?.delivery;
+            records.add(counts, &delivery);
+            let told = BTreeMap::from([(*host, delivery)]);
+            report.violations.extend(disagreements(
+                (name, *host),
+                (counts.produced, *counts),
+                Some(&told),
+            ));
+        }
+        report.records = records;
+        Ok(())
+    }
+}
