@@ -136,7 +136,7 @@ pub(super) async fn fixes(
     let sent = tx
         .actions_sent_since(now.saturating_sub(DAY), RECENT_MAX)
         .await?;
-    let of_host = sent.iter().filter(|one| one.order.host == host);
-    let done = of_host.filter(|one| one.order.spec.is_alike(spec)).count();
+    let of_host = sent.iter().filter(|one| one.host == host);
+    let done = of_host.filter(|one| one.is_alike(spec)).count();
     Ok(Fixes { done, most })
 }

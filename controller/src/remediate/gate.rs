@@ -8,7 +8,7 @@ use tidemark_model::action::{Action, ActionState, HostPolicyView};
 use tidemark_model::grant::GrantId;
 use tidemark_model::signing::KeyId;
 use tidemark_model::{HostId, HostState, Timestamp};
-use tidemark_store::{StoreError, StoredKeyStatement, Tx};
+use tidemark_store::{SentAction, StoreError, StoredKeyStatement, Tx};
 
 use super::decide::is_approved;
 use super::propose::is_own;
@@ -42,7 +42,7 @@ pub enum Gate {
 #[derive(Debug, Default)]
 pub struct Books {
     /// Disturbing actions of the last 24 h, in any order.
-    recent: Vec<Action>,
+    recent: Vec<SentAction>,
     /// Hosts at which something is under way.
     busy: HashSet<HostId>,
     /// Hosts at which the effect of something that disturbed is watched.
@@ -94,7 +94,7 @@ impl Books {
     pub fn sent(&mut self, action: &Action) {
         self.count(action);
         if action.disturbs() {
-            self.recent.push(action.clone());
+            self.recent.extend(as_sent(action));
         }
     }
 
@@ -111,11 +111,11 @@ impl Books {
         if self.watched.contains(&host) {
             return Gate::Wait("the effect of another action of this host is watched".to_owned());
         }
-        let others = || self.recent.iter().filter(|one| one.id() != action.id());
+        let others = || self.recent.iter().filter(|one| one.id != action.id());
         let since = |age: Duration| now.saturating_sub(age);
-        let is_after = |one: &Action, at: Timestamp| one.sent_at.is_some_and(|sent| sent > at);
-        let same: Vec<&Action> = others()
-            .filter(|one| one.order.host == host && one.order.spec.is_alike(&action.order.spec))
+        let is_after = |one: &SentAction, at: Timestamp| one.sent_at > at;
+        let same: Vec<&SentAction> = others()
+            .filter(|one| one.host == host && one.is_alike(&action.order.spec))
             .collect();
         if same.len() >= rules.fixes_per_day_max {
             return Gate::Escalate(format!(
@@ -129,8 +129,8 @@ impl Books {
                 rules.cooldown.as_secs()
             ));
         }
-        let in_hour = |one: &&Action| is_after(one, since(HOUR));
-        let of_host = others().filter(|one| one.order.host == host);
+        let in_hour = |one: &&SentAction| is_after(one, since(HOUR));
+        let of_host = others().filter(|one| one.host == host);
         if of_host.filter(in_hour).count() >= rules.host_per_hour_max {
             return Gate::Wait(format!(
                 "{} actions of this host were begun within the hour, as many as may",
@@ -151,6 +151,17 @@ impl Books {
         }
         Gate::Pass
     }
+}
+
+/// What limits count of an action, if it was sent.
+fn as_sent(action: &Action) -> Option<SentAction> {
+    Some(SentAction {
+        id: action.id(),
+        host: action.order.host,
+        kind: action.order.spec.kind(),
+        subject: action.order.spec.subject().to_owned(),
+        sent_at: action.sent_at?,
+    })
 }
 
 /// What one pass over the actions reads once, for the first one that it matters to.
@@ -322,11 +333,10 @@ mod tests {
         })
     }
 
-    fn sent(number: u8, host: u8, service: &str, minutes_ago: u64) -> Action {
+    fn sent(number: u8, host: u8, service: &str, minutes_ago: u64) -> SentAction {
         let mut action = restart(number, host, service);
-        action.state = ActionState::Verified;
         action.sent_at = Some(NOW.saturating_sub(Duration::from_secs(60 * minutes_ago)));
-        action
+        as_sent(&action).unwrap()
     }
 
     fn waits(gate: &Gate, part: &str) -> bool {
@@ -359,7 +369,7 @@ mod tests {
             ..RemediationRules::default()
         };
         let asked = restart(99, 1, "leaky");
-        let books = |recent: Vec<Action>| Books {
+        let books = |recent: Vec<SentAction>| Books {
             recent,
             ..Books::default()
         };

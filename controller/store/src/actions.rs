@@ -1,7 +1,9 @@
 //! Actions. Decides nothing: the caller computes each step, which is stored with its record or not at all.
 
 use sqlx::FromRow;
-use tidemark_model::action::{Action, ActionId, ActionState, LifeStep, Order};
+use tidemark_model::action::{
+    Action, ActionId, ActionKind, ActionSpec, ActionState, LifeStep, Order,
+};
 use tidemark_model::{HostId, Timestamp};
 
 use crate::columns::{self, Table};
@@ -26,6 +28,29 @@ pub struct ActionQuery {
     pub run: Option<i64>,
     /// At most this many.
     pub limit: u32,
+}
+
+/// What limits count of an action that was sent. Thousands are read with every action that is to be sent, so it is no more than that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentAction {
+    /// Its id.
+    pub id: ActionId,
+    /// The host.
+    pub host: HostId,
+    /// What it does.
+    pub kind: ActionKind,
+    /// What of the host it is done to.
+    pub subject: String,
+    /// When it was given to the host's session.
+    pub sent_at: Timestamp,
+}
+
+impl SentAction {
+    /// Whether `spec` would do the same to the same.
+    #[must_use]
+    pub fn is_alike(&self, spec: &ActionSpec) -> bool {
+        self.kind == spec.kind() && self.subject == spec.subject()
+    }
 }
 
 const TABLE: Table = Table("actions");
@@ -53,7 +78,8 @@ statements! {
     IN_STATE = select_actions!("WHERE state = $1 AND number > $2 ORDER BY number LIMIT $3");
     DUE = select_actions!("WHERE deadline <= $1 ORDER BY deadline LIMIT $2");
     HOLDING = select_actions!("WHERE holding = 1 AND number > $1 ORDER BY number LIMIT $2");
-    SENT_SINCE = select_actions!("WHERE sent_at >= $1 AND tier > 0 AND dry_run = 0 ORDER BY sent_at DESC LIMIT $2");
+    SENT_SINCE = "SELECT id, host, kind, subject, sent_at FROM actions WHERE sent_at >= $1 AND tier > 0 AND dry_run = 0 \
+        ORDER BY sent_at DESC LIMIT $2";
     ENDED_SINCE = select_actions!("WHERE ended_at >= $1 AND dry_run = 0 ORDER BY ended_at DESC LIMIT $2");
     ENDED_BEFORE = "SELECT id FROM actions WHERE ended_at < $1 AND holding = 0 ORDER BY ended_at LIMIT $2";
     DELETE = "DELETE FROM actions WHERE id = $1";
@@ -109,6 +135,36 @@ impl TryFrom<ActionRow> for Action {
             sent_at: columns::optional_at(sent_at),
             ended_at: columns::optional_at(ended_at),
             body: TABLE.json("body", &body)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct SentRow {
+    id: String,
+    host: String,
+    kind: String,
+    subject: String,
+    sent_at: i64,
+}
+
+impl TryFrom<SentRow> for SentAction {
+    type Error = StoreError;
+
+    fn try_from(row: SentRow) -> Result<Self, StoreError> {
+        let SentRow {
+            id,
+            host,
+            kind,
+            subject,
+            sent_at,
+        } = row;
+        Ok(Self {
+            id: id.parse().map_err(|_| TABLE.unreadable("id", &id))?,
+            host: TABLE.host("host", &host)?,
+            kind: ActionKind::from_name(&kind).ok_or_else(|| TABLE.unreadable("kind", &kind))?,
+            subject,
+            sent_at: Timestamp::from_unix_ms(sent_at),
         })
     }
 }
@@ -268,9 +324,10 @@ impl Tx {
         &mut self,
         since: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Action>, StoreError> {
-        actions(on_conn!(self, conn => sqlx::query_as(SENT_SINCE)
-            .bind(since.unix_ms()).bind(i64::from(limit)).fetch_all(conn).await?))
+    ) -> Result<Vec<SentAction>, StoreError> {
+        let rows: Vec<SentRow> = on_conn!(self, conn => sqlx::query_as(SENT_SINCE)
+            .bind(since.unix_ms()).bind(i64::from(limit)).fetch_all(conn).await?);
+        rows.into_iter().map(SentAction::try_from).collect()
     }
 
     /// Actions other than dry runs that ended since, the newest first.

@@ -63,7 +63,7 @@ pub mod testing;
 mod contract;
 
 pub use action_steps::SentFor;
-pub use actions::ActionQuery;
+pub use actions::{ActionQuery, SentAction};
 pub use api_tokens::{ApiToken, NewApiToken};
 pub use audit_log::{AuditQuery, Kept};
 pub use audit_witnesses::{StoredCheckpoint, Witness, WitnessCount};

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tidemark_model::view::{ActionDetail, ActionView, Page};
+use tidemark_model::Secret;
+use tidemark_model::view::ActionDetail;
 
+use crate::fleetsim::controller_api::ControllerApi;
 use crate::harness::Controller;
 use crate::herd::field::Field;
 
@@ -76,31 +77,19 @@ impl People {
     /// # Errors
     /// When nobody answers.
     pub async fn look(&self, id: &str) -> anyhow::Result<ActionDetail> {
-        self.get(&format!("/api/v1/actions/{id}")).await
-    }
-
-    /// All actions that there are.
-    ///
-    /// # Errors
-    /// When nobody answers.
-    pub async fn all(&self) -> anyhow::Result<Vec<ActionView>> {
-        let mut all = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let path = format!("/api/v1/actions?limit=200{cursor}");
-            let page: Page<ActionView> = self.get(&path).await?;
-            all.extend(page.items);
-            match page.next_cursor {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.client.get(format!("{}{path}", self.door()));
+        let request = self
+            .client
+            .get(format!("{}/api/v1/actions/{id}", self.door()));
         let answer = request.bearer_auth(&self.requester).send().await?;
         Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// Their API at that controller alone, for whoever asks for much.
+    ///
+    /// # Errors
+    /// When its address is none.
+    pub fn at(&self, controller: &Controller) -> anyhow::Result<ControllerApi> {
+        ControllerApi::new(&controller.ready.http, Secret::new(self.requester.clone()))
     }
 
     /// Another one each time.

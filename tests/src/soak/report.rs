@@ -27,6 +27,8 @@ pub struct SoakReport {
     pub actions: u64,
     /// How they ended and how often they were done, as in `verified, done 1x`.
     pub ends: BTreeMap<String, u64>,
+    /// Why those came out otherwise than as `verified` that did.
+    pub reasons: BTreeMap<String, u64>,
     /// Actions of which the journals still say how they ended.
     pub in_journals: u64,
     /// Requests of people that nobody answered, or not with success; they were made again.
@@ -173,12 +175,13 @@ const fn may_have_run(state: ActionState, runs: u32) -> bool {
 
 /// Whether a host's journal and the controller mean the same end.
 fn agree(journal: ActionState, controller: ActionState) -> bool {
-    match journal {
-        ActionState::Verifying => matches!(
+    if journal == ActionState::Verifying {
+        matches!(
             controller,
             ActionState::Verified | ActionState::NotEffective
-        ),
-        same => same.is_final() && same == controller,
+        )
+    } else {
+        journal.is_final() && journal == controller
     }
 }
 
@@ -233,6 +236,9 @@ impl SoakReport {
         )?;
         for (end, actions) in &self.ends {
             writeln!(to, "  {end:<24} {actions:>8}")?;
+        }
+        for (reason, actions) in &self.reasons {
+            writeln!(to, "    {actions:>6} {reason}")?;
         }
         let Records {
             produced,

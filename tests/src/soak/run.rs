@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tidemark_model::view::DeliveryView;
-use tidemark_model::{HostId, SpoolCounts};
+use tidemark_model::view::{ActionDetail, ActionView, DeliveryView, Page};
+use tidemark_model::{ActionState, HostId, SpoolCounts};
 use tidemark_runtime::entropy::Entropy;
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tokio::task::JoinSet;
@@ -19,12 +19,15 @@ use super::deeds::Deeds;
 use super::host::Host;
 use super::people::People;
 use super::report::{HostWord, Records, SoakReport, reconcile};
+use crate::fleetsim::controller_api::ControllerApi;
 use crate::fleetsim::report::disagreements;
 use crate::harness::Machine;
 use crate::herd::field::Field;
 
 /// The controller's limits, for hosts that are asked for the same again and again.
 const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nfixes_per_day_max = 100000\nhost_per_hour_max = 100000\nper_hour_max = 100000\n";
+/// Actions that are asked for at a time.
+const PAGE: &str = "200";
 /// How long a controller may take to end in order.
 const END_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -191,10 +194,16 @@ impl Soak<'_> {
                 journal: host.journal()?,
             });
         }
-        report.take(reconcile(&words, &self.people.all().await?));
+        self.field.end_all(END_PATIENCE).await?;
+        // What it says is what is durable, and nothing that a former life remembered.
+        self.field.begin(0).await?;
+        let controller = self.field.controller(0)?;
+        let api = self.people.at(controller)?;
+        let told = all_actions(&api).await?;
+        report.take(reconcile(&words, &told));
+        report.reasons = reasons(&api, &told).await?;
         self.account(&mut report, &spools).await?;
-        let audit_log = self.field.controller(0)?;
-        let verified = audit_log.cli(&["audit", "verify", "--witnesses"]).await?;
+        let verified = controller.cli(&["audit", "verify", "--witnesses"]).await?;
         report.check("the audit log", &verified);
         self.field.end_all(END_PATIENCE).await?;
         report.check("the database", &self.field.verify().await?);
@@ -221,4 +230,35 @@ impl Soak<'_> {
         report.records = records;
         Ok(())
     }
+}
+
+async fn all_actions(api: &ControllerApi) -> anyhow::Result<Vec<ActionView>> {
+    let mut all = Vec::new();
+    let mut query = vec![("limit", PAGE.to_owned())];
+    loop {
+        let page: Page<ActionView> = api.get("/api/v1/actions", &query).await?;
+        all.extend(page.items);
+        let Some(next) = page.next_cursor else {
+            return Ok(all);
+        };
+        query = vec![("limit", PAGE.to_owned()), ("cursor", next)];
+    }
+}
+
+/// Why those of them came out otherwise than as `verified` that did, and how many for the same reason.
+async fn reasons(
+    api: &ControllerApi,
+    actions: &[ActionView],
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut reasons = BTreeMap::new();
+    let others = actions.iter();
+    for action in others.filter(|one| one.state != ActionState::Verified) {
+        let path = format!("/api/v1/actions/{}", action.id);
+        let detail: ActionDetail = api.get(&path, &[]).await?;
+        let report = detail.report.map(|report| report.text);
+        let said = report.unwrap_or_else(|| "its host said nothing".to_owned());
+        let reason = format!("{}: {said}", action.state.as_str());
+        *reasons.entry(reason).or_insert(0) += 1;
+    }
+    Ok(reasons)
 }

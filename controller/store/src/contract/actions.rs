@@ -10,7 +10,7 @@ use tidemark_model::signing::{KeyId, Signature};
 use tidemark_model::{PortSpaceKey, Protocol};
 
 use super::*;
-use crate::{ActionQuery, LockdownTurn, StoreError, Tx};
+use crate::{ActionQuery, LockdownTurn, SentAction, StoreError, Tx};
 
 contract!(
     an_action_comes_back_byte_for_byte,
@@ -84,7 +84,14 @@ async fn an_action_comes_back_byte_for_byte(store: Store) {
     assert_eq!(tx.actions_holding(0, 9).await.unwrap(), [made.clone()]);
     let after = tx.actions_holding(made.number, 9).await.unwrap();
     assert_eq!(after, [], "the next page is empty");
-    assert_eq!(tx.actions_sent_since(at(202), 9).await.unwrap().len(), 1);
+    let sent = SentAction {
+        id,
+        host: made.order.host,
+        kind: made.order.spec.kind(),
+        subject: made.order.spec.subject().to_owned(),
+        sent_at: at(202),
+    };
+    assert_eq!(tx.actions_sent_since(at(202), 9).await.unwrap(), [sent]);
     assert_eq!(tx.actions_sent_since(at(203), 9).await.unwrap(), []);
     let states: Vec<_> = tx
         .action_steps(id, 9)

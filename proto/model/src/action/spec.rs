@@ -334,12 +334,6 @@ impl ActionSpec {
         }
     }
 
-    /// Whether two actions do the same to the same.
-    #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
-        self.kind() == other.kind() && self.subject() == other.subject()
-    }
-
     /// What of the host it is done to, as a policy names it: the service, pool, image, adapter, parameter or hook.
     #[must_use]
     pub fn subject(&self) -> &str {
