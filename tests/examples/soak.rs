@@ -1,5 +1,5 @@
 //! Kills real agents and controllers while actions are done, and reconciles at the end, as root:
-//! `cargo build --release -p tidemark-controller -p tidemark-agent --bins && cargo run --release -p tidemark-tests --example soak -- --lasts 1h`.
+//! `cargo build --release -p tidemark-controller -p tidemark-agent -p tidemark-cli --bins && cargo run --release -p tidemark-tests --example soak -- --lasts 1h`.
 
 use std::process::ExitCode;
 

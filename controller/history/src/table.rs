@@ -236,6 +236,8 @@ fn interleave_cells<V: Copy>(
 
 /// Series that come with the first samples get room for as many cells: an hour's at one sample in 30 s.
 const DENSE_ROWS_MAX: usize = 128;
+/// At most so many of them: 1.5 MB.
+const DENSE_SERIES_MAX: usize = 1_024;
 
 /// Collects cells in any order; quickest when times ascend and each sample brings its series in the same order.
 #[derive(Debug)]
@@ -273,10 +275,11 @@ impl<V: Copy> TableBuilder<V> {
         self.next = 0;
     }
 
-    /// Adds a cell at the time that was added last. The last of several cells of one series and time counts.
+    /// Adds a cell at the time that was added last; without one there is none. The last of several cells of one series and time counts.
     pub fn cell(&mut self, key: SeriesKey, value: V) {
-        let row = row_number(self.times.len().saturating_sub(1));
-        self.cells(key).push(row, value);
+        if let Some(row) = self.times.len().checked_sub(1) {
+            self.cells(key).push(row_number(row), value);
+        }
     }
 
     /// The cells of a series, to which those at times that were added may be added, by their positions.
@@ -290,8 +293,9 @@ impl<V: Copy> TableBuilder<V> {
         self.next = place + 1;
         if place == self.series.len() {
             let first = *self.first.get_or_insert(self.times.len());
-            // A series that comes late may have few cells.
-            let room = if first == self.times.len() {
+            // A series that comes late may have few cells, and a host that tells of thousands once may mean harm.
+            let is_dense = first == self.times.len() && place < DENSE_SERIES_MAX;
+            let room = if is_dense {
                 self.expected.min(DENSE_ROWS_MAX)
             } else {
                 0
@@ -323,6 +327,7 @@ impl<V: Copy> TableBuilder<V> {
             }
             times = ascending;
         }
+        series.retain(|(_, cells)| !cells.rows.is_empty());
         for (_, cells) in &mut series {
             cells.settle();
         }

@@ -21,8 +21,8 @@ impl App {
     /// [`EnrolmentError`] of the token, and when the database fails.
     pub async fn look_at_token(&self, claim: &TokenClaim) -> Result<(), EnrolmentError> {
         let mut tx = self.store.read().await?;
-        token_of(&mut tx, claim).await?;
-        lets_in(tx.join_token_foresee(&self.wish_of(claim)).await?)
+        let token = token_of(&mut tx, claim).await?;
+        lets_in(tx.join_token_foresee(&token, &self.wish_of(claim)).await?)
     }
 
     fn wish_of(&self, claim: &TokenClaim) -> JoinTokenUse {

@@ -138,9 +138,14 @@ impl Books {
             ));
         }
         let hourly = others().filter(in_hour).count();
-        if hourly >= rules.per_hour_max || self.recent.len() >= RECENT_MAX as usize {
+        if hourly >= rules.per_hour_max {
             return Gate::Wait(format!(
                 "{hourly} actions were begun within the hour, as many as may"
+            ));
+        }
+        if self.recent.len() >= RECENT_MAX as usize {
+            return Gate::Wait(format!(
+                "{RECENT_MAX} actions were begun within 24 h, more than a controller looks back at"
             ));
         }
         if self.disturbing >= rules.concurrent_max {
@@ -389,6 +394,11 @@ mod tests {
         assert!(waits(
             &hourly.limits(&asked, NOW, &rules),
             "4 actions were begun"
+        ));
+        let many = vec![sent(1, 7, "x", 120); RECENT_MAX as usize];
+        assert!(waits(
+            &books(many).limits(&asked, NOW, &rules),
+            "begun within 24 h"
         ));
         let mut at_once = Books::default();
         for number in [10, 11] {

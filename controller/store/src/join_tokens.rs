@@ -227,8 +227,10 @@ impl Tx {
         &mut self,
         wish: &JoinTokenUse,
     ) -> Result<BurnOutcome, StoreError> {
-        let token = self.join_token_lock(wish.token).await?;
-        let outcome = self.outcome_of(token, wish).await?;
+        let Some(token) = self.join_token_lock(wish.token).await? else {
+            return Ok(BurnOutcome::Unknown);
+        };
+        let outcome = self.join_token_foresee(&token, wish).await?;
         if outcome != BurnOutcome::Burned {
             return Ok(outcome);
         }
@@ -247,26 +249,15 @@ impl Tx {
         Ok(BurnOutcome::Burned)
     }
 
-    /// What [`Tx::join_token_burn`] would answer at the moment. Reads alone.
+    /// What [`Tx::join_token_burn`] would answer while the token is as it was read. Reads alone.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn join_token_foresee(
         &mut self,
+        token: &JoinTokenRecord,
         wish: &JoinTokenUse,
     ) -> Result<BurnOutcome, StoreError> {
-        let token = self.join_token_find(wish.token).await?;
-        self.outcome_of(token, wish).await
-    }
-
-    async fn outcome_of(
-        &mut self,
-        token: Option<JoinTokenRecord>,
-        wish: &JoinTokenUse,
-    ) -> Result<BurnOutcome, StoreError> {
-        let Some(token) = token else {
-            return Ok(BurnOutcome::Unknown);
-        };
         if token.revoked_at.is_some() {
             return Ok(BurnOutcome::Revoked);
         }

@@ -189,6 +189,10 @@ impl<'m> Field<'m> {
     /// When the system refuses.
     pub async fn kill(&mut self, place: usize) -> anyhow::Result<()> {
         let mut controller = self.take(place)?;
+        if let Some(status) = controller.process.ended()? {
+            let said = controller.process.said();
+            anyhow::bail!("controller {} ended by itself: {status}: {said}", place + 1);
+        }
         controller.process.kill().await?;
         self.keep_log(place, &controller.process)
     }
@@ -230,7 +234,7 @@ impl<'m> Field<'m> {
     /// Ends all that run, in order.
     ///
     /// # Errors
-    /// When one does not end.
+    /// When one does not end, or not well.
     pub async fn end_all(&mut self, patience: Duration) -> anyhow::Result<()> {
         for place in 0..self.posts.len() {
             if self
@@ -238,7 +242,8 @@ impl<'m> Field<'m> {
                 .get(place)
                 .is_some_and(|post| post.controller.is_some())
             {
-                self.terminate(place, patience).await?;
+                let (_, is_well) = self.terminate(place, patience).await?;
+                anyhow::ensure!(is_well, "controller {} did not end well", place + 1);
             }
         }
         Ok(())

@@ -26,17 +26,17 @@ pub struct Arguments {
     /// How long there are kills
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
     pub lasts: Duration,
-    /// Time between two kills of the same agent, on average
+    /// How long an agent lives until it is killed, on average
     #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
     pub agent_every: Duration,
-    /// Time between two kills of the same controller, on average
+    /// How long a controller lives until it is killed, on average
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
     pub controller_every: Duration,
     /// Longest time that whoever was killed stays away
     #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = parse_duration)]
     pub down: Duration,
-    /// How long an action may take to its end once there are no more kills
-    #[arg(long, default_value = "5m", value_name = "DURATION", value_parser = parse_duration)]
+    /// How long an action may take to its end once there are no more kills; what a host never tells times out after 10 min
+    #[arg(long, default_value = "12m", value_name = "DURATION", value_parser = parse_duration)]
     pub patience: Duration,
     /// Another number gives other moments
     #[arg(long, default_value = "1", value_name = "N")]

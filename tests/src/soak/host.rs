@@ -1,6 +1,6 @@
 //! A host: a real agent with a hook that leaves a line each time it runs, through all the lives of the agent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tidemark_agent::status::AgentStatus;
+use tidemark_agent::status::{AgentStatus, LinkState};
 use tidemark_agent_core::actions::JournalRecord;
 use tidemark_model::{ActionState, HostId, SpoolCounts};
 use tokio::process::Command;
@@ -21,6 +21,10 @@ use crate::herd::field::Field;
 const POLICY: &str = "profile = \"full\"\n[limits]\nper_hour = 100000\nper_day = 100000\ncooldown = \"1s\"\nreboot_pause = \"1s\"\n";
 /// For an agent that enrols.
 const ENROL_PATIENCE: Duration = Duration::from_secs(60);
+/// After controllers that were away agents wait up to a minute before they try again.
+const IN_SESSION_PATIENCE: Duration = Duration::from_secs(180);
+/// Where the hook leaves its lines.
+const RAN: &str = "ran";
 /// How long the hook takes, so that its agent may die meanwhile.
 const HOOK_SECONDS: &str = "0.3";
 
@@ -49,8 +53,8 @@ struct Site {
 pub struct JournalWord {
     /// Where each action stood last.
     pub stands: BTreeMap<String, ActionState>,
-    /// Actions that it took.
-    pub began: BTreeSet<String>,
+    /// How often it took each action.
+    pub began: BTreeMap<String, u32>,
 }
 
 impl Host {
@@ -117,10 +121,25 @@ impl Host {
     /// Ends its agent in order; what became of its records, by its own last word.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it had ended by itself, does not get through to a controller, or does not end well.
     pub async fn end(&mut self) -> anyhow::Result<SpoolCounts> {
         let mut agent = self.agent.take().context("the agent is down")?;
-        self.site.folder.end(&mut agent).await
+        // A file of the life before says nothing of this one.
+        let pid = agent.pid().as_raw_pid().unsigned_abs();
+        until("an agent in session", IN_SESSION_PATIENCE, async || {
+            anyhow::ensure!(agent.ended()?.is_none(), "it ended by itself");
+            let status = AgentStatus::read(&self.site.folder.data_dir()).ok();
+            let is_there = |status: &AgentStatus| {
+                status.pid == pid && status.link.state == LinkState::Connected
+            };
+            Ok(status.filter(is_there).map(drop))
+        })
+        .await
+        .with_context(|| agent.said())?;
+        let counts = self.site.folder.end(&mut agent).await?;
+        let status = agent.ended()?.context("it was waited for")?;
+        anyhow::ensure!(status.success(), "{status}: {}", agent.said());
+        Ok(counts)
     }
 
     /// Lives of its agent so far.
@@ -130,14 +149,31 @@ impl Host {
     }
 
     /// How often the hook ran, by mark.
-    #[must_use]
-    pub fn ran(&self) -> BTreeMap<String, u32> {
-        let ran = fs::read_to_string(self.site.folder.path().join("ran")).unwrap_or_default();
+    ///
+    /// # Errors
+    /// When its lines cannot be read.
+    pub fn ran(&self) -> anyhow::Result<BTreeMap<String, u32>> {
+        let ran = fs::read_to_string(self.site.folder.path().join(RAN))?;
         let mut runs = BTreeMap::new();
         for mark in ran.lines() {
             *runs.entry(mark.to_owned()).or_insert(0) += 1;
         }
-        runs
+        Ok(runs)
+    }
+
+    /// Journals that the agent set aside because they were damaged, which no kill may do to them.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn damage(&self) -> anyhow::Result<Vec<String>> {
+        let mut damage = Vec::new();
+        for entry in fs::read_dir(self.site.folder.data_dir())? {
+            let file = entry?.file_name().to_string_lossy().into_owned();
+            if file.contains("damaged") {
+                damage.push(format!("{}: {file}", self.name));
+            }
+        }
+        Ok(damage)
     }
 
     /// What its journal says.
@@ -151,7 +187,7 @@ impl Host {
             let (_, json) = line.split_once(' ').context("a checksum")?;
             match serde_json::from_str(json)? {
                 JournalRecord::Began { order, .. } => {
-                    word.began.insert(order.id.to_string());
+                    *word.began.entry(order.id.to_string()).or_insert(0) += 1;
                 }
                 JournalRecord::Reported { report } => {
                     word.stands.insert(report.id.to_string(), report.state);
@@ -179,7 +215,9 @@ fn add_hook(folder: &AgentFolder) -> anyhow::Result<()> {
     let hooks = folder.path().join("hooks");
     fs::create_dir(&hooks)?;
     let hook = hooks.join("count");
-    let ran = folder.path().join("ran").display().to_string();
+    let ran = folder.path().join(RAN);
+    fs::write(&ran, "")?;
+    let ran = ran.display();
     let script = format!("#!/bin/sh\necho \"$TIDEMARK_ARG_MARK\" >> {ran}\nsleep {HOOK_SECONDS}\n");
     fs::write(&hook, script)?;
     Ok(fs::set_permissions(

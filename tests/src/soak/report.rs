@@ -140,11 +140,15 @@ impl Found {
         for mark in host.ran.keys().filter(|mark| !marks.contains(mark)) {
             self.violate(format!("{name}: {mark} was done and not asked for"));
         }
-        let began = host.journal.began.iter();
-        for id in began.filter(|id| !host.asked.contains_key(*id)) {
+        let known = host.journal.began.keys().chain(host.journal.stands.keys());
+        let known: BTreeSet<&String> = known.collect();
+        for id in known.iter().filter(|id| !host.asked.contains_key(**id)) {
             self.violate(format!(
                 "{name}: its journal has action {id}, which nobody asked of it"
             ));
+        }
+        for (id, times) in host.journal.began.iter().filter(|(_, times)| **times > 1) {
+            self.violate(format!("{name}: its journal took action {id} {times}x"));
         }
     }
 
@@ -156,7 +160,7 @@ impl Found {
 /// Whether an action that ended so may have been done so often. Of one that failed or timed out it is said that it may have been done.
 const fn may_have_run(state: ActionState, runs: u32) -> bool {
     match state {
-        ActionState::Verified | ActionState::NotEffective | ActionState::RolledBack => runs == 1,
+        ActionState::Verified => runs == 1,
         ActionState::Failed | ActionState::TimedOut => runs <= 1,
         ActionState::Refused
         | ActionState::Expired
@@ -169,7 +173,10 @@ const fn may_have_run(state: ActionState, runs: u32) -> bool {
         | ActionState::Sent
         | ActionState::Accepted
         | ActionState::Running
-        | ActionState::Verifying => false,
+        | ActionState::Verifying
+        // Nothing is measured of a hook, and nothing undone.
+        | ActionState::NotEffective
+        | ActionState::RolledBack => false,
     }
 }
 
@@ -285,7 +292,7 @@ mod tests {
             host.ran.insert("m".to_owned(), runs);
         }
         if let Some(stands) = stands {
-            host.journal.began.insert("a".to_owned());
+            host.journal.began.insert("a".to_owned(), 1);
             host.journal.stands.insert("a".to_owned(), stands);
         }
         host
@@ -345,6 +352,14 @@ mod tests {
     }
 
     #[test]
+    fn an_action_that_a_journal_took_twice_is_told() {
+        let mut twice = host(1, Some(ActionState::Verifying));
+        twice.journal.began.insert("a".to_owned(), 2);
+        let violations = violations(twice, &[told("a", ActionState::Verified)]);
+        assert_eq!(violations, ["host-1: its journal took action a 2x"]);
+    }
+
+    #[test]
     fn what_nobody_asked_for_is_told() {
         let verified = [
             told("a", ActionState::Verified),
@@ -356,8 +371,11 @@ mod tests {
         );
         let mut more = host(1, None);
         more.ran.insert("n".to_owned(), 1);
-        more.journal.began.insert("c".to_owned());
+        more.journal.began.insert("c".to_owned(), 1);
+        more.journal
+            .stands
+            .insert("d".to_owned(), ActionState::Verifying);
         let violations = violations(more, &verified[..1]);
-        assert_eq!(violations.len(), 2, "{violations:?}");
+        assert_eq!(violations.len(), 3, "{violations:?}");
     }
 }

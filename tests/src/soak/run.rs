@@ -11,21 +11,24 @@ use tidemark_model::{ActionState, HostId, SpoolCounts};
 use tidemark_runtime::entropy::Entropy;
 use tidemark_runtime::lifecycle::shutdown_signal;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Arguments;
-use super::deeds::Deeds;
+use super::deeds::{Deeds, Patience};
 use super::host::Host;
 use super::people::People;
 use super::report::{HostWord, Records, SoakReport, reconcile};
 use crate::fleetsim::controller_api::ControllerApi;
 use crate::fleetsim::report::disagreements;
 use crate::harness::Machine;
+use crate::harness::process::built;
 use crate::herd::field::Field;
 
 /// The controller's limits, for hosts that are asked for the same again and again.
 const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nfixes_per_day_max = 100000\nhost_per_hour_max = 100000\nper_hour_max = 100000\n";
+/// What a host says of an action of which its journal lost what became of it: a kill never takes that.
+const LOST: &str = "journal lost";
 /// Actions that are asked for at a time.
 const PAGE: &str = "200";
 /// How long a controller may take to end in order.
@@ -67,6 +70,8 @@ impl Moments {
 /// # Errors
 /// When something does not start, end or answer, or ends by itself.
 pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<SoakReport> {
+    // Which is needed at the end, after hours.
+    built("tidemark")?;
     let settings = machine.folder().join("soak.toml");
     fs::write(&settings, SETTINGS)?;
     let layout = arguments.layout(settings.display().to_string());
@@ -74,14 +79,15 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
     let token = field.join_token(arguments.agents).await?.token;
     let people = Arc::new(People::of(&field).await?);
     let entropy = Entropy::seeded(arguments.seed);
-    let enough = CancellationToken::new();
+    let patience = Patience::default();
+    let enough = &patience.enough;
     let (mut living, mut asking) = (JoinSet::new(), JoinSet::new());
     for number in 1..=arguments.agents {
         let host = Host::join(machine, &field, (format!("host-{number}"), &token)).await?;
         let (name, id) = (host.name.clone(), host.id.to_string());
-        let (people, stop) = (Arc::clone(&people), enough.clone());
+        let (people, patience) = (Arc::clone(&people), patience.clone());
         asking.spawn(async move {
-            let deeds = Deeds::ask((&name, &id), &people, &stop).await;
+            let deeds = Deeds::ask((&name, &id), &people, &patience).await;
             (name, deeds)
         });
         let moments = Moments::of(&entropy, arguments.agent_every, arguments.down);
@@ -97,7 +103,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
         }
         enough.cancel();
     };
-    let ((), killed) = tokio::join!(ending, kill_controllers(&mut field, &moments, &enough));
+    let ((), killed) = tokio::join!(ending, kill_controllers(&mut field, &moments, enough));
     let controller_kills = killed?;
     let seconds = began.elapsed().as_secs_f64();
     let mut hosts = BTreeMap::new();
@@ -105,16 +111,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
         let host = host??;
         hosts.insert(host.name.clone(), host);
     }
-    let mut deeds = BTreeMap::new();
-    let all_ended = async {
-        while let Some(of_host) = asking.join_next().await {
-            let (name, of_host) = of_host?;
-            deeds.insert(name, of_host);
-        }
-        anyhow::Ok(())
-    };
-    let ended = timeout(arguments.patience, all_ended).await;
-    ended.context("an action does not end, long after the last kill")??;
+    let deeds = all_ended(asking, arguments.patience, &patience).await?;
     let soak = Soak {
         field,
         people,
@@ -129,6 +126,25 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
         ..SoakReport::default()
     };
     soak.settle(report).await
+}
+
+/// What was asked of each host, once it has ended. What takes longer is given up, and told with everything else.
+async fn all_ended(
+    mut asking: JoinSet<(String, Deeds)>,
+    longest: Duration,
+    patience: &Patience,
+) -> anyhow::Result<BTreeMap<String, Deeds>> {
+    let mut deeds = BTreeMap::new();
+    let mut too_long = std::pin::pin!(sleep(longest));
+    loop {
+        tokio::select! {
+            ended = asking.join_next() => match ended {
+                Some(ended) => deeds.extend([ended?]),
+                None => return Ok(deeds),
+            },
+            () = &mut too_long, if !patience.over.is_cancelled() => patience.over.cancel(),
+        }
+    }
 }
 
 /// Kills a host's agent again and again; it lives at the end.
@@ -187,10 +203,14 @@ impl Soak<'_> {
         for (name, host) in &self.hosts {
             let deeds = self.deeds.remove(name).context("asked of every host")?;
             report.unanswered += deeds.unanswered;
+            let gave_up = deeds.last_error.iter();
+            let told = gave_up.map(|error| format!("{name}: given up on an action: {error}"));
+            report.violations.extend(told);
+            report.violations.extend(host.damage()?);
             words.push(HostWord {
                 name: name.clone(),
                 asked: deeds.asked,
-                ran: host.ran(),
+                ran: host.ran()?,
                 journal: host.journal()?,
             });
         }
@@ -202,6 +222,11 @@ impl Soak<'_> {
         let told = all_actions(&api).await?;
         report.take(reconcile(&words, &told));
         report.reasons = reasons(&api, &told).await?;
+        let lost = report.reasons.keys().filter(|why| why.contains(LOST));
+        let lost: Vec<String> = lost
+            .map(|why| format!("a journal lost something: {why}"))
+            .collect();
+        report.violations.extend(lost);
         self.account(&mut report, &spools).await?;
         let verified = controller.cli(&["audit", "verify", "--witnesses"]).await?;
         report.check("the audit log", &verified);

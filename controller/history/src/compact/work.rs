@@ -155,16 +155,15 @@ pub fn roll_up(
 
 fn rows_of(recent: &[&[u8]]) -> Result<Table<i64>, CompactError> {
     let damaged = |position| move |source| CompactError::Recent { position, source };
-    let mut readers = Vec::with_capacity(recent.len());
+    let mut builder = None;
     for (position, bytes) in recent.iter().enumerate() {
-        readers.push(RecentReader::open(bytes).map_err(damaged(position))?);
+        let reader = RecentReader::open(bytes).map_err(damaged(position))?;
+        // Rows of one host hold about as many samples each.
+        let times = reader.times().len().saturating_mul(recent.len());
+        let builder = builder.get_or_insert_with(|| TableBuilder::with_times(times));
+        reader.add_to(builder).map_err(damaged(position))?;
     }
-    let times = readers.iter().map(|reader| reader.times().len()).sum();
-    let mut builder = TableBuilder::with_times(times);
-    for (position, reader) in readers.iter().enumerate() {
-        reader.add_to(&mut builder).map_err(damaged(position))?;
-    }
-    Ok(builder.build())
+    Ok(builder.map_or_else(Table::default, TableBuilder::build))
 }
 
 fn joined<V: Cell>(

@@ -66,3 +66,15 @@ proptest! {
         prop_assert_eq!(rest, whole);
     }
 }
+
+#[test]
+fn a_series_without_cells_is_none() {
+    let mut builder = TableBuilder::<i64>::with_times(2);
+    builder.time(Timestamp::from_unix_ms(1));
+    builder.cells(key(1));
+    builder.cell(key(2), 7);
+    let table = builder.build();
+    assert_eq!(table.times(), [1]);
+    let keys: Vec<SeriesKey> = table.series().map(|(key, _)| key).collect();
+    assert_eq!(keys, [key(2)]);
+}

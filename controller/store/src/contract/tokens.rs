@@ -26,7 +26,12 @@ fn wish(token: u8, identity: u8, now: i64) -> JoinTokenUse {
 
 async fn burn(store: &Store, wish: JoinTokenUse) -> BurnOutcome {
     let mut tx = store.begin().await.unwrap();
+    let foreseen = match tx.join_token_find(wish.token).await.unwrap() {
+        Some(token) => tx.join_token_foresee(&token, &wish).await.unwrap(),
+        None => BurnOutcome::Unknown,
+    };
     let outcome = tx.join_token_burn(&wish).await.unwrap();
+    assert_eq!(outcome, foreseen);
     tx.commit().await.unwrap();
     outcome
 }

@@ -290,4 +290,23 @@ proptest! {
         let expected: Vec<_> = (1..).map(Seq::new).zip(records).collect();
         prop_assert_eq!(delivered, expected);
     }
+
+    #[test]
+    fn sessions_of_one_thread_know_nothing_of_each_other(
+        records in vec((any_record(), any_record()), 2..6), flip in any::<usize>(),
+    ) {
+        let (mut one, mut other) = <((BatchEncoder, BatchDecoder), (BatchEncoder, BatchDecoder))>::default();
+        for (seq, (first, second)) in (1..).map(Seq::new).zip(records) {
+            for ((encoder, decoder), record) in [(&mut one, first), (&mut other, second)] {
+                let batch = encoder.encode(seq, &[encode_stored(&record)], LIMITS).unwrap().batch;
+                let mut damaged = batch.clone();
+                let place = flip % damaged.body_zstd.len();
+                damaged.body_zstd[place] ^= 0xff;
+                // Of a third session, which breaks.
+                drop(BatchDecoder::default().decode(&damaged, LIMITS));
+                let decoded = decoder.decode(&batch, LIMITS).unwrap();
+                prop_assert_eq!(decoded.records, [(seq, record)]);
+            }
+        }
+    }
 }
