@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser as _;
 use tidemark_tests::fleetsim::args::exit_code;
 use tidemark_tests::harness::on_own_network;
@@ -17,13 +16,8 @@ fn main() -> ExitCode {
 /// Says whether every record is accounted for and every session came back.
 fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
     names::make_known(arguments.controllers)?;
-    let mut found: Option<HerdReport> = None;
-    let kept = arguments.clone();
-    on_own_network(async |machine| {
-        found = Some(Box::pin(run::run(machine, kept.clone())).await?);
-        Ok(())
-    })?;
-    let report = found.context("nothing was measured")?;
+    let report =
+        on_own_network(async |machine| Box::pin(run::run(machine, arguments.clone())).await)?;
     arguments.output.print(&report, HerdReport::to_table)?;
     Ok(report.is_whole())
 }

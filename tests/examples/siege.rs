@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser as _;
 use tidemark_tests::fleetsim::args::exit_code;
 use tidemark_tests::harness::on_own_network;
@@ -16,12 +15,8 @@ fn main() -> ExitCode {
 
 /// Says whether the controller held out.
 fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
-    let mut found: Option<SiegeReport> = None;
-    on_own_network(async |machine| {
-        found = Some(Box::pin(run::run(machine, arguments.clone())).await?);
-        Ok(())
-    })?;
-    let report = found.context("nothing was measured")?;
+    let report =
+        on_own_network(async |machine| Box::pin(run::run(machine, arguments.clone())).await)?;
     arguments.output.print(&report, SiegeReport::to_table)?;
     Ok(report.is_held())
 }

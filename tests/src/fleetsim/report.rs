@@ -128,31 +128,39 @@ pub fn disagreements_of(
     outcome: &HostOutcome,
     delivered: Option<&BTreeMap<HostId, DeliveryView>>,
 ) -> Vec<String> {
-    let of = (&*outcome.name, outcome.host);
-    disagreements(of, (outcome.produced, outcome.counts), delivered)
-}
-
-/// The same of what a host with that name and id produced, and what it says of its records.
-#[must_use]
-pub fn disagreements(
-    (name, host): (&str, HostId),
-    (produced, counts): (u64, SpoolCounts),
-    delivered: Option<&BTreeMap<HostId, DeliveryView>>,
-) -> Vec<String> {
-    let mut found = Vec::new();
-    if counts.produced != produced || !counts.balances() {
-        found.push(format!(
-            "{name}: produced {produced}, but acked {} + dropped {} + in spool {}",
-            counts.acked, counts.dropped, counts.held
-        ));
-    }
+    let HostOutcome {
+        name,
+        host,
+        produced,
+        counts,
+        ..
+    } = outcome;
+    let mut found: Vec<String> = imbalance(name, *produced, *counts).into_iter().collect();
     let Some(delivered) = delivered else {
         return found;
     };
-    let Some(delivery) = delivered.get(&host) else {
-        found.push(format!("{name}: the controller does not know it"));
-        return found;
-    };
+    match delivered.get(host) {
+        Some(delivery) => found.extend(disagreements(name, *counts, delivery)),
+        None => found.push(format!("{name}: the controller does not know it")),
+    }
+    found
+}
+
+/// Where what a host says of its records does not make up what it produced.
+#[must_use]
+pub fn imbalance(name: &str, produced: u64, counts: SpoolCounts) -> Option<String> {
+    (counts.produced != produced || !counts.balances()).then(|| {
+        format!(
+            "{name}: produced {produced}, but acked {} + dropped {} + in spool {}",
+            counts.acked, counts.dropped, counts.held
+        )
+    })
+}
+
+/// Where what a host says of its records is not what the controller says of them.
+#[must_use]
+pub fn disagreements(name: &str, counts: SpoolCounts, delivery: &DeliveryView) -> Vec<String> {
+    let mut found = Vec::new();
     // What is stored and not yet acked is still in the spool.
     let stored_range = counts.acked..=counts.acked.saturating_add(counts.held);
     if !stored_range.contains(&delivery.stored) {

@@ -14,14 +14,15 @@ pub struct Machine {
     folder: PathBuf,
 }
 
-/// Runs `test` on a network namespace of its own. Whatever it starts is in there too, so addresses can be fixed and
+/// Runs `test` on a network namespace of its own, and answers what it found. Whatever it starts is in there too, so addresses can be fixed and
 /// tests never meet. When it fails, its folder stays and the error names it.
 ///
 /// # Errors
 /// What `test` says, or that the namespace cannot be made (it needs root).
-pub fn on_own_network<T>(test: T) -> anyhow::Result<()>
+pub fn on_own_network<T, R>(test: T) -> anyhow::Result<R>
 where
-    T: AsyncFnOnce(&Machine) -> anyhow::Result<()> + Send,
+    T: AsyncFnOnce(&Machine) -> anyhow::Result<R> + Send,
+    R: Send,
 {
     let folder = TempDir::with_prefix("tidemark-test-").context("no room for temporary files")?;
     let machine = Machine {

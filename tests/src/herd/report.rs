@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tidemark_model::SpoolCounts;
+use tidemark_model::view::DeliveryView;
 
 use super::asking::Answers;
 use super::blow::Blow;
@@ -126,9 +128,9 @@ pub struct Restart {
     pub slowest_answer_ms: f64,
 }
 
-/// What became of the records, by the word of a controller that was started anew.
-#[derive(Clone, Debug, Serialize)]
-pub struct Account {
+/// What became of records.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Records {
     /// Records that agents produced.
     pub produced: u64,
     /// Records that are durable.
@@ -139,6 +141,25 @@ pub struct Account {
     pub dropped: u64,
     /// Still held by agents.
     pub in_spool: u64,
+}
+
+impl Records {
+    /// Adds those of one host: what it says, and what a controller does.
+    pub fn add(&mut self, produced: u64, counts: &SpoolCounts, delivery: &DeliveryView) {
+        self.produced += produced;
+        self.stored += delivery.stored;
+        self.duplicates += delivery.duplicates;
+        self.dropped += delivery.dropped.values().sum::<u64>();
+        self.in_spool += counts.held;
+    }
+}
+
+/// What became of the records, by the word of a controller that was started anew.
+#[derive(Clone, Debug, Serialize)]
+pub struct Account {
+    /// All of them.
+    #[serde(flatten)]
+    pub records: Records,
     /// Whether that adds up for every host.
     pub conserved: bool,
     /// Where it does not, the first few.

@@ -18,7 +18,7 @@ use super::blow::{Blow, Struck, strike};
 use super::field::Field;
 use super::flock::{self, Flock};
 use super::load::{family_cpu, resident_mb};
-use super::report::{Account, HerdReport, Restart, Steady, goals_of};
+use super::report::{Account, HerdReport, Records, Restart, Steady, goals_of};
 use super::timeline::{Span, Timeline, acked, cpu, reconnects};
 use crate::fleetsim::agent::HostOutcome;
 use crate::fleetsim::controller_api::ControllerApi;
@@ -419,13 +419,13 @@ fn account(outcomes: &[HostOutcome], delivered: &BTreeMap<HostId, DeliveryView>)
     let mut disagreements: Vec<String> = outcomes.iter().flat_map(of).collect();
     let conserved = disagreements.is_empty();
     disagreements.truncate(DISAGREEMENTS_MAX);
-    let words = delivered.values();
+    let (mut records, unknown) = (Records::default(), DeliveryView::default());
+    for one in outcomes {
+        let delivery = delivered.get(&one.host).unwrap_or(&unknown);
+        records.add(one.produced, &one.counts, delivery);
+    }
     Account {
-        produced: outcomes.iter().map(|one| one.produced).sum(),
-        stored: words.clone().map(|one| one.stored).sum(),
-        duplicates: words.clone().map(|one| one.duplicates).sum(),
-        dropped: words.flat_map(|one| one.dropped.values()).sum(),
-        in_spool: outcomes.iter().map(|one| one.counts.held).sum(),
+        records,
         conserved,
         disagreements,
         database_bytes: None,

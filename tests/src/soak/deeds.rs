@@ -7,8 +7,8 @@ use tidemark_model::ActionState;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::host::Host;
 use super::people::People;
+use crate::harness::CountedHook;
 
 /// Between two actions of a host, whose policy wants a second; a controller begins 10,000 within a day at most.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Deeds {
     }
 
     async fn see_through(&mut self, host: &str, mark: &str, people: &People) {
-        let spec = Host::deed(mark);
+        let spec = CountedHook::spec(mark);
         let id = loop {
             match people.ask(host, mark, &spec).await {
                 Ok(id) => break id,

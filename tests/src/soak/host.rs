@@ -2,31 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 use tidemark_agent::status::{AgentStatus, LinkState};
 use tidemark_agent_core::actions::JournalRecord;
 use tidemark_model::{ActionState, HostId, SpoolCounts};
 use tokio::process::Command;
 
+use crate::harness::counted::TIRELESS_POLICY;
 use crate::harness::process::wrapping;
-use crate::harness::{AgentFolder, Machine, Process, until};
+use crate::harness::{AgentFolder, CountedHook, Machine, Process, until};
 use crate::herd::field::Field;
 
-/// What a host allows that is asked for the same again and again.
-const POLICY: &str = "profile = \"full\"\n[limits]\nper_hour = 100000\nper_day = 100000\ncooldown = \"1s\"\nreboot_pause = \"1s\"\n";
 /// For an agent that enrols.
 const ENROL_PATIENCE: Duration = Duration::from_secs(60);
 /// After controllers that were away agents wait up to a minute before they try again.
 const IN_SESSION_PATIENCE: Duration = Duration::from_secs(180);
-/// Where the hook leaves its lines.
-const RAN: &str = "ran";
-/// How long the hook takes, so that its agent may die meanwhile.
-const HOOK_SECONDS: &str = "0.3";
+/// The hook takes a moment, in which its agent may die.
+const TAKING_A_MOMENT: &str = "sleep 0.3";
 
 /// A host and its agent, if that lives.
 #[derive(Debug)]
@@ -35,6 +30,7 @@ pub struct Host {
     pub name: String,
     /// Its id.
     pub id: HostId,
+    hook: CountedHook,
     site: Site,
     agent: Option<Process>,
     lives: u32,
@@ -68,8 +64,9 @@ impl Host {
         (name, token): (String, &str),
     ) -> anyhow::Result<Self> {
         let folder = AgentFolder::create(machine, &name, &field.agents_address(), token)?;
-        folder.allow(POLICY)?;
-        add_hook(&folder)?;
+        folder.allow(TIRELESS_POLICY)?;
+        let ran = folder.path().join("ran");
+        let hook = CountedHook::add_to(&folder, ran, TAKING_A_MOMENT)?;
         let site = Site {
             folder,
             network: field.neighbour().network(),
@@ -84,16 +81,11 @@ impl Host {
         Ok(Self {
             id: enrolled.await.with_context(|| agent.said())?,
             name,
+            hook,
             site,
             agent: Some(agent),
             lives: 1,
         })
-    }
-
-    /// What to ask for so that the hook leaves `mark`.
-    #[must_use]
-    pub fn deed(mark: &str) -> Value {
-        json!({"action": "run_hook", "name": "count", "arguments": {"mark": mark}})
     }
 
     /// Begins another life of its agent.
@@ -153,10 +145,9 @@ impl Host {
     /// # Errors
     /// When its lines cannot be read.
     pub fn ran(&self) -> anyhow::Result<BTreeMap<String, u32>> {
-        let ran = fs::read_to_string(self.site.folder.path().join(RAN))?;
         let mut runs = BTreeMap::new();
-        for mark in ran.lines() {
-            *runs.entry(mark.to_owned()).or_insert(0) += 1;
+        for mark in self.hook.marks()? {
+            *runs.entry(mark).or_insert(0) += 1;
         }
         Ok(runs)
     }
@@ -209,19 +200,4 @@ impl Site {
         let agent = wrapping(inside, &self.folder.command("run")?);
         Process::start(&format!("{name}-life-{life}"), agent, &self.machine)
     }
-}
-
-fn add_hook(folder: &AgentFolder) -> anyhow::Result<()> {
-    let hooks = folder.path().join("hooks");
-    fs::create_dir(&hooks)?;
-    let hook = hooks.join("count");
-    let ran = folder.path().join(RAN);
-    fs::write(&ran, "")?;
-    let ran = ran.display();
-    let script = format!("#!/bin/sh\necho \"$TIDEMARK_ARG_MARK\" >> {ran}\nsleep {HOOK_SECONDS}\n");
-    fs::write(&hook, script)?;
-    Ok(fs::set_permissions(
-        &hook,
-        fs::Permissions::from_mode(0o755),
-    )?)
 }

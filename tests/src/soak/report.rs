@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tidemark_model::view::{ActionView, DeliveryView};
-use tidemark_model::{ActionState, SpoolCounts};
+use tidemark_model::ActionState;
+use tidemark_model::view::ActionView;
 
 use super::host::JournalWord;
 use crate::harness::Finished;
+use crate::herd::report::Records;
 
 /// Everything that was found.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -41,31 +42,6 @@ pub struct SoakReport {
     pub violations: Vec<String>,
 }
 
-/// What became of the records.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Records {
-    /// That agents made.
-    pub produced: u64,
-    /// That are durable at the controllers.
-    pub stored: u64,
-    /// That came again and were stored once.
-    pub duplicates: u64,
-    /// That were lost and counted.
-    pub dropped: u64,
-    /// That agents still hold.
-    pub in_spool: u64,
-}
-
-impl Records {
-    pub(super) fn add(&mut self, counts: &SpoolCounts, delivery: &DeliveryView) {
-        self.produced += counts.produced;
-        self.stored += delivery.stored;
-        self.duplicates += delivery.duplicates;
-        self.dropped += counts.dropped;
-        self.in_spool += counts.held;
-    }
-}
-
 /// What was asked of a host, and what is found on it.
 #[derive(Clone, Debug, Default)]
 pub struct HostWord {
@@ -79,40 +55,26 @@ pub struct HostWord {
     pub journal: JournalWord,
 }
 
-/// What a comparison found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// As in [`SoakReport::ends`].
-    pub ends: BTreeMap<String, u64>,
-    /// As in [`SoakReport::in_journals`].
-    pub in_journals: u64,
-    /// As in [`SoakReport::violations`].
-    pub violations: Vec<String>,
-}
-
-/// Compares what was asked for, what was done and what the journals say with what controllers say of all actions.
-#[must_use]
-pub fn reconcile(hosts: &[HostWord], told: &[ActionView]) -> Found {
-    let states: BTreeMap<&str, ActionState> = told
-        .iter()
-        .map(|one| (one.id.as_str(), one.state))
-        .collect();
-    let mut found = Found::default();
-    let asked: BTreeSet<&str> = hosts
-        .iter()
-        .flat_map(|host| host.asked.keys().map(String::as_str))
-        .collect();
-    for id in states.keys().filter(|id| !asked.contains(*id)) {
-        let violation = format!("action {id}: nobody asked for it");
-        found.violations.push(violation);
+impl SoakReport {
+    /// Compares what was asked for, what was done and what the journals say with what controllers say of all actions.
+    pub fn reconcile(&mut self, hosts: &[HostWord], told: &[ActionView]) {
+        let states: BTreeMap<&str, ActionState> = told
+            .iter()
+            .map(|one| (one.id.as_str(), one.state))
+            .collect();
+        let asked: BTreeSet<&str> = hosts
+            .iter()
+            .flat_map(|host| host.asked.keys().map(String::as_str))
+            .collect();
+        for id in states.keys().filter(|id| !asked.contains(*id)) {
+            self.violate(format!("action {id}: nobody asked for it"));
+        }
+        for host in hosts {
+            self.compare(host, &states);
+        }
+        self.actions = self.ends.values().sum();
     }
-    for host in hosts {
-        found.compare(host, &states);
-    }
-    found
-}
 
-impl Found {
     fn compare(&mut self, host: &HostWord, states: &BTreeMap<&str, ActionState>) {
         let name = &host.name;
         for (id, mark) in &host.asked {
@@ -157,26 +119,15 @@ impl Found {
     }
 }
 
-/// Whether an action that ended so may have been done so often. Of one that failed or timed out it is said that it may have been done.
-const fn may_have_run(state: ActionState, runs: u32) -> bool {
-    match state {
-        ActionState::Verified => runs == 1,
-        ActionState::Failed | ActionState::TimedOut => runs <= 1,
-        ActionState::Refused
-        | ActionState::Expired
-        | ActionState::Cancelled
-        | ActionState::Rejected
-        | ActionState::Answered => runs == 0,
-        ActionState::Proposed
-        | ActionState::Approved
-        | ActionState::Queued
-        | ActionState::Sent
-        | ActionState::Accepted
-        | ActionState::Running
-        | ActionState::Verifying
-        // Nothing is measured of a hook, and nothing undone.
-        | ActionState::NotEffective
-        | ActionState::RolledBack => false,
+/// Whether an action that ended so may have been done so often. Of one that failed or timed out it is said that it may have been done;
+/// nothing is measured of a hook, and nothing undone.
+fn may_have_run(state: ActionState, runs: u32) -> bool {
+    if state == ActionState::Verified {
+        runs == 1
+    } else if matches!(state, ActionState::Failed | ActionState::TimedOut) {
+        runs <= 1
+    } else {
+        state.is_final() && !state.may_have_begun() && runs == 0
     }
 }
 
@@ -193,13 +144,6 @@ fn agree(journal: ActionState, controller: ActionState) -> bool {
 }
 
 impl SoakReport {
-    pub(super) fn take(&mut self, found: Found) {
-        self.actions = found.ends.values().sum();
-        self.ends = found.ends;
-        self.in_journals = found.in_journals;
-        self.violations.extend(found.violations);
-    }
-
     pub(super) fn check(&mut self, what: &str, verified: &Finished) {
         if verified.code == Some(0) {
             self.verified.push(verified.stdout.trim().to_owned());
@@ -271,11 +215,12 @@ impl SoakReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::CountedHook;
 
     fn told(id: &str, state: ActionState) -> ActionView {
         let view = serde_json::json!({
             "id": id, "host": "h", "host_name": null, "summary": "", "tier": 1, "dry_run": false, "state": state, "state_ms": 0,
-            "spec": super::super::host::Host::deed("m"), "requester": "ann", "reason": "", "incident": null, "approvals_needed": 1,
+            "spec": CountedHook::spec("m"), "requester": "ann", "reason": "", "incident": null, "approvals_needed": 1,
             "issued_ms": 0, "not_before_ms": 0, "expires_ms": 0, "deadline_ms": null, "sent_ms": null, "begun_ms": null,
             "done_ms": null, "ended_ms": null, "waits_for": null, "effect": null
         });
@@ -298,8 +243,14 @@ mod tests {
         host
     }
 
+    fn reconciled(host: HostWord, told: &[ActionView]) -> SoakReport {
+        let mut report = SoakReport::default();
+        report.reconcile(&[host], told);
+        report
+    }
+
     fn violations(host: HostWord, told: &[ActionView]) -> Vec<String> {
-        reconcile(&[host], told).violations
+        reconciled(host, told).violations
     }
 
     #[test]
@@ -310,7 +261,7 @@ mod tests {
             (ActionState::Failed, 1, ActionState::Failed),
             (ActionState::Refused, 0, ActionState::Refused),
         ] {
-            let found = reconcile(&[host(runs, Some(stands))], &[told("a", state)]);
+            let found = reconciled(host(runs, Some(stands)), &[told("a", state)]);
             let end = format!("{}, done {runs}x", state.as_str());
             assert_eq!(found.violations, Vec::<String>::new());
             assert_eq!((found.ends[&end], found.in_journals), (1, 1));

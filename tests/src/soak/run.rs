@@ -18,15 +18,15 @@ use super::args::Arguments;
 use super::deeds::{Deeds, Patience};
 use super::host::Host;
 use super::people::People;
-use super::report::{HostWord, Records, SoakReport, reconcile};
+use super::report::{HostWord, SoakReport};
 use crate::fleetsim::controller_api::ControllerApi;
-use crate::fleetsim::report::disagreements;
+use crate::fleetsim::report::{disagreements, imbalance};
 use crate::harness::Machine;
+use crate::harness::counted::TIRELESS_SETTINGS;
 use crate::harness::process::built;
 use crate::herd::field::Field;
+use crate::herd::report::Records;
 
-/// The controller's limits, for hosts that are asked for the same again and again.
-const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nfixes_per_day_max = 100000\nhost_per_hour_max = 100000\nper_hour_max = 100000\n";
 /// What a host says of an action of which its journal lost what became of it: a kill never takes that.
 const LOST: &str = "journal lost";
 /// Actions that are asked for at a time.
@@ -73,7 +73,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
     // Which is needed at the end, after hours.
     built("tidemark")?;
     let settings = machine.folder().join("soak.toml");
-    fs::write(&settings, SETTINGS)?;
+    fs::write(&settings, TIRELESS_SETTINGS)?;
     let layout = arguments.layout(settings.display().to_string());
     let mut field = Field::start(machine, &layout).await?;
     let token = field.join_token(arguments.agents).await?.token;
@@ -220,7 +220,7 @@ impl Soak<'_> {
         let controller = self.field.controller(0)?;
         let api = self.people.at(controller)?;
         let told = all_actions(&api).await?;
-        report.take(reconcile(&words, &told));
+        report.reconcile(&words, &told);
         report.reasons = reasons(&api, &told).await?;
         let lost = report.reasons.keys().filter(|why| why.contains(LOST));
         let lost: Vec<String> = lost
@@ -244,13 +244,10 @@ impl Soak<'_> {
         let mut records = Records::default();
         for (name, (host, counts)) in spools {
             let delivery: DeliveryView = controller.host(&host.to_string()).await?.delivery;
-            records.add(counts, &delivery);
-            let told = BTreeMap::from([(*host, delivery)]);
-            report.violations.extend(disagreements(
-                (name, *host),
-                (counts.produced, *counts),
-                Some(&told),
-            ));
+            records.add(counts.produced, counts, &delivery);
+            let violations = &mut report.violations;
+            violations.extend(imbalance(name, counts.produced, *counts));
+            violations.extend(disagreements(name, *counts, &delivery));
         }
         report.records = records;
         Ok(())

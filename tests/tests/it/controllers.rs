@@ -2,8 +2,6 @@
 //! and one of them leads.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -17,8 +15,8 @@ use tidemark_model::view::{
 use tidemark_tests::harness::postgres::Postgres;
 use tidemark_tests::harness::releases::{Releases, described};
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Gate, Machine, Operators, Process, SOON, STARTING, Up, action_ended,
-    on_own_network, program, until,
+    AgentFolder, Controller, CountedHook, Gate, Machine, Operators, Process, SOON, STARTING, Up,
+    action_ended, on_own_network, program, until,
 };
 
 /// A revocation and a lockdown hold everywhere within this.
@@ -36,7 +34,7 @@ struct Pair {
     operators: Operators,
     host: HostView,
     agent: Process,
-    ran: PathBuf,
+    hook: CountedHook,
     _postgres: Postgres,
 }
 
@@ -54,8 +52,7 @@ impl Pair {
         let token = one.join_token().await?.token;
         let folder = AgentFolder::create(machine, "web-1", &other.ready.grpc, &token)?;
         folder.allow(POLICY)?;
-        let ran = machine.folder().join("ran");
-        add_hook(&folder, &ran)?;
+        let hook = CountedHook::add_to(&folder, machine.folder().join("ran"), "")?;
         let agent = folder.run()?;
         let host = other.first_sample(STARTING).await?;
         Ok(Self {
@@ -64,7 +61,7 @@ impl Pair {
             operators,
             host,
             agent,
-            ran,
+            hook,
             _postgres: postgres,
         })
     }
@@ -88,28 +85,12 @@ impl Pair {
         .await
     }
 
-    fn runs(&self) -> usize {
-        let ran = fs::read_to_string(&self.ran).unwrap_or_default();
-        ran.lines().count()
-    }
-
     async fn as_admin(&self, path: &str, body: &Value) -> anyhow::Result<()> {
         let root = self.one.token_of("root", "admin").await?;
         let (status, answer) = self.one.post_as(&root, path, body).await?;
         ensure!((200..300).contains(&status), "{status}: {answer}");
         Ok(())
     }
-}
-
-fn add_hook(folder: &AgentFolder, ran: &Path) -> anyhow::Result<()> {
-    let hooks = folder.path().join("hooks");
-    fs::create_dir(&hooks)?;
-    let hook = hooks.join("count");
-    fs::write(&hook, format!("#!/bin/sh\necho x >> {}\n", ran.display()))?;
-    Ok(fs::set_permissions(
-        &hook,
-        fs::Permissions::from_mode(0o755),
-    )?)
 }
 
 #[test]
@@ -124,7 +105,7 @@ fn what_is_approved_at_one_controller_reaches_a_host_of_the_other_once() -> anyh
         pair.known_at_one().await?;
         let ended = pair.ask_one().await?;
         assert_eq!(ended.action.state, ActionState::Verified, "{ended:#?}");
-        assert_eq!(pair.runs(), 1);
+        assert_eq!(pair.hook.marks()?.len(), 1);
         let sent = ended
             .life
             .iter()
@@ -274,7 +255,7 @@ async fn hosts_of(
     machine: &Machine,
     controller: &Controller,
     count: usize,
-) -> anyhow::Result<Vec<(Process, PathBuf)>> {
+) -> anyhow::Result<Vec<(Process, CountedHook)>> {
     let mut hosts = Vec::new();
     for number in 0..count {
         let token = controller.join_token().await?.token;
@@ -282,18 +263,15 @@ async fn hosts_of(
         let folder = AgentFolder::create(machine, &name, &controller.ready.grpc, &token)?;
         folder.allow(POLICY)?;
         let ran = machine.folder().join(format!("ran-{number}"));
-        add_hook(&folder, &ran)?;
-        hosts.push((folder.run()?, ran));
+        let hook = CountedHook::add_to(&folder, ran, "")?;
+        hosts.push((folder.run()?, hook));
     }
     Ok(hosts)
 }
 
-fn ran(hosts: &[(Process, PathBuf)]) -> Vec<usize> {
-    let lines = |(_, ran): &(Process, PathBuf)| {
-        let ran = fs::read_to_string(ran).unwrap_or_default();
-        ran.lines().count()
-    };
-    hosts.iter().map(lines).collect()
+fn ran(hosts: &[(Process, CountedHook)]) -> anyhow::Result<Vec<usize>> {
+    let runs = |(_, hook): &(Process, CountedHook)| Ok(hook.marks()?.len());
+    hosts.iter().map(runs).collect()
 }
 
 #[test]
@@ -331,7 +309,7 @@ fn a_run_is_carried_on_by_the_other_controller_and_asks_no_host_twice() -> anyho
         let (status, answer) = one.post_as(&bob, &format!("{path}/approve"), &yes).await?;
         ensure!(status == 200, "{status}: {answer}");
         until("the first host", PATIENCE, async || {
-            Ok((ran(&hosts).iter().sum::<usize>() == 1).then_some(()))
+            Ok((ran(&hosts)?.iter().sum::<usize>() == 1).then_some(()))
         })
         .await
         .with_context(|| one.process.said())?;
@@ -344,7 +322,7 @@ fn a_run_is_carried_on_by_the_other_controller_and_asks_no_host_twice() -> anyho
         });
         let ended = ended.await.with_context(|| other.process.said())?;
         assert_eq!(ended.run.state, RunState::Finished, "{ended:#?}");
-        assert_eq!(ran(&hosts), [1; 3], "{ended:#?}");
+        assert_eq!(ran(&hosts)?, [1; 3], "{ended:#?}");
         drop(gate);
         Ok(())
     })

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Signal, kill_process_group};
-use serde_json::{Value, json};
+use serde_json::json;
 use tidemark_model::ActionState;
 use tidemark_model::view::ActionDetail;
+use tidemark_tests::harness::counted::{TIRELESS_POLICY, TIRELESS_SETTINGS, write_script};
 use tidemark_tests::harness::process::wrapping;
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Fate, Machine, Mishap, Operators, Process, SOON, STARTING, Up,
-    action_ended, action_in, on_own_network, until,
+    AgentFolder, Controller, CountedHook, Fate, Machine, Mishap, Operators, Process, SOON,
+    STARTING, Up, action_ended, action_in, on_own_network, until,
 };
 use tokio::process::Command;
 
@@ -30,11 +31,6 @@ mod upgrade;
 
 /// For an action whose host or controller dies on its way and comes back.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What a host allows that is asked for the same again and again.
-const POLICY: &str = "profile = \"full\"\n[limits]\nper_hour = 100000\nper_day = 100000\ncooldown = \"1s\"\nreboot_pause = \"1s\"\n";
-/// The controller's limits to match.
-const SETTINGS: &str = "[remediation]\nown_host = \"none\"\nhold = \"1s\"\ncooldown = \"1s\"\nfixes_per_day_max = 100000\nhost_per_hour_max = 100000\nper_hour_max = 100000\n";
-
 /// With it in the environment every point is tried.
 const ALL: &str = "TIDEMARK_TEST_ALL_CRASH_POINTS";
 
@@ -63,62 +59,34 @@ struct Site {
     folder: AgentFolder,
     test_folder: PathBuf,
     host: String,
+    hook: CountedHook,
 }
 
 impl Site {
     async fn start(machine: &Machine) -> anyhow::Result<Self> {
-        let up = Up::configured(machine, SETTINGS)?;
+        let up = Up::configured(machine, TIRELESS_SETTINGS)?;
         let controller = Controller::up(machine, &up).await?;
         let token = controller.join_token().await?.token;
         let folder = AgentFolder::create(machine, "web-1", &controller.ready.grpc, &token)?;
-        folder.allow(POLICY)?;
+        folder.allow(TIRELESS_POLICY)?;
+        let hook = CountedHook::add_to(&folder, machine.folder().join("ran"), "")?;
         let site = Self {
             operators: Operators::of(&controller).await?,
             test_folder: machine.folder().to_owned(),
             host: String::new(),
+            hook,
             up,
             controller,
             folder,
         };
-        site.add_hook()?;
         let mut agent = site.folder.run()?;
         let host = site.controller.first_sample(STARTING).await?.id;
         site.end(&mut agent).await?;
         Ok(Self { host, ..site })
     }
 
-    fn add_hook(&self) -> anyhow::Result<()> {
-        let hooks = self.folder.path().join("hooks");
-        fs::create_dir(&hooks)?;
-        let hook = hooks.join("count");
-        let ran = self.ran().display().to_string();
-        fs::write(
-            &hook,
-            format!("#!/bin/sh\necho \"$TIDEMARK_ARG_MARK\" >> {ran}\n"),
-        )?;
-        Ok(fs::set_permissions(
-            &hook,
-            fs::Permissions::from_mode(0o755),
-        )?)
-    }
-
-    /// Where the hook leaves its lines.
-    fn ran(&self) -> PathBuf {
-        self.test_folder.join("ran")
-    }
-
-    /// How often the hook ran with that mark.
-    fn runs(&self, mark: &str) -> usize {
-        let ran = fs::read_to_string(self.ran()).unwrap_or_default();
-        ran.lines().filter(|line| *line == mark).count()
-    }
-
     fn journal(&self) -> PathBuf {
         self.folder.data_dir().join("actions.journal")
-    }
-
-    fn hook(mark: &str) -> Value {
-        json!({"action": "run_hook", "name": "count", "arguments": {"mark": mark}})
     }
 
     async fn end(&self, agent: &mut Process) -> anyhow::Result<bool> {

@@ -2,17 +2,14 @@
 //! them may still sign on a real host.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::json;
 use tidemark_model::ActionState;
 use tidemark_model::view::{ActionDetail, FleetKeyView, KeyStatementView};
 use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Finished, Machine, Operators, Process, SOON, STARTING, Up,
-    action_ended, on_own_network, program, until,
+    AgentFolder, Controller, CountedHook, Finished, Machine, Operators, Process, SOON, STARTING,
+    Up, action_ended, on_own_network, program, until,
 };
 
 pub mod page;
@@ -35,7 +32,7 @@ struct Site {
     agent: Process,
     host: String,
     keyring: Keyring,
-    ran: PathBuf,
+    hook: CountedHook,
 }
 
 impl Site {
@@ -54,8 +51,7 @@ impl Site {
         let token = controller.join_token().await?.token;
         let folder = AgentFolder::create(machine, "web-1", &controller.ready.grpc, &token)?;
         folder.allow(&policy)?;
-        let ran = machine.folder().join("ran");
-        add_hook(&folder.path().join("hooks"), &ran)?;
+        let hook = CountedHook::add_to(&folder, machine.folder().join("ran"), "")?;
         let agent = folder.run()?;
         let host = controller.first_sample(STARTING).await?.id;
         Ok(Self {
@@ -65,13 +61,13 @@ impl Site {
             agent,
             host,
             keyring,
-            ran,
+            hook,
         })
     }
 
     /// Asks for the hook, has it approved, and signs it with that key of this machine; its id.
     async fn order(&self, mark: &str, key: &str) -> anyhow::Result<String> {
-        let spec = json!({"action": "run_hook", "name": "count", "arguments": {"mark": mark}});
+        let spec = CountedHook::spec(mark);
         let id = self
             .operators
             .order(&self.controller, &self.host, spec)
@@ -120,24 +116,6 @@ impl Site {
         });
         found.await.with_context(|| format!("{last:#?}"))
     }
-
-    fn ran(&self) -> anyhow::Result<Vec<String>> {
-        let text = fs::read_to_string(&self.ran)?;
-        Ok(text.lines().map(str::to_owned).collect())
-    }
-}
-
-fn add_hook(hooks: &Path, ran: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(hooks)?;
-    fs::write(ran, "")?;
-    let path = hooks.join("count");
-    let script = format!(
-        "#!/bin/sh\necho \"$TIDEMARK_ARG_MARK\" >> {}\n",
-        ran.display()
-    );
-    fs::write(&path, script)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    Ok(())
 }
 
 fn named<'k>(keys: &'k [FleetKeyView], name: &str) -> Vec<&'k FleetKeyView> {
@@ -168,7 +146,7 @@ fn a_rotated_key_signs_and_the_one_before_it_does_not() -> anyhow::Result<()> {
         site.waits(&id, "was replaced by key").await?;
         site.sign(&id, "ann-2").await?;
         site.done(&id).await?;
-        assert_eq!(site.ran()?, ["old", "new"]);
+        assert_eq!(site.hook.marks()?, ["old", "new"]);
         let mut command = program("tidemark-agent")?;
         command
             .args(["policy", "show", "--config"])
@@ -255,14 +233,14 @@ fn a_revocation_reaches_who_is_away_and_ends_what_waits() -> anyhow::Result<()> 
         site.keys(|keys| keys.iter().all(|key| key.revoked == 1 && key.holds == 0))
             .await?;
         // Nobody is left to sign: the host takes nothing, rather than everything.
-        let unsigned = json!({"action": "run_hook", "name": "count", "arguments": {"mark": "x"}});
+        let unsigned = CountedHook::spec("x");
         let id = site
             .operators
             .order(&site.controller, &site.host, unsigned)
             .await?;
         site.waits(&id, "no key that the host lists is left")
             .await?;
-        assert_eq!(site.ran()?, ["bob"]);
+        assert_eq!(site.hook.marks()?, ["bob"]);
         Ok(())
     })
 }

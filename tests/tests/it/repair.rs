@@ -11,8 +11,7 @@ use tidemark_runtime::Clock;
 use tidemark_store::testing::trees;
 use tidemark_tests::harness::peer::sample;
 use tidemark_tests::harness::{
-    AgentFolder, Controller, Finished, Machine, Peer, Process, SOON, STARTING, Up, on_own_network,
-    until,
+    AgentFolder, Controller, Machine, Peer, Process, SOON, STARTING, Up, on_own_network, until,
 };
 
 const PAGE: usize = 4_096;
@@ -65,10 +64,6 @@ impl Database {
         part.context("the database is smaller")?.fill(0);
         fs::write(&self.path, &damaged)?;
         Ok(damaged)
-    }
-
-    async fn run(&self, machine: &Machine, verb: &[&str]) -> anyhow::Result<Finished> {
-        self.up.run(machine, verb).await
     }
 
     /// The names of what is beside the database and begins as it does.
@@ -134,7 +129,7 @@ fn a_damaged_database_is_repaired_and_its_hosts_go_on() -> anyhow::Result<()> {
         let said = refused.stderr()?;
         assert!(said.contains("tidemark-controller repair"), "{said}");
 
-        let said = database.run(machine, &["repair"]).await?.succeeded()?;
+        let said = database.up.run(machine, &["repair"]).await?.succeeded()?;
         let recent = line(&said, "recent")?;
         assert!(!recent.contains("unknown"), "{said}");
         assert!(
@@ -146,7 +141,7 @@ fn a_damaged_database_is_repaired_and_its_hosts_go_on() -> anyhow::Result<()> {
         assert!(said.contains("lost after their ack"), "{said}");
         assert_eq!(fs::read(database.kept()?)?, damaged, "kept byte for byte");
         assert_eq!(database.beside()?.len(), 2, "{:?}", database.beside());
-        let verified = database.run(machine, &["verify"]).await?.succeeded()?;
+        let verified = database.up.run(machine, &["verify"]).await?.succeeded()?;
         assert!(verified.contains("stored or counted"), "{verified}");
 
         let controller = Controller::up(machine, &up).await?;
@@ -189,17 +184,18 @@ fn what_is_lost_is_told_table_by_table_and_only_that() -> anyhow::Result<()> {
         let database = Database::of_a_host(machine).await?;
         // An index has nothing of its own.
         database.zero_last_page_of("notices_by_host").await?;
-        let said = database.run(machine, &["repair"]).await?.succeeded()?;
+        let said = database.up.run(machine, &["repair"]).await?.succeeded()?;
         for table in ["hosts", "recent", "notices", "audit_log", "cursors"] {
             assert!(line(&said, table)?.ends_with("  0"), "{table}: {said}");
         }
         assert!(said.contains("nothing is lost; what is wrong"), "{said}");
-        database.run(machine, &["verify"]).await?.succeeded()?;
+        database.up.run(machine, &["verify"]).await?.succeeded()?;
 
         // A host's row: what refers to it goes too, and all of it is told.
         fs::write(&database.path, &database.whole)?;
         database.zero_last_page_of("hosts").await?;
         let dry = database
+            .up
             .run(machine, &["repair", "--dry-run"])
             .await?
             .succeeded()?;
@@ -209,12 +205,12 @@ fn what_is_lost_is_told_table_by_table_and_only_that() -> anyhow::Result<()> {
             "{dry}"
         );
         assert!(dry.contains("without --dry-run"), "{dry}");
-        let said = database.run(machine, &["repair"]).await?.succeeded()?;
+        let said = database.up.run(machine, &["repair"]).await?.succeeded()?;
         let kept = database.beside()?;
         let kept = kept.iter().filter(|name| name.contains(".damaged-"));
         assert_eq!(kept.count(), 2, "{:?}", database.beside());
         assert!(said.contains("enrol them again"), "{said}");
-        database.run(machine, &["verify"]).await?.succeeded()?;
+        database.up.run(machine, &["verify"]).await?.succeeded()?;
         let controller = Controller::up(machine, &database.up).await?;
         assert!(controller.hosts().await?.is_empty());
         Peer::enrolled(&controller, "host").await?;
@@ -246,7 +242,7 @@ fn a_lost_entry_ends_the_audit_log_before_it_and_what_is_behind_is_kept() -> any
             .fill(0xa5);
         fs::write(&database.path, &damaged)?;
 
-        let said = database.run(machine, &["repair"]).await?.succeeded()?;
+        let said = database.up.run(machine, &["repair"]).await?.succeeded()?;
         assert!(said.contains("the audit log ends with entry"), "{said}");
         let rest = database.beside()?;
         let rest = rest
@@ -256,7 +252,7 @@ fn a_lost_entry_ends_the_audit_log_before_it_and_what_is_behind_is_kept() -> any
         let rest = fs::read_to_string(database.path.with_file_name(rest))?;
         assert!(rest.lines().count() > 1, "{rest}");
         assert!(rest.contains("join_token_create"), "{rest}");
-        database.run(machine, &["verify"]).await?.succeeded()?;
+        database.up.run(machine, &["verify"]).await?.succeeded()?;
         let controller = Controller::up(machine, &up).await?;
         until("the log to be followed", SOON, async || {
             let status: serde_json::Value = controller.get("/api/v1/audit-log/status").await?;
@@ -273,7 +269,7 @@ fn a_repair_changes_nothing_where_nothing_is_to_be_repaired_or_nothing_can_be() 
 {
     on_own_network(async |machine| {
         let database = Database::of_a_host(machine).await?;
-        let said = database.run(machine, &["repair"]).await?.succeeded()?;
+        let said = database.up.run(machine, &["repair"]).await?.succeeded()?;
         assert!(said.contains("nothing is wrong"), "{said}");
         assert_eq!(fs::read(&database.path)?, database.whole);
         assert_eq!(database.beside()?, ["tidemark.db"]);
@@ -282,7 +278,7 @@ fn a_repair_changes_nothing_where_nothing_is_to_be_repaired_or_nothing_can_be() 
         let mut headless = database.whole.clone();
         headless.get_mut(..PAGE).context("no page")?.fill(0);
         fs::write(&database.path, &headless)?;
-        let refused = database.run(machine, &["repair"]).await?;
+        let refused = database.up.run(machine, &["repair"]).await?;
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(refused.stderr.contains("restore a backup"), "{refused:?}");
         assert_eq!(fs::read(&database.path)?, headless);
@@ -290,7 +286,7 @@ fn a_repair_changes_nothing_where_nothing_is_to_be_repaired_or_nothing_can_be() 
 
         fs::write(&database.path, &database.whole)?;
         let controller = Controller::up(machine, &database.up).await?;
-        let refused = database.run(machine, &["repair"]).await?;
+        let refused = database.up.run(machine, &["repair"]).await?;
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(refused.stderr.contains("another controller"), "{refused:?}");
         assert_eq!(controller.hosts().await?.len(), 1);
@@ -316,7 +312,7 @@ fn a_repair_that_was_cut_off_is_refused_by_the_controller_and_done_again() -> an
             "{said}"
         );
 
-        database.run(machine, &["repair"]).await?.succeeded()?;
+        database.up.run(machine, &["repair"]).await?.succeeded()?;
         assert_eq!(fs::read(database.kept()?)?, damaged);
         let controller = Controller::up(machine, &database.up).await?;
         assert_eq!(controller.only_host().await?.name, "host");

@@ -2,7 +2,6 @@
 //! changes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tidemark_model::run::{RunHostState, RunState};
 use tidemark_model::view::{ActionDetail, Page, RunDetail, RunOrderView};
 use tidemark_runtime::Clock;
 use tidemark_tests::harness::browser::Browser;
+use tidemark_tests::harness::counted::write_script;
 use tidemark_tests::harness::keyring::{Keyring, listed};
 use tidemark_tests::harness::{
     AgentFolder, Controller, Machine, Process, STARTING, Up, on_own_network, until,
@@ -47,10 +47,8 @@ impl Scene {
         folder.allow(&format!("profile = \"full\"\n{keys}"))?;
         let hooks = folder.path().join("hooks");
         fs::create_dir(&hooks)?;
-        let hook = hooks.join("patch");
-        let ran = self.ran().display().to_string();
-        fs::write(&hook, format!("#!/bin/sh\necho {name} >> {ran}\n"))?;
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))?;
+        let leaving = format!("echo {name} >> {}\n", self.ran().display());
+        write_script(&hooks.join("patch"), &leaving)?;
         self.agents.push(folder.run()?);
         let count = self.agents.len();
         until("the host's samples", STARTING, async || {

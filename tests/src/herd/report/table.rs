@@ -34,12 +34,12 @@ pub(super) fn of(report: &HerdReport) -> String {
         "records",
         format!(
             "produced {} = stored {} + dropped {} + in spool {}: {} ({} came again)",
-            account.produced,
-            account.stored,
-            account.dropped,
-            account.in_spool,
+            account.records.produced,
+            account.records.stored,
+            account.records.dropped,
+            account.records.in_spool,
             if account.conserved { "yes" } else { "NO" },
-            account.duplicates
+            account.records.duplicates
         ),
     );
     for disagreement in &account.disagreements {

@@ -28,7 +28,7 @@ async fn come_out(site: &Site, death: &Mishap, mark: &str) -> anyhow::Result<Opt
     )?;
     let order = site
         .operators
-        .order(&site.controller, &site.host, Site::hook(mark));
+        .order(&site.controller, &site.host, CountedHook::spec(mark));
     let id = order.await?;
     let path = format!("/api/v1/actions/{id}");
     let acked = format!("{{\"record\":\"acked\",\"id\":\"{id}\"}}");
@@ -93,11 +93,11 @@ fn an_action_is_done_at_most_once_whenever_its_agent_dies() -> anyhow::Result<()
                 let mark = format!("{place} {nth}");
                 let came_out = come_out(&site, &death, &mark).await;
                 let Some(detail) = came_out.with_context(|| mark.clone())? else {
-                    assert_eq!(site.runs(&mark), 1, "nobody died: {mark}");
+                    assert_eq!(site.hook.runs(&mark)?, 1, "nobody died: {mark}");
                     points.insert(place, nth - 1);
                     break;
                 };
-                let (state, runs) = (detail.action.state, site.runs(&mark));
+                let (state, runs) = (detail.action.state, site.hook.runs(&mark)?);
                 // A failed one says that it may have been done or not.
                 let is_as_told = (state == ActionState::Verified && runs == 1)
                     || (state == ActionState::Failed && runs <= 1);

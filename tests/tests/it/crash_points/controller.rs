@@ -34,7 +34,7 @@ impl Site {
     async fn try_to(&self, mark: &str) -> anyhow::Result<ActionDetail> {
         let (controller, operators) = (&self.controller, &self.operators);
         let key = mark.replace(' ', "-");
-        let asked = operators.ask_once(controller, (&self.host, &key), Self::hook(mark));
+        let asked = operators.ask_once(controller, (&self.host, &key), CountedHook::spec(mark));
         let id = asked.await?;
         let detail: ActionDetail = controller.get(&format!("/api/v1/actions/{id}")).await?;
         if detail.action.state == ActionState::Proposed {
@@ -80,7 +80,7 @@ fn an_action_is_done_once_whenever_its_controller_dies() -> anyhow::Result<()> {
                     ActionState::Verified,
                     "{mark}: {detail:#?}"
                 );
-                assert_eq!(site.runs(&mark), 1, "{mark}: {detail:#?}");
+                assert_eq!(site.hook.runs(&mark)?, 1, "{mark}: {detail:#?}");
                 let has_died = strace.ended()?.is_some();
                 if !has_died {
                     strace.interrupt()?;

@@ -25,14 +25,11 @@ impl Site {
     fn add_shutdown(&self) -> anyhow::Result<()> {
         let sbin = self.test_folder.join("sbin");
         fs::create_dir(&sbin)?;
-        let script = format!("#!/bin/sh\necho reboot >> {}\n", self.ran().display());
-        fs::write(sbin.join("shutdown"), script)?;
-        let mode = fs::Permissions::from_mode(0o755);
-        Ok(fs::set_permissions(sbin.join("shutdown"), mode)?)
+        write_script(&sbin.join("shutdown"), &self.hook.leaving("reboot"))
     }
 
     async fn reboot(&self) -> anyhow::Result<String> {
-        let before = self.runs("reboot");
+        let before = self.hook.runs("reboot")?;
         let spec = json!({"action": "reboot", "grace_s": 0, "reason": "ports", "force": false});
         let id = self
             .operators
@@ -42,7 +39,7 @@ impl Site {
             .approve_as_third(&self.controller, &id)
             .await?;
         until("the call of shutdown", PATIENCE, async || {
-            Ok((self.runs("reboot") > before).then_some(()))
+            Ok((self.hook.runs("reboot")? > before).then_some(()))
         })
         .await?;
         Ok(id)
@@ -74,7 +71,7 @@ fn a_restart_is_done_once_and_proven_by_another_boot() -> anyhow::Result<()> {
             boots.after.as_deref().is_some_and(|id| id.ends_with('2')),
             "{boots:?}"
         );
-        assert_eq!(site.runs("reboot"), 1);
+        assert_eq!(site.hook.runs("reboot")?, 1);
         action_ended(&site.controller, &id, PATIENCE * 4).await?;
 
         // The agent alone was restarted: that is no restart of the host, and it is not ordered again.
@@ -83,7 +80,7 @@ fn a_restart_is_done_once_and_proven_by_another_boot() -> anyhow::Result<()> {
         let _agent = site.boot("2")?;
         let ended = action_ended(&site.controller, &id, PATIENCE).await?;
         assert_eq!(ended.action.state, ActionState::Failed, "{ended:#?}");
-        assert_eq!(site.runs("reboot"), 2);
+        assert_eq!(site.hook.runs("reboot")?, 2);
         Ok(())
     })
 }
@@ -137,7 +134,7 @@ fn a_run_tells_a_restart_from_outside_and_fails_without_another_boot() -> anyhow
         let path = restarting_run(&site).await?;
         let called = async |times| {
             until("the call of shutdown", PATIENCE, async || {
-                Ok((site.runs("reboot") == times).then_some(()))
+                Ok((site.hook.runs("reboot")? == times).then_some(()))
             })
             .await
         };
