@@ -35,7 +35,6 @@ PROGRAMS = {
 
 # C that crates bring along: its header with the version, name, licence, and whom the CPE calls its vendor and product.
 NATIVE = {
-    "libmimalloc-sys": ("c_src/mimalloc/v2/include/mimalloc.h", "mimalloc", "MIT", "microsoft:mimalloc"),
     "libsqlite3-sys": ("sqlite3/sqlite3.h", "sqlite", "blessing", "sqlite:sqlite"),
     "zstd-sys": ("zstd/lib/zstd.h", "zstd", "BSD-3-Clause", "facebook:zstandard"),
 }
@@ -102,19 +101,11 @@ def native(package):
     """The C library that a crate brings along."""
     header, name, licence, cpe = NATIVE[package["name"]]
     text = (Path(package["manifest_path"]).parent / header).read_text()
-    version = version_in(text)
+    version = re.search(r'^#define SQLITE_VERSION +"([\d.]+)"', text, re.MULTILINE)
+    version = version[1] if version else ".".join(re.findall(r"^#define ZSTD_VERSION_(?:MAJOR|MINOR|RELEASE) +(\d+)", text, re.MULTILINE))
     if not version:
         fail(f"{header} of {package['name']} does not say its version")
     return component("generic", name, version, licence, cpe=f"cpe:2.3:a:{cpe}:{version}:*:*:*:*:*:*:*")
-
-
-def version_in(header):
-    """What a header of SQLite, mimalloc (2.3.2 is 20302) or zstd says its version is; empty when it does not."""
-    if found := re.search(r'^#define SQLITE_VERSION +"([\d.]+)"', header, re.MULTILINE):
-        return found[1]
-    if found := re.search(r"^#define MI_MALLOC_VERSION +(\d+)(\d\d)(\d\d)\b", header, re.MULTILINE):
-        return ".".join(str(int(part)) for part in found.groups())
-    return ".".join(re.findall(r"^#define ZSTD_VERSION_(?:MAJOR|MINOR|RELEASE) +(\d+)", header, re.MULTILINE))
 
 
 def crates(reached, target):

@@ -31,10 +31,6 @@ use tidemark_store::{DatabaseUrl, Store};
 use fleet::Fleet;
 use load::{ROUND, START};
 
-/// That of the product.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Debug, Parser)]
 struct Args {
     /// Hosts in the fleet

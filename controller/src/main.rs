@@ -22,10 +22,6 @@ use tidemark_runtime::Lifecycle;
 use tidemark_runtime::config::{self, Sources};
 use tidemark_runtime::lifecycle::{Outcome, shutdown_signal};
 
-/// See ADR 0020.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Takes in what agents sample, keeps it, forecasts exhaustion, and answers operators.
 #[derive(Debug, Parser)]
 #[command(name = "tidemark-controller", version, propagate_version = true)]

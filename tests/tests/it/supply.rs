@@ -166,7 +166,7 @@ fn a_bill_of_materials_lists_what_is_linked_and_nothing_else() -> anyhow::Result
         };
         ensure!(windows.lists("windows-sys") && !agent.lists("windows-sys"));
         // What is in the controller beside crates.
-        for name in ["sqlite", "mimalloc", "uplot"] {
+        for name in ["sqlite", "uplot"] {
             ensure!(controller.lists(name) && !cli.lists(name), "{name}");
         }
         let mut validate = python();
