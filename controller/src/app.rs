@@ -21,6 +21,7 @@ use crate::access::sign_in::SignInLimits;
 use crate::access::{LoginCodes, RememberedStandings};
 use crate::audit_log::AuditLog;
 use crate::budgets::Budgets;
+use crate::company::Company;
 use crate::diagnosis::seen::FindingsSeen;
 use crate::gateway::session::GREETINGS;
 use crate::gateway::session::drain::DrainSpread;
@@ -76,6 +77,8 @@ pub struct App {
     pub remembered_standings: RememberedStandings,
     /// Which of several controllers leads.
     pub leader: Leader,
+    /// Which controllers are there, and what wakes their exchange.
+    pub company: Company,
     /// Where passwords are hashed.
     pub passwords: PasswordHasher,
     /// Where people sign in who have no password here.

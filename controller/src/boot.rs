@@ -26,6 +26,7 @@ use crate::app::identities::profile_of;
 use crate::app::{App, OpenCount, Places};
 use crate::audit_log::{self, AuditLog};
 use crate::budgets::{self, Budgets};
+use crate::company::{self, Company};
 use crate::connection_limits::ConnectionLimits;
 use crate::gateway::session::drain::DrainSpread;
 use crate::gateway::{self, listener::Listener};
@@ -238,6 +239,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         findings: ArcSwap::default(),
         started_at: clock.now(),
         leader: Leader::new(&entropy, Arc::clone(&metrics)),
+        company: Company::default(),
         metrics,
         login_codes: LoginCodes::new(entropy.clone()),
         remembered_standings: RememberedStandings::default(),
@@ -264,13 +266,7 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
         incidents_changed: Notify::new(),
         notifications_queued: watch::Sender::default(),
     });
-    // Before anything asks who leads: a controller that is alone leads from the start.
-    elect::begin(&app).await?;
-    // Before anything looks at incidents: nobody is told of what a window silences.
-    maintain::refresh(&app).await?;
-    app.metrics.database_ready.set(1);
-    // Before anybody asks: a budget that is not known yet would seem to be none.
-    budgets::refresh(&app).await?;
+    look_first(&app).await?;
     let parts = WriterParts {
         store: app.store.clone(),
         clock: app.clock.clone(),
@@ -283,6 +279,20 @@ pub async fn assemble(foundation: Foundation) -> anyhow::Result<Arc<App>> {
     app.life
         .spawn_critical("ingest", writer.run(app.life.clone()));
     Ok(app)
+}
+
+/// What has to be known before any task works, and before anybody asks.
+async fn look_first(app: &App) -> anyhow::Result<()> {
+    // Before anything asks who leads: a controller that is alone leads from the start.
+    elect::begin(app).await?;
+    // Before anybody looks: hosts that are connected to another controller are not offline.
+    company::begin(app).await?;
+    // Before anything looks at incidents: nobody is told of what a window silences.
+    maintain::refresh(app).await?;
+    app.metrics.database_ready.set(1);
+    // Before anybody asks: a budget that is not known yet would seem to be none.
+    budgets::refresh(app).await?;
+    Ok(())
 }
 
 /// The TLS side of the gateway, to be replaced before its certificate ends.

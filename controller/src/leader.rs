@@ -73,6 +73,12 @@ impl Leader {
         }
     }
 
+    /// The name under which this controller may lead: of its machine, and a number that no other start has.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
     /// The term in which this controller leads at this moment.
     #[must_use]
     pub fn term(&self) -> Option<Term> {

@@ -10,6 +10,7 @@ pub mod backtest;
 pub mod backup;
 pub mod boot;
 pub mod budgets;
+pub mod company;
 pub mod connection_limits;
 pub mod diagnosis;
 pub mod fair;

@@ -7,7 +7,7 @@ mod lately;
 mod minutes;
 mod space;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tidemark_model::notice::Notice;
@@ -16,13 +16,16 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use facts::{CHANGES_MAX as FACT_CHANGES_MAX, KnownFacts, is_digest};
-pub use host::{Delivery, HostLive, HostProfile, Refusals, shown_labels};
+pub use host::{Delivery, Elsewhere, HostLive, HostProfile, Refusals, shown_labels};
 pub use lately::Lately;
 pub use minutes::LastHour;
 pub use space::{Level, SpaceLive};
 
 /// Changes that a live view may lag behind before it must start over.
 const CHANGES_MAX: usize = 4_096;
+
+/// Notices that are known to have been told.
+const TOLD_MAX: usize = 8_192;
 
 /// Something that live views show.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub enum Change {
 pub struct Live {
     hosts: Arc<RwLock<HashMap<HostId, Arc<Mutex<HostLive>>>>>,
     changes: broadcast::Sender<Change>,
+    /// The newest notices that were told.
+    told: Arc<Mutex<BTreeSet<i64>>>,
 }
 
 /// A session's claim to its host. A later session of the same host takes it over and stops the former.
@@ -59,6 +64,7 @@ impl Default for Live {
         Self {
             hosts: Arc::default(),
             changes: broadcast::Sender::new(CHANGES_MAX),
+            told: Arc::default(),
         }
     }
 }
@@ -104,9 +110,15 @@ impl Live {
 
     /// Changes one host and tells live views; `None` when it is unknown.
     pub fn update<R>(&self, id: HostId, change: impl FnOnce(&mut HostLive) -> R) -> Option<R> {
+        let result = self.adjust(id, change)?;
+        self.changed(id);
+        Some(result)
+    }
+
+    /// Changes of one host what no view shows; `None` when it is unknown.
+    pub fn adjust<R>(&self, id: HostId, change: impl FnOnce(&mut HostLive) -> R) -> Option<R> {
         let host = self.find(id)?;
         let result = change(&mut lock(&host));
-        self.changed(id);
         Some(result)
     }
 
@@ -172,8 +184,16 @@ impl Live {
         self.changes.subscribe()
     }
 
-    /// Tells live views that something happened.
+    /// Tells live views that something happened, once: what is stored is read as well, with what other controllers stored.
     pub fn announce(&self, notice: Arc<Notice>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if notice.id > 0 && !told.insert(notice.id) {
+            return;
+        }
+        if told.len() > TOLD_MAX {
+            told.pop_first();
+        }
+        drop(told);
         // An error says that nobody watches.
         self.changes.send(Change::Notice(notice)).ok();
     }
@@ -197,6 +217,7 @@ impl Live {
                 return false;
             }
             host.last_seen = Some(now);
+            host.elsewhere = None;
             if let Some(former) = host.session.replace(claim) {
                 former.stop.cancel();
             }

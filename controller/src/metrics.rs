@@ -116,6 +116,12 @@ metrics! {
     Counter enrolments_refused = "tidemark_enrolments_refused_total";
     /// Certificates renewed.
     Counter renewals = "tidemark_certificate_renewals_total";
+    /// Controllers of this database that are there, this one among them; 0 on SQLite, where there is no other.
+    Gauge controllers_seen = "tidemark_controllers";
+    /// Hosts that are connected to other controllers of this database, as those told last.
+    Gauge sessions_elsewhere = "tidemark_sessions_elsewhere";
+    /// Exchanges with other controllers about hosts that failed.
+    Counter exchanges_failed = "tidemark_controller_exchanges_failed_total";
     /// Sessions opened.
     Counter sessions_opened = "tidemark_sessions_opened_total";
     /// Sessions open.

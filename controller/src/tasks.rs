@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::audit_log::{Exporter, Keeper};
+use crate::company;
 use crate::incidents::reconcile::Reconciler;
 use crate::keys::carry::KeyCarrier;
 use crate::leader::elect;
@@ -47,6 +48,7 @@ pub fn start(app: &Arc<App>, settings: &Settings, tls: Arc<ArcSwap<rustls::Serve
         life.spawn("audit_export", exporter.run());
     }
     life.spawn("news", news::run(Arc::clone(app)));
+    life.spawn("company", company::run(Arc::clone(app)));
     life.spawn("budgets", budgets::BudgetWatch::new(Arc::clone(app)).run());
     let (rebuilt, when_rebuilt) = oneshot::channel();
     life.spawn("rebuild", rebuild::run(Arc::clone(app), rebuilt));

@@ -239,7 +239,7 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
             words::span(skew_ms.saturating_neg())
         ),
     };
-    vec![
+    let mut lines = vec![
         ("id", visible(&host.id)),
         ("system", visible(&host.os)),
         ("agent", visible(&host.agent_version)),
@@ -262,7 +262,13 @@ fn identity(detail: &HostDetail, screen: &Screen) -> Vec<(&'static str, String)>
         ),
         ("window", window(host, screen)),
         ("records", delivery(&detail.delivery)),
-    ]
+    ];
+    let elsewhere = detail.controller.as_deref();
+    lines.extend(elsewhere.map(|name| {
+        let name = visible(name);
+        ("connected", format!("to another controller, {name}"))
+    }));
+    lines
 }
 
 /// Its maintenance window, and those that it is never in.

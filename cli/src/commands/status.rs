@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemark_model::Timestamp;
-use tidemark_model::view::{DeliveryView, LeaderView, StatusView};
+use tidemark_model::view::{ControllerView, DeliveryView, LeaderView, StatusView};
 
 use super::Ctx;
 use super::show::show;
@@ -57,7 +57,6 @@ pub fn delivery(delivery: &DeliveryView) -> String {
     )
 }
 
-/// Who leads, in one line.
 /// Nothing about a database that was never restored.
 fn incarnation(incarnation: u64) -> String {
     if incarnation > 1 {
@@ -67,6 +66,18 @@ fn incarnation(incarnation: u64) -> String {
     }
 }
 
+/// The other controllers of the same database, a line each.
+fn others(controllers: &[ControllerView], now: Timestamp) -> Vec<(&'static str, String)> {
+    let others = controllers.iter().filter(|one| !one.is_this);
+    let line = |one: &ControllerView| {
+        let (name, version) = (visible(&one.name), visible(&one.version));
+        let started = words::relative(one.started_ms, now);
+        ("another", format!("{name}, {version}, started {started}"))
+    };
+    others.map(line).collect()
+}
+
+/// Who leads, in one line.
 fn leader(leader: &LeaderView, now: Timestamp) -> String {
     let who = match &leader.holder {
         Some(_) if leader.is_this => "this controller".to_owned(),
@@ -110,7 +121,7 @@ impl Report for Status {
         let commit = status
             .commit_us
             .map_or_else(|| "?".to_owned(), |us| format!("{us} us"));
-        let rows = [
+        let mut rows = vec![
             ("server", visible(&self.server)),
             ("version", visible(&status.version)),
             ("started", words::relative(status.started_ms, screen.now)),
@@ -124,6 +135,9 @@ impl Report for Status {
                 ),
             ),
             ("leader", leader(&status.leader, screen.now)),
+        ];
+        rows.extend(others(&status.controllers, screen.now));
+        rows.extend([
             (
                 "hosts",
                 if hosts.is_empty() {
@@ -141,7 +155,7 @@ impl Report for Status {
                     status.points_stored, status.commits
                 ),
             ),
-        ];
+        ]);
         rows.iter()
             .map(|(name, value)| format!("{name:<10}{value}\n"))
             .collect()
@@ -161,6 +175,7 @@ impl Report for Status {
             row("leader", Value::maybe_text(status.leader.holder.as_deref())),
             row("leader_epoch", Value::maybe(status.leader.epoch)),
             row("leader_since_ms", Value::maybe(status.leader.since_ms)),
+            row("controllers", Value::number(status.controllers.len())),
             row("sessions", Value::number(status.sessions)),
             row("stored", Value::number(status.delivery.stored)),
             row("in_spool", Value::maybe(status.delivery.in_spool)),

@@ -141,6 +141,7 @@ pub fn detail(mut host: HostView) -> HostDetail {
             ])
             .collect(),
         certificate_expires_ms: Some(NOW + 2 * DAY),
+        controller: None,
         delivery: DeliveryView {
             stored: 8_640,
             dropped: BTreeMap::from([("spool_full".to_owned(), 12)]),
@@ -301,6 +302,7 @@ pub fn status() -> StatusView {
             epoch: Some(7),
             since_ms: Some(NOW - DAY),
         },
+        controllers: vec![],
         scope: None,
         hosts: BTreeMap::from([("online".to_owned(), 2), ("stale".to_owned(), 1)]),
         sessions: 2,

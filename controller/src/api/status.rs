@@ -61,6 +61,7 @@ pub fn view(horizon: &Horizon, database_ready: bool) -> StatusView {
         database_ready,
         incarnation: app.incarnation,
         leader: app.leader.view(),
+        controllers: app.company.views(app),
         hosts,
         scope: horizon.scope().to_text(),
         sessions: if horizon.scope().is_all() {

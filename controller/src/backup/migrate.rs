@@ -68,6 +68,8 @@ mod tests {
             let store = Store::open(&url).await.unwrap();
             let newest = url.schema().await.unwrap().known;
             // As the release before left it.
+            execute(&store, "DROP TABLE controllers").await;
+            execute(&store, "DROP TABLE host_sessions").await;
             execute(&store, "ALTER TABLE cursors DROP COLUMN previous_seq").await;
             execute(&store, "DROP TABLE schema_readers").await;
             execute(&store, "DELETE FROM _sqlx_migrations WHERE version >= 24").await;

@@ -173,6 +173,7 @@ async fn converse(
     app.remediation.changed.notify_one();
     app.metrics.sessions.set(app.sessions_open.remove());
     if app.live.close_session(host, id) {
+        app.company.sessions_changed.notify_one();
         let reason = match &result {
             Ok(()) => "the agent said goodbye".to_owned(),
             Err(status) => status.message().to_owned(),
@@ -311,6 +312,7 @@ impl Session {
         self.app
             .live
             .update(self.host, |host| host.clock_skew_ms = Some(skew_ms));
+        self.app.company.sessions_changed.notify_one();
         if rebooted {
             self.app.note(
                 Some(self.host),

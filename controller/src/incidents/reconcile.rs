@@ -103,6 +103,9 @@ impl Reconciler {
     pub async fn activate(&self) -> Result<ReconcileStatus, StoreError> {
         let now = self.app.clock.now();
         let watched = self.watched().await?;
+        if !self.app.decides() {
+            return Ok(self.standing(&watched, now));
+        }
         let mut sights = Sights::of(&self.app, &watched, now);
         let mut status = ReconcileStatus::default();
         let mut changes = Vec::new();
@@ -137,6 +140,16 @@ impl Reconciler {
         self.store(changes, &mut status).await?;
         self.group(grouped, now, &mut status).await?;
         Ok(status)
+    }
+
+    /// How they stand, where another controller looks after them.
+    fn standing(&self, watched: &[Incident], now: Timestamp) -> ReconcileStatus {
+        let mut status = ReconcileStatus::default();
+        for incident in watched {
+            status.count(incident);
+            status.suppressed += u64::from(self.is_suppressed(incident, now));
+        }
+        status
     }
 
     fn scales(&self, hosts: &[HostId], now: Timestamp) -> Scales {

@@ -110,6 +110,7 @@ fn take_events(
         let age_ms = sampled_at.ms_since(*at);
         if let Some(protocol) = hit.exhausted_protocol().filter(|_| age_ms <= REFUSED_MS) {
             host.refusals.add(protocol, hit.count);
+            host.untold.add(protocol, hit.count);
         }
         if age_ms > TOLD_MS {
             older += 1;
@@ -139,7 +140,7 @@ fn describe(key: &PortSpaceKey, forecast: &Forecast) -> String {
 
 impl HostLive {
     /// Takes a sample in; says which port spaces' forecasts took another road.
-    pub(super) fn take_sample(
+    pub(crate) fn take_sample(
         &mut self,
         at: Timestamp,
         sample: Arc<Sample>,

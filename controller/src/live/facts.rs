@@ -80,6 +80,12 @@ impl KnownFacts {
         }
     }
 
+    /// When the newest audit was taken; `None` before the first.
+    #[must_use]
+    pub const fn audited_at(&self) -> Option<Timestamp> {
+        self.taken_at
+    }
+
     /// Names and values, ordered by name; no name comes twice.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes

@@ -103,8 +103,10 @@ pub struct Delivery {
 pub struct HostLive {
     /// What is stored of it.
     pub profile: HostProfile,
-    /// Its open session.
+    /// Its open session, if that is here.
     pub session: Option<SessionClaim>,
+    /// Its session at another controller, as that one told last.
+    pub elsewhere: Option<Elsewhere>,
     /// When the controller last heard from it.
     pub last_seen: Option<Timestamp>,
     /// Its clock less the controller's, in milliseconds.
@@ -119,12 +121,23 @@ pub struct HostLive {
     pub lately: Lately,
     /// Ports that its system refused since the newest sample.
     pub refusals: Refusals,
+    /// Ports that its system refused, which other controllers were not told of yet.
+    pub untold: Refusals,
     /// What handles its processes usually have, as far as a rule asked.
     pub handle_medians: HandleMedians,
     /// What its audits say that other hosts may share.
     pub facts: KnownFacts,
     /// When it is in maintenance.
     pub agenda: Agenda,
+}
+
+/// A host's session at another controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The controller, by the name under which it may lead.
+    pub controller: Arc<str>,
+    /// The session, as that controller names it.
+    pub session: Box<str>,
 }
 
 /// How often a host's system said that no port was to be had.
@@ -152,6 +165,12 @@ impl Refusals {
             Protocol::Udp => self.udp,
         }
     }
+
+    /// Takes others off again.
+    pub const fn take_off(&mut self, others: Self) {
+        self.tcp = self.tcp.saturating_sub(others.tcp);
+        self.udp = self.udp.saturating_sub(others.udp);
+    }
 }
 
 impl HostLive {
@@ -161,6 +180,7 @@ impl HostLive {
         Self {
             profile,
             session: None,
+            elsewhere: None,
             last_seen: None,
             clock_skew_ms: None,
             newest: None,
@@ -172,7 +192,8 @@ impl HostLive {
                 spool: None,
             },
             lately: Lately::default(),
-            refusals: Refusals { tcp: 0, udp: 0 },
+            refusals: Refusals::default(),
+            untold: Refusals::default(),
             handle_medians: HandleMedians::default(),
             facts: KnownFacts::default(),
             agenda: Agenda::default(),
@@ -185,10 +206,22 @@ impl HostLive {
         match self.profile.standing {
             HostState::Quarantined => "quarantined",
             HostState::Revoked => "revoked",
-            HostState::Enrolled if self.session.is_none() => "offline",
+            HostState::Enrolled if !self.is_connected() => "offline",
             HostState::Enrolled if self.is_stale(now) => "stale",
             HostState::Enrolled => "online",
         }
+    }
+
+    /// Whether its agent is connected, to this controller or to another one.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.session.is_some() || self.elsewhere.is_some()
+    }
+
+    /// The other controller that its agent is connected to.
+    fn elsewhere_name(&self) -> Option<String> {
+        let elsewhere = self.elsewhere.as_ref();
+        elsewhere.map(|elsewhere| elsewhere.controller.to_string())
     }
 
     fn is_stale(&self, now: Timestamp) -> bool {
@@ -355,6 +388,7 @@ impl HostLive {
                 .map(CapabilityView::of)
                 .collect(),
             certificate_expires_ms: self.profile.certificate_expires_at.map(Timestamp::unix_ms),
+            controller: self.elsewhere_name(),
             delivery: self.delivery.view(),
             sample: sample.map(|sample| Sample::clone(sample)),
         }

@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(15);
 /// From the end of the rebuild to the first look: agents come back meanwhile, and say what their hosts run.
 const SETTLE: Duration = Duration::from_secs(30);
 /// A change is remembered this long ...
-pub(super) const CHANGES_KEPT: Duration = Duration::from_secs(14 * 86_400);
+pub(crate) const CHANGES_KEPT: Duration = Duration::from_secs(14 * 86_400);
 /// ... and at most this many of a host.
 const CHANGES_MAX: usize = 32;
 /// Causes told at most.
@@ -149,7 +149,7 @@ impl CauseFinder {
     /// that ran before: it is left to the incidents, which know.
     fn tell_new(&self, view: &CausesView) {
         let before = self.app.causes.load();
-        if before.view.swept_ms.is_none() {
+        if before.view.swept_ms.is_none() || !self.app.decides() {
             return;
         }
         let name = |cause: &CauseView| {

@@ -92,6 +92,14 @@ async fn hear(app: &App, mut listener: Listener) -> StoreError {
                 app.leader.look();
                 Ok(())
             }
+            News::Incidents => {
+                app.live.announce_incidents(&app.live.ids());
+                Ok(())
+            }
+            News::Sessions => {
+                app.company.told.notify_one();
+                Ok(())
+            }
         };
         if let Err(error) = taken {
             tracing::warn!(

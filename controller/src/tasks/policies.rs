@@ -105,6 +105,9 @@ impl PolicyWatch {
             status.acting += u64::from(case.state == CaseState::Acting);
             status.escalated += u64::from(case.state == CaseState::Escalated);
         }
+        if !app.decides() {
+            return Ok(status);
+        }
         let has_room = open.len() < CASES_MAX;
         if !held.is_empty() {
             for host in app.live.ids() {

@@ -10,7 +10,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use tidemark_model::view::{
-    ApiTokenView, JoinTokenView, LeaderView, MeView, SessionView, UserView,
+    ApiTokenView, ControllerView, JoinTokenView, LeaderView, MeView, SessionView, UserView,
 };
 use tidemark_model::{Role, Timestamp};
 
@@ -71,6 +71,7 @@ async fn settings_page(app: &Arc<App>, asking: &Asking, told: Told) -> Answer<Re
         is_admin,
         sees_all: asking.scope().is_all(),
         lists,
+        controllers: ControllerRow::all(app, now),
         leads_for: leader.since_ms.map(|at| relative(at, now)),
         leader,
         told,
@@ -93,10 +94,29 @@ struct SettingsPage {
     /// Whether what is there is about everybody, and not about those of a scope alone.
     sees_all: bool,
     lists: Lists,
+    /// The controllers of this database.
+    controllers: Vec<ControllerRow>,
     /// Which controller leads.
     leader: LeaderView,
     leads_for: Option<String>,
     told: Told,
+}
+
+/// One of the controllers of this database.
+struct ControllerRow {
+    view: ControllerView,
+    started: String,
+}
+
+impl ControllerRow {
+    fn all(app: &App, now: Timestamp) -> Vec<Self> {
+        let views = app.company.views(app).into_iter();
+        let row = |view: ControllerView| Self {
+            started: relative(view.started_ms, now),
+            view,
+        };
+        views.map(row).collect()
+    }
 }
 
 /// What admins alone see.

@@ -10,6 +10,7 @@ use crate::{HostCertificate, NewHost, NewJoinToken, Store, contract};
 mod actions;
 mod audit_log;
 mod backup;
+mod controllers;
 mod cursors;
 mod distribution;
 mod documents;

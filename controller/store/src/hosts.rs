@@ -9,6 +9,7 @@ use tidemark_model::{HostFacts, HostId, HostState, Timestamp};
 
 use crate::columns::{self, Table};
 use crate::error::one_row;
+use crate::host_rows::host_texts;
 use crate::tx::{on_conn, statements};
 use crate::{News, StoreError, Tx};
 
@@ -87,6 +88,8 @@ statements! {
     HOST_FIND = select_hosts!("WHERE id = $1");
     HOSTS_NAMED = select_hosts!("WHERE name = $1 ORDER BY id LIMIT $2");
     HOSTS_PAGE = select_hosts!("WHERE id > $1 ORDER BY id LIMIT $2");
+    HOSTS_OF = select_hosts!("WHERE id IN (SELECT value FROM json_each($1))"),
+        postgres select_hosts!("WHERE id = ANY($1::text[])");
     HOST_TOUCH = "UPDATE hosts SET last_seen_at = seen.at \
         FROM (SELECT value ->> 0 AS host, max(value ->> 1) AS at FROM json_each($1) GROUP BY 1) AS seen \
         WHERE id = seen.host AND (last_seen_at IS NULL OR last_seen_at < seen.at)",
@@ -269,6 +272,25 @@ impl Tx {
         let row: Option<HostRow> = on_conn!(self, conn => sqlx::query_as(HOST_FIND)
             .bind(id.to_string()).fetch_optional(conn).await?);
         row.map(Host::try_from).transpose()
+    }
+
+    /// Those of these hosts that there are, in no order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hosts_of(&mut self, ids: &[HostId]) -> Result<Vec<Host>, StoreError> {
+        let ids = host_texts(ids);
+        let rows: Vec<HostRow> = match self {
+            Self::Sqlite(tx) => {
+                let of = sqlx::query_as(HOSTS_OF.sqlite).bind(json!(ids).to_string());
+                of.fetch_all(&mut **tx).await?
+            }
+            Self::Postgres(tx) => {
+                let of = sqlx::query_as(HOSTS_OF.postgres).bind(ids);
+                of.fetch_all(&mut **tx).await?
+            }
+        };
+        rows.into_iter().map(Host::try_from).collect()
     }
 
     /// The hosts with that name, by id, at most `limit`: names are what hosts call themselves and need not be unique.

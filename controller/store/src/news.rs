@@ -19,6 +19,10 @@ pub enum News {
     Lease,
     /// A host enrolled, or its standing is another.
     Host(HostId),
+    /// Incidents, silences, or maintenance runs.
+    Incidents,
+    /// Sessions of hosts, or the list of controllers.
+    Sessions,
 }
 
 impl News {
@@ -28,6 +32,8 @@ impl News {
             Self::Documents => "documents".to_owned(),
             Self::Lease => "lease".to_owned(),
             Self::Host(host) => format!("host {host}"),
+            Self::Incidents => "incidents".to_owned(),
+            Self::Sessions => "sessions".to_owned(),
         }
     }
 
@@ -37,6 +43,8 @@ impl News {
             "actions" => Some(Self::Actions),
             "documents" => Some(Self::Documents),
             "lease" => Some(Self::Lease),
+            "incidents" => Some(Self::Incidents),
+            "sessions" => Some(Self::Sessions),
             other => {
                 let host = other.strip_prefix("host ")?;
                 host.parse().ok().map(Self::Host)
@@ -118,7 +126,14 @@ mod tests {
     #[test]
     fn news_are_understood_as_they_were_said() {
         let host = News::Host(HostId::of_identity_spki(&[1]));
-        for news in [News::Actions, News::Documents, News::Lease, host] {
+        for news in [
+            News::Actions,
+            News::Documents,
+            News::Lease,
+            host,
+            News::Incidents,
+            News::Sessions,
+        ] {
             assert_eq!(News::from_text(&news.to_text()), Some(news));
         }
         for other in ["", "host ", "host x", "weather"] {

@@ -11,7 +11,7 @@ use tidemark_model::run::{Run, RunHost, RunHostState, RunLifeStep, RunState};
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
-use crate::{StoreError, Tx};
+use crate::{News, StoreError, Tx};
 
 /// Which runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -208,6 +208,7 @@ impl Tx {
             self.run_host_put(number, host).await?;
         }
         self.run_step_append(number, first).await?;
+        self.tell(News::Incidents).await?;
         Ok(number)
     }
 
@@ -237,7 +238,7 @@ impl Tx {
             self.run_step_append(run.number, step).await?;
         }
         run.generation = run.generation.saturating_add(1);
-        Ok(())
+        self.tell(News::Incidents).await
     }
 
     /// Puts a host of a run in its place.

@@ -255,6 +255,10 @@ pub struct HostDetail {
     pub capability_reports: Vec<CapabilityView>,
     /// When its certificate ends.
     pub certificate_expires_ms: Option<i64>,
+    /// The other controller that its agent is connected to, as `MACHINE/RANDOM`; `null` when it is connected to the one that answers,
+    /// or to none.
+    #[serde(default)]
+    pub controller: Option<String>,
     /// What became of its samples in the current spool epoch.
     pub delivery: DeliveryView,
     /// Its newest sample, whole.
@@ -478,6 +482,9 @@ pub struct StatusView {
     /// Which controller leads.
     #[serde(default)]
     pub leader: LeaderView,
+    /// The controllers of this database that are there, by name; none with SQLite, where there is one.
+    #[serde(default)]
+    pub controllers: Vec<ControllerView>,
     /// The hosts that the caller sees; `null` for all. What follows is about those.
     #[serde(default)]
     pub scope: Option<String>,
@@ -493,6 +500,22 @@ pub struct StatusView {
     pub commits: u64,
     /// Time of the last group commit, in microseconds.
     pub commit_us: Option<u64>,
+}
+
+/// One of the controllers of one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ControllerView {
+    /// As `MACHINE/RANDOM`: another one after each start.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// When it started, by its own clock.
+    pub started_ms: i64,
+    /// Whether it is the one that answers.
+    pub is_this: bool,
+    /// Whether it leads.
+    pub leads: bool,
 }
 
 /// Which of the controllers of one database leads: compacts and deletes history, queues notifications, takes roll-outs further.

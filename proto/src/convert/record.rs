@@ -63,11 +63,25 @@ fn prefix_of(body: &[u8]) -> &[u8] {
 /// A record as the spool keeps it. Texts are cut to their limits.
 #[must_use]
 pub fn encode_stored(record: &Record) -> Vec<u8> {
+    match record {
+        Record::Sample(sample) => encode_stored_sample(sample),
+        Record::Event(event) => {
+            let mut names = NameWriter::default();
+            let event = event_to_wire(event, &mut names);
+            stored(v1::record::Kind::Event(event), names)
+        }
+    }
+}
+
+/// A sample as [`encode_stored`] makes it of a record.
+#[must_use]
+pub fn encode_stored_sample(sample: &Sample) -> Vec<u8> {
     let mut names = NameWriter::default();
-    let kind = match record {
-        Record::Sample(sample) => v1::record::Kind::Sample(sample_to_wire(sample, &mut names)),
-        Record::Event(event) => v1::record::Kind::Event(event_to_wire(event, &mut names)),
-    };
+    let sample = sample_to_wire(sample, &mut names);
+    stored(v1::record::Kind::Sample(sample), names)
+}
+
+fn stored(kind: v1::record::Kind, mut names: NameWriter) -> Vec<u8> {
     let body = v1::RecordBody {
         new_names: names.take_new(),
         reset_names: false,

@@ -200,6 +200,31 @@ pub struct Ready {
     pub started_ms: i64,
 }
 
+/// What a live view is told.
+#[derive(Debug)]
+pub struct LiveStream {
+    response: reqwest::Response,
+    heard: String,
+}
+
+impl LiveStream {
+    /// Waits until it was told something with that text in it.
+    ///
+    /// # Errors
+    /// When it ends before, or `within` is over.
+    pub async fn tells(&mut self, text: &str, within: Duration) -> anyhow::Result<()> {
+        let told = async {
+            while !self.heard.contains(text) {
+                let chunk = self.response.chunk().await?.context("the stream ended")?;
+                self.heard.push_str(&String::from_utf8_lossy(&chunk));
+            }
+            anyhow::Ok(())
+        };
+        let told = tokio::time::timeout(within, told).await;
+        told.with_context(|| format!("nothing with {text:?} was told: {}", self.heard))?
+    }
+}
+
 /// A controller that answers.
 #[derive(Debug)]
 pub struct Controller {
@@ -316,6 +341,19 @@ impl Controller {
         })
         .await?;
         Ok(response.error_for_status()?.text().await?)
+    }
+
+    /// Opens the stream of what changes, as a live view does.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub async fn live(&self) -> anyhow::Result<LiveStream> {
+        let request = self.client.get(format!("{}/api/v1/live", self.ready.http));
+        let response = request.bearer_auth(&self.token).send().await?;
+        Ok(LiveStream {
+            response: response.error_for_status()?,
+            heard: String::new(),
+        })
     }
 
     /// An API token of somebody else, with that name and role.

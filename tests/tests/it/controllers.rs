@@ -1,6 +1,8 @@
 //! Several controllers on one Postgres: what is decided at one holds at the others, a host is asked once, wherever its session is,
 //! and one of them leads.
 
+mod views;
+
 use std::fs;
 use std::time::Duration;
 
@@ -35,11 +37,16 @@ struct Pair {
     host: HostView,
     agent: Process,
     hook: CountedHook,
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl Pair {
     async fn start(machine: &Machine) -> anyhow::Result<Self> {
+        Ok(Self::start_with(machine).await?.0)
+    }
+
+    /// The pair, and how the first of it was started.
+    async fn start_with(machine: &Machine) -> anyhow::Result<(Self, Up)> {
         let postgres = Postgres::start(machine).await?;
         let up = Up::configured(machine, SETTINGS)?
             .arg("--database")
@@ -55,15 +62,16 @@ impl Pair {
         let hook = CountedHook::add_to(&folder, machine.folder().join("ran"), "")?;
         let agent = folder.run()?;
         let host = other.first_sample(STARTING).await?;
-        Ok(Self {
+        let pair = Self {
             one,
             other,
             operators,
             host,
             agent,
             hook,
-            _postgres: postgres,
-        })
+            postgres,
+        };
+        Ok((pair, up))
     }
 
     /// Asks one for the hook and has it approved there; how it ended.

@@ -80,11 +80,22 @@ impl RunDriver {
         self.app.metrics.runs_open.set(open.len() as u64);
         let now = self.app.clock.now();
         let term = self.app.leader.term();
-        // Only time leads on from a plan that nobody approved yet, which is the leader's to say. From there on, what a run does hangs on
-        // the sessions and samples of its hosts, which each controller has of those that are connected to it.
-        let may_move = |run: &Run| {
-            run.state != RunState::Planned
-                || (term.is_some() && run.deadline.is_none_or(|deadline| deadline <= now))
+        let decides = self.app.decides();
+        // Only time leads on from a plan that nobody approved yet.
+        let may_move = |run: &Run| match run.state {
+            RunState::Planned => {
+                term.is_some() && run.deadline.is_none_or(|deadline| deadline <= now)
+            }
+            RunState::Approved
+            | RunState::Waiting
+            | RunState::Running
+            | RunState::Stopping
+            | RunState::Finished
+            | RunState::Stopped
+            | RunState::Failed
+            | RunState::Rejected
+            | RunState::Expired
+            | RunState::Cancelled => decides,
         };
         let mut runs = Vec::new();
         // The oldest first: it was there first for hosts that two runs want.

@@ -155,7 +155,7 @@ fn look(
         before: barred(app, (run, shared), live)
             .unwrap_or_else(|| gate(&run.spec.gate_before, None)),
         after: gate(&run.spec.gate_after, done_at),
-        is_connected: live.session.is_some(),
+        is_connected: live.is_connected(),
         boot: Some(live.profile.boot_id.to_string()).filter(|boot| !boot.is_empty()),
         action: None,
     }
@@ -188,10 +188,9 @@ fn fails(
     now: Timestamp,
 ) -> Option<String> {
     match check {
-        GateCheck::Connected => live
-            .session
-            .is_none()
-            .then(|| "its agent is not connected".to_owned()),
+        GateCheck::Connected => {
+            (!live.is_connected()).then(|| "its agent is not connected".to_owned())
+        }
         GateCheck::Fresh => {
             let newest = live.newest.as_ref().map(|(at, _)| *at);
             let is_new = newest.is_some_and(|at| since.is_none_or(|since| at > since));

@@ -359,7 +359,9 @@ fn about(detail: &HostDetail, now: Timestamp) -> Vec<Figure> {
     let figure = |name, value| Figure { name, value };
     let rate = |rate: Option<u64>| rate.map(words::per_second);
     let rates = sample.map(|sample| sample.rates).unwrap_or_default();
-    vec![
+    let elsewhere = detail.controller.clone();
+    let elsewhere = elsewhere.map(|name| figure("connected to", Some(name)));
+    let mut figures = vec![
         figure("system", Some(host.os.clone())),
         figure("time zone", host.time_zone.clone()),
         figure("up for", detail.booted_ms.map(ago)),
@@ -390,7 +392,9 @@ fn about(detail: &HostDetail, now: Timestamp) -> Vec<Figure> {
             "agent's own ports",
             sample.map(|sample| words::count(sample.cost.own_ports)),
         ),
-    ]
+    ];
+    figures.extend(elsewhere);
+    figures
 }
 
 fn probe(probe: &ProbeResult) -> Figure {

@@ -70,6 +70,7 @@ async fn what_grows_with_hosts_and_time_can_be_distributed_by_host() {
     // A new table of hosts' data is spread as well, or it is named here with why it need not be.
     let small = [
         "host_policies",   // one row a host
+        "host_sessions",   // one row a host, read by controller
         "incident_hosts",  // incidents are not of one host
         "audit_witnesses", // one row a host, beside the log that it is of
         "upgrade_reports", // one row a host

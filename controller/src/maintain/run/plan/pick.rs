@@ -150,7 +150,7 @@ fn look(
         let times = live.agenda.times_of(&spec.window).map(<[_]>::to_vec);
         let is_own = is_own_host(app, id, (&profile.name, &profile.boot_id));
         let name = clean(&profile.name);
-        let state = (profile.standing, is_own, live.session.is_some());
+        let state = (profile.standing, is_own, live.is_connected());
         (name, live.labels(), state, eta, times)
     });
     let out = |name: String, why: &str| LeftOut {
