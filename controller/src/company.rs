@@ -10,14 +10,14 @@ mod told;
 mod work;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tidemark_model::view::ControllerView;
 use tidemark_store::ControllerSeen;
 use tokio::sync::Notify;
 
-pub use work::{begin, run};
+pub use work::{Exchange, begin, run};
 
 use crate::app::App;
 
@@ -25,6 +25,8 @@ use crate::app::App;
 #[derive(Debug, Default)]
 pub struct Company {
     seen: ArcSwap<Vec<ControllerSeen>>,
+    /// Those that were ever there.
+    known: Mutex<Holders>,
     /// A session of a host has begun here, or ended.
     pub sessions_changed: Notify,
     /// Another controller has told something.
@@ -49,12 +51,19 @@ impl Company {
         views
     }
 
-    /// Whether that controller is there, and tells others of its hosts: those of earlier releases do not.
-    fn is_there(&self, holder: &str) -> bool {
-        self.seen.load().iter().any(|one| one.holder == holder)
+    /// Whether that controller tells others of its hosts, and hears of theirs: those of earlier releases do not.
+    fn is_known(&self, holder: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(holder)
     }
 
     fn stand(&self, seen: Vec<ControllerSeen>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > KNOWN_MAX {
+            known.clear();
+        }
+        known.extend(seen.iter().map(|one| one.holder.clone()));
+        drop(known);
         self.seen.store(Arc::new(seen));
     }
 }
@@ -69,9 +78,12 @@ impl App {
             return true;
         }
         let leader = self.leader.view().holder;
-        leader.is_some_and(|holder| !self.company.is_there(&holder))
+        leader.is_some_and(|holder| !self.company.is_known(&holder))
     }
 }
+
+/// Names of controllers that are remembered: each start has another one.
+const KNOWN_MAX: usize = 1_000;
 
 /// Names of controllers.
 type Holders = HashSet<String>;

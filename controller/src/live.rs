@@ -48,6 +48,8 @@ pub struct Live {
     changes: broadcast::Sender<Change>,
     /// The newest notices that were told.
     told: Arc<Mutex<BTreeSet<i64>>>,
+    /// Hosts whose incidents changed, which other controllers were not told of yet: no more than there are.
+    untold: Arc<Mutex<Option<BTreeSet<HostId>>>>,
 }
 
 /// A session's claim to its host. A later session of the same host takes it over and stops the former.
@@ -65,6 +67,7 @@ impl Default for Live {
             hosts: Arc::default(),
             changes: broadcast::Sender::new(CHANGES_MAX),
             told: Arc::default(),
+            untold: Arc::default(),
         }
     }
 }
@@ -110,15 +113,9 @@ impl Live {
 
     /// Changes one host and tells live views; `None` when it is unknown.
     pub fn update<R>(&self, id: HostId, change: impl FnOnce(&mut HostLive) -> R) -> Option<R> {
-        let result = self.adjust(id, change)?;
-        self.changed(id);
-        Some(result)
-    }
-
-    /// Changes of one host what no view shows; `None` when it is unknown.
-    pub fn adjust<R>(&self, id: HostId, change: impl FnOnce(&mut HostLive) -> R) -> Option<R> {
         let host = self.find(id)?;
         let result = change(&mut lock(&host));
+        self.changed(id);
         Some(result)
     }
 
@@ -198,8 +195,24 @@ impl Live {
         self.changes.send(Change::Notice(notice)).ok();
     }
 
-    /// Tells those who see one of these hosts that the list of incidents changed; with none, those who see all hosts.
+    /// Tells those who see one of these hosts that the list of incidents changed; with none, those who see all hosts. Those who look
+    /// at another controller are told by [`Self::take_untold`].
     pub fn announce_incidents(&self, hosts: &[HostId]) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.get_or_insert_default().extend(hosts);
+        drop(untold);
+        self.hear_of_incidents(hosts);
+    }
+
+    /// The hosts of lists that changed since the last time; `None` when none did.
+    #[must_use]
+    pub fn take_untold(&self) -> Option<BTreeSet<HostId>> {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.take()
+    }
+
+    /// The same where another controller said so.
+    pub fn hear_of_incidents(&self, hosts: &[HostId]) {
         // An error says that nobody watches.
         self.changes.send(Change::Incidents(hosts.into())).ok();
     }
@@ -218,6 +231,7 @@ impl Live {
             }
             host.last_seen = Some(now);
             host.elsewhere = None;
+            host.opened_at = Some(now);
             if let Some(former) = host.session.replace(claim) {
                 former.stop.cancel();
             }
@@ -243,21 +257,15 @@ impl Live {
 
     /// Ends the host's session, if it has one; its agent comes back by itself.
     pub fn cut_session(&self, id: HostId) {
-        self.update(id, |host| {
-            if let Some(claim) = host.session.take() {
-                claim.stop.cancel();
-            }
-        });
+        self.update(id, HostLive::end_session);
     }
 
     /// Sets the host's standing and, when it is shut out, ends its session at once.
     pub fn set_standing(&self, id: HostId, standing: HostState) {
         self.update(id, |host| {
             host.profile.standing = standing;
-            if standing == HostState::Revoked
-                && let Some(claim) = host.session.take()
-            {
-                claim.stop.cancel();
+            if standing == HostState::Revoked {
+                host.end_session();
             }
         });
     }

@@ -21,8 +21,10 @@ CREATE UNLOGGED TABLE host_sessions (
     generation BIGINT NOT NULL,
     -- NULL when the host is not connected to that controller any more.
     session    TEXT,
+    -- When that session began, or the one that has ended, by this database's clock: a host is where its last session began.
+    began_at   BIGINT NOT NULL,
     -- What else is to be told, as JSON; and the newest sample, as agents' spools keep it.
     told       TEXT   NOT NULL,
     sample     BYTEA
-);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX host_sessions_news ON host_sessions (controller, generation);

@@ -21,6 +21,8 @@ CREATE TABLE host_sessions (
     generation INTEGER NOT NULL,
     -- NULL when the host is not connected to that controller any more.
     session    TEXT,
+    -- When that session began, or the one that has ended, by this database's clock: a host is where its last session began.
+    began_at   INTEGER NOT NULL,
     -- What else is to be told, as JSON; and the newest sample, as agents' spools keep it.
     told       TEXT    NOT NULL,
     sample     BLOB

@@ -8,7 +8,6 @@ use tidemark_proto::convert::record::{Record, decode_stored};
 use tidemark_store::{HostSession, StoreError};
 
 use super::Holders;
-use super::tell::Teller;
 use super::told::Told;
 use crate::app::App;
 use crate::app::audits::known_facts;
@@ -27,34 +26,39 @@ pub(super) struct Hearer {
 }
 
 impl Hearer {
-    /// Takes in what these controllers told since the last time.
+    /// Takes in what these controllers told since the last time. `ahead_ms` is how much the database's clock is ahead of this
+    /// controller's.
     ///
     /// # Errors
     /// When the database fails; what was not heard is heard the next time.
     pub async fn hear(
         &mut self,
         app: &App,
-        (others, teller): (&Holders, &Teller),
+        others: &Holders,
+        ahead_ms: i64,
     ) -> Result<(), StoreError> {
         for holder in others {
             let name: Arc<str> = holder.as_str().into();
             loop {
                 let generation = self.heard.get(holder).copied().unwrap_or_default();
                 let mut tx = app.store.read().await?;
-                let rows = tx.host_sessions_after(holder, generation, ROWS_MAX).await?;
+                let told = tx.host_sessions_after(holder, generation, ROWS_MAX).await?;
                 drop(tx);
-                let Some(last) = rows.last() else {
+                let Some((last, _)) = told.last() else {
                     break;
                 };
-                let (last, is_all) = (last.generation, rows.len() < ROWS_MAX as usize);
-                learn(app, (&name, &rows)).await?;
+                let (last, is_all) = (*last, told.len() < ROWS_MAX as usize);
+                let rows: Vec<HostSession> = told.into_iter().filter_map(readable).collect();
+                learn(app, &name, &rows).await?;
                 for row in rows {
-                    take_in(app, (&name, row), teller).await?;
+                    take_in(app, (&name, row), ahead_ms).await?;
                 }
                 self.heard.insert(holder.clone(), last);
                 if is_all {
                     break;
                 }
+                // Sessions wait for the thread as well.
+                tokio::task::yield_now().await;
             }
         }
         Ok(())
@@ -71,33 +75,43 @@ impl Hearer {
     }
 }
 
+/// One row that cannot be read, as one of a newer release may be, does not hide the others.
+fn readable((_, row): (u64, Result<HostSession, StoreError>)) -> Option<HostSession> {
+    row.inspect_err(|error| {
+        tracing::warn!(
+            error = chain(error),
+            "what another controller tells of a host cannot be read"
+        );
+    })
+    .ok()
+}
+
 fn is_at(host: &HostLive, holder: &str) -> bool {
     let elsewhere = host.elsewhere.as_ref();
     elsewhere.is_some_and(|elsewhere| *elsewhere.controller == *holder)
 }
 
 /// Reads hosts anew that are not known here, or began another session there: its agent may have said something else of them.
-async fn learn(app: &App, (name, rows): (&Arc<str>, &[HostSession])) -> Result<(), StoreError> {
-    let is_known = |row: &HostSession| {
-        let same = app.live.read(row.host, |host| {
+async fn learn(app: &App, name: &Arc<str>, rows: &[HostSession]) -> Result<(), StoreError> {
+    let is_news = |row: &&HostSession| {
+        let known = app.live.read(row.host, |host| {
             let elsewhere = host.elsewhere.as_ref();
             let known = elsewhere.filter(|elsewhere| elsewhere.controller == *name);
             known.map(|known| &*known.session) == row.session.as_deref()
         });
-        same == Some(true)
+        known.is_none() || (row.session.is_some() && known == Some(false))
     };
-    let ids: HashSet<HostId> = rows
-        .iter()
-        .filter(|row| !is_known(row))
-        .map(|row| row.host)
-        .collect();
+    let ids: HashSet<HostId> = rows.iter().filter(is_news).map(|row| row.host).collect();
     if ids.is_empty() {
         return Ok(());
     }
     let ids: Vec<HostId> = ids.into_iter().collect();
-    for host in app.store.read().await?.hosts_of(&ids).await? {
-        app.live.put(profile_of(&host));
-        app.hold_standing(host.id, host.state);
+    let mut tx = app.store.read().await?;
+    for host in tx.hosts_of(&ids).await? {
+        match host {
+            Ok(host) => app.live.put(profile_of(&host)),
+            Err(error) => tracing::warn!(error = chain(&error), "a host cannot be read"),
+        }
     }
     Ok(())
 }
@@ -105,55 +119,56 @@ async fn learn(app: &App, (name, rows): (&Arc<str>, &[HostSession])) -> Result<(
 async fn take_in(
     app: &App,
     (name, row): (&Arc<str>, HostSession),
-    teller: &Teller,
+    ahead_ms: i64,
 ) -> Result<(), StoreError> {
     let id = row.host;
-    let here = app
-        .live
-        .read(id, |host| host.session.as_ref().map(|claim| claim.id));
-    match here.flatten() {
-        // The others know of the session here, and still another one tells of the host: it came there later.
-        Some(session) if row.session.is_some() && teller.has_told(id, session) => {
-            app.live.cut_session(id);
-        }
-        // It has come here since.
-        Some(_) => return Ok(()),
-        None => {}
-    }
-    let told = understood(id, &row.told);
-    let audited_at = told.as_ref().and_then(|told| told.audited_ms);
-    let audited_at = audited_at.map(Timestamp::from_unix_ms);
+    let Some(told) = understood(id, &row.told) else {
+        return Ok(());
+    };
+    let began_at = Timestamp::from_unix_ms(row.began_at.unix_ms().saturating_sub(ahead_ms));
     let sample = row.sample.as_deref().and_then(|sample| decoded(id, sample));
-    let elsewhere = row.session.map(|session| Elsewhere {
-        controller: Arc::clone(name),
-        session: session.into(),
+    let elsewhere = row.session.map(|session| told.elsewhere(name, session));
+    let audited_at = told.audited_at();
+    let missing = app.live.update(id, |host| {
+        if host.session.is_some() && host.opened_at >= Some(began_at) {
+            // It has come here since.
+            return false;
+        }
+        // Its agent went there later, and has not come back: the connection that this one has of it is dead.
+        host.end_session();
+        let before = std::mem::replace(&mut host.elsewhere, elsewhere);
+        let before = before.filter(|before: &Elsewhere| before.controller == *name);
+        told.apply(host, sample, before.as_ref());
+        audited_at > host.facts.audited_at()
     });
-    let known_at = app.live.update(id, |host| {
-        if elsewhere.is_some() || is_at(host, name) {
-            host.elsewhere = elsewhere;
-        }
-        if let Some(told) = told {
-            told.apply(host, sample);
-        }
-        host.facts.audited_at()
-    });
-    if known_at.is_some_and(|known_at| known_at < audited_at) {
-        let since = app.clock.now().saturating_sub(CHANGES_KEPT);
-        if let Some(stored) = known_facts(&app.store, id, since).await? {
-            app.live.update(id, |host| host.facts.restore(stored));
-        }
+    if missing == Some(true) {
+        learn_facts(app, id).await?;
     }
     Ok(())
 }
 
-fn understood(host: HostId, told: &str) -> Option<Told> {
-    match serde_json::from_str(told) {
-        Ok(told) => Some(told),
-        Err(error) => {
-            tracing::warn!(host.id = %host, error = chain(&error), "what another controller tells of a host cannot be read");
-            None
+async fn learn_facts(app: &App, id: HostId) -> Result<(), StoreError> {
+    let since = app.clock.now().saturating_sub(CHANGES_KEPT);
+    match known_facts(&app.store, id, since).await {
+        Ok(Some(stored)) => {
+            app.live.update(id, |host| host.facts.restore(stored));
+            Ok(())
         }
+        Ok(None) => Ok(()),
+        Err(error @ StoreError::Unreadable { .. }) => {
+            tracing::warn!(host.id = %id, error = chain(&error), "a host's audit cannot be read");
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
+}
+
+fn understood(host: HostId, told: &str) -> Option<Told> {
+    let told = serde_json::from_str(told);
+    told.inspect_err(|error| {
+        tracing::warn!(host.id = %host, error = chain(error), "what another controller tells of a host cannot be read");
+    })
+    .ok()
 }
 
 fn decoded(host: HostId, sample: &[u8]) -> Option<Sample> {

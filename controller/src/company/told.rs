@@ -5,24 +5,28 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemark_model::delivery::{GapReason, SpoolCounts};
-use tidemark_model::{Protocol, Sample, Timestamp};
+use tidemark_model::{Sample, Timestamp};
 
-use crate::live::{Delivery, HostLive, Refusals};
+use crate::live::{Delivery, Elsewhere, HostLive, Refusals};
 
 /// As it is stored. What another release adds is left out, and what it does not say is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Told {
     /// When the host was last heard, by the clock of the controller that tells.
-    pub heard_ms: Option<i64>,
+    heard_ms: Option<i64>,
     /// The host's clock less that controller's.
-    pub skew_ms: Option<i64>,
+    skew_ms: Option<i64>,
     /// When the newest sample was taken, by the controller's clock.
-    pub sampled_ms: Option<i64>,
+    sampled_ms: Option<i64>,
     /// When the newest audit was taken.
-    pub audited_ms: Option<i64>,
-    refused_tcp: u32,
-    refused_udp: u32,
+    audited_ms: Option<i64>,
+    /// When its certificate ends.
+    certificate_ms: Option<i64>,
+    /// Whether its agent takes actions.
+    takes_actions: Option<bool>,
+    /// Ports that its system refused since that controller started.
+    refused: Refusals,
     stored: u64,
     dropped: BTreeMap<String, u64>,
     duplicates: u64,
@@ -31,20 +35,22 @@ pub(super) struct Told {
 
 impl Told {
     /// What there is to tell of a host.
-    pub fn of(host: &HostLive) -> Self {
+    pub fn of(host: &HostLive, takes_actions: Option<bool>) -> Self {
         let Delivery {
             stored,
             dropped,
             duplicates,
             spool,
         } = &host.delivery;
+        let certificate = host.profile.certificate_expires_at;
         Self {
             heard_ms: host.last_seen.map(Timestamp::unix_ms),
             skew_ms: host.clock_skew_ms,
             sampled_ms: host.newest.as_ref().map(|(at, _)| at.unix_ms()),
             audited_ms: host.facts.audited_at().map(Timestamp::unix_ms),
-            refused_tcp: host.untold.of(Protocol::Tcp),
-            refused_udp: host.untold.of(Protocol::Udp),
+            certificate_ms: certificate.map(Timestamp::unix_ms),
+            takes_actions,
+            refused: host.refused,
             stored: *stored,
             dropped: dropped
                 .iter()
@@ -55,28 +61,40 @@ impl Told {
         }
     }
 
-    /// Takes in what was told of a host.
-    pub fn apply(self, host: &mut HostLive, sample: Option<Sample>) {
+    /// When the newest audit was taken.
+    pub fn audited_at(&self) -> Option<Timestamp> {
+        self.audited_ms.map(Timestamp::from_unix_ms)
+    }
+
+    /// The session that it is told of, at that controller.
+    pub fn elsewhere(&self, controller: &Arc<str>, session: String) -> Elsewhere {
+        Elsewhere {
+            controller: Arc::clone(controller),
+            session: session.into(),
+            takes_actions: self.takes_actions,
+            refused: self.refused,
+        }
+    }
+
+    /// Takes in what was told of a host whose session at that controller was known as `before`.
+    pub fn apply(self, host: &mut HostLive, sample: Option<Sample>, before: Option<&Elsewhere>) {
         let heard = self.heard_ms.map(Timestamp::from_unix_ms);
         host.last_seen = host.last_seen.max(heard);
         host.clock_skew_ms = self.skew_ms.or(host.clock_skew_ms);
         host.delivery = self.delivery();
+        let certificate = self.certificate_ms.map(Timestamp::from_unix_ms);
+        host.profile.certificate_expires_at = certificate.or(host.profile.certificate_expires_at);
+        // What was refused before this was first heard may be weeks old.
+        if let Some(before) = before {
+            host.refusals.add_since(self.refused, before.refused);
+        }
         let Some((at, sample)) = self.sampled_ms.map(Timestamp::from_unix_ms).zip(sample) else {
             return;
         };
         let is_news = host.newest.as_ref().is_none_or(|(newest, _)| *newest < at);
         if is_news {
-            host.refusals = self.refusals();
             host.take_sample(at, Arc::new(sample));
         }
-    }
-
-    /// Ports that were refused since the sample that was told before.
-    pub fn refusals(&self) -> Refusals {
-        let mut refusals = Refusals::default();
-        refusals.add(Protocol::Tcp, self.refused_tcp);
-        refusals.add(Protocol::Udp, self.refused_udp);
-        refusals
     }
 
     fn delivery(&self) -> Delivery {

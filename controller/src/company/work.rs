@@ -1,10 +1,9 @@
 //! The task that says that this controller is there, tells of its hosts, and hears of those of the others.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_store::{Backend, ControllerSeen, StoreError};
+use tidemark_store::{Backend, ControllerSeen, IncidentNews, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Holders;
@@ -24,14 +23,22 @@ const SPACING: Duration = Duration::from_millis(250);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 /// Longest that leaving may hold up the stop.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest that one step may take: a connection that hangs does not hold up the next one.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that sessions may take to end at the stop before the others are told.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What this controller knows of the others, and they of it.
-#[derive(Default)]
-struct Work {
-    /// The others, and when each was known to be there.
-    others: HashMap<String, Instant>,
-    /// When the list was found without this one: others that are there may not be on it yet.
-    began_at: Option<Instant>,
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// The others that are there.
+    others: Holders,
+    /// When the list was last looked at, and since when it may lack some that are there: this one could not look for a while, nor could
+    /// they say so, or it was emptied.
+    looked_at: Option<Instant>,
+    unsure_since: Option<Instant>,
+    /// How much the database's clock is ahead of this controller's, in milliseconds.
+    ahead_ms: i64,
     teller: Teller,
     hearer: Hearer,
     notices: Notices,
@@ -49,9 +56,9 @@ pub async fn begin(app: &App) -> Result<(), StoreError> {
     tx.controllers_delete_older(FORGOTTEN_AFTER, app.clock.now())
         .await?;
     tx.commit().await?;
-    let mut work = Work::default();
-    work.look(app).await?;
-    work.hear(app).await
+    let mut exchange = Exchange::default();
+    exchange.look(app).await?;
+    exchange.hear(app).await
 }
 
 /// Runs until the stop.
@@ -62,23 +69,25 @@ pub async fn run(app: Arc<App>) {
     }
     tokio::select! {
         () = stop.cancelled() => {}
-        () = exchange(&app) => {}
+        () = go_on(&app) => {}
     }
     leave(&app).await;
 }
 
-async fn exchange(app: &App) {
-    let mut work = Work::default();
+async fn go_on(app: &App) {
+    let mut exchange = Exchange::default();
     let mut is_failing = false;
     let mut beat = interval(PERIOD);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let done = tokio::select! {
-            _ = beat.tick() => work.round(app).await,
-            () = app.company.sessions_changed.notified() => work.tell(app, Extent::Sessions).await,
-            () = app.company.told.notified() => work.listen(app).await,
+            _ = beat.tick() => timeout(PATIENCE, exchange.round(app)).await,
+            () = app.company.sessions_changed.notified() => {
+                timeout(PATIENCE, exchange.tell(app, Extent::Sessions)).await
+            }
+            () = app.company.told.notified() => timeout(PATIENCE, exchange.hear(app)).await,
         };
-        match done {
+        match done.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             Ok(()) => is_failing = false,
             Err(error) => {
                 app.metrics.exchanges_failed.add(1);
@@ -94,8 +103,15 @@ async fn exchange(app: &App) {
     }
 }
 
-/// The others need not wait until nothing was heard of this one for a while.
+/// The others need not wait until nothing was heard of this one for a while. Hosts whose sessions end meanwhile go to them.
 async fn leave(app: &App) {
+    let ended = async {
+        while app.sessions_open.count() > 0 {
+            app.company.sessions_changed.notified().await;
+        }
+    };
+    // Those that are left are told of by whomever they come to.
+    timeout(DRAIN_PATIENCE, ended).await.ok();
     let left = async {
         let mut tx = app.store.begin().await?;
         tx.controller_leave(app.leader.holder()).await?;
@@ -105,28 +121,28 @@ async fn leave(app: &App) {
     if let Err(error) = left.unwrap_or_else(|_| Err(StoreError::timed_out())) {
         tracing::warn!(
             error = chain(&error),
-            "other controllers are not told that this one ends; they find out within 15 s"
+            "other controllers are not told that this one ends; they find out in some 15 s"
         );
     }
 }
 
-impl Work {
-    async fn round(&mut self, app: &App) -> Result<(), StoreError> {
+impl Exchange {
+    /// Finds out who is there, tells the others what is new here, and takes in what they told.
+    ///
+    /// # Errors
+    /// When the database fails; what was not exchanged is the next time.
+    pub async fn round(&mut self, app: &App) -> Result<(), StoreError> {
         self.look(app).await?;
-        self.tell(app, Extent::All).await?;
+        let told = self.tell(app, Extent::All).await;
         self.hear(app).await?;
+        told?;
         self.show(app);
+        self.tell_incidents(app).await?;
         if self.others.is_empty() {
             self.notices = Notices::default();
             return Ok(());
         }
         self.notices.look(app).await
-    }
-
-    /// Another controller has told something: of its hosts, that it has started, or that it ends.
-    async fn listen(&mut self, app: &App) -> Result<(), StoreError> {
-        self.look(app).await?;
-        self.hear(app).await
     }
 
     /// Says that this controller is there, and finds out which others are.
@@ -144,44 +160,41 @@ impl Work {
             tx.host_sessions_announce().await?;
         }
         tx.commit().await?;
+        if let Some(one) = seen.first() {
+            self.ahead_ms = one.clock.ms_since(now);
+        }
         seen.retain(|one| one.holder == me || one.age < GONE_AFTER);
         if is_new {
             // Either this is the beginning, or the tables were emptied.
             self.teller.forget();
-            self.began_at = Some(Instant::now());
         }
-        self.meet(app, &seen);
+        self.meet(app, &seen, is_new);
         app.metrics.controllers_seen.set(seen.len() as u64);
         app.company.stand(seen);
         Ok(())
     }
 
     /// Takes in which others are there.
-    fn meet(&mut self, app: &App, seen: &[ControllerSeen]) {
+    fn meet(&mut self, app: &App, seen: &[ControllerSeen], is_new: bool) {
         let now = Instant::now();
-        let is_recent = |at: Instant| now.duration_since(at) < GONE_AFTER;
-        let is_anew = self.began_at.is_some_and(is_recent);
+        let last = self.looked_at.replace(now);
+        if last.is_some_and(|at| is_new || now.duration_since(at) > PERIOD * 3) {
+            self.unsure_since = Some(now);
+        }
+        let is_unsure = |at| now.duration_since(at) < GONE_AFTER;
+        let is_sure = !self.unsure_since.is_some_and(is_unsure);
         let was_alone = self.others.is_empty();
         let me = app.leader.holder();
         let others = seen.iter().filter(|one| one.holder != me);
         let there: Holders = others.map(|one| one.holder.clone()).collect();
-        let is_gone = |holder: &String, at: &Instant| {
-            let may_be_there = is_anew && is_recent(*at);
-            !there.contains(holder) && !may_be_there
-        };
-        let gone: Vec<String> = self
-            .others
-            .iter()
-            .filter(|(holder, at)| is_gone(holder, at))
-            .map(|(holder, _)| holder.clone())
-            .collect();
-        for holder in gone {
-            tracing::info!(holder, "another controller is not there any more");
-            self.others.remove(&holder);
-            self.hearer.lose(app, &holder);
+        if is_sure {
+            for holder in self.others.extract_if(|holder| !there.contains(holder)) {
+                tracing::info!(holder, "another controller is not there any more");
+                self.hearer.lose(app, &holder);
+            }
         }
         for holder in there {
-            if self.others.insert(holder.clone(), now).is_none() {
+            if self.others.insert(holder.clone()) {
                 tracing::info!(holder, "another controller is there");
             }
         }
@@ -195,12 +208,29 @@ impl Work {
         if self.others.is_empty() {
             return Ok(());
         }
-        self.teller.tell(app, extent).await
+        self.teller.tell(app, extent, self.ahead_ms).await
     }
 
     async fn hear(&mut self, app: &App) -> Result<(), StoreError> {
-        let others: Holders = self.others.keys().cloned().collect();
-        self.hearer.hear(app, (&others, &self.teller)).await
+        self.hearer.hear(app, &self.others, self.ahead_ms).await
+    }
+
+    /// Tells those who look at other controllers of which hosts lists of incidents have changed.
+    async fn tell_incidents(&self, app: &App) -> Result<(), StoreError> {
+        let Some(hosts) = app.live.take_untold() else {
+            return Ok(());
+        };
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        let is_few = hosts.len() <= IncidentNews::HOSTS_MAX;
+        let news = IncidentNews {
+            from: app.leader.holder().to_owned(),
+            hosts: is_few.then(|| hosts.into_iter().collect()),
+        };
+        let mut tx = app.store.begin().await?;
+        tx.incidents_announce(news).await?;
+        tx.commit().await
     }
 
     fn show(&self, app: &App) {

@@ -110,7 +110,7 @@ fn take_events(
         let age_ms = sampled_at.ms_since(*at);
         if let Some(protocol) = hit.exhausted_protocol().filter(|_| age_ms <= REFUSED_MS) {
             host.refusals.add(protocol, hit.count);
-            host.untold.add(protocol, hit.count);
+            host.refused.add(protocol, hit.count);
         }
         if age_ms > TOLD_MS {
             older += 1;

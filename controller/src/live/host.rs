@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tidemark_detect::{DetectorSettings, SampleReadings, SpaceDetector};
 use tidemark_model::delivery::SpoolCounts;
 use tidemark_model::forecast::Forecast;
@@ -105,6 +106,8 @@ pub struct HostLive {
     pub profile: HostProfile,
     /// Its open session, if that is here.
     pub session: Option<SessionClaim>,
+    /// When the last session here began, by this controller's clock.
+    pub opened_at: Option<Timestamp>,
     /// Its session at another controller, as that one told last.
     pub elsewhere: Option<Elsewhere>,
     /// When the controller last heard from it.
@@ -121,8 +124,8 @@ pub struct HostLive {
     pub lately: Lately,
     /// Ports that its system refused since the newest sample.
     pub refusals: Refusals,
-    /// Ports that its system refused, which other controllers were not told of yet.
-    pub untold: Refusals,
+    /// Ports that its system refused since this controller started, as it was told here.
+    pub refused: Refusals,
     /// What handles its processes usually have, as far as a rule asked.
     pub handle_medians: HandleMedians,
     /// What its audits say that other hosts may share.
@@ -138,10 +141,15 @@ pub struct Elsewhere {
     pub controller: Arc<str>,
     /// The session, as that controller names it.
     pub session: Box<str>,
+    /// Whether its agent takes actions, where that was told.
+    pub takes_actions: Option<bool>,
+    /// Ports that were refused since that controller started.
+    pub refused: Refusals,
 }
 
 /// How often a host's system said that no port was to be had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Refusals {
     tcp: u32,
     udp: u32,
@@ -166,10 +174,10 @@ impl Refusals {
         }
     }
 
-    /// Takes others off again.
-    pub const fn take_off(&mut self, others: Self) {
-        self.tcp = self.tcp.saturating_sub(others.tcp);
-        self.udp = self.udp.saturating_sub(others.udp);
+    /// Adds what a count has grown by.
+    pub const fn add_since(&mut self, count: Self, before: Self) {
+        self.add(Protocol::Tcp, count.tcp.saturating_sub(before.tcp));
+        self.add(Protocol::Udp, count.udp.saturating_sub(before.udp));
     }
 }
 
@@ -180,6 +188,7 @@ impl HostLive {
         Self {
             profile,
             session: None,
+            opened_at: None,
             elsewhere: None,
             last_seen: None,
             clock_skew_ms: None,
@@ -193,7 +202,7 @@ impl HostLive {
             },
             lately: Lately::default(),
             refusals: Refusals::default(),
-            untold: Refusals::default(),
+            refused: Refusals::default(),
             handle_medians: HandleMedians::default(),
             facts: KnownFacts::default(),
             agenda: Agenda::default(),
@@ -216,6 +225,13 @@ impl HostLive {
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         self.session.is_some() || self.elsewhere.is_some()
+    }
+
+    /// Ends its session here, if there is one; its agent comes back by itself.
+    pub fn end_session(&mut self) {
+        if let Some(claim) = self.session.take() {
+            claim.stop.cancel();
+        }
     }
 
     /// The other controller that its agent is connected to.

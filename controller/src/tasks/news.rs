@@ -92,8 +92,12 @@ async fn hear(app: &App, mut listener: Listener) -> StoreError {
                 app.leader.look();
                 Ok(())
             }
-            News::Incidents => {
-                app.live.announce_incidents(&app.live.ids());
+            News::Incidents(news) => {
+                if news.from != app.leader.holder() {
+                    let hosts = news.hosts.unwrap_or_else(|| app.live.ids());
+                    app.live.hear_of_incidents(&hosts);
+                    app.causes_wanted.notify_one();
+                }
                 Ok(())
             }
             News::Sessions => {

@@ -21,6 +21,8 @@ pub struct ControllerSeen {
     pub started_at: Timestamp,
     /// How long ago it last said that it is there.
     pub age: Duration,
+    /// What time it is by the same clock.
+    pub clock: Timestamp,
 }
 
 const TABLE: Table = Table("controllers");
@@ -33,10 +35,11 @@ statements! {
     INSERT = "INSERT INTO controllers (holder, version, started_at, seen_at) VALUES ($1, $2, $3, $4)",
         postgres "INSERT INTO controllers (holder, version, started_at, seen_at) \
             VALUES ($1, $2, $3, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))";
-    ALL = "SELECT holder, version, started_at, max($2 - seen_at, 0) AS age FROM controllers \
+    ALL = "SELECT holder, version, started_at, max($2 - seen_at, 0) AS age, CAST($2 AS BIGINT) AS now FROM controllers \
         ORDER BY seen_at DESC, holder LIMIT $1",
         postgres "SELECT holder, version, started_at, \
-            greatest(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - seen_at, 0) AS age FROM controllers \
+            greatest(clock.now - seen_at, 0) AS age, clock.now AS now FROM controllers, \
+            (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS now) AS clock \
         ORDER BY seen_at DESC, holder LIMIT $1";
     DELETE = "DELETE FROM controllers WHERE holder = $1";
     DELETE_OLDER = "DELETE FROM controllers WHERE seen_at < $2 - $1",
@@ -50,6 +53,7 @@ struct ControllerRow {
     version: String,
     started_at: i64,
     age: i64,
+    now: i64,
 }
 
 impl TryFrom<ControllerRow> for ControllerSeen {
@@ -61,12 +65,14 @@ impl TryFrom<ControllerRow> for ControllerSeen {
             version,
             started_at,
             age,
+            now,
         } = row;
         Ok(Self {
             holder,
             version,
             started_at: Timestamp::from_unix_ms(started_at),
             age: Duration::from_millis(TABLE.unsigned("seen_at", age)?),
+            clock: Timestamp::from_unix_ms(now),
         })
     }
 }

@@ -2,7 +2,7 @@
 //! is opaque here.
 
 use sqlx::FromRow;
-use tidemark_model::HostId;
+use tidemark_model::{HostId, Timestamp};
 
 use crate::columns::{self, Table};
 use crate::tx::{on_conn, statements};
@@ -17,44 +17,37 @@ pub struct HostSession {
     pub generation: u64,
     /// The session that is open there; `None` when it has ended.
     pub session: Option<String>,
+    /// When that session began, or the one that has ended, by the database's clock: a host is where its last session began.
+    pub began_at: Timestamp,
     /// Whatever else is to be told, as JSON.
     pub told: String,
     /// The newest sample, encoded.
     pub sample: Option<Vec<u8>>,
 }
 
-/// Whose word counts when another controller told of the host last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// This one's: a session has just begun here.
-    New,
-    /// The other's: it came later.
-    Old,
-}
+/// A row by its generation; `Err` when this release cannot read the rest of it.
+pub type Told = (u64, Result<HostSession, StoreError>);
 
 const TABLE: Table = Table("host_sessions");
 
 macro_rules! upsert {
-    ($from:literal, $which:literal) => {
+    ($from:literal) => {
         concat!(
-            "INSERT INTO host_sessions (host, controller, generation, session, told, sample) ",
+            "INSERT INTO host_sessions (host, controller, generation, session, began_at, told, sample) ",
             $from,
             " ON CONFLICT (host) DO UPDATE SET controller = excluded.controller, generation = excluded.generation, \
-             session = excluded.session, told = excluded.told, sample = excluded.sample",
-            $which
+             session = excluded.session, began_at = excluded.began_at, told = excluded.told, sample = excluded.sample \
+             WHERE host_sessions.controller = excluded.controller OR host_sessions.began_at < excluded.began_at"
         )
     };
 }
 
 statements! {
-    PUT_NEW = upsert!("VALUES ($1, $2, $3, $4, $5, $6)", ""),
-        postgres upsert!("SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bytea[])", "");
-    PUT_OLD = upsert!("VALUES ($1, $2, $3, $4, $5, $6)", " WHERE host_sessions.controller = excluded.controller"),
-        postgres upsert!(
-            "SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bytea[])",
-            " WHERE host_sessions.controller = excluded.controller"
-        );
-    AFTER = "SELECT host, generation, session, told, sample FROM host_sessions WHERE controller = $1 AND generation > $2 \
+    // In the order of hosts: two controllers that told of the same ones in another order would wait for each other.
+    PUT = upsert!("VALUES ($1, $2, $3, $4, $5, $6, $7)"),
+        postgres upsert!("SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::bytea[]) \
+            AS given (host, controller, generation, session, began_at, told, sample) ORDER BY host");
+    AFTER = "SELECT host, generation, session, began_at, told, sample FROM host_sessions WHERE controller = $1 AND generation > $2 \
         ORDER BY generation LIMIT $3";
 }
 
@@ -63,6 +56,7 @@ struct SessionRow {
     host: String,
     generation: i64,
     session: Option<String>,
+    began_at: i64,
     told: String,
     sample: Option<Vec<u8>>,
 }
@@ -75,6 +69,7 @@ impl TryFrom<SessionRow> for HostSession {
             host,
             generation,
             session,
+            began_at,
             told,
             sample,
         } = row;
@@ -82,6 +77,7 @@ impl TryFrom<SessionRow> for HostSession {
             host: TABLE.host("host", &host)?,
             generation: TABLE.unsigned("generation", generation)?,
             session,
+            began_at: Timestamp::from_unix_ms(began_at),
             told,
             sample,
         })
@@ -89,22 +85,17 @@ impl TryFrom<SessionRow> for HostSession {
 }
 
 impl Tx {
-    /// Tells of hosts, each once; meant for hundreds in one transaction. What another controller tells of a host stays where `claim` is
-    /// old.
+    /// Tells of hosts, each once; meant for hundreds in one transaction. What another controller told of a host stays where its session
+    /// began later.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn host_sessions_put(
         &mut self,
         controller: &str,
-        claim: Claim,
         rows: &[HostSession],
     ) -> Result<(), StoreError> {
         let controller = columns::text("name of a controller", controller)?;
-        let statement = match claim {
-            Claim::New => PUT_NEW,
-            Claim::Old => PUT_OLD,
-        };
         let mut generations = Vec::with_capacity(rows.len());
         for row in rows {
             columns::text("what is told of a host", &row.told)?;
@@ -113,11 +104,12 @@ impl Tx {
         match self {
             Self::Sqlite(tx) => {
                 for (row, generation) in rows.iter().zip(generations) {
-                    let put = sqlx::query(statement.sqlite)
+                    let put = sqlx::query(PUT.sqlite)
                         .bind(row.host.to_string())
                         .bind(controller)
                         .bind(generation)
                         .bind(row.session.as_deref());
+                    let put = put.bind(row.began_at.unix_ms());
                     let put = put.bind(&row.told).bind(row.sample.as_deref());
                     put.execute(&mut **tx).await?;
                 }
@@ -125,13 +117,15 @@ impl Tx {
             Self::Postgres(tx) => {
                 let hosts: Vec<_> = rows.iter().map(|row| row.host.to_string()).collect();
                 let sessions: Vec<_> = rows.iter().map(|row| row.session.as_deref()).collect();
+                let began: Vec<_> = rows.iter().map(|row| row.began_at.unix_ms()).collect();
                 let told: Vec<_> = rows.iter().map(|row| row.told.as_str()).collect();
                 let samples: Vec<_> = rows.iter().map(|row| row.sample.as_deref()).collect();
-                let put = sqlx::query(statement.postgres)
+                let put = sqlx::query(PUT.postgres)
                     .bind(hosts)
                     .bind(vec![controller; rows.len()])
                     .bind(generations)
-                    .bind(sessions);
+                    .bind(sessions)
+                    .bind(began);
                 put.bind(told).bind(samples).execute(&mut **tx).await?;
             }
         }
@@ -147,7 +141,7 @@ impl Tx {
     }
 
     /// What a controller told after `generation`, in order, at most `limit`. What it told of a host before it told of it again is not
-    /// there any more, nor is what another one told of since.
+    /// there any more, nor is what another one told of since. `Err` stands for a row that this release cannot read.
     ///
     /// # Errors
     /// When the database fails.
@@ -156,11 +150,15 @@ impl Tx {
         controller: &str,
         generation: u64,
         limit: u32,
-    ) -> Result<Vec<HostSession>, StoreError> {
+    ) -> Result<Vec<Told>, StoreError> {
         let generation = columns::signed("generation of a session", generation)?;
         let rows: Vec<SessionRow> = on_conn!(self, conn => sqlx::query_as(AFTER)
             .bind(controller).bind(generation).bind(i64::from(limit))
             .fetch_all(conn).await?);
-        rows.into_iter().map(HostSession::try_from).collect()
+        let told = |row: SessionRow| {
+            let generation = TABLE.unsigned("generation", row.generation)?;
+            Ok((generation, HostSession::try_from(row)))
+        };
+        rows.into_iter().map(told).collect()
     }
 }

@@ -274,11 +274,14 @@ impl Tx {
         row.map(Host::try_from).transpose()
     }
 
-    /// Those of these hosts that there are, in no order.
+    /// Those of these hosts that there are, in no order; `Err` stands for one that this release cannot read.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn hosts_of(&mut self, ids: &[HostId]) -> Result<Vec<Host>, StoreError> {
+    pub async fn hosts_of(
+        &mut self,
+        ids: &[HostId],
+    ) -> Result<Vec<Result<Host, StoreError>>, StoreError> {
         let ids = host_texts(ids);
         let rows: Vec<HostRow> = match self {
             Self::Sqlite(tx) => {
@@ -290,7 +293,7 @@ impl Tx {
                 of.fetch_all(&mut **tx).await?
             }
         };
-        rows.into_iter().map(Host::try_from).collect()
+        Ok(rows.into_iter().map(Host::try_from).collect())
     }
 
     /// The hosts with that name, by id, at most `limit`: names are what hosts call themselves and need not be unique.

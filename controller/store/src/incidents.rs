@@ -8,7 +8,7 @@ use tidemark_model::{HostId, Timestamp};
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
-use crate::{News, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 /// Which incidents.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,6 @@ impl Tx {
             .fetch_optional(conn).await?);
         if let Some(id) = id {
             self.incident_add_hosts(id, incident).await?;
-            self.tell(News::Incidents).await?;
         }
         Ok(id)
     }
@@ -141,8 +140,7 @@ impl Tx {
             .execute(conn).await.map_err(StoreError::unless_exists("incident"))?
             .rows_affected());
         one_row(updated, StoreError::Stale { what: "incident" })?;
-        self.incident_add_hosts(incident.id, incident).await?;
-        self.tell(News::Incidents).await
+        self.incident_add_hosts(incident.id, incident).await
     }
 
     async fn incident_add_hosts(&mut self, id: i64, incident: &Incident) -> Result<(), StoreError> {

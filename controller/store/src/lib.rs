@@ -83,7 +83,7 @@ pub use heads::{HistoryHeads, RecentHead, SegmentHead};
 pub use host_audits::{DriftQuery, StoredDrift};
 pub use host_hourly::HourlyRow;
 pub use host_policies::ToldPolicy;
-pub use host_sessions::{Claim, HostSession};
+pub use host_sessions::HostSession;
 pub use hosts::{Host, HostCertificate, NewHost};
 pub use incarnation::Ended;
 pub use incidents::{IncidentQuery, Standing};
@@ -91,7 +91,7 @@ pub use join_tokens::{BurnOutcome, JoinTokenRecord, JoinTokenUse, NewJoinToken};
 pub use key_statements::{KeyStatementsStamp, KeyUse, StoredKeyStatement};
 pub use leases::{Lease, Term};
 pub use lockdowns::LockdownTurn;
-pub use news::{Listener, News};
+pub use news::{IncidentNews, Listener, News};
 pub use notices::{NewNotice, NoticeQuery, NoticeStart};
 pub use notification_groups::NotificationGroup;
 pub use notifications::{

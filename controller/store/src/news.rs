@@ -9,7 +9,7 @@ use crate::tx::statements;
 use crate::{Store, StoreError, Tx};
 
 /// What has changed; rows are read anew for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// Actions, or the lockdown.
     Actions,
@@ -19,20 +19,20 @@ pub enum News {
     Lease,
     /// A host enrolled, or its standing is another.
     Host(HostId),
-    /// Incidents, silences, or maintenance runs.
-    Incidents,
+    /// Lists of incidents, and what is told with them, have changed.
+    Incidents(IncidentNews),
     /// Sessions of hosts, or the list of controllers.
     Sessions,
 }
 
 impl News {
-    fn to_text(self) -> String {
+    fn to_text(&self) -> String {
         match self {
             Self::Actions => "actions".to_owned(),
             Self::Documents => "documents".to_owned(),
             Self::Lease => "lease".to_owned(),
             Self::Host(host) => format!("host {host}"),
-            Self::Incidents => "incidents".to_owned(),
+            Self::Incidents(news) => news.to_text(),
             Self::Sessions => "sessions".to_owned(),
         }
     }
@@ -43,13 +43,50 @@ impl News {
             "actions" => Some(Self::Actions),
             "documents" => Some(Self::Documents),
             "lease" => Some(Self::Lease),
-            "incidents" => Some(Self::Incidents),
             "sessions" => Some(Self::Sessions),
-            other => {
-                let host = other.strip_prefix("host ")?;
-                host.parse().ok().map(Self::Host)
-            }
+            other => match other.split_once(' ')? {
+                ("host", host) => host.parse().ok().map(Self::Host),
+                ("incidents", news) => IncidentNews::from_text(news).map(Self::Incidents),
+                _ => None,
+            },
         }
+    }
+}
+
+/// Of which hosts lists of incidents have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentNews {
+    /// The controller that says so; its own pages know.
+    pub from: String,
+    /// The hosts, [`IncidentNews::HOSTS_MAX`] at most; `None` where they are more.
+    pub hosts: Option<Vec<HostId>>,
+}
+
+impl IncidentNews {
+    /// Hosts that are told one by one: Postgres takes 8,000 bytes at a time.
+    pub const HOSTS_MAX: usize = 100;
+
+    fn to_text(&self) -> String {
+        let hosts = match &self.hosts {
+            Some(hosts) => hosts.iter().map(HostId::to_string).collect(),
+            None => vec!["*".to_owned()],
+        };
+        format!("incidents {} {}", self.from, hosts.join(" "))
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (from, hosts) = text.split_once(' ')?;
+        let hosts = match hosts {
+            "*" => None,
+            hosts => {
+                let hosts = hosts.split_whitespace().map(str::parse);
+                Some(hosts.collect::<Result<_, _>>().ok()?)
+            }
+        };
+        Some(Self {
+            from: from.to_owned(),
+            hosts,
+        })
     }
 }
 
@@ -104,6 +141,14 @@ impl Store {
 }
 
 impl Tx {
+    /// Says that lists of incidents have changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn incidents_announce(&mut self, news: IncidentNews) -> Result<(), StoreError> {
+        self.tell(News::Incidents(news)).await
+    }
+
     /// Says it to every controller, once this is committed.
     pub(crate) async fn tell(&mut self, news: News) -> Result<(), StoreError> {
         match self {
@@ -126,17 +171,30 @@ mod tests {
     #[test]
     fn news_are_understood_as_they_were_said() {
         let host = News::Host(HostId::of_identity_spki(&[1]));
+        let incidents = |hosts| {
+            let from = "web-1/00ff".to_owned();
+            News::Incidents(IncidentNews { from, hosts })
+        };
         for news in [
             News::Actions,
             News::Documents,
             News::Lease,
             host,
-            News::Incidents,
             News::Sessions,
+            incidents(Some(vec![HostId::of_identity_spki(&[1]); 2])),
+            incidents(Some(vec![])),
+            incidents(None),
         ] {
             assert_eq!(News::from_text(&news.to_text()), Some(news));
         }
-        for other in ["", "host ", "host x", "weather"] {
+        for other in [
+            "",
+            "host ",
+            "host x",
+            "weather",
+            "incidents a",
+            "incidents a x",
+        ] {
             assert_eq!(News::from_text(other), None, "{other}");
         }
     }

@@ -11,7 +11,7 @@ use tidemark_model::run::{Run, RunHost, RunHostState, RunLifeStep, RunState};
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
-use crate::{News, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 /// Which runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -208,7 +208,6 @@ impl Tx {
             self.run_host_put(number, host).await?;
         }
         self.run_step_append(number, first).await?;
-        self.tell(News::Incidents).await?;
         Ok(number)
     }
 
@@ -238,7 +237,7 @@ impl Tx {
             self.run_step_append(run.number, step).await?;
         }
         run.generation = run.generation.saturating_add(1);
-        self.tell(News::Incidents).await
+        Ok(())
     }
 
     /// Puts a host of a run in its place.

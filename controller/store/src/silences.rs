@@ -7,7 +7,7 @@ use tidemark_model::{HostScope, Timestamp};
 use crate::columns::{self, Table};
 use crate::error::one_row;
 use crate::tx::{on_conn, statements};
-use crate::{News, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 const TABLE: Table = Table("silences");
 
@@ -85,7 +85,7 @@ impl Tx {
         let matchers = serde_json::Value::from_iter(matchers).to_string();
         let author = columns::text("author of a silence", &silence.author)?;
         let reason = columns::text("reason of a silence", &silence.reason)?;
-        let id = on_conn!(self, conn => sqlx::query_scalar(INSERT)
+        Ok(on_conn!(self, conn => sqlx::query_scalar(INSERT)
             .bind(matchers)
             .bind(silence.starts_at.unix_ms())
             .bind(silence.ends_at.unix_ms())
@@ -93,9 +93,7 @@ impl Tx {
             .bind(reason)
             .bind(silence.created_at.unix_ms())
             .bind(silence.scope.to_text())
-            .fetch_one(conn).await?);
-        self.tell(News::Incidents).await?;
-        Ok(id)
+            .fetch_one(conn).await?))
     }
 
     /// Ends a silence at `at`, unless it has ended before.
@@ -106,8 +104,7 @@ impl Tx {
         let updated = on_conn!(self, conn => sqlx::query(END)
             .bind(id).bind(at.unix_ms()).execute(conn).await?
             .rows_affected());
-        one_row(updated, StoreError::NotFound { what: "silence" })?;
-        self.tell(News::Incidents).await
+        one_row(updated, StoreError::NotFound { what: "silence" })
     }
 
     /// The silence of that number.

@@ -19,7 +19,7 @@ use tidemark_store::{NewNotice, NoticeQuery, NoticeStart, Store, StoreError};
 const TODAY: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-async fn controller(store: &Store, folder: &TempDir) -> Arc<App> {
+pub async fn controller(store: &Store, folder: &TempDir) -> Arc<App> {
     let authority = Authority::open(&folder.path().join("pki"), TODAY, &Entropy::System).unwrap();
     let clock = Clock::manual(TODAY);
     assemble(Foundation::unconfigured(store.clone(), authority, clock))

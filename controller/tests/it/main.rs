@@ -14,6 +14,7 @@ mod audits;
 mod backtest;
 mod budgets;
 mod causes;
+mod company;
 mod docs;
 mod enrolment_rates;
 mod etags;

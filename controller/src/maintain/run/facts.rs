@@ -176,7 +176,9 @@ fn barred(app: &App, (run, shared): (&Run, &Shared), live: &HostLive) -> Option<
         return Some(Health::Wait(format!("run {number} is at work on it")));
     }
     // A session that takes no actions does not learn it while it lasts.
-    let is_deaf = app.remediation.lanes.takes_actions(profile.id) == Some(false);
+    let elsewhere = live.elsewhere.as_ref();
+    let is_deaf = app.remediation.lanes.takes_actions(profile.id) == Some(false)
+        || elsewhere.and_then(|elsewhere| elsewhere.takes_actions) == Some(false);
     is_deaf.then(|| Health::Wait("its agent takes no actions; update it".to_owned()))
 }
 

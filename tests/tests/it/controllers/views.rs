@@ -155,9 +155,17 @@ fn after_a_crash_of_the_database_controllers_tell_each_other_everything_anew() -
         let mut pair = Pair::start(machine).await?;
         let before = in_state(&pair.one, "online").await?;
         pair.postgres.kill().await?;
+        // Long enough that nobody believes any more that it leads.
+        until("nobody who leads", STARTING, async || {
+            let leads = pair.one.metric("tidemark_controller_leader").await?;
+            Ok((leads == 0).then_some(()))
+        })
+        .await?;
         pair.postgres.restart().await?;
         let heard = until("a newer sample of the other's host", STARTING, async || {
             let host = pair.one.hosts().await?.into_iter().next();
+            let is_away = host.as_ref().is_some_and(|host| host.state == "offline");
+            ensure!(!is_away, "nobody said that it is: {host:#?}");
             let is_news = |host: &HostView| {
                 host.state == "online" && host.sampled_ms > before.sampled_ms.map(|at| at + 3_000)
             };
