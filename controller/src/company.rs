@@ -10,7 +10,7 @@ mod told;
 mod work;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tidemark_model::view::ControllerView;
@@ -27,6 +27,8 @@ pub struct Company {
     seen: ArcSwap<Vec<ControllerSeen>>,
     /// Those that were ever there.
     known: Mutex<Holders>,
+    /// What was exchanged before the task began, which goes on from there.
+    begun: Mutex<Exchange>,
     /// A session of a host has begun here, or ended.
     pub sessions_changed: Notify,
     /// Another controller has told something.
@@ -55,6 +57,10 @@ impl Company {
     fn is_known(&self, holder: &str) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.contains(holder)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Exchange> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stand(&self, seen: Vec<ControllerSeen>) {

@@ -1,10 +1,9 @@
 //! What a controller tells of a host beside its newest sample.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidemark_model::delivery::{GapReason, SpoolCounts};
+use tidemark_model::view::DeliveryView;
 use tidemark_model::{Sample, Timestamp};
 
 use crate::live::{Delivery, Elsewhere, HostLive, Refusals};
@@ -27,21 +26,13 @@ pub(super) struct Told {
     takes_actions: Option<bool>,
     /// Ports that its system refused since that controller started.
     refused: Refusals,
-    stored: u64,
-    dropped: BTreeMap<String, u64>,
-    duplicates: u64,
-    spool: Option<SpoolCounts>,
+    /// What became of its records.
+    delivery: DeliveryView,
 }
 
 impl Told {
     /// What there is to tell of a host.
     pub fn of(host: &HostLive, takes_actions: Option<bool>) -> Self {
-        let Delivery {
-            stored,
-            dropped,
-            duplicates,
-            spool,
-        } = &host.delivery;
         let certificate = host.profile.certificate_expires_at;
         Self {
             heard_ms: host.last_seen.map(Timestamp::unix_ms),
@@ -51,13 +42,7 @@ impl Told {
             certificate_ms: certificate.map(Timestamp::unix_ms),
             takes_actions,
             refused: host.refused,
-            stored: *stored,
-            dropped: dropped
-                .iter()
-                .map(|(reason, records)| ((*reason).to_owned(), *records))
-                .collect(),
-            duplicates: *duplicates,
-            spool: *spool,
+            delivery: host.delivery.view(),
         }
     }
 
@@ -81,7 +66,7 @@ impl Told {
         let heard = self.heard_ms.map(Timestamp::from_unix_ms);
         host.last_seen = host.last_seen.max(heard);
         host.clock_skew_ms = self.skew_ms.or(host.clock_skew_ms);
-        host.delivery = self.delivery();
+        host.delivery = Delivery::of_view(&self.delivery);
         let certificate = self.certificate_ms.map(Timestamp::from_unix_ms);
         host.profile.certificate_expires_at = certificate.or(host.profile.certificate_expires_at);
         // What was refused before this was first heard may be weeks old.
@@ -94,23 +79,6 @@ impl Told {
         let is_news = host.newest.as_ref().is_none_or(|(newest, _)| *newest < at);
         if is_news {
             host.take_sample(at, Arc::new(sample));
-        }
-    }
-
-    fn delivery(&self) -> Delivery {
-        let reason = |name: &str| {
-            let mut all = GapReason::ALL.iter();
-            all.find(|reason| reason.as_str() == name)
-        };
-        Delivery {
-            stored: self.stored,
-            dropped: self
-                .dropped
-                .iter()
-                .filter_map(|(name, records)| Some((reason(name)?.as_str(), *records)))
-                .collect(),
-            duplicates: self.duplicates,
-            spool: self.spool,
         }
     }
 }

@@ -58,7 +58,9 @@ pub async fn begin(app: &App) -> Result<(), StoreError> {
     tx.commit().await?;
     let mut exchange = Exchange::default();
     exchange.look(app).await?;
-    exchange.hear(app).await
+    exchange.hear(app).await?;
+    *app.company.begun() = exchange;
+    Ok(())
 }
 
 /// Runs until the stop.
@@ -75,7 +77,7 @@ pub async fn run(app: Arc<App>) {
 }
 
 async fn go_on(app: &App) {
-    let mut exchange = Exchange::default();
+    let mut exchange = std::mem::take(&mut *app.company.begun());
     let mut is_failing = false;
     let mut beat = interval(PERIOD);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -217,12 +219,9 @@ impl Exchange {
 
     /// Tells those who look at other controllers of which hosts lists of incidents have changed.
     async fn tell_incidents(&self, app: &App) -> Result<(), StoreError> {
-        let Some(hosts) = app.live.take_untold() else {
+        let Some(hosts) = app.live.take_untold().filter(|_| !self.others.is_empty()) else {
             return Ok(());
         };
-        if self.others.is_empty() {
-            return Ok(());
-        }
         let is_few = hosts.len() <= IncidentNews::HOSTS_MAX;
         let news = IncidentNews {
             from: app.leader.holder().to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemark_detect::{DetectorSettings, SampleReadings, SpaceDetector};
-use tidemark_model::delivery::SpoolCounts;
+use tidemark_model::delivery::{GapReason, SpoolCounts};
 use tidemark_model::forecast::Forecast;
 use tidemark_model::host::{CapabilityReport, capabilities_on, seen_without_reservation};
 use tidemark_model::port::OWN_NAMESPACE;
@@ -440,6 +440,28 @@ impl Delivery {
             duplicates: self.duplicates,
             in_spool: self.spool.map(|counts| counts.held),
             in_spool_bytes: self.spool.map(|counts| counts.held_bytes),
+        }
+    }
+
+    /// What another controller shows of it. Reasons that this release does not know are left out.
+    #[must_use]
+    pub fn of_view(view: &DeliveryView) -> Self {
+        let reason = |name: &str| {
+            let mut all = GapReason::ALL.iter();
+            all.find(|reason| reason.as_str() == name)
+        };
+        let dropped = view.dropped.iter();
+        Self {
+            stored: view.stored,
+            dropped: dropped
+                .filter_map(|(name, records)| Some((reason(name)?.as_str(), *records)))
+                .collect(),
+            duplicates: view.duplicates,
+            spool: view.in_spool.map(|held| SpoolCounts {
+                held,
+                held_bytes: view.in_spool_bytes.unwrap_or_default(),
+                ..SpoolCounts::default()
+            }),
         }
     }
 

@@ -1,23 +1,20 @@
 //! Two controllers on one Postgres, of which nothing runs by itself, and what they tell each other of hosts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tidemark_controller::app::App;
 use tidemark_controller::company::Exchange;
-use tidemark_controller::ingest::{Delivered, OpenLane};
-use tidemark_controller::live::SessionClaim;
+use tidemark_model::HostId;
 use tidemark_model::view::HostDetail;
-use tidemark_model::{Epoch, HostFacts, HostId, Seq, SessionId};
-use tidemark_proto::convert::record::{DecodedBatch, Record};
-use tidemark_store::testing::{execute, on_postgres};
-use tidemark_store::{HostCertificate, NewHost, News, Store};
+use tidemark_proto::convert::record::Record;
+use tidemark_store::testing::{execute, new_host, on_postgres};
+use tidemark_store::{News, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::leading::controller;
-use crate::made_up::sample;
+use crate::made_up::{self, sample};
 
 /// A controller, and what it knows of the other one.
 struct Side {
@@ -40,37 +37,14 @@ impl Side {
         self.exchange.round(&self.app).await.unwrap();
     }
 
-    /// Opens a session of the host; what is cancelled when it must end.
     fn connect(&self, host: HostId) -> CancellationToken {
-        let stop = CancellationToken::new();
-        let claim = SessionClaim {
-            id: SessionId::new(self.app.entropy.u64()),
-            stop: stop.clone(),
-        };
-        let now = self.app.clock.now();
-        assert!(self.app.live.open_session(host, claim, now));
-        stop
+        made_up::connect(&self.app, host)
     }
 
-    /// Stores the samples of one epoch, and waits until they are durable.
-    async fn deliver(&self, host: HostId, in_use: &[u32]) {
-        let wish = OpenLane {
-            host,
-            epoch: Epoch::from_random(self.app.entropy.u64()),
-            skew_ms: 0,
-        };
-        let mut lane = self.app.ingest.open(wish).await.unwrap().lane;
-        let now = self.app.clock.now();
-        let records = in_use
-            .iter()
-            .map(|in_use| Record::Sample(sample(now, *in_use, 40)));
-        let batch = DecodedBatch {
-            records: (1..).map(Seq::new).zip(records).collect(),
-            refused: vec![],
-        };
-        let room = lane.reserve().await.unwrap();
-        room.send(Delivered::Records(batch));
-        while lane.acked().await.get() < in_use.len() as u64 {}
+    /// Stores a sample, and waits until it is durable.
+    async fn deliver(&self, host: HostId, in_use: u32) {
+        let sample = sample(self.app.clock.now(), in_use, 40);
+        made_up::deliver_records(&self.app, host, vec![Record::Sample(sample)]).await;
     }
 
     fn detail(&self, host: HostId) -> Option<HostDetail> {
@@ -90,33 +64,24 @@ impl Side {
 }
 
 async fn enrol(store: &Store, name: &str, app: &App) -> HostId {
-    let id = HostId::of_identity_spki(name.as_bytes());
-    let now = app.clock.now();
-    let host = NewHost {
-        id,
-        identity_spki: name.as_bytes().to_vec(),
-        facts: HostFacts {
-            name: name.into(),
-            os: "Linux 6.18 (Debian 12)".into(),
-            agent_version: "0.1.0".into(),
-            boot_id: "b1".into(),
-            time_zone: None,
-            capabilities: vec![],
-            labels: BTreeMap::new(),
-        },
-        token_labels: BTreeMap::new(),
-        enrolled_at: now,
-        certificate: HostCertificate {
-            generation: 1,
-            not_after: now.saturating_add(Duration::from_secs(72 * 3_600)),
-            spki_hash: [1; 32],
-        },
-    };
+    let host = new_host(name.as_bytes(), name);
     let mut tx = store.begin().await.unwrap();
     tx.host_insert(&host).await.unwrap();
     tx.commit().await.unwrap();
-    app.learn_host(id).await.unwrap();
-    id
+    app.learn_host(host.id).await.unwrap();
+    host.id
+}
+
+/// Two controllers, and a host that is online at the first, which the other one was told.
+async fn online_at_the_first(store: &Store) -> (Side, Side, HostId) {
+    let (mut one, mut other) = (Side::start(store).await, Side::start(store).await);
+    let host = enrol(store, "web-1", &one.app).await;
+    one.connect(host);
+    one.deliver(host, 300).await;
+    one.round().await;
+    other.round().await;
+    assert_eq!(other.state(host), "online");
+    (one, other, host)
 }
 
 /// Both go on by some seconds.
@@ -143,7 +108,7 @@ async fn each_controller_has_the_hosts_of_the_other_as_that_one_has_them() {
             for side in [&one, &other] {
                 side.later(30);
             }
-            one.deliver(host, &[in_use]).await;
+            one.deliver(host, in_use).await;
             one.round().await;
             other.round().await;
             let (here, there) = (one.detail(host).unwrap(), other.detail(host).unwrap());
@@ -178,7 +143,7 @@ async fn a_host_is_where_it_came_last_and_the_session_that_it_left_ends() {
         // The agent goes to the other, and the one has not noticed yet that its connection is dead.
         later([&one, &other]);
         let came = other.connect(host);
-        one.deliver(host, &[300]).await;
+        one.deliver(host, 300).await;
         one.round().await;
         other.round().await;
         assert!(!came.is_cancelled(), "the host is here");
@@ -214,7 +179,7 @@ async fn one_that_is_alone_tells_nothing_and_everything_once_somebody_comes() {
         let mut one = Side::start(&store).await;
         let host = enrol(&store, "web-1", &one.app).await;
         let _session = one.connect(host);
-        one.deliver(host, &[300]).await;
+        one.deliver(host, 300).await;
         one.round().await;
         assert_eq!(told_rows(&store, &one).await, 0);
         let mut other = Side::start(&store).await;
@@ -232,12 +197,7 @@ async fn one_that_is_alone_tells_nothing_and_everything_once_somebody_comes() {
 #[tokio::test]
 async fn a_session_that_ended_while_its_controller_was_alone_is_not_shown_to_whoever_comes() {
     on_postgres(async |store| {
-        let (mut one, mut other) = (Side::start(&store).await, Side::start(&store).await);
-        let host = enrol(&store, "web-1", &one.app).await;
-        let _session = one.connect(host);
-        one.round().await;
-        other.round().await;
-        assert_ne!(other.state(host), "offline");
+        let (mut one, other, host) = online_at_the_first(&store).await;
         let mut tx = store.begin().await.unwrap();
         tx.controller_leave(other.app.leader.holder())
             .await
@@ -307,13 +267,7 @@ async fn whose_incidents_changed_is_told_to_those_who_look_at_the_other() {
 #[tokio::test]
 async fn after_the_tables_were_emptied_everything_is_told_anew() {
     on_postgres(async |store| {
-        let (mut one, mut other) = (Side::start(&store).await, Side::start(&store).await);
-        let host = enrol(&store, "web-1", &one.app).await;
-        let _session = one.connect(host);
-        one.deliver(host, &[300]).await;
-        one.round().await;
-        other.round().await;
-        assert_eq!(other.state(host), "online");
+        let (mut one, mut other, host) = online_at_the_first(&store).await;
         // As a crash of the database does: they are not logged.
         execute(&store, "DELETE FROM controllers").await;
         execute(&store, "DELETE FROM host_sessions").await;
@@ -323,7 +277,7 @@ async fn after_the_tables_were_emptied_everything_is_told_anew() {
         }
         one.later(30);
         other.later(30);
-        one.deliver(host, &[900]).await;
+        one.deliver(host, 900).await;
         one.round().await;
         other.round().await;
         assert_eq!(
@@ -337,13 +291,7 @@ async fn after_the_tables_were_emptied_everything_is_told_anew() {
 #[tokio::test]
 async fn hosts_of_a_controller_that_is_not_heard_of_are_offline_until_it_is_back() {
     on_postgres(async |store| {
-        let (mut one, mut other) = (Side::start(&store).await, Side::start(&store).await);
-        let host = enrol(&store, "web-1", &one.app).await;
-        let _session = one.connect(host);
-        one.deliver(host, &[300]).await;
-        one.round().await;
-        other.round().await;
-        assert_eq!(other.state(host), "online");
+        let (mut one, mut other, host) = online_at_the_first(&store).await;
         execute(&store, "UPDATE controllers SET seen_at = seen_at - 15001").await;
         other.round().await;
         assert_eq!(other.state(host), "offline");

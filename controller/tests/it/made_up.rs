@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidemark_controller::access::Holder;
 use tidemark_controller::access::oidc::OidcSettings;
+use tidemark_controller::app::App;
 use tidemark_controller::app::identities::profile_of;
 use tidemark_controller::audit_log::AuditLogRules;
 use tidemark_controller::boot::{self, DataFolder, Started};
@@ -293,14 +294,7 @@ impl MadeUp {
 
     /// Opens a session; the token is cancelled when the controller ends it.
     pub fn connect(&self, id: HostId) -> CancellationToken {
-        let app = &self.started.app;
-        let stop = CancellationToken::new();
-        let claim = SessionClaim {
-            id: SessionId::new(app.entropy.u64()),
-            stop: stop.clone(),
-        };
-        assert!(app.live.open_session(id, claim, app.clock.now()));
-        stop
+        connect(&self.started.app, id)
     }
 
     /// Delivers samples as an agent does, and waits until they are durable.
@@ -311,24 +305,39 @@ impl MadeUp {
 
     /// Delivers records in an epoch of their own, and waits until they are durable.
     pub async fn deliver_records(&self, host: HostId, records: Vec<Record>) {
-        let app = &self.started.app;
-        let wish = OpenLane {
-            host,
-            epoch: Epoch::from_random(app.entropy.u64()),
-            skew_ms: 0,
-        };
-        let mut lane = app.ingest.open(wish).await.unwrap().lane;
-        let last = records.len() as u64;
-        let batch = DecodedBatch {
-            records: (1..).map(Seq::new).zip(records).collect(),
-            refused: vec![],
-        };
-        lane.reserve()
-            .await
-            .unwrap()
-            .send(Delivered::Records(batch));
-        while lane.acked().await.get() < last {}
+        deliver_records(&self.started.app, host, records).await;
     }
+}
+
+/// Opens a session of a host; the token is cancelled when the controller ends it.
+pub fn connect(app: &App, id: HostId) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let claim = SessionClaim {
+        id: SessionId::new(app.entropy.u64()),
+        stop: stop.clone(),
+    };
+    assert!(app.live.open_session(id, claim, app.clock.now()));
+    stop
+}
+
+/// Delivers records in an epoch of their own, and waits until they are durable.
+pub async fn deliver_records(app: &App, host: HostId, records: Vec<Record>) {
+    let wish = OpenLane {
+        host,
+        epoch: Epoch::from_random(app.entropy.u64()),
+        skew_ms: 0,
+    };
+    let mut lane = app.ingest.open(wish).await.unwrap().lane;
+    let last = records.len() as u64;
+    let batch = DecodedBatch {
+        records: (1..).map(Seq::new).zip(records).collect(),
+        refused: vec![],
+    };
+    lane.reserve()
+        .await
+        .unwrap()
+        .send(Delivered::Records(batch));
+    while lane.acked().await.get() < last {}
 }
 
 /// A sample with `strong` ports in the hands of one process, and `time_wait` more towards one database.

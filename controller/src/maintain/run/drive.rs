@@ -81,21 +81,14 @@ impl RunDriver {
         let now = self.app.clock.now();
         let term = self.app.leader.term();
         let decides = self.app.decides();
-        // Only time leads on from a plan that nobody approved yet.
-        let may_move = |run: &Run| match run.state {
-            RunState::Planned => {
-                term.is_some() && run.deadline.is_none_or(|deadline| deadline <= now)
+        // Only time leads on from a plan that nobody approved yet, which is the leader's to say.
+        let is_over = |run: &Run| run.deadline.is_none_or(|deadline| deadline <= now);
+        let may_move = |run: &Run| {
+            if run.state == RunState::Planned {
+                term.is_some() && is_over(run)
+            } else {
+                decides
             }
-            RunState::Approved
-            | RunState::Waiting
-            | RunState::Running
-            | RunState::Stopping
-            | RunState::Finished
-            | RunState::Stopped
-            | RunState::Failed
-            | RunState::Rejected
-            | RunState::Expired
-            | RunState::Cancelled => decides,
         };
         let mut runs = Vec::new();
         // The oldest first: it was there first for hosts that two runs want.
