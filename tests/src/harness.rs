@@ -14,6 +14,7 @@ pub mod disk;
 pub mod gate;
 pub mod hostile;
 pub mod keyring;
+pub mod live_stream;
 pub mod machine;
 pub mod mishap;
 pub mod neighbour;

@@ -20,6 +20,7 @@ use tidemark_runtime::durable;
 use tokio::process::Command;
 
 use super::disk::{on_small_disk, seen_by};
+use super::live_stream::LiveStream;
 use super::process::{is_running, wrapping};
 use super::wait::STARTING;
 use super::{Finished, Machine, Process, SOON, program, until};
@@ -200,31 +201,6 @@ pub struct Ready {
     pub started_ms: i64,
 }
 
-/// What a live view is told.
-#[derive(Debug)]
-pub struct LiveStream {
-    response: reqwest::Response,
-    heard: String,
-}
-
-impl LiveStream {
-    /// Waits until it was told something with that text in it.
-    ///
-    /// # Errors
-    /// When it ends before, or `within` is over.
-    pub async fn tells(&mut self, text: &str, within: Duration) -> anyhow::Result<()> {
-        let told = async {
-            while !self.heard.contains(text) {
-                let chunk = self.response.chunk().await?.context("the stream ended")?;
-                self.heard.push_str(&String::from_utf8_lossy(&chunk));
-            }
-            anyhow::Ok(())
-        };
-        let told = tokio::time::timeout(within, told).await;
-        told.with_context(|| format!("nothing with {text:?} was told: {}", self.heard))?
-    }
-}
-
 /// A controller that answers.
 #[derive(Debug)]
 pub struct Controller {
@@ -350,10 +326,7 @@ impl Controller {
     pub async fn live(&self) -> anyhow::Result<LiveStream> {
         let request = self.client.get(format!("{}/api/v1/live", self.ready.http));
         let response = request.bearer_auth(&self.token).send().await?;
-        Ok(LiveStream {
-            response: response.error_for_status()?,
-            heard: String::new(),
-        })
+        Ok(LiveStream::of(response.error_for_status()?))
     }
 
     /// An API token of somebody else, with that name and role.
