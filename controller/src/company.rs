@@ -3,6 +3,7 @@
 //!
 //! Nothing here is worth keeping: a controller that starts, or whose table was emptied, is told everything anew.
 
+mod gaps;
 mod hear;
 mod notices;
 mod tell;
@@ -17,6 +18,7 @@ use tidemark_model::view::ControllerView;
 use tidemark_store::ControllerSeen;
 use tokio::sync::Notify;
 
+pub use gaps::Gaps;
 pub use work::{Exchange, begin, run};
 
 use crate::app::App;
@@ -29,6 +31,8 @@ pub struct Company {
     known: Mutex<Holders>,
     /// What was exchanged before the task began, which goes on from there.
     begun: Mutex<Exchange>,
+    /// Hosts whose detectors here lack what others have stored.
+    pub gaps: Gaps,
     /// A session of a host has begun here, or ended.
     pub sessions_changed: Notify,
     /// Another controller has told something.

@@ -120,6 +120,8 @@ metrics! {
     Gauge controllers_seen = "tidemark_controllers";
     /// Hosts that are connected to other controllers of this database, as those told last.
     Gauge sessions_elsewhere = "tidemark_sessions_elsewhere";
+    /// How far this machine's clock and the database's are apart, in milliseconds; 0 on SQLite.
+    Gauge clock_apart_ms = "tidemark_database_clock_apart_milliseconds";
     /// Exchanges with other controllers about hosts that failed.
     Counter exchanges_failed = "tidemark_controller_exchanges_failed_total";
     /// Sessions opened.

@@ -26,7 +26,7 @@ pub mod expire;
 pub mod findings;
 pub mod news;
 pub mod policies;
-mod rebuild;
+pub mod rebuild;
 mod reissue;
 mod windows;
 

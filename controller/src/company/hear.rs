@@ -129,22 +129,35 @@ async fn take_in(
     let sample = row.sample.as_deref().and_then(|sample| decoded(id, sample));
     let elsewhere = row.session.map(|session| told.elsewhere(name, session));
     let audited_at = told.audited_at();
-    let missing = app.live.update(id, |host| {
+    let lacking = app.live.update(id, |host| {
         if host.session.is_some() && host.opened_at >= Some(began_at) {
             // It has come here since.
-            return false;
+            return Lacking::default();
         }
         // Its agent went there later, and has not come back: the connection that this one has of it is dead.
         host.end_session();
         let before = std::mem::replace(&mut host.elsewhere, elsewhere);
         let before = before.filter(|before: &Elsewhere| before.controller == *name);
-        told.apply(host, sample, before.as_ref());
-        audited_at > host.facts.audited_at()
+        Lacking {
+            samples: told.apply(host, sample, before.as_ref()),
+            audit: audited_at > host.facts.audited_at(),
+        }
     });
-    if missing == Some(true) {
+    let lacking = lacking.unwrap_or_default();
+    if lacking.samples {
+        app.company.gaps.note(id, app.clock.now());
+    }
+    if lacking.audit {
         learn_facts(app, id).await?;
     }
     Ok(())
+}
+
+/// What is stored of a host that is not known here.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lacking {
+    samples: bool,
+    audit: bool,
 }
 
 async fn learn_facts(app: &App, id: HostId) -> Result<(), StoreError> {

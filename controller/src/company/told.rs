@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_model::view::DeliveryView;
 use tidemark_model::{Sample, Timestamp};
 
+use super::gaps::GAP_MS;
 use crate::live::{Delivery, Elsewhere, HostLive, Refusals};
 
 /// As it is stored. What another release adds is left out, and what it does not say is unknown.
@@ -61,8 +62,15 @@ impl Told {
         }
     }
 
-    /// Takes in what was told of a host whose session at that controller was known as `before`.
-    pub fn apply(self, host: &mut HostLive, sample: Option<Sample>, before: Option<&Elsewhere>) {
+    /// Takes in what was told of a host whose session at that controller was known as `before`; says whether other samples came
+    /// before this one that were not told.
+    #[must_use]
+    pub fn apply(
+        self,
+        host: &mut HostLive,
+        sample: Option<Sample>,
+        before: Option<&Elsewhere>,
+    ) -> bool {
         let heard = self.heard_ms.map(Timestamp::from_unix_ms);
         host.last_seen = host.last_seen.max(heard);
         host.clock_skew_ms = self.skew_ms.or(host.clock_skew_ms);
@@ -74,11 +82,14 @@ impl Told {
             host.refusals.add_since(self.refused, before.refused);
         }
         let Some((at, sample)) = self.sampled_ms.map(Timestamp::from_unix_ms).zip(sample) else {
-            return;
+            return false;
         };
+        // What is known may be of the stored history alone.
+        let known = host.sampled_at();
         let is_news = host.newest.as_ref().is_none_or(|(newest, _)| *newest < at);
         if is_news {
             host.take_sample(at, Arc::new(sample));
         }
+        known.is_some_and(|known| at.ms_since(known) > GAP_MS)
     }
 }

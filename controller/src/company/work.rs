@@ -1,8 +1,10 @@
 //! The task that says that this controller is there, tells of its hosts, and hears of those of the others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_model::{HostId, Timestamp};
 use tidemark_store::{Backend, ControllerSeen, IncidentNews, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -23,6 +25,10 @@ const SPACING: Duration = Duration::from_millis(250);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 /// Longest that leaving may hold up the stop.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+/// A look that takes longer, in milliseconds, says nothing about clocks.
+const CLOCK_PATIENCE_MS: i64 = 1_000;
+/// Clocks that are further apart, in milliseconds, are wrong: a host would look fresh, or stale, that is not.
+const CLOCKS_APART_MS: u64 = 2_000;
 /// Longest that one step may take: a connection that hangs does not hold up the next one.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that sessions may take to end at the stop before the others are told.
@@ -37,11 +43,14 @@ pub struct Exchange {
     /// they say so, or it was emptied.
     looked_at: Option<Instant>,
     unsure_since: Option<Instant>,
-    /// How much the database's clock is ahead of this controller's, in milliseconds.
+    /// How much the database's clock is ahead of this controller's, in milliseconds, and whether that was said to be too much.
     ahead_ms: i64,
+    is_clock_wrong: bool,
     teller: Teller,
     hearer: Hearer,
     notices: Notices,
+    /// Hosts whose incidents changed, until the others were told: no more than there are.
+    untold: Option<BTreeSet<HostId>>,
 }
 
 /// Hears of the others' hosts before anybody looks here.
@@ -163,7 +172,7 @@ impl Exchange {
         }
         tx.commit().await?;
         if let Some(one) = seen.first() {
-            self.ahead_ms = one.clock.ms_since(now);
+            self.compare_clocks(app, one.clock, now);
         }
         seen.retain(|one| one.holder == me || one.age < GONE_AFTER);
         if is_new {
@@ -174,6 +183,30 @@ impl Exchange {
         app.metrics.controllers_seen.set(seen.len() as u64);
         app.company.stand(seen);
         Ok(())
+    }
+
+    /// Takes in what time it is by the database's clock, which was asked at `asked_at`.
+    fn compare_clocks(&mut self, app: &App, clock: Timestamp, asked_at: Timestamp) {
+        let took = app.clock.now().ms_since(asked_at);
+        if !(0..CLOCK_PATIENCE_MS).contains(&took) {
+            return;
+        }
+        self.ahead_ms = clock.ms_since(asked_at).saturating_sub(took / 2);
+        let apart = self.ahead_ms.unsigned_abs();
+        app.metrics.clock_apart_ms.set(apart);
+        let is_wrong = apart > CLOCKS_APART_MS;
+        if is_wrong && !self.is_clock_wrong {
+            let how = if self.ahead_ms > 0 {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            tracing::warn!(
+                "this machine's clock is {apart} ms {how} the database's: times of its hosts are off by as much at other controllers. Let \
+                 NTP set both"
+            );
+        }
+        self.is_clock_wrong = is_wrong;
     }
 
     /// Takes in which others are there.
@@ -218,18 +251,26 @@ impl Exchange {
     }
 
     /// Tells those who look at other controllers of which hosts lists of incidents have changed.
-    async fn tell_incidents(&self, app: &App) -> Result<(), StoreError> {
-        let Some(hosts) = app.live.take_untold().filter(|_| !self.others.is_empty()) else {
+    async fn tell_incidents(&mut self, app: &App) -> Result<(), StoreError> {
+        if let Some(hosts) = app.live.take_untold() {
+            self.untold.get_or_insert_default().extend(hosts);
+        }
+        if self.others.is_empty() {
+            self.untold = None;
+        }
+        let Some(hosts) = &self.untold else {
             return Ok(());
         };
         let is_few = hosts.len() <= IncidentNews::HOSTS_MAX;
         let news = IncidentNews {
             from: app.leader.holder().to_owned(),
-            hosts: is_few.then(|| hosts.into_iter().collect()),
+            hosts: is_few.then(|| hosts.iter().copied().collect()),
         };
         let mut tx = app.store.begin().await?;
         tx.incidents_announce(news).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.untold = None;
+        Ok(())
     }
 
     fn show(&self, app: &App) {

@@ -227,6 +227,14 @@ impl HostLive {
         self.session.is_some() || self.elsewhere.is_some()
     }
 
+    /// When its newest sample was taken, on the controller's clock, be it known from its stored history alone.
+    #[must_use]
+    pub fn sampled_at(&self) -> Option<Timestamp> {
+        let newest = self.newest.as_ref().map(|(at, _)| *at);
+        let levels = self.spaces.values().map(|space| space.level.at);
+        newest.or_else(|| levels.max())
+    }
+
     /// Ends its session here, if there is one; its agent comes back by itself.
     pub fn end_session(&mut self) {
         if let Some(claim) = self.session.take() {
@@ -335,16 +343,7 @@ impl HostLive {
             os: self.profile.os.to_string(),
             state: self.state(now).to_owned(),
             last_seen_ms: self.last_seen.map(Timestamp::unix_ms),
-            sampled_ms: self
-                .newest
-                .as_ref()
-                .map(|(at, _)| at.unix_ms())
-                .or_else(|| {
-                    self.spaces
-                        .values()
-                        .map(|space| space.level.at.unix_ms())
-                        .max()
-                }),
+            sampled_ms: self.sampled_at().map(Timestamp::unix_ms),
             agent_version: self.profile.agent_version.to_string(),
             labels: self.profile.labels.clone(),
             port_spaces: self

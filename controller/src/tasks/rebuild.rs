@@ -1,5 +1,5 @@
 //! After a start: each host's facts from its stored audits, and its levels and detectors from its stored history, so that a
-//! restart forgets no trend.
+//! restart forgets no trend. Later the detectors of hosts of which other controllers have stored more than they told.
 //!
 //! Runs beside live samples. What arrives while a host's history is read is in that history already, or missing from
 //! its detector by a few samples, which no trend hangs on.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidemark_detect::{DetectorSettings, Rollup, SpaceDetector};
 use tidemark_model::sample::CountQuality;
 use tidemark_model::{HostId, PortSpaceKey, Timestamp};
-use tidemark_store::{Span, StoreError};
+use tidemark_store::{Backend, Span, StoreError};
 use tokio::sync::oneshot;
 
 use crate::app::App;
@@ -33,23 +33,46 @@ struct Replayed {
     space: SpaceLive,
 }
 
-/// Rebuilds every host, one after the other, says so, then ends.
+/// Between two looks for hosts of which something is missing.
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// Rebuilds every host, one after the other, and says so; then those that [`fill_gaps`] finds, until the stop.
 pub async fn run(app: Arc<App>, rebuilt: oneshot::Sender<()>) {
     let stop = app.life.stop_token();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work(&app, rebuilt) => {}
+    }
+}
+
+async fn work(app: &App, rebuilt: oneshot::Sender<()>) {
     for host in app.live.ids() {
-        if let Err(error) = recall_facts(&app, host).await {
-            tracing::error!(%host, error = chain(&error), "a host's facts are not known until its next audit");
+        if let Err(error) = recall_facts(app, host).await {
+            tracing::error!(host.id = %host, error = chain(&error), "a host's facts are not known until its next audit");
         }
-        let result = tokio::select! {
-            () = stop.cancelled() => return,
-            result = rebuild(&app, host) => result,
-        };
-        if let Err(error) = result {
-            tracing::error!(%host, error = chain(&error), "a host's forecast starts anew: its history cannot be read");
+        if let Err(error) = rebuild(app, host).await {
+            tracing::error!(host.id = %host, error = chain(&error), "a host's forecast starts anew: its history cannot be read");
         }
     }
     // Nobody waits any more at the stop.
     rebuilt.send(()).ok();
+    // Alone nobody else stores anything.
+    while app.store.backend() == Backend::Postgres {
+        tokio::time::sleep(PERIOD).await;
+        fill_gaps(app).await;
+    }
+}
+
+/// Rebuilds the hosts of which other controllers stored more than they told, one after the other; says how many there were.
+pub async fn fill_gaps(app: &App) -> usize {
+    let hosts = app.company.gaps.take_settled(app.clock.now());
+    for host in &hosts {
+        if let Err(error) = rebuild(app, *host).await {
+            tracing::warn!(host.id = %host, error = chain(&error), "what another controller stored of a host cannot be read; it is tried again");
+            app.company.gaps.note(*host, app.clock.now());
+        }
+    }
+    hosts.len()
 }
 
 async fn recall_facts(app: &App, host: HostId) -> Result<(), StoreError> {
@@ -75,7 +98,7 @@ async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {
         .spawn_blocking(move || replay_spaces(&history, settings, now))
         .await
     else {
-        tracing::error!(%host, "replaying a host's history ended abnormally");
+        tracing::error!(host.id = %host, "replaying a host's history ended abnormally");
         return Ok(());
     };
     app.live.update(host, |live| {
@@ -87,6 +110,8 @@ async fn rebuild(app: &App, host: HostId) -> Result<(), StoreError> {
                     current.last_hour.absorb(&space.last_hour);
                     current.decide(now);
                 }
+                // The newest sample knows of none: it is gone.
+                None if live.newest.is_some() => {}
                 None => {
                     live.spaces.insert(key, space);
                 }

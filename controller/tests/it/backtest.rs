@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tidemark_model::audit::{
     AuditFact, FactKey, FactName, FactState, FactValue, Topic, TopicState,
 };
-use tidemark_model::{HostAudit, Timestamp};
+use tidemark_model::{HostAudit, Sample, Timestamp};
 
 use crate::made_up::{MadeUp, sample};
 
@@ -303,8 +303,15 @@ fn hosts_that_leak_with_one_deploy_are_told_as_one_group() {
 /// Four days that end at this moment, with a leak of 150 ports an hour in the last three.
 pub async fn leaky_history(fleet: &MadeUp, name: &str) -> tidemark_model::HostId {
     let host = fleet.host(name).await;
-    let now = fleet.started.app.clock.now().unix_ms();
-    let samples = (0..4 * 288)
+    let now = fleet.started.app.clock.now();
+    fleet.deliver(host, leaky_samples(now)).await;
+    host
+}
+
+/// Four days until `now` of which the last three leak.
+pub fn leaky_samples(now: Timestamp) -> Vec<Sample> {
+    let now = now.unix_ms();
+    (0..4 * 288)
         .map(|number: i64| {
             let at = Timestamp::from_unix_ms(now - (4 * 288 - number) * 300_000);
             let hour = at.unix_ms().rem_euclid(DAY_MS) as f64 / 3_600_000.0;
@@ -312,9 +319,7 @@ pub async fn leaky_history(fleet: &MadeUp, name: &str) -> tidemark_model::HostId
             let leaked = 150.0 / 12.0 * (number - 288).max(0) as f64;
             sample(at, (work + leaked) as u32 + (number % 7) as u32, 150)
         })
-        .collect();
-    fleet.deliver(host, samples).await;
-    host
+        .collect()
 }
 
 #[tokio::test]

@@ -6,25 +6,31 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidemark_controller::app::App;
 use tidemark_controller::company::Exchange;
+use tidemark_controller::live::HostLive;
+use tidemark_controller::tasks::rebuild::fill_gaps;
 use tidemark_model::HostId;
+use tidemark_model::forecast::{Forecast, Road};
+use tidemark_model::sample::EventHit;
 use tidemark_model::view::HostDetail;
 use tidemark_proto::convert::record::Record;
+use tidemark_runtime::Clock;
 use tidemark_store::testing::{execute, new_host, on_postgres};
 use tidemark_store::{News, Store};
 use tokio_util::sync::CancellationToken;
 
+use crate::backtest::leaky_samples;
 use crate::leading::controller;
 use crate::made_up::{self, sample};
 
 /// A controller, and what it knows of the other one.
-struct Side {
-    app: Arc<App>,
+pub struct Side {
+    pub app: Arc<App>,
     exchange: Exchange,
     _folder: TempDir,
 }
 
 impl Side {
-    async fn start(store: &Store) -> Self {
+    pub async fn start(store: &Store) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
             app: controller(store, &folder).await,
@@ -33,7 +39,7 @@ impl Side {
         }
     }
 
-    async fn round(&mut self) {
+    pub async fn round(&mut self) {
         self.exchange.round(&self.app).await.unwrap();
     }
 
@@ -42,7 +48,7 @@ impl Side {
     }
 
     /// Stores a sample, and waits until it is durable.
-    async fn deliver(&self, host: HostId, in_use: u32) {
+    pub async fn deliver(&self, host: HostId, in_use: u32) {
         let sample = sample(self.app.clock.now(), in_use, 40);
         made_up::deliver_records(&self.app, host, vec![Record::Sample(sample)]).await;
     }
@@ -58,7 +64,16 @@ impl Side {
         state.unwrap_or("unknown")
     }
 
-    fn later(&self, seconds: u64) {
+    fn forecast(&self, host: HostId) -> Forecast {
+        let now = self.app.clock.now();
+        let made = |live: &HostLive| {
+            let space = live.spaces.values().next().unwrap();
+            space.detector.forecast(now)
+        };
+        self.app.live.read(host, made).unwrap()
+    }
+
+    pub fn later(&self, seconds: u64) {
         self.app.clock.advance(Duration::from_secs(seconds));
     }
 }
@@ -73,7 +88,7 @@ async fn enrol(store: &Store, name: &str, app: &App) -> HostId {
 }
 
 /// Two controllers, and a host that is online at the first, which the other one was told.
-async fn online_at_the_first(store: &Store) -> (Side, Side, HostId) {
+pub async fn online_at_the_first(store: &Store) -> (Side, Side, HostId) {
     let (mut one, mut other) = (Side::start(store).await, Side::start(store).await);
     let host = enrol(store, "web-1", &one.app).await;
     one.connect(host);
@@ -321,6 +336,128 @@ async fn one_decides_for_all_unless_the_leader_sees_its_own_hosts_alone() {
         // To whoever never saw it on the list it is of a release that tells nothing.
         let third = Side::start(&store).await;
         assert!(third.app.decides());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_agent_kept_during_an_outage_is_seen_by_every_controllers_detectors() {
+    on_postgres(async |store| {
+        let (mut one, mut other, host) = online_at_the_first(&store).await;
+        for side in [&one, &other] {
+            side.later(4 * 86_400);
+        }
+        let kept = leaky_samples(one.app.clock.now());
+        let records = kept.into_iter().map(Record::Sample).collect();
+        made_up::deliver_records(&one.app, host, records).await;
+        one.round().await;
+        other.round().await;
+        let stands = one.forecast(host);
+        assert_eq!(stands.road, Some(Road::Leak), "{}", stands.explanation);
+        assert_eq!(other.forecast(host).road, None, "it knows the newest alone");
+        assert_eq!(fill_gaps(&other.app).await, 0, "more may come");
+        other.later(60);
+        one.later(60);
+        assert_eq!(fill_gaps(&other.app).await, 1);
+        let (stands, filled) = (one.forecast(host), other.forecast(host));
+        assert_eq!(filled.road, stands.road, "{}", filled.explanation);
+        assert_eq!(filled.culprit, stands.culprit);
+        // What comes one by one leaves no gap.
+        for _ in 0..3 {
+            later([&one, &other]);
+            one.deliver(host, 900).await;
+            one.round().await;
+            other.round().await;
+        }
+        other.later(60);
+        assert_eq!(fill_gaps(&other.app).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ports_that_were_refused_count_at_the_other_too_and_once() {
+    on_postgres(async |store| {
+        let (mut one, mut other, host) = online_at_the_first(&store).await;
+        let mut times = Vec::new();
+        for count in [3, 2] {
+            later([&one, &other]);
+            let at = one.app.clock.now();
+            let refused = EventHit {
+                at,
+                source: "Tcpip".into(),
+                code: 4_231,
+                count,
+                text: "no port".into(),
+                log: None,
+            };
+            let records = vec![Record::Event(refused), Record::Sample(sample(at, 300, 40))];
+            made_up::deliver_records(&one.app, host, records).await;
+            for _ in 0..2 {
+                one.round().await;
+                other.round().await;
+            }
+            let (here, there) = (one.forecast(host), other.forecast(host));
+            assert_eq!(here.road, Some(Road::Saturated), "{}", here.explanation);
+            assert_eq!(there, here);
+            times.push(there.explanation);
+        }
+        assert!(
+            times[0].contains('3') && times[1].contains('5'),
+            "{times:?}"
+        );
+    })
+    .await;
+}
+
+/// Time that only the controllers know of: the database's goes on.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn after_the_database_was_away_for_all_the_others_have_time_to_say_that_they_are_there() {
+    on_postgres(async |store| {
+        let (mut one, mut other, host) = online_at_the_first(&store).await;
+        // Nobody could write for 20 s.
+        let aged = "UPDATE controllers SET seen_at = seen_at - 20000";
+        execute(&store, aged).await;
+        pass(20).await;
+        other.round().await;
+        assert_eq!(other.state(host), "online", "the one may be there");
+        one.round().await;
+        other.round().await;
+        assert_eq!(other.state(host), "online");
+        // The same again, and the one died meanwhile.
+        execute(&store, aged).await;
+        pass(20).await;
+        let mut seconds = 0;
+        while other.state(host) == "online" {
+            assert!(seconds < 20, "it is not there any more");
+            other.round().await;
+            pass(5).await;
+            seconds += 5;
+        }
+        assert!(seconds >= 15, "after {seconds} s");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn how_far_its_clock_is_from_the_databases_is_told() {
+    on_postgres(async |store| {
+        let mut one = Side::start(&store).await;
+        // The database is on this machine.
+        let machine = Clock::System.now();
+        for seconds in [0, 3_600] {
+            one.later(seconds);
+            one.round().await;
+            let apart = one.app.clock.now().ms_since(machine).unsigned_abs();
+            let told = one.app.metrics.clock_apart_ms.get();
+            assert!(told.abs_diff(apart) < 60_000, "{told} {apart}");
+        }
     })
     .await;
 }

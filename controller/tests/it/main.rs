@@ -15,6 +15,7 @@ mod backtest;
 mod budgets;
 mod causes;
 mod company;
+mod decisions;
 mod docs;
 mod enrolment_rates;
 mod etags;
