@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +76,8 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
     let settings = machine.folder().join("soak.toml");
     fs::write(&settings, TIRELESS_SETTINGS)?;
     let layout = arguments.layout(settings.display().to_string());
-    let mut field = Field::start(machine, &layout).await?;
+    let mut end = pin!(shutdown_signal());
+    let mut field = or_end(&mut end, Field::start(machine, &layout)).await?;
     let token = field.join_token(arguments.agents).await?.token;
     let people = Arc::new(People::of(&field).await?);
     let entropy = Entropy::seeded(arguments.seed);
@@ -83,7 +85,8 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
     let enough = &patience.enough;
     let (mut living, mut asking) = (JoinSet::new(), JoinSet::new());
     for number in 1..=arguments.agents {
-        let host = Host::join(machine, &field, (format!("host-{number}"), &token)).await?;
+        let joining = Host::join(machine, &field, (format!("host-{number}"), &token));
+        let host = or_end(&mut end, joining).await?;
         let (name, id) = (host.name.clone(), host.id.to_string());
         let (people, patience) = (Arc::clone(&people), patience.clone());
         asking.spawn(async move {
@@ -98,7 +101,7 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
     let ending = async {
         tokio::select! {
             () = sleep(arguments.lasts) => {}
-            () = shutdown_signal() => {}
+            () = &mut end => {}
             () = enough.cancelled() => {}
         }
         enough.cancel();
@@ -126,6 +129,17 @@ pub async fn run(machine: &Machine, arguments: Arguments) -> anyhow::Result<Soak
         ..SoakReport::default()
     };
     soak.settle(report).await
+}
+
+/// Does it, unless it is asked to end: what was started ends with what is dropped.
+async fn or_end<T>(
+    end: &mut (impl Future<Output = ()> + Unpin),
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = end => anyhow::bail!("asked to end before all hosts were there: nothing was measured"),
+    }
 }
 
 /// What was asked of each host, once it has ended. What takes longer is given up, and told with everything else.
