@@ -347,7 +347,9 @@ async fn what_an_agent_kept_during_an_outage_is_seen_by_every_controllers_detect
         for side in [&one, &other] {
             side.later(4 * 86_400);
         }
-        let kept = leaky_samples(one.app.clock.now());
+        // Up to this moment: each stands for the five minutes before the next.
+        let until = Duration::from_secs(300);
+        let kept = leaky_samples(one.app.clock.now().saturating_add(until));
         let records = kept.into_iter().map(Record::Sample).collect();
         made_up::deliver_records(&one.app, host, records).await;
         one.round().await;
